@@ -1,0 +1,57 @@
+/**
+ * Generalised second price auction with reserve and quality (Varian 2007; Edelman, Ostrovsky and Schwarz 2007).
+ * Ads rank by bid x quality^exponent; an ad that is clicked pays the least bid that would have kept its position.
+ */
+import { z } from 'zod';
+
+export const AuctionConfig = z.strictObject({
+  /** Least price of a click, in micros; bids below it do not take part. */
+  reserveMicros: z.int().nonnegative(),
+  /** How much relevance counts against money: 0 ranks by bid alone. */
+  qualityExponent: z.number().min(0).max(16),
+  /** Slots of a page unless the request asks for fewer. */
+  slots: z.int().min(1).max(10),
+});
+export type AuctionConfig = z.infer<typeof AuctionConfig>;
+
+export interface Bidder {
+  adId: string;
+  advertiserId: string;
+  bidMicros: number;
+  /** Calibrated relevance, 0 to 1. */
+  relevance: number;
+}
+
+export interface AuctionSlot<B extends Bidder> {
+  /** 1-based. */
+  position: number;
+  candidate: B;
+  /** Charged if clicked. */
+  priceMicros: number;
+}
+
+/** Fills at most `slots` slots, one an advertiser. Deterministic: ties go to the smaller ad id. */
+export function auction<B extends Bidder>(candidates: readonly B[], config: AuctionConfig): AuctionSlot<B>[] {
+  const quality = (candidate: B) => candidate.relevance ** config.qualityExponent;
+  const ranked = candidates
+    .filter(
+      (candidate) => candidate.bidMicros >= config.reserveMicros && candidate.bidMicros > 0 && quality(candidate) > 0,
+    )
+    .map((candidate) => ({ candidate, quality: quality(candidate), score: candidate.bidMicros * quality(candidate) }))
+    .sort((a, b) => b.score - a.score || (a.candidate.adId < b.candidate.adId ? -1 : 1));
+
+  const advertisers = new Set<string>();
+  const entrants = ranked.filter(
+    ({ candidate }) => !advertisers.has(candidate.advertiserId) && advertisers.add(candidate.advertiserId),
+  );
+
+  return entrants.slice(0, config.slots).map(({ candidate, quality: q }, i) => {
+    const next = entrants[i + 1];
+    const toKeep = next === undefined ? 0 : Math.ceil(next.score / q);
+    return {
+      position: i + 1,
+      candidate,
+      priceMicros: Math.min(candidate.bidMicros, Math.max(config.reserveMicros, toKeep)),
+    };
+  });
+}

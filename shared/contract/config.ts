@@ -1,0 +1,27 @@
+/** What the edge serves by: made by the backend from its database, carried by `GET /v1/config`, bundled as a default. */
+import { z } from 'zod';
+import { AuctionConfig } from '../auction.ts';
+import { Experiment, overlap } from '../experiment.ts';
+import { Plan } from '../plan.ts';
+import { Locale, Market } from './ads.ts';
+
+export const ServingConfig = z
+  .object({
+    /** Grows with every change of anything below; the edge adopts the greatest it has seen. 0 is the bundled default. */
+    version: z.int().nonnegative(),
+    /** The live generation, `null` before the first. */
+    generation: z.int().nullable(),
+    markets: z.array(Market).min(1),
+    locales: z.array(Locale).min(1),
+    plan: Plan,
+    auction: AuctionConfig,
+    experiments: z.array(Experiment),
+    /** Ads that must leave every answer at once, cached or not. */
+    killList: z.array(z.string()),
+  })
+  .refine(({ experiments }) => overlap(experiments) === undefined, {
+    path: ['experiments'],
+    message: 'two running experiments of one layer overlap',
+  })
+  .meta({ id: 'ServingConfig' });
+export type ServingConfig = z.infer<typeof ServingConfig>;

@@ -1,0 +1,102 @@
+/**
+ * What happened, as the edge logs it. Ids are made when the answer is served, so delivery may repeat: the store keeps one
+ * row an id. An impression event accounts for one answered query and lists the ads it showed.
+ */
+import { z } from 'zod';
+import { Assignment } from '../experiment.ts';
+import { Micros } from '../money.ts';
+import { AdId, CacheStatus, Locale, Market, Rung } from './ads.ts';
+
+const EventBase = z.strictObject({
+  id: z.string().min(8).max(64),
+  /** UTC milliseconds at the edge. */
+  atMs: z.int().positive(),
+});
+
+export const ImpressionEvent = EventBase.extend({
+  type: z.literal('impression'),
+  /** Keyed hash of the first-party id; never the id itself. */
+  unitId: z.string().min(1).max(64),
+  bot: z.boolean(),
+  market: Market,
+  locale: Locale,
+  /** Normalized query. */
+  query: z.string().max(1_000),
+  assignments: z.array(Assignment),
+  planFingerprint: z.string(),
+  configVersion: z.int(),
+  generation: z.int().nullable(),
+  model: z.string().nullable(),
+  cache: z.strictObject({ status: CacheStatus, ageMs: z.number() }),
+  rung: Rung,
+  reason: z.string().optional(),
+  slots: z.array(
+    z.strictObject({
+      position: z.int().min(1),
+      adId: AdId,
+      relevance: z.number(),
+      priceMicros: Micros,
+      retrievers: z.array(z.string()),
+    }),
+  ),
+  timings: z.strictObject({ totalMs: z.number(), backendMs: z.number(), encodeMs: z.number(), searchMs: z.number() }),
+});
+export type ImpressionEvent = z.infer<typeof ImpressionEvent>;
+
+/** One click of a slot. The id is `impressionId:position`, so that a replayed token counts once. */
+export const ClickEvent = EventBase.extend({
+  id: z.string().min(8).max(80),
+  type: z.literal('click'),
+  impressionId: z.string(),
+  adId: AdId,
+  position: z.int().min(1),
+  chargeMicros: Micros,
+  bot: z.boolean(),
+});
+export type ClickEvent = z.infer<typeof ClickEvent>;
+
+export const ConversionEvent = EventBase.extend({
+  type: z.literal('conversion'),
+  /** The click that it follows. */
+  clickId: z.string().min(8).max(80),
+  valueMicros: Micros,
+});
+export type ConversionEvent = z.infer<typeof ConversionEvent>;
+
+export const HarnessEvent = z
+  .discriminatedUnion('type', [ImpressionEvent, ClickEvent, ConversionEvent])
+  .meta({ id: 'Event' });
+export type HarnessEvent = z.infer<typeof HarnessEvent>;
+
+/** `POST /v1/events`. A malformed event is rejected by index and never blocks the others. */
+export const EventBatch = z.strictObject({ events: z.array(z.unknown()).min(1).max(1_000) }).meta({ id: 'EventBatch' });
+export const EventBatchResult = z
+  .object({ stored: z.int(), duplicates: z.int(), rejected: z.array(z.object({ index: z.int(), reason: z.string() })) })
+  .meta({ id: 'EventBatchResult' });
+export type EventBatchResult = z.infer<typeof EventBatchResult>;
+
+/** Payload of a click token; short names, because it travels in every clickUrl. */
+export const ClickToken = z.strictObject({
+  /** Impression id. */
+  i: z.string(),
+  /** Ad id. */
+  a: AdId,
+  /** Position, 1-based. */
+  p: z.int().min(1),
+  /** Landing URL. */
+  d: z.url({ protocol: /^https?$/ }),
+  /** Charge in micros. */
+  c: Micros,
+  /** Expiry, UTC seconds. */
+  x: z.int(),
+});
+export type ClickToken = z.infer<typeof ClickToken>;
+export const CLICK_TOKEN = 'click';
+
+/** `POST /v1/conversions` at the edge: the click id that the redirect appended to the landing URL as `hclid`. */
+export const ConversionRequest = z
+  .strictObject({ clickId: z.string().min(8).max(400), orderId: z.string().min(1).max(64), valueMicros: Micros })
+  .meta({ id: 'ConversionRequest' });
+export type ConversionRequest = z.infer<typeof ConversionRequest>;
+export const CLICK_ID_PARAMETER = 'hclid';
+export const Accepted = z.object({ id: z.string() }).meta({ id: 'Accepted' });

@@ -1,0 +1,61 @@
+/** `GET|PUT /v1/experiments/:key` carry the schema of ../experiment.ts; here is the report on one. */
+import { z } from 'zod';
+import { Experiment } from '../experiment.ts';
+
+/** An effect against control with its two-sided interval. */
+export const Effect = z.object({
+  absolute: z.number(),
+  interval: z.tuple([z.number(), z.number()]),
+  /** Share of the control's value; `null` when that is 0. */
+  relative: z.number().nullable(),
+  relativeInterval: z.tuple([z.number(), z.number()]).nullable(),
+  pValue: z.number(),
+  /** The interval excludes 0. */
+  significant: z.boolean(),
+});
+export type Effect = z.infer<typeof Effect>;
+
+export const MetricReport = z.object({
+  metric: z.string(),
+  title: z.string(),
+  /** How values are to be shown. */
+  unit: z.enum(['count', 'ratio', 'micros', 'ms']),
+  direction: z.enum(['increase', 'decrease', 'none']),
+  arms: z.array(
+    z.object({
+      arm: z.string(),
+      /** Sum of the numerator over the arm. */
+      total: z.number(),
+      /** Per unit for sums, numerator over denominator for ratios. */
+      value: z.number().nullable(),
+      standardError: z.number().nullable(),
+      /** Against control; `null` for control itself and where there are fewer than two units. */
+      effect: Effect.nullable(),
+    }),
+  ),
+});
+export type MetricReport = z.infer<typeof MetricReport>;
+
+export const SampleRatioCheck = z.object({
+  check: z.literal('sample_ratio'),
+  ok: z.boolean(),
+  pValue: z.number(),
+  observed: z.record(z.string(), z.int()),
+  expected: z.record(z.string(), z.number()),
+  message: z.string(),
+});
+
+export const ExperimentReport = z
+  .object({
+    experiment: Experiment,
+    /** Confidence of the intervals. */
+    confidence: z.number(),
+    from: z.string().nullable(),
+    to: z.string().nullable(),
+    arms: z.array(z.object({ arm: z.string(), units: z.int(), queries: z.int() })),
+    excluded: z.object({ bots: z.int(), mixedUnits: z.int() }),
+    metrics: z.array(MetricReport),
+    checks: z.array(SampleRatioCheck),
+  })
+  .meta({ id: 'ExperimentReport' });
+export type ExperimentReport = z.infer<typeof ExperimentReport>;

@@ -1,0 +1,78 @@
+/** `POST /v1/retrieve`: a normalized query and a plan in, a candidate list out. This is what the edge caches. */
+import { z } from 'zod';
+import { Plan, RetrieverName } from '../plan.ts';
+import { Locale, Market } from './ads.ts';
+
+export const RetrieveRequest = z
+  .strictObject({
+    /** Normalized by shared/text under `normalizerVersion`. */
+    query: z.string().min(1).max(1_000),
+    normalizerVersion: z.int(),
+    market: Market,
+    locale: Locale,
+    plan: Plan,
+    /** Milliseconds that the caller will wait. */
+    deadlineMs: z.number().positive().max(60_000),
+  })
+  .meta({ id: 'RetrieveRequest' });
+export type RetrieveRequest = z.infer<typeof RetrieveRequest>;
+
+export const Candidate = z
+  .object({
+    adId: z.string(),
+    advertiserId: z.string(),
+    campaignId: z.string(),
+    title: z.string(),
+    description: z.string(),
+    displayUrl: z.string(),
+    landingUrl: z.string(),
+    bidMicros: z.int(),
+    /** Calibrated probability of being relevant, 0 to 1. */
+    relevance: z.number().min(0).max(1),
+    /** Where it was found: 1-based rank and raw score of each retriever. */
+    sources: z.array(z.object({ retriever: RetrieverName, rank: z.int(), score: z.number() })),
+  })
+  .meta({ id: 'Candidate' });
+export type Candidate = z.infer<typeof Candidate>;
+
+export const RetrieveResponse = z
+  .object({
+    generation: z.int(),
+    model: z.string(),
+    spaceId: z.string(),
+    candidates: z.array(Candidate),
+    timings: z.object({ totalMs: z.number(), encodeMs: z.number(), searchMs: z.number() }),
+  })
+  .meta({ id: 'RetrieveResponse' });
+export type RetrieveResponse = z.infer<typeof RetrieveResponse>;
+
+/** Headers of every backend answer, so that the edge learns of news with the traffic. */
+export const NEWS_HEADERS = { configVersion: 'harness-config-version', generation: 'harness-generation' } as const;
+
+/** OpenAI's embeddings request, as far as it applies here. */
+export const EmbeddingsRequest = z
+  .object({
+    model: z.string().optional(),
+    input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(2_048)]),
+    encoding_format: z.enum(['float', 'base64']).default('float'),
+    dimensions: z.int().positive().optional(),
+    user: z.string().optional(),
+  })
+  .meta({ id: 'EmbeddingsRequest' });
+export type EmbeddingsRequest = z.infer<typeof EmbeddingsRequest>;
+
+export const EmbeddingsResponse = z
+  .object({
+    object: z.literal('list'),
+    model: z.string(),
+    data: z.array(
+      z.object({
+        object: z.literal('embedding'),
+        index: z.int(),
+        embedding: z.union([z.array(z.number()), z.string()]),
+      }),
+    ),
+    usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+  })
+  .meta({ id: 'EmbeddingsResponse' });
+export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>;

@@ -1,0 +1,50 @@
+/**
+ * A retrieval plan: what an arm of an experiment may change about retrieval. The plan's fingerprint is part of the cache
+ * key, so two arms with the same plan share an entry and two arms with different plans never do.
+ */
+import { z } from 'zod';
+import { canonicalJson, sha256Hex } from './digest.ts';
+
+export const RetrieverName = z.enum(['lexical', 'dense']);
+export type RetrieverName = z.infer<typeof RetrieverName>;
+
+export const Plan = z
+  .strictObject({
+    /** Which retrievers run, in canonical (sorted, unique) order. */
+    retrievers: z
+      .array(RetrieverName)
+      .min(1)
+      .transform((names) => [...new Set(names)].sort()),
+    /** Candidates that leave the backend, after fusion. */
+    k: z.int().min(1).max(200),
+    /** Candidates whose calibrated relevance lies below it are dropped. */
+    minRelevance: z.number().min(0).max(1),
+  })
+  .meta({ id: 'Plan' });
+export type Plan = z.infer<typeof Plan>;
+
+/** What an arm sets; absent fields keep the default plan's value. */
+export const PlanPatch = z
+  .strictObject({
+    retrievers: z.array(RetrieverName).min(1).optional(),
+    k: z.int().min(1).max(200).optional(),
+    minRelevance: z.number().min(0).max(1).optional(),
+  })
+  .meta({ id: 'PlanPatch' });
+export type PlanPatch = z.infer<typeof PlanPatch>;
+
+/** The default plan with the arms' patches applied in layer order; the result is complete and canonical. */
+export function resolvePlan(base: Plan, patches: readonly PlanPatch[]): Plan {
+  return Plan.parse(
+    Object.assign(
+      {},
+      base,
+      ...patches.map((patch) => Object.fromEntries(Object.entries(patch).filter(([, v]) => v !== undefined))),
+    ),
+  );
+}
+
+/** 128 bits of SHA-256 over the canonical plan, in hex. */
+export async function fingerprint(plan: Plan): Promise<string> {
+  return (await sha256Hex(canonicalJson(Plan.parse(plan)))).slice(0, 32);
+}

@@ -1,0 +1,139 @@
+/**
+ * HMAC-SHA256 over what must not be forged: the edge's calls to the backend, click tokens and unit cookies.
+ * A key has an id; the first key of a ring signs, every key of the ring verifies, so keys can be rotated.
+ */
+import { fromBase64Url, sha256Hex, toBase64Url } from './digest.ts';
+import { HarnessError } from './problem.ts';
+
+/** Secrets by key id, the signing key first. */
+export type KeyRing = readonly { id: string; secret: string }[];
+
+/** Largest difference of clocks between the edge and the backend. */
+export const MAX_SKEW_MS = 60_000;
+
+export const SIGNATURE_HEADERS = {
+  keyId: 'harness-key-id',
+  timestamp: 'harness-timestamp',
+  nonce: 'harness-nonce',
+  signature: 'harness-signature',
+} as const;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const imported = new Map<string, Promise<CryptoKey>>();
+
+function hmacKey(secret: string): Promise<CryptoKey> {
+  let key = imported.get(secret);
+  if (key === undefined) {
+    key = crypto.subtle.importKey('raw', encoder.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [
+      'sign',
+      'verify',
+    ]);
+    imported.set(secret, key);
+  }
+  return key;
+}
+
+/** Parses `id:secret[,id:secret]`, the form of the `HARNESS_KEYS` setting. */
+export function parseKeyRing(text: string): KeyRing {
+  const ring = text.split(',').map((part) => {
+    const at = part.indexOf(':');
+    return { id: part.slice(0, at).trim(), secret: part.slice(at + 1).trim() };
+  });
+  if (ring.some(({ id, secret }) => !/^[\w-]{1,32}$/.test(id) || secret.length < 16)) {
+    throw new HarnessError(
+      'configuration',
+      'HARNESS_KEYS: expected id:secret[,id:secret] with secrets of at least 16 characters.',
+    );
+  }
+  return ring;
+}
+
+/** Raw HMAC of UTF-8 text under the signing key of the ring. */
+export async function hmac(ring: KeyRing, text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.sign('HMAC', await hmacKey(ring[0]!.secret), encoder.encode(text)));
+}
+
+export interface SignedRequest {
+  method: string;
+  /** Path with its query string, as sent. */
+  path: string;
+  body: string;
+}
+
+async function canonical(request: SignedRequest, timestamp: string, nonce: string, keyId: string): Promise<string> {
+  return [request.method.toUpperCase(), request.path, await sha256Hex(request.body), timestamp, nonce, keyId].join(
+    '\n',
+  );
+}
+
+/** The headers that prove a request comes from the holder of a key. */
+export async function signRequest(
+  ring: KeyRing,
+  request: SignedRequest,
+  at: { nowMs: number; nonce: string },
+): Promise<Record<string, string>> {
+  const key = ring[0]!;
+  const timestamp = String(at.nowMs);
+  const text = await canonical(request, timestamp, at.nonce, key.id);
+  const signature = toBase64Url(await hmac([key], text));
+  return {
+    [SIGNATURE_HEADERS.keyId]: key.id,
+    [SIGNATURE_HEADERS.timestamp]: timestamp,
+    [SIGNATURE_HEADERS.nonce]: at.nonce,
+    [SIGNATURE_HEADERS.signature]: signature,
+  };
+}
+
+/** Throws `unauthorized` unless the headers sign this very request; returns the nonce, which the caller must see only once. */
+export async function verifyRequest(
+  ring: KeyRing,
+  request: SignedRequest,
+  headers: { get(name: string): string | null | undefined },
+  nowMs: number,
+): Promise<string> {
+  const refuse = (why: string) => new HarnessError('unauthorized', `Signature refused: ${why}.`);
+  const read = (name: string) => headers.get(name) ?? '';
+  const [keyId, timestamp, nonce] = [
+    read(SIGNATURE_HEADERS.keyId),
+    read(SIGNATURE_HEADERS.timestamp),
+    read(SIGNATURE_HEADERS.nonce),
+  ];
+  const signature = fromBase64Url(read(SIGNATURE_HEADERS.signature));
+  const key = ring.find(({ id }) => id === keyId);
+  if (keyId === '' || signature === undefined)
+    throw refuse(`expected the headers ${Object.values(SIGNATURE_HEADERS).join(', ')}`);
+  if (key === undefined) throw refuse(`unknown key id ${JSON.stringify(keyId.slice(0, 32))}`);
+  if (!/^\d{1,15}$/.test(timestamp) || Math.abs(nowMs - Number(timestamp)) > MAX_SKEW_MS)
+    throw refuse(`timestamp is off by more than ${MAX_SKEW_MS / 1000} s`);
+  if (nonce.length < 8 || nonce.length > 64) throw refuse('expected a nonce of 8 to 64 characters');
+  const text = await canonical(request, timestamp, nonce, key.id);
+  const valid = await crypto.subtle.verify(
+    'HMAC',
+    await hmacKey(key.secret),
+    signature as Uint8Array<ArrayBuffer>,
+    encoder.encode(text),
+  );
+  if (!valid) throw refuse('it does not match method, path, body, timestamp and nonce');
+  return nonce;
+}
+
+/** `purpose` separates token kinds, so that a cookie can never be read as a click token. */
+export async function signToken(ring: KeyRing, purpose: string, payload: string): Promise<string> {
+  const key = ring[0]!;
+  const body = toBase64Url(encoder.encode(payload));
+  const signature = await hmac([key], `${purpose}\n${key.id}\n${body}`);
+  return `${key.id}.${body}.${toBase64Url(signature)}`;
+}
+
+/** The payload of a token that {@link signToken} made for this purpose; throws `invalid_token` for any other text. */
+export async function verifyToken(ring: KeyRing, purpose: string, token: string): Promise<string> {
+  const [keyId, body, signatureText, ...rest] = token.split('.');
+  const key = ring.find(({ id }) => id === keyId);
+  const [bytes, signature] = [fromBase64Url(body ?? ''), fromBase64Url(signatureText ?? '')];
+  if (key !== undefined && bytes !== undefined && signature !== undefined && rest.length === 0) {
+    const text = encoder.encode(`${purpose}\n${key.id}\n${body}`);
+    if (await crypto.subtle.verify('HMAC', await hmacKey(key.secret), signature, text)) return decoder.decode(bytes);
+  }
+  throw new HarnessError('invalid_token', `Expected a ${purpose} token issued by this service.`);
+}
