@@ -1,0 +1,44 @@
+/** Applies migrations/ in order, each once, all in one transaction. Also a command: `npm run db:migrate`. */
+import { fileURLToPath } from 'node:url';
+import { sql } from 'drizzle-orm';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { HarnessError } from '../../shared/problem.ts';
+import { type Database, rows } from './connect.ts';
+
+const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url));
+/** Any number that no other program locks on: "HARN" in ASCII. */
+const ADVISORY_LOCK = 0x4841524e;
+
+/**
+ * Brings the database to the newest schema and returns how many migrations that took. Several processes may call it at
+ * once. The bookkeeping table is drizzle's own, so drizzle-kit understands it. Throws `configuration` for a database that
+ * a newer version has migrated.
+ */
+export async function migrate(db: Database): Promise<number> {
+  const migrations = readMigrationFiles({ migrationsFolder: FOLDER });
+  return db.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCK}::bigint)`);
+    await tx.execute(sql`create schema if not exists drizzle`);
+    await tx.execute(
+      sql`create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
+    );
+    const [last] = await rows<{ at: number }>(
+      tx,
+      sql`select coalesce(max(created_at), 0)::float8 as at from drizzle.__drizzle_migrations`,
+    );
+    if (last!.at > migrations.at(-1)!.folderMillis) {
+      throw new HarnessError(
+        'configuration',
+        `The database was migrated on ${new Date(last!.at).toISOString()} by a newer version, this one knows migrations up to ${new Date(migrations.at(-1)!.folderMillis).toISOString()}: update the program or use another database.`,
+      );
+    }
+    const pending = migrations.filter(({ folderMillis }) => folderMillis > last!.at);
+    for (const { sql: statements, hash, folderMillis } of pending) {
+      for (const statement of statements) await tx.execute(sql.raw(statement));
+      await tx.execute(
+        sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`,
+      );
+    }
+    return pending.length;
+  });
+}

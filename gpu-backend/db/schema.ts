@@ -1,0 +1,180 @@
+/**
+ * The tables. drizzle-kit makes migrations/ from this file (`npm run db:generate`); PGlite and Postgres 15+ both run them.
+ *
+ * Decisions that the code relies on:
+ * - Events carry no foreign keys: delivery is at least once and in any order, so a click may be stored before its
+ *   impression. Reports join; reconciliation names what never found its other half.
+ * - An ad is never deleted, only marked (`deleted_at`), so that what changed since a generation was built can be replayed.
+ * - `revision` counts catalogue commits, all ads together, and grows in commit order (see counters.ts).
+ */
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  boolean,
+  customType,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core';
+import type { Ad } from '../../shared/contract/ads.ts';
+import type { ImpressionEvent } from '../../shared/contract/events.ts';
+import type { Generation } from '../../shared/contract/generations.ts';
+import type { Experiment } from '../../shared/experiment.ts';
+
+/** Int8 components of a vector, one byte each. */
+const int8Vector = customType<{ data: Int8Array; driverData: Uint8Array }>({
+  dataType: () => 'bytea',
+  toDriver: (vector) => new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength),
+  fromDriver: (bytes) => new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+});
+
+/** UTC, to the millisecond. */
+const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
+const micros = (name: string) => bigint(name, { mode: 'number' });
+
+/** The catalogue, as advertisers book it. */
+export const ads = pgTable(
+  'ads',
+  {
+    id: text().primaryKey(),
+    advertiserId: text('advertiser_id').notNull(),
+    campaignId: text('campaign_id').notNull(),
+    title: text().notNull(),
+    description: text().notNull(),
+    displayUrl: text('display_url').notNull(),
+    landingUrl: text('landing_url').notNull(),
+    keywords: jsonb().$type<Ad['keywords']>().notNull(),
+    markets: jsonb().$type<Ad['markets']>().notNull(),
+    bidMicros: micros('bid_micros').notNull(),
+    dailyBudgetMicros: micros('daily_budget_micros').notNull(),
+    status: text().$type<Ad['status']>().notNull(),
+    /** The catalogue commit that wrote the row last. */
+    revision: bigint({ mode: 'number' }).notNull(),
+    updatedAt: instant('updated_at').notNull().default(sql`now()`),
+    /** Set when the ad was removed. */
+    deletedAt: instant('deleted_at'),
+  },
+  (table) => [index('ads_revision').on(table.revision)],
+);
+
+/** Teacher vectors that came with an upload; the bundle's own stay in the bundle. */
+export const adVectors = pgTable(
+  'ad_vectors',
+  {
+    adId: text('ad_id').notNull(),
+    spaceId: text('space_id').notNull(),
+    /** [dimension] int8; cosine ignores the scale. */
+    vector: int8Vector().notNull(),
+    /** Digest of the text it was made from (shared/ad-text), so that it is dropped when the text changes. */
+    textDigest: text('text_digest').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.adId, table.spaceId] })],
+);
+
+/** Published indices; the files live in the data folder. */
+export const generations = pgTable('generations', {
+  number: integer().primaryKey(),
+  status: text().$type<Generation['status']>().notNull(),
+  spaceId: text('space_id').notNull(),
+  model: text().notNull(),
+  ads: integer().notNull(),
+  recall: doublePrecision(),
+  reason: text(),
+  /** The catalogue commit that the index covers; later ones are replayed on top of it. */
+  catalogueRevision: bigint('catalogue_revision', { mode: 'number' }).notNull(),
+  createdAt: instant('created_at').notNull(),
+  publishedAt: instant('published_at'),
+});
+
+export const experiments = pgTable('experiments', {
+  key: text().primaryKey(),
+  layer: text().notNull(),
+  status: text().$type<Experiment['status']>().notNull(),
+  definition: jsonb().$type<Experiment>().notNull(),
+  createdAt: instant('created_at').notNull().default(sql`now()`),
+  updatedAt: instant('updated_at').notNull().default(sql`now()`),
+});
+
+/** One row an answered query. */
+export const impressions = pgTable(
+  'impressions',
+  {
+    id: text().primaryKey(),
+    at: instant('at').notNull(),
+    unitId: text('unit_id').notNull(),
+    bot: boolean().notNull(),
+    market: text().notNull(),
+    locale: text().notNull(),
+    query: text().notNull(),
+    configVersion: bigint('config_version', { mode: 'number' }).notNull(),
+    planFingerprint: text('plan_fingerprint').notNull(),
+    generation: integer(),
+    model: text(),
+    cacheStatus: text('cache_status').$type<ImpressionEvent['cache']['status']>().notNull(),
+    cacheAgeMs: doublePrecision('cache_age_ms').notNull(),
+    rung: text().$type<ImpressionEvent['rung']>().notNull(),
+    reason: text(),
+    slotCount: integer('slot_count').notNull(),
+    totalMs: doublePrecision('total_ms').notNull(),
+    backendMs: doublePrecision('backend_ms').notNull(),
+    encodeMs: doublePrecision('encode_ms').notNull(),
+    searchMs: doublePrecision('search_ms').notNull(),
+    /** What was shown, in the shape of the event. */
+    slots: jsonb().$type<ImpressionEvent['slots']>().notNull(),
+  },
+  (table) => [index('impressions_at').on(table.at)],
+);
+
+/** Which arms an impression took part in: one row an impression and experiment. */
+export const exposures = pgTable(
+  'exposures',
+  {
+    impressionId: text('impression_id').notNull(),
+    experiment: text().notNull(),
+    layer: text().notNull(),
+    arm: text().notNull(),
+    unitId: text('unit_id').notNull(),
+    at: instant('at').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.impressionId, table.experiment] }),
+    index('exposures_experiment_unit').on(table.experiment, table.unitId),
+  ],
+);
+
+/** One row a clicked slot, whatever the number of replays. */
+export const clicks = pgTable(
+  'clicks',
+  {
+    id: text().primaryKey(),
+    impressionId: text('impression_id').notNull(),
+    adId: text('ad_id').notNull(),
+    position: integer().notNull(),
+    chargeMicros: micros('charge_micros').notNull(),
+    bot: boolean().notNull(),
+    at: instant('at').notNull(),
+  },
+  (table) => [index('clicks_impression').on(table.impressionId)],
+);
+
+export const conversions = pgTable(
+  'conversions',
+  {
+    id: text().primaryKey(),
+    clickId: text('click_id').notNull(),
+    valueMicros: micros('value_micros').notNull(),
+    at: instant('at').notNull(),
+  },
+  (table) => [index('conversions_click').on(table.clickId)],
+);
+
+/** Numbers that only grow: the version of the serving configuration, the catalogue's revision. */
+export const counters = pgTable('counters', {
+  name: text().$type<'config' | 'catalogue'>().primaryKey(),
+  value: bigint({ mode: 'number' }).notNull(),
+});
