@@ -1,0 +1,10 @@
+/** The backend as a child of the local system; in production `gpu-backend/main.ts` is run as it is. */
+import { parseConfig } from '../gpu-backend/config.ts';
+import { startBackend } from '../gpu-backend/main.ts';
+import { exitWith, serve } from './service.ts';
+
+try {
+  serve(await startBackend(parseConfig(process.env)));
+} catch (error) {
+  exitWith(error);
+}

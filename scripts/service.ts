@@ -1,0 +1,113 @@
+/**
+ * A child process of the local system (backend or edge): started in a session of its own, so that Ctrl-C reaches only the
+ * supervisor and events can drain in order; tied to its parent by an IPC channel, so that it never outlives it.
+ * The child says `{ready: true, url}` when it answers, and is told `stop` to drain.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { HarnessError } from '../shared/problem.ts';
+
+export interface ServiceOptions {
+  name: string;
+  /** Source file to run. */
+  entry: string;
+  env: Record<string, string>;
+  /** Lines of the child's standard error and output. */
+  onLine: (line: string) => void;
+  /** Called when the child ends without having been asked to. */
+  onExit?: (code: number | null, signal: NodeJS.Signals | null) => void;
+}
+
+export interface Service {
+  readonly url: string;
+  readonly pid: number;
+  /** Asks the child to drain and waits for its end; kills it after `graceMs`. Resolves with what the child reported last. */
+  stop(graceMs?: number): Promise<Record<string, unknown>>;
+}
+
+function lines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+  let rest = '';
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    const parts = (rest + chunk).split('\n');
+    rest = parts.pop()!;
+    for (const part of parts) if (part !== '') onLine(part);
+  });
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+/** Starts the child and waits until it is ready; throws `configuration` with the child's last words when it ends first. */
+export async function startService({ name, entry, env, onLine, onExit }: ServiceOptions): Promise<Service> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    detached: true,
+  });
+  let lastWords = '';
+  let last: Record<string, unknown> = {};
+  let stopping = false;
+  const hear = (line: string) => {
+    lastWords = line;
+    onLine(line);
+  };
+  lines(child.stdout!, hear);
+  lines(child.stderr!, hear);
+  const url = await new Promise<string>((resolve, reject) => {
+    child.on('message', (message: Record<string, unknown>) => {
+      last = message;
+      if (message.ready === true) resolve(String(message.url));
+    });
+    child.once('exit', (code, signal) =>
+      reject(new HarnessError('configuration', lastWords || `The ${name} ended at once (${signal ?? code}).`)),
+    );
+    child.once('error', (cause) =>
+      reject(new HarnessError('configuration', `The ${name} could not be started: ${cause.message}`, { cause })),
+    );
+  });
+  child.once('exit', (code, signal) => {
+    if (!stopping) onExit?.(code, signal);
+  });
+  return {
+    url,
+    pid: child.pid!,
+    async stop(graceMs = 4_000) {
+      stopping = true;
+      if (child.connected) child.send('stop');
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      await ended(child);
+      clearTimeout(timer);
+      return last;
+    },
+  };
+}
+
+/** The child's side of the contract: drains once on `stop`, a signal, or the loss of its parent. */
+export function serve({
+  url,
+  stop,
+}: {
+  url: string;
+  stop: () => Promise<Record<string, unknown> | undefined | void>;
+}): void {
+  let stopping = false;
+  const end = async () => {
+    if (stopping) return;
+    stopping = true;
+    const outcome = (await stop()) ?? {};
+    if (process.connected)
+      await new Promise<void>((resolve) => process.send?.({ stopped: true, ...outcome }, () => resolve()) ?? resolve());
+    process.exit(0);
+  };
+  process.on('message', (message) => message === 'stop' && void end());
+  process.on('disconnect', () => void end());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void end());
+  process.send?.({ ready: true, url });
+}
+
+/** Ends a program that could not start: one line for a known error, the stack for a fault. */
+export function exitWith(error: unknown): never {
+  console.error(error instanceof HarnessError ? error.message : error);
+  process.exit(error instanceof HarnessError ? 2 : 1);
+}

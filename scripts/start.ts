@@ -1,0 +1,76 @@
+/** `npm start`: the whole system on this machine, until Ctrl-C. */
+import { createWriteStream, existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { progressBar } from './progress.ts';
+import { exitWith } from './service.ts';
+import { startSystem } from './system.ts';
+
+const program = new Command('npm start --')
+  .description('Starts backend and edge on this machine, with the bundled market and student.')
+  .option('--port <number>', 'port of the edge', Number, 8787)
+  .option('--backend-port <number>', 'port of the backend', Number, 8788)
+  .option('--data <folder>', 'where all state lives', '.harness')
+  .option('--bundle <folder>', 'the student to serve', 'models/default')
+  .option('--verbose', 'print the log of both services')
+  .parse();
+const options = program.opts<{ port: number; backendPort: number; data: string; bundle: string; verbose?: boolean }>();
+
+for (const [name, port] of [
+  ['--port', options.port],
+  ['--backend-port', options.backendPort],
+] as const) {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) program.error(`${name}: expected a port from 1 to 65535.`);
+}
+
+mkdirSync(options.data, { recursive: true });
+const logFile = join(options.data, 'system.log');
+const logStream = createWriteStream(logFile, { flags: 'a' });
+const bar = progressBar('ads');
+
+let system: Awaited<ReturnType<typeof startSystem>> | undefined;
+let stopRequested = false;
+async function stop(code = 0): Promise<never> {
+  if (stopRequested) return new Promise(() => {});
+  stopRequested = true;
+  console.log('\nStopping: delivering events, then the backend ...');
+  const outcome = await system?.stop();
+  if (outcome !== undefined && outcome.undelivered > 0)
+    console.log(`${outcome.undelivered} events could not be delivered.`);
+  process.exit(code);
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
+
+try {
+  const began = performance.now();
+  if (!existsSync(options.bundle))
+    program.error(`--bundle: no folder ${options.bundle}; make one with npm run recipe.`);
+  system = await startSystem({
+    dataDir: options.data,
+    bundleDir: options.bundle,
+    edgePort: options.port,
+    backendPort: options.backendPort,
+    say: console.log,
+    log: (service, line) =>
+      options.verbose ? console.log(`${service}  ${line}`) : logStream.write(`${service}  ${line}\n`),
+    onProgress: (done, total) => bar.update(done, total),
+  });
+  bar.stop();
+  console.log(`Ready in ${((performance.now() - began) / 1000).toFixed(1)} s.
+
+  ads         ${system.edgeUrl}/v1/ads?q=sofa
+  playground  ${system.edgeUrl}/
+  dashboard   ${system.backendUrl}/dashboard
+  state       ${options.data}/  (delete it to start over; log in ${logFile})
+
+Send users:   npm run traffic -- --queries 5000
+Read the test: npm run report
+Ctrl-C stops everything.`);
+  system.failed.then((reason) => {
+    console.error(`${reason} See ${logFile}.`);
+    void stop(1);
+  });
+} catch (error) {
+  bar.stop();
+  if (!stopRequested) exitWith(error);
+}

@@ -1,0 +1,124 @@
+/**
+ * The whole system on one machine: backend and edge as child processes over one data folder, with the bundled market
+ * loaded on first start. `npm start`, `npm run traffic`, the end-to-end tests and the benchmarks all start it here.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { z } from 'zod';
+import type { GenerationList } from '../shared/contract/generations.ts';
+import { parseKeyRing } from '../shared/signature.ts';
+import { type BackendClient, backendClient } from './backend-client.ts';
+import { loadMarket } from './load-market.ts';
+import { type Service, startService } from './service.ts';
+
+export interface SystemOptions {
+  /** Holds all state: database, generations, keys. */
+  dataDir: string;
+  /** Folder of the student's bundle. */
+  bundleDir: string;
+  edgePort: number;
+  backendPort: number;
+  /** A line about what is going on. */
+  say: (line: string) => void;
+  /** A line of a child's log. */
+  log?: (service: 'backend' | 'edge', line: string) => void;
+  /** Progress of the first load, in ads. */
+  onProgress?: (done: number, total: number) => void;
+  /** How often a backend that dies is started again before the system gives up. */
+  restarts?: number;
+}
+
+export interface System {
+  edgeUrl: string;
+  backendUrl: string;
+  backend: BackendClient;
+  /** Process ids by service, for tests that kill one. */
+  pids(): { backend: number; edge: number };
+  /** Resolves when the system has given up on its own, with the reason. */
+  failed: Promise<string>;
+  /** Drains the edge's events into the backend, then stops both. */
+  stop(): Promise<{ undelivered: number }>;
+}
+
+const entry = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+/** The secrets that edge and backend share, made once a data folder. */
+function keysOf(dataDir: string): string {
+  const file = join(dataDir, 'keys');
+  if (!existsSync(file)) writeFileSync(file, `local:${randomBytes(32).toString('hex')}`, { mode: 0o600 });
+  return readFileSync(file, 'utf8').trim();
+}
+
+/** Starts everything; resolves when the edge answers with a live generation behind it. */
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const { dataDir, say, restarts = 5 } = options;
+  mkdirSync(dataDir, { recursive: true });
+  const keys = process.env.HARNESS_KEYS ?? keysOf(dataDir);
+  const services: { backend?: Service; edge?: Service } = {};
+  const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
+  let stopping = false;
+  let left = restarts;
+
+  async function startBackendProcess(): Promise<void> {
+    services.backend = await startService({
+      name: 'backend',
+      entry: entry('./backend-main.ts'),
+      env: {
+        PORT: String(options.backendPort),
+        HARNESS_DATA: resolve(dataDir),
+        HARNESS_BUNDLE: resolve(options.bundleDir),
+        HARNESS_KEYS: keys,
+      },
+      onLine: (line) => options.log?.('backend', line),
+      onExit: (code, signal) => {
+        if (stopping) return;
+        if (left-- <= 0) return fail(`The backend ended ${restarts + 1} times (last: ${signal ?? code}).`);
+        say(`The backend ended (${signal ?? code}); starting it again.`);
+        startBackendProcess().catch((error: Error) => fail(error.message));
+      },
+    });
+  }
+
+  async function stop(): Promise<{ undelivered: number }> {
+    stopping = true;
+    const edge = await services.edge?.stop();
+    await services.backend?.stop();
+    return { undelivered: Number(edge?.undelivered ?? 0) };
+  }
+
+  try {
+    await startBackendProcess();
+    const backendUrl = services.backend!.url;
+    const backend = backendClient(backendUrl, parseKeyRing(keys));
+    const { live } = await backend<z.infer<typeof GenerationList>>('GET', '/v1/generations');
+    if (live === null) {
+      say('First start: loading the bundled market ...');
+      await loadMarket({ backend, ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }) });
+    }
+    services.edge = await startService({
+      name: 'edge',
+      entry: entry('./edge-main.ts'),
+      env: {
+        EDGE_PORT: String(options.edgePort),
+        BACKEND_URL: backendUrl,
+        HARNESS_KEYS: keys,
+        DASHBOARD_URL: `${backendUrl}/dashboard`,
+      },
+      onLine: (line) => options.log?.('edge', line),
+      onExit: (code, signal) => stopping || fail(`The edge ended (${signal ?? code}).`),
+    });
+    return {
+      edgeUrl: services.edge.url,
+      backendUrl,
+      backend,
+      pids: () => ({ backend: services.backend!.pid, edge: services.edge!.pid }),
+      failed,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

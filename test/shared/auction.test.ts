@@ -1,0 +1,68 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type AuctionConfig, auction, type Bidder } from '../../shared/auction.ts';
+
+const config: AuctionConfig = { reserveMicros: 100, qualityExponent: 1, slots: 3 };
+const bidder = (adId: string, bidMicros: number, relevance: number, advertiserId = adId): Bidder => ({
+  adId,
+  advertiserId,
+  bidMicros,
+  relevance,
+});
+const bidders = fc.uniqueArray(
+  fc.record({
+    adId: fc.string({ minLength: 1 }),
+    advertiserId: fc.constantFrom('p', 'q', 'r', 's', 't'),
+    bidMicros: fc.nat(10_000),
+    relevance: fc.double({ min: 0, max: 1, noNaN: true }),
+  }),
+  { selector: ({ adId }) => adId },
+);
+
+test('a worked example: rank by bid x relevance, pay what keeps the position', () => {
+  const slots = auction([bidder('a', 1000, 0.5), bidder('b', 600, 1), bidder('c', 400, 0.9)], config);
+  expect(slots.map(({ position, candidate, priceMicros }) => [position, candidate.adId, priceMicros])).toEqual([
+    [1, 'b', 500], // a's score 500 / b's relevance 1
+    [2, 'a', 720], // c's score 360 / a's relevance 0.5
+    [3, 'c', 100], // the reserve
+  ]);
+});
+
+test('one ad an advertiser, the better one; bids below the reserve stay out', () => {
+  const slots = auction([bidder('a1', 500, 1, 'x'), bidder('a2', 900, 1, 'x'), bidder('b', 99, 1)], config);
+  expect(slots.map(({ candidate }) => candidate.adId)).toEqual(['a2']);
+});
+
+test('prices lie between reserve and bid, scores fall, and the order of candidates does not matter', () => {
+  fc.assert(
+    fc.property(bidders, fc.integer(), (candidates, seed) => {
+      const slots = auction(candidates, config);
+      expect(slots.length).toBeLessThanOrEqual(config.slots);
+      for (const [i, { candidate, priceMicros }] of slots.entries()) {
+        expect(priceMicros).toBeGreaterThanOrEqual(config.reserveMicros);
+        expect(priceMicros).toBeLessThanOrEqual(candidate.bidMicros);
+        const next = slots[i + 1]?.candidate;
+        if (next !== undefined)
+          expect(candidate.bidMicros * candidate.relevance).toBeGreaterThanOrEqual(next.bidMicros * next.relevance);
+      }
+      const shuffled = candidates.toSorted((a, b) => (a.adId + seed < b.adId + seed ? 1 : -1));
+      expect(auction(shuffled, config)).toEqual(slots);
+    }),
+  );
+});
+
+test('a bid just above the price keeps the position', () => {
+  fc.assert(
+    fc.property(bidders, (candidates) => {
+      for (const { candidate, priceMicros, position } of auction(candidates, config)) {
+        // A sibling ad of the same advertiser could take over instead, so leave siblings out.
+        const others = candidates.filter((c) => c === candidate || c.advertiserId !== candidate.advertiserId);
+        const lower = others.map((c) => (c === candidate ? { ...c, bidMicros: priceMicros + 1 } : c));
+        const again = auction(lower, config).find((slot) => slot.candidate.adId === candidate.adId);
+        expect(again?.position).toBeLessThanOrEqual(position);
+      }
+    }),
+  );
+});
+
+test('no candidates, no slots', () => expect(auction([], config)).toEqual([]));

@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import { HarnessError } from '../../shared/problem.ts';
+import {
+  type KeyRing,
+  MAX_SKEW_MS,
+  parseKeyRing,
+  signRequest,
+  signToken,
+  verifyRequest,
+  verifyToken,
+} from '../../shared/signature.ts';
+
+const ring: KeyRing = [{ id: 'k1', secret: 'a secret of enough length' }];
+const nowMs = 1_800_000_000_000;
+const request = { method: 'POST', path: '/v1/retrieve?x=1', body: '{"query":"sofa"}' };
+const headers = async (over: Partial<typeof request> = {}, at = nowMs, keys = ring) =>
+  new Headers(await signRequest(keys, { ...request, ...over }, { nowMs: at, nonce: 'nonce-0001' }));
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'accepted',
+    (error: HarnessError) => error.code,
+  );
+
+describe('requests', () => {
+  test('what was signed is accepted, and answers its nonce', async () => {
+    expect(await verifyRequest(ring, request, await headers(), nowMs)).toBe('nonce-0001');
+  });
+  test.each([
+    ['another method', { method: 'PUT' }],
+    ['another path', { path: '/v1/retrieve?x=2' }],
+    ['another body', { body: '{"query":"sofa" }' }],
+  ])('%s is refused', async (_, over) => {
+    expect(await code(verifyRequest(ring, { ...request, ...over }, await headers(), nowMs))).toBe('unauthorized');
+  });
+  test.each([-MAX_SKEW_MS - 1, MAX_SKEW_MS + 1])('a clock off by %i ms is refused', async (skew) => {
+    expect(await code(verifyRequest(ring, request, await headers({}, nowMs + skew), nowMs))).toBe('unauthorized');
+  });
+  test('no headers, a foreign key and garbage are refused', async () => {
+    expect(await code(verifyRequest(ring, request, new Headers(), nowMs))).toBe('unauthorized');
+    expect(
+      await code(
+        verifyRequest(
+          ring,
+          request,
+          await headers({}, nowMs, [{ id: 'k2', secret: 'another secret of length' }]),
+          nowMs,
+        ),
+      ),
+    ).toBe('unauthorized');
+    expect(
+      await code(
+        verifyRequest(
+          ring,
+          request,
+          await headers({}, nowMs, [{ id: 'k1', secret: 'another secret of length' }]),
+          nowMs,
+        ),
+      ),
+    ).toBe('unauthorized');
+  });
+  test('an old key still verifies while it is in the ring', async () => {
+    const rotated: KeyRing = [{ id: 'k2', secret: 'the new secret, long enough' }, ...ring];
+    expect(await verifyRequest(rotated, request, await headers(), nowMs)).toBe('nonce-0001');
+  });
+});
+
+describe('tokens', () => {
+  test('round trip, for any text', async () => {
+    for (const payload of ['', '{}', 'ünïcode ✓', 'x'.repeat(2000)]) {
+      expect(await verifyToken(ring, 'click', await signToken(ring, 'click', payload))).toBe(payload);
+    }
+  });
+  test('every changed character is refused', async () => {
+    const token = await signToken(ring, 'click', '{"a":"ad-1"}');
+    for (let i = 0; i < token.length; i++) {
+      const other = token[i] === 'A' ? 'B' : 'A';
+      expect(await code(verifyToken(ring, 'click', token.slice(0, i) + other + token.slice(i + 1))), `at ${i}`).toBe(
+        'invalid_token',
+      );
+    }
+  });
+  test('a token of another purpose or with more parts is refused', async () => {
+    const token = await signToken(ring, 'unit', 'x');
+    expect(await code(verifyToken(ring, 'click', token))).toBe('invalid_token');
+    expect(await code(verifyToken(ring, 'unit', `${token}.x`))).toBe('invalid_token');
+    expect(await code(verifyToken(ring, 'unit', ''))).toBe('invalid_token');
+  });
+});
+
+test('a key ring is parsed, and a weak one refused', () => {
+  expect(parseKeyRing('a:0123456789abcdef,b:fedcba9876543210')).toEqual([
+    { id: 'a', secret: '0123456789abcdef' },
+    { id: 'b', secret: 'fedcba9876543210' },
+  ]);
+  for (const bad of ['', 'a', 'a:short', ':0123456789abcdef']) expect(() => parseKeyRing(bad)).toThrow(HarnessError);
+});
