@@ -1,20 +1,22 @@
 /**
- * One Database type over two drivers: PGlite (Postgres compiled to WebAssembly) inside the data folder, or a real server
- * through postgres.js. Everything else in the backend sees the type only.
+ * One driver, two databases: Postgres compiled to WebAssembly inside the data folder (pglite.ts), or a real server.
+ * Everything else in the backend sees the Database type only.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { PGlite } from '@electric-sql/pglite';
 import { type SQL, sql } from 'drizzle-orm';
-import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
-import { drizzle as drizzlePglite } from 'drizzle-orm/pglite';
-import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js';
+import type { PgDatabase } from 'drizzle-orm/pg-core';
+import { drizzle, type PostgresJsQueryResultHKT } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { HarnessError } from '../../shared/problem.ts';
 import type { DataFolder } from './data-folder.ts';
+import { startPglite } from './pglite.ts';
 
-/** What queries are written against; a transaction is one too. For raw SQL use {@link rows}. */
-export type Database = PgDatabase<PgQueryResultHKT, Record<string, never>>;
+/**
+ * What queries are written against; a transaction is one too. Inside a transaction use its own handle only: the embedded
+ * database has a single session, and a query beside the transaction would wait for it for ever.
+ */
+export type Database = PgDatabase<PostgresJsQueryResultHKT>;
 
 export interface Connection {
   readonly db: Database;
@@ -25,29 +27,37 @@ export interface Connection {
 
 /** Oldest server that the migrations and queries are tested for. */
 const MINIMUM_VERSION = 15;
+const quiet = { onnotice: () => {} };
 
-/** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has no lock of its own. */
+/** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has none of its own. */
 export async function openPglite(folder: DataFolder): Promise<Connection> {
   const dir = join(folder.path, 'pglite');
   mkdirSync(dir, { recursive: true });
-  let client: PGlite;
-  try {
-    client = await PGlite.create(dir);
-  } catch (cause) {
+  const embedded = await startPglite(dir).catch((cause: unknown) => {
     throw new HarnessError(
       'configuration',
-      `${dir}: expected a database of this version, it cannot be opened (${firstLine(cause)}); move the folder away to start afresh.`,
+      `${dir}: expected a database that this version can open, got: ${reasonOf(cause)}; move the folder away to start afresh.`,
       { cause },
     );
-  }
-  return { db: drizzlePglite(client) as unknown as Database, kind: 'pglite', close: () => client.close() };
+  });
+  // `socket` is an option that the typings of postgres.js leave out.
+  const options = { ...quiet, max: 1, user: 'postgres', database: 'postgres', socket: () => embedded.socket() };
+  const client = postgres(options as postgres.Options<Record<string, never>>);
+  return {
+    db: drizzle(client),
+    kind: 'pglite',
+    async close() {
+      await client.end({ timeout: 2 });
+      await embedded.close();
+    },
+  };
 }
 
 /** A real server; throws `configuration` in one line, without the password, when it cannot be used. */
 export async function openPostgres(url: string): Promise<Connection> {
-  const where = describe(url);
-  const client = postgres(url, { max: 10, connect_timeout: 5, onnotice: () => {} });
-  const db = drizzlePostgres(client) as unknown as Database;
+  const where = placeOf(url);
+  const client = postgres(url, { ...quiet, max: 10, connect_timeout: 5 });
+  const db = drizzle(client);
   try {
     const [row] = await rows<{ version: number }>(
       db,
@@ -58,7 +68,7 @@ export async function openPostgres(url: string): Promise<Connection> {
     await client.end({ timeout: 0 });
     throw new HarnessError(
       'configuration',
-      `DATABASE_URL: expected a reachable Postgres ${MINIMUM_VERSION} or newer at ${where}, got: ${firstLine(cause)}; unset it to use the embedded database.`,
+      `DATABASE_URL: expected a reachable Postgres ${MINIMUM_VERSION} or newer at ${where}, got: ${reasonOf(cause)}; unset it to use the embedded database.`,
       { cause },
     );
   }
@@ -71,27 +81,23 @@ export function connect(options: { url: string | undefined; folder: DataFolder }
 }
 
 /**
- * Runs raw SQL and returns its rows on both drivers. Cast what the drivers read differently: counts and bigint with
- * `::int` or `::float8`, instants with `extract(epoch from ...)::float8` or `::text`.
+ * Rows of raw SQL. Instants come back as text and `bigint` (so, `count(*)` and sums) as strings: cast in the query, for
+ * example `count(*)::int`, `sum(x)::float8`, `extract(epoch from at)::float8`.
  */
 export async function rows<T extends object>(db: Database, query: SQL): Promise<T[]> {
-  const result = (await db.execute(query)) as unknown as T[] | { rows: T[] };
-  return Array.isArray(result) ? result : result.rows;
+  return (await db.execute(query)) as unknown as T[];
 }
 
-function describe(url: string): string {
-  try {
-    const { protocol, host, pathname } = new URL(url);
-    if (!/^postgres(ql)?:$/.test(protocol)) throw new Error(protocol);
-    return `${host}${pathname}`;
-  } catch {
+function placeOf(url: string): string {
+  const { protocol, host, pathname } = URL.parse(url) ?? {};
+  if (protocol === undefined || !/^postgres(ql)?:$/.test(protocol))
     throw new HarnessError('configuration', 'DATABASE_URL: expected postgres://user:password@host:port/database.');
-  }
+  return `${host}${pathname}`;
 }
 
 /** What went wrong at the bottom of it: drizzle wraps the driver's error, the driver wraps the system's. */
-function firstLine(error: unknown): string {
+function reasonOf(error: unknown): string {
   const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
-  if (cause instanceof Error) return firstLine(cause);
+  if (cause instanceof Error) return reasonOf(cause);
   return (message || code || String(error)).split('\n')[0]!;
 }
