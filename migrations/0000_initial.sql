@@ -28,7 +28,7 @@ CREATE TABLE "clicks" (
 	"id" text PRIMARY KEY NOT NULL,
 	"impression_id" text NOT NULL,
 	"ad_id" text NOT NULL,
-	"position" integer NOT NULL,
+	"position" bigint NOT NULL,
 	"charge_micros" bigint NOT NULL,
 	"bot" boolean NOT NULL,
 	"at" timestamp (3) with time zone NOT NULL
@@ -88,7 +88,7 @@ CREATE TABLE "impressions" (
 	"query" text NOT NULL,
 	"config_version" bigint NOT NULL,
 	"plan_fingerprint" text NOT NULL,
-	"generation" integer,
+	"generation" bigint,
 	"model" text,
 	"cache_status" text NOT NULL,
 	"cache_age_ms" double precision NOT NULL,

@@ -5,6 +5,7 @@
  * - Events carry no foreign keys: delivery is at least once and in any order, so a click may be stored before its
  *   impression. Reports join; reconciliation names what never found its other half.
  * - An ad is never deleted, only marked (`deleted_at`), so that what changed since a generation was built can be replayed.
+ * - What a caller may make as large as a JSON integer is a bigint, so that no event fails on a narrow column.
  * - `revision` counts catalogue commits, all ads together, and grows in commit order (see counters.ts).
  */
 import { sql } from 'drizzle-orm';
@@ -113,7 +114,7 @@ export const impressions = pgTable(
     query: text().notNull(),
     configVersion: bigint('config_version', { mode: 'number' }).notNull(),
     planFingerprint: text('plan_fingerprint').notNull(),
-    generation: integer(),
+    generation: bigint({ mode: 'number' }),
     model: text(),
     cacheStatus: text('cache_status').$type<ImpressionEvent['cache']['status']>().notNull(),
     cacheAgeMs: doublePrecision('cache_age_ms').notNull(),
@@ -154,7 +155,7 @@ export const clicks = pgTable(
     id: text().primaryKey(),
     impressionId: text('impression_id').notNull(),
     adId: text('ad_id').notNull(),
-    position: integer().notNull(),
+    position: bigint({ mode: 'number' }).notNull(),
     chargeMicros: micros('charge_micros').notNull(),
     bot: boolean().notNull(),
     at: instant('at').notNull(),

@@ -1,0 +1,78 @@
+/** The backend's settings: environment variables -> one frozen, complete object. A bad value is refused by name. */
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { HarnessError } from '../shared/problem.ts';
+import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
+
+export interface BackendConfig {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Folder of all state: database, generations, lock. */
+  dataDir: string;
+  /** Folder of the student's bundle. */
+  bundleDir: string;
+  /** Verifies the edge's calls. */
+  keys: KeyRing;
+  /** A Postgres server; absent, the embedded database in the data folder. */
+  databaseUrl: string | undefined;
+  device: 'cpu' | 'cuda' | 'webgpu';
+  /** Threads that encode queries. */
+  encoderWorkers: number;
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+}
+
+/** An integer in decimal digits; `message` completes "expected ...". */
+const integer = (from: number, to: number, message: string) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, message)
+    .transform(Number)
+    .refine((value) => from <= value && value <= to, message);
+const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
+  z.enum(values, { error: `one of ${values.join(', ')}` });
+
+const SETTINGS = z.object({
+  PORT: integer(0, 65_535, 'a port from 0 (any free one) to 65535').default(8788),
+  HOST: z.string().default('127.0.0.1'),
+  HARNESS_DATA: z.string().default('.harness'),
+  HARNESS_BUNDLE: z.string().default('models/default'),
+  HARNESS_KEYS: z.string({ error: 'id:secret[,id:secret], the same as at the edge (npm start makes one by itself)' }),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'postgres://user:password@host:port/database' }).optional(),
+  HARNESS_DEVICE: choice('cpu', 'cuda', 'webgpu').default('cpu'),
+  HARNESS_ENCODER_WORKERS: integer(1, 64, 'a number of threads from 1 to 64').default(
+    Math.min(4, Math.max(1, availableParallelism() - 1)),
+  ),
+  LOG_LEVEL: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
+});
+
+/** Settings whose value must not be repeated in a message. */
+const SECRET = new Set(['HARNESS_KEYS', 'DATABASE_URL']);
+
+/** Reads the settings, empty ones counting as unset; throws `configuration` in one line with name, expected and received. */
+export function parseConfig(env: Record<string, string | undefined>): Readonly<BackendConfig> {
+  const given = Object.fromEntries(
+    Object.keys(SETTINGS.shape)
+      .map((name) => [name, env[name]?.trim()] as const)
+      .filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const result = SETTINGS.safeParse(given);
+  if (!result.success) {
+    const { path, message } = result.error.issues[0]!;
+    const name = String(path[0]);
+    const got = given[name] === undefined ? 'nothing' : SECRET.has(name) ? 'another form' : JSON.stringify(given[name]);
+    throw new HarnessError('configuration', `${name}: expected ${message}, got ${got}.`);
+  }
+  const settings = result.data;
+  return Object.freeze({
+    host: settings.HOST,
+    port: settings.PORT,
+    dataDir: settings.HARNESS_DATA,
+    bundleDir: settings.HARNESS_BUNDLE,
+    keys: parseKeyRing(settings.HARNESS_KEYS),
+    databaseUrl: settings.DATABASE_URL,
+    device: settings.HARNESS_DEVICE,
+    encoderWorkers: settings.HARNESS_ENCODER_WORKERS,
+    logLevel: settings.LOG_LEVEL,
+  });
+}

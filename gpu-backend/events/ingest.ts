@@ -1,0 +1,112 @@
+/**
+ * Storing what the edge logged. Delivery is at least once and in any order, so an event counts once by its id, nothing
+ * refers to a row that may come later, and the answer is given after the commit. A malformed event is refused by index and
+ * holds up none of the others: a batch that the database refuses as a whole is stored event by event.
+ */
+import { sql } from 'drizzle-orm';
+import { type EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
+import { type Database, rows } from '../db/connect.ts';
+import { insertRecords, recordset } from '../db/recordset.ts';
+import { clicks, conversions, exposures, impressions } from '../db/schema.ts';
+import { unstorable } from '../db/storable.ts';
+import { clickRow, conversionRow, exposureRows, impressionRow, ofType } from './rows.ts';
+
+export interface IngestOptions {
+  db: Database;
+  /** Called once for a batch that had to be stored event by event, with what the database said. */
+  onRefusedBatch?: (error: unknown) => void;
+}
+
+/** Instants outside belong to a broken clock. */
+const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000, 0), Date.UTC(2100, 0)];
+
+/** Stores the events of `POST /v1/events`, as they came. Throws only when the database itself is away. */
+export async function ingest(events: readonly unknown[], options: IngestOptions): Promise<EventBatchResult> {
+  const rejected: EventBatchResult['rejected'] = [];
+  const accepted = new Map<string, { index: number; event: HarnessEvent }>();
+  let duplicates = 0;
+  for (const [index, value] of events.entries()) {
+    const event = check(value);
+    if (typeof event === 'string') rejected.push({ index, reason: event });
+    else if (accepted.has(`${event.type} ${event.id}`)) duplicates++;
+    else accepted.set(`${event.type} ${event.id}`, { index, event });
+  }
+  const list = [...accepted.values()];
+  if (list.length === 0) return { stored: 0, duplicates, rejected };
+  try {
+    const stored = await store(
+      options.db,
+      list.map(({ event }) => event),
+    );
+    return { stored, duplicates: duplicates + list.length - stored, rejected };
+  } catch (error) {
+    if (!isDataError(error)) throw error;
+    options.onRefusedBatch?.(error);
+  }
+  let stored = 0;
+  for (const { index, event } of list) {
+    try {
+      const fresh = await store(options.db, [event]);
+      stored += fresh;
+      duplicates += 1 - fresh;
+    } catch (error) {
+      if (!isDataError(error)) throw error;
+      rejected.push({ index, reason: `the database refuses it: ${databaseError(error)!.message}` });
+    }
+  }
+  return { stored, duplicates, rejected: rejected.sort((a, b) => a.index - b.index) };
+}
+
+/** The event, or why it is none. */
+function check(value: unknown): HarnessEvent | string {
+  const result = HarnessEvent.safeParse(value);
+  if (!result.success) {
+    const { path, message } = result.error.issues[0]!;
+    return `${path.join('.') || 'event'}: ${message}`;
+  }
+  const { atMs } = result.data;
+  if (atMs < EARLIEST_MS || atMs > LATEST_MS) return `atMs: expected UTC milliseconds of this century, got ${atMs}`;
+  const bad = unstorable(result.data);
+  return bad === undefined ? result.data : `${bad}: expected text without U+0000 and unpaired surrogates`;
+}
+
+/** One transaction; returns how many of the events are new. Their ids are distinct. */
+async function store(db: Database, events: readonly HarnessEvent[]): Promise<number> {
+  const shown = ofType(events, 'impression');
+  const clicked = ofType(events, 'click');
+  const converted = ofType(events, 'conversion');
+  return db.transaction(async (tx) => {
+    let stored = 0;
+    if (shown.length > 0) {
+      // Exposures follow their impression: a repeated id with other assignments adds none.
+      const [row] = await rows<{ count: number }>(
+        tx,
+        sql`with fresh as (${insertRecords(impressions, shown.map(impressionRow))} on conflict do nothing returning id),
+            exposed as (insert into ${exposures}
+              select record.* from ${recordset(exposures, shown.flatMap(exposureRows))} record
+              join fresh on fresh.id = record.impression_id on conflict do nothing)
+            select count(*)::int as count from fresh`,
+      );
+      stored += row!.count;
+    }
+    const counted = async (insert: ReturnType<typeof insertRecords>) =>
+      (await rows(tx, sql`${insert} on conflict do nothing returning id`)).length;
+    if (clicked.length > 0) stored += await counted(insertRecords(clicks, clicked.map(clickRow)));
+    if (converted.length > 0) stored += await counted(insertRecords(conversions, converted.map(conversionRow)));
+    return stored;
+  });
+}
+
+/** The database's own error under drizzle's. */
+function databaseError(error: unknown): { code: string; message: string } | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code } = at as { code?: unknown };
+    if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return { code, message: at.message };
+  }
+  return undefined;
+}
+
+/** Data that does not fit (SQLSTATE classes 22, 23 and 54), as opposed to a database that is away. */
+function isDataError(error: unknown): boolean {
+  return /^(22|23|54)/.test(databaseError(error)?.code ?? '');
+}

@@ -1,0 +1,66 @@
+/** Events -> rows of the tables that hold them. */
+import type { ClickEvent, ConversionEvent, HarnessEvent, ImpressionEvent } from '../../shared/contract/events.ts';
+import type { clicks, conversions, exposures, impressions } from '../db/schema.ts';
+
+export function impressionRow(event: ImpressionEvent): typeof impressions.$inferInsert {
+  return {
+    id: event.id,
+    at: new Date(event.atMs),
+    unitId: event.unitId,
+    bot: event.bot,
+    market: event.market,
+    locale: event.locale,
+    query: event.query,
+    configVersion: event.configVersion,
+    planFingerprint: event.planFingerprint,
+    generation: event.generation,
+    model: event.model,
+    cacheStatus: event.cache.status,
+    cacheAgeMs: event.cache.ageMs,
+    rung: event.rung,
+    reason: event.reason ?? null,
+    slotCount: event.slots.length,
+    totalMs: event.timings.totalMs,
+    backendMs: event.timings.backendMs,
+    encodeMs: event.timings.encodeMs,
+    searchMs: event.timings.searchMs,
+    slots: event.slots,
+  };
+}
+
+/** One row an assignment; an experiment named twice counts once. */
+export function exposureRows(event: ImpressionEvent): (typeof exposures.$inferInsert)[] {
+  const byExperiment = new Map(event.assignments.map((assignment) => [assignment.experiment, assignment]));
+  return [...byExperiment.values()].map(({ experiment, layer, arm }) => ({
+    impressionId: event.id,
+    experiment,
+    layer,
+    arm,
+    unitId: event.unitId,
+    at: new Date(event.atMs),
+  }));
+}
+
+export function clickRow(event: ClickEvent): typeof clicks.$inferInsert {
+  return {
+    id: event.id,
+    impressionId: event.impressionId,
+    adId: event.adId,
+    position: event.position,
+    chargeMicros: event.chargeMicros,
+    bot: event.bot,
+    at: new Date(event.atMs),
+  };
+}
+
+export function conversionRow(event: ConversionEvent): typeof conversions.$inferInsert {
+  return { id: event.id, clickId: event.clickId, valueMicros: event.valueMicros, at: new Date(event.atMs) };
+}
+
+/** The events of one type, in order. */
+export function ofType<T extends HarnessEvent['type']>(
+  events: readonly HarnessEvent[],
+  type: T,
+): Extract<HarnessEvent, { type: T }>[] {
+  return events.filter((event): event is Extract<HarnessEvent, { type: T }> => event.type === type);
+}
