@@ -1,0 +1,109 @@
+/**
+ * Graded relevance of an ad to what a query asks for, read off the relation graph:
+ * 3 the same concept, 2 a narrower one (a query for seats, an ad for sofas), 1 a broader one at most two steps up, or a
+ * sibling under a specific common hypernym, 0 otherwise. Grades of 2 and more count as relevant.
+ * An ad whose colour, material, size or brand contradicts one that the query names gets at most 2: still the thing asked for.
+ */
+import { type Attribute, EXCLUSIVE_KINDS } from './attributes.ts';
+import type { CatalogueAd } from './catalogue.ts';
+import type { Taxonomy } from './taxonomy.ts';
+
+export type Grade = 0 | 1 | 2 | 3;
+/** The lowest grade that counts as relevant. */
+export const RELEVANT = 2;
+
+/** What a query asks for. */
+export interface Intent {
+  /** Concept ids; more than one when the words have several meanings in the market. */
+  readonly targets: readonly string[];
+  readonly attributes: readonly Attribute[];
+  readonly brand?: string;
+}
+
+/** An ad with its grade. */
+export interface Judgement {
+  readonly item: CatalogueAd;
+  readonly grade: Grade;
+}
+
+/** Judges ads for intents. */
+export interface Relevance {
+  /** Grade of an ad; 0 for an ad that the catalogue does not hold. */
+  grade(intent: Intent, adId: string): Grade;
+  /** Active ads of a market with a grade of at least 1, the better grades first, then by id. */
+  judge(intent: Intent, market: string): Judgement[];
+  /** How many active ads of a market are relevant to a concept, attributes aside. */
+  countRelevant(targets: readonly string[], market: string): number;
+}
+
+const BROADER_STEPS = 2;
+
+/** Builds the judge of a catalogue. */
+export function createRelevance(taxonomy: Taxonomy, catalogue: readonly CatalogueAd[]): Relevance {
+  const byId = new Map(catalogue.map((item) => [item.ad.id, item]));
+  const byConcept = new Map<string, CatalogueAd[]>();
+  for (const item of catalogue) {
+    const list = byConcept.get(item.conceptId);
+    if (list) list.push(item);
+    else byConcept.set(item.conceptId, [item]);
+  }
+
+  const cache = new Map<string, ReadonlyMap<string, Grade>>();
+  const gradesFor = (target: string): ReadonlyMap<string, Grade> => {
+    let grades = cache.get(target);
+    if (!grades) {
+      const found = new Map<string, Grade>();
+      for (const id of [...taxonomy.near(target, BROADER_STEPS), ...taxonomy.siblings(target)]) found.set(id, 1);
+      for (const id of taxonomy.narrowerSold(target)) found.set(id, 2);
+      found.set(target, 3);
+      grades = found;
+      cache.set(target, grades);
+    }
+    return grades;
+  };
+  const merged = (targets: readonly string[]): ReadonlyMap<string, Grade> => {
+    const [only] = targets;
+    if (targets.length === 1 && only !== undefined) return gradesFor(only);
+    const best = new Map<string, Grade>();
+    for (const target of targets) {
+      for (const [id, grade] of gradesFor(target)) if (grade > (best.get(id) ?? 0)) best.set(id, grade);
+    }
+    return best;
+  };
+  const settle = (grade: Grade, intent: Intent, item: CatalogueAd): Grade =>
+    grade === 3 && contradicts(intent, item) ? 2 : grade;
+  const live = (item: CatalogueAd, market: string) => item.ad.status === 'active' && item.ad.markets.includes(market);
+
+  return {
+    grade(intent, adId) {
+      const item = byId.get(adId);
+      return item ? settle(merged(intent.targets).get(item.conceptId) ?? 0, intent, item) : 0;
+    },
+    judge(intent, market) {
+      const judgements: Judgement[] = [];
+      for (const [concept, grade] of merged(intent.targets)) {
+        for (const item of byConcept.get(concept) ?? []) {
+          if (live(item, market)) judgements.push({ item, grade: settle(grade, intent, item) });
+        }
+      }
+      return judgements.sort((a, b) => b.grade - a.grade || (a.item.ad.id < b.item.ad.id ? -1 : 1));
+    },
+    countRelevant(targets, market) {
+      let count = 0;
+      for (const [concept, grade] of merged(targets)) {
+        if (grade < RELEVANT) continue;
+        for (const item of byConcept.get(concept) ?? []) if (live(item, market)) count++;
+      }
+      return count;
+    },
+  };
+}
+
+function contradicts({ attributes, brand }: Intent, item: CatalogueAd): boolean {
+  if (brand !== undefined && brand !== item.brand) return true;
+  return attributes.some(
+    (wanted) =>
+      EXCLUSIVE_KINDS.has(wanted.kind) &&
+      item.attributes.some((offered) => offered.kind === wanted.kind && offered.key !== wanted.key),
+  );
+}

@@ -1,0 +1,85 @@
+/**
+ * Training, validation and test. By phrasing: all queries with the same words, whatever their order, fall on one side
+ * (interpolation). By concept: some concepts are held out with everything that is said of them (extrapolation).
+ */
+import { hash32 } from '../shared/experiment.ts';
+import { normalize } from '../shared/text.ts';
+import type { Concepts } from './concepts.ts';
+import type { Random } from './random.ts';
+import type { Taxonomy } from './taxonomy.ts';
+import { plural, tokens } from './word-forms.ts';
+
+export type Split = 'train' | 'validation' | 'test';
+
+/** The words of a query after normalisation, sorted: two queries with one key differ in word order only. */
+export function phrasingKey(query: string): string {
+  return tokens(normalize(query)).sort().join(' ');
+}
+
+/** The concepts that training never hears of. */
+export interface HeldOut {
+  has(conceptId: string): boolean;
+  readonly ids: readonly string[];
+  /** Whether a text holds a name of a held-out concept, in singular or plural. */
+  mentions(text: string): boolean;
+}
+
+const HELD_OUT_SHARE = 0.09;
+/** A concept with more narrower ones would take too much with it. */
+const LARGEST_FAMILY = 4;
+/** Names this common stand in too many texts about other things. */
+const MOST_COMMON = 5;
+
+/** Draws whole families (a concept with all its narrower ones) whose names no other concept shares. */
+export function holdOut(concepts: Concepts, taxonomy: Taxonomy, random: Random): HeldOut {
+  const sold = [...concepts.values()].filter((concept) => concept.sold);
+  const meanings = new Map<string, string[]>();
+  for (const { id, names } of concepts.values()) {
+    for (const { text } of names) {
+      const form = text.toLowerCase();
+      meanings.set(form, [...(meanings.get(form) ?? []), id]);
+    }
+  }
+  const ids = new Set<string>();
+  for (const { id } of random.sample(sold, sold.length)) {
+    if (ids.size >= sold.length * HELD_OUT_SHARE) break;
+    const family = [id, ...taxonomy.narrowerSold(id)];
+    const fits = family.every((member) => {
+      const { commonness, names } = concepts.get(member)!;
+      return (
+        commonness <= MOST_COMMON &&
+        names.every(({ text }) => meanings.get(text.toLowerCase())!.every((meaning) => family.includes(meaning)))
+      );
+    });
+    if (fits && family.length <= LARGEST_FAMILY) for (const member of family) ids.add(member);
+  }
+  const phrases = new Set<string>();
+  for (const id of ids) {
+    for (const { text } of concepts.get(id)!.names) {
+      for (const form of [text, plural(text)]) phrases.add(tokens(form).join(' '));
+    }
+  }
+  return { has: (id) => ids.has(id), ids: [...ids].sort(), mentions: (text) => mentionsAny(text, phrases) };
+}
+
+const LONGEST_NAME = 4;
+
+function mentionsAny(text: string, phrases: ReadonlySet<string>): boolean {
+  const words = tokens(normalize(text));
+  for (let from = 0; from < words.length; from++) {
+    let phrase = '';
+    for (let to = from; to < Math.min(words.length, from + LONGEST_NAME); to++) {
+      phrase = phrase === '' ? words[to]! : `${phrase} ${words[to]!}`;
+      if (phrases.has(phrase)) return true;
+    }
+  }
+  return false;
+}
+
+/** Orders keys by a seeded hash, so that the first so many make a random sample that does not hang on generation order. */
+export function shuffleKeys(keys: Iterable<string>, seed: number): string[] {
+  return [...keys]
+    .map((key) => ({ key, rank: hash32(`split:${seed}:${key}`) }))
+    .sort((a, b) => a.rank - b.rank || (a.key < b.key ? -1 : 1))
+    .map(({ key }) => key);
+}

@@ -1,0 +1,54 @@
+/** The concepts' relations: what is broader, what is narrower, what stands beside. Read once from WordNet's hypernyms. */
+import { type Concepts, closure } from './concepts.ts';
+import type { WordNet } from './wordnet.ts';
+
+/** Answers about concepts of the market (sold or broader terms), transitively unless said otherwise. */
+export interface Taxonomy {
+  /** Broader concepts, any distance, nearest first. */
+  broader(id: string): readonly string[];
+  /** Narrower concepts that are sold, any distance, without the concept itself. */
+  narrowerSold(id: string): readonly string[];
+  /** Broader concepts at most `steps` hypernym edges up. */
+  near(id: string, steps: number): readonly string[];
+  /** Sold concepts under a common direct hypernym, when that hypernym is specific enough to make them alike. */
+  siblings(id: string): readonly string[];
+}
+
+/** A hypernym over more sold concepts than this (`device`, `garment`) says little about their likeness. */
+const SIBLING_SPAN = 25;
+
+/** Builds the look-up tables. */
+export function buildTaxonomy(wordNet: WordNet, concepts: Concepts): Taxonomy {
+  const broader = new Map<string, string[]>();
+  const narrower = new Map<string, string[]>();
+  for (const { id, sold } of concepts.values()) {
+    const above = [...closure(wordNet, id, 'hypernyms')].slice(1);
+    broader.set(
+      id,
+      above.filter((other) => concepts.has(other)),
+    );
+    if (!sold) continue;
+    // Hypernyms that are no concepts count too: siblings may meet under a term that nobody types.
+    for (const other of above) narrower.set(other, [...(narrower.get(other) ?? []), id]);
+  }
+  return {
+    broader: (id) => broader.get(id) ?? [],
+    narrowerSold: (id) => narrower.get(id) ?? [],
+    near(id, steps) {
+      const reached = new Set<string>();
+      let level = [id];
+      for (let i = 0; i < steps; i++) {
+        level = level.flatMap((at) => wordNet.synsets.get(at)?.hypernyms ?? []);
+        for (const at of level) if (concepts.has(at)) reached.add(at);
+      }
+      return [...reached];
+    },
+    siblings(id) {
+      const parents = wordNet.synsets.get(id)?.hypernyms ?? [];
+      const beside = parents
+        .filter((parent) => (narrower.get(parent)?.length ?? 0) <= SIBLING_SPAN)
+        .flatMap((parent) => wordNet.synsets.get(parent)!.hyponyms);
+      return [...new Set(beside)].filter((other) => other !== id && concepts.get(other)?.sold);
+    },
+  };
+}
