@@ -1,0 +1,82 @@
+/**
+ * The databases that the backend's tests run on: the embedded one, and a real Postgres. Usage:
+ *
+ *   describe.each(DATABASES)('%s', (_name, open) => {
+ *     let database: TestDatabase;
+ *     beforeAll(async () => { database = await open(); }, DATABASE_TIMEOUT_MS);
+ *     afterAll(() => database.close());
+ */
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Database, openPglite, openPostgres } from '../../gpu-backend/db/connect.ts';
+import { lockDataFolder } from '../../gpu-backend/db/data-folder.ts';
+import { migrate } from '../../gpu-backend/db/migrate.ts';
+import { startPostgresServer } from './postgres-server.ts';
+
+export interface TestDatabase {
+  /** Migrated and empty. */
+  db: Database;
+  close(): Promise<void>;
+}
+
+/** Hooks that open a database may wait this long; a busy machine takes seconds to create one. */
+export const DATABASE_TIMEOUT_MS = 120_000;
+
+/**
+ * A data folder with an empty embedded database in it. Creating one takes seconds, so it is done once a version of
+ * PGlite and copied afterwards.
+ */
+export async function newDataFolder(): Promise<string> {
+  const { version } = JSON.parse(readFileSync('node_modules/@electric-sql/pglite/package.json', 'utf8')) as {
+    version: string;
+  };
+  const template = join(tmpdir(), `harness-pglite-${version}-${process.getuid?.() ?? 'user'}`);
+  if (!existsSync(template)) {
+    const fresh = mkdtempSync(`${template}-`);
+    const folder = lockDataFolder(fresh);
+    await (await openPglite(folder)).close();
+    folder.release();
+    try {
+      renameSync(fresh, template);
+    } catch {
+      rmSync(fresh, { recursive: true, force: true }); // another test file was faster
+    }
+  }
+  const dir = mkdtempSync(join(tmpdir(), 'harness-data-'));
+  cpSync(template, dir, { recursive: true });
+  return dir;
+}
+
+export async function openEmbeddedDatabase(): Promise<TestDatabase> {
+  const dir = await newDataFolder();
+  const folder = lockDataFolder(dir);
+  const connection = await openPglite(folder);
+  await migrate(connection.db);
+  return {
+    db: connection.db,
+    async close() {
+      await connection.close();
+      folder.release();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function openServerDatabase(): Promise<TestDatabase> {
+  const server = await startPostgresServer();
+  const connection = await openPostgres(await server.createDatabase());
+  await migrate(connection.db);
+  return {
+    db: connection.db,
+    async close() {
+      await connection.close();
+      await server.stop();
+    },
+  };
+}
+
+export const DATABASES: [name: string, open: () => Promise<TestDatabase>][] = [
+  ['embedded', openEmbeddedDatabase],
+  ['server', openServerDatabase],
+];
