@@ -72,7 +72,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
 };
 
 const SHADES = 9;
-const MOST_NAMES = 4;
+const MOST_NAMES = 3;
 
 /** The values of each department, by department key. */
 export function readAttributes(wordNet: WordNet): ReadonlyMap<string, AttributeSet> {

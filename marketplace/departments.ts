@@ -285,7 +285,6 @@ export const DEPARTMENTS: readonly Department[] = [
       'wax%1:27:00::',
       'gem%1:27:00::',
       'coating%1:06:00::',
-      'pigment%1:27:00::',
       'fuel%1:27:00::',
       'padding%1:06:00::',
     ],

@@ -9,6 +9,7 @@ import type { Concept, Concepts } from './concepts.ts';
 import { mistype, paraphrase, reorder, shoppingPhrase } from './phrasing.ts';
 import type { Random } from './random.ts';
 import type { Intent, Relevance } from './relevance.ts';
+import { phrasingKey } from './splits.ts';
 import type { Vocabulary } from './vocabulary.ts';
 import { plural, sentenceCase } from './word-forms.ts';
 
@@ -31,7 +32,12 @@ export type QueryKind =
 /** A phrasing as typed, before it is numbered and split. */
 export interface Phrasing {
   readonly text: string;
+  readonly normalized: string;
+  /** Its words after normalisation, sorted: see `phrasingKey`. */
+  readonly key: string;
   readonly kind: QueryKind;
+  /** The same, whatever the concept: never `broader`. */
+  readonly form: Exclude<QueryKind, 'broader'>;
   /** The concept that the person has in mind. */
   readonly conceptId: string;
   /** What the words ask for: all concepts that share the name, not only the one in mind. */
@@ -79,22 +85,20 @@ export function phraseQueries(sources: QuerySources, random: Random): Phrasing[]
     for (let attempt = 0; found < wanted && attempt < wanted * 4; attempt++) {
       const phrasing = speaker(attempt, random);
       if (!phrasing) continue;
-      const normalized = normalize(phrasing.text);
-      if (normalized === '' || seen.has(normalized)) continue;
-      seen.add(normalized);
+      if (seen.has(phrasing.normalized)) continue;
+      seen.add(phrasing.normalized);
       found++;
-      const weight = (rank + 25) ** -0.9 * KIND_WEIGHT[phrasing.kind];
-      scored.push({ phrasing, score: random.logNormal(weight, 0.7) });
+      const weight = (rank + 25) ** -0.9 * KIND_WEIGHT[phrasing.form];
+      scored.push({ phrasing, score: random.logNormal(concept.sold ? weight : weight * BROADER_WEIGHT, 0.7) });
     }
   }
   return scored.sort((a, b) => b.score - a.score).map(({ phrasing }) => phrasing);
 }
 
-const KIND_WEIGHT: Readonly<Record<QueryKind, number>> = {
+const KIND_WEIGHT: Readonly<Record<Phrasing['form'], number>> = {
   name: 12,
-  synonym: 6,
+  synonym: 8,
   plural: 6,
-  broader: 4,
   modifier: 2,
   attribute: 1.5,
   brand: 1,
@@ -102,6 +106,8 @@ const KIND_WEIGHT: Readonly<Record<QueryKind, number>> = {
   order: 0.6,
   typo: 0.5,
 };
+/** People who shop mostly know what they want. */
+const BROADER_WEIGHT = 0.4;
 
 function meaningsByName(concepts: readonly Concept[]): ReadonlyMap<string, readonly string[]> {
   const meanings = new Map<string, string[]>();
@@ -114,7 +120,7 @@ function meaningsByName(concepts: readonly Concept[]): ReadonlyMap<string, reado
   return meanings;
 }
 
-type Draft = Omit<Phrasing, 'conceptId'>;
+type Draft = Pick<Phrasing, 'text' | 'form' | 'intent'>;
 
 /** What people who think of a concept type: first its names, then whatever chance brings. */
 function speakerOf(options: {
@@ -132,25 +138,27 @@ function speakerOf(options: {
     attributes: [],
     ...more,
   });
-  // People know the rarer names too: the square root flattens the weights.
-  const drawName = (random: Random) => random.weighted(names, ({ weight }) => Math.sqrt(weight));
-  const form = (text: string, random: Random) => (concept.countable && random.chance(0.4) ? plural(text) : text);
+  // People know the rarer names too: the exponent flattens the weights.
+  const drawName = (random: Random) => random.weighted(names, ({ weight }) => weight ** 0.4);
+  const inflect = (text: string, random: Random) => (concept.countable && random.chance(0.4) ? plural(text) : text);
 
   const described = (random: Random): Draft | undefined => {
     const name = drawName(random);
     const attributes: readonly Attribute[] = random.sample(drawAttributes(open, random), 2);
     if (attributes.length === 0) return undefined;
-    const words = attributes.map((attribute) => random.pick(attribute.names));
+    const words = attributes.map(({ names: forms }) =>
+      random.weighted(forms, (form) => (forms.indexOf(form) + 1) ** -1.5),
+    );
     const text = random.chance(0.85)
-      ? [...words, form(name.text, random)].join(' ')
-      : `${form(name.text, random)} in ${words.join(' ')}`;
-    return { text, kind: 'attribute', intent: intentOf(name.text, { attributes }) };
+      ? [...words, inflect(name.text, random)].join(' ')
+      : `${inflect(name.text, random)} in ${words.join(' ')}`;
+    return { text, form: 'attribute', intent: intentOf(name.text, { attributes }) };
   };
   const shopping = (random: Random): Draft => {
     const name = drawName(random);
     return {
       text: shoppingPhrase({ text: name.text, countable: concept.countable }, random),
-      kind: 'modifier',
+      form: 'modifier',
       intent: intentOf(name.text),
     };
   };
@@ -158,10 +166,10 @@ function speakerOf(options: {
     if (brands.length === 0) return undefined;
     const name = drawName(random);
     const brand = random.pick(brands);
-    const words = [brand.toLowerCase(), form(name.text, random)];
+    const words = [brand.toLowerCase(), inflect(name.text, random)];
     return {
       text: (random.chance(0.7) ? words : words.reverse()).join(' '),
-      kind: 'brand',
+      form: 'brand',
       intent: intentOf(name.text, { brand }),
     };
   };
@@ -171,37 +179,38 @@ function speakerOf(options: {
       names.map((name) => name.text),
       random,
     );
-    return text === undefined ? undefined : { text, kind: 'gloss', intent: { targets: [concept.id], attributes: [] } };
+    return text === undefined ? undefined : { text, form: 'gloss', intent: { targets: [concept.id], attributes: [] } };
   };
   const changed = (
-    kind: 'order' | 'typo',
+    form: 'order' | 'typo',
     change: (text: string, random: Random) => string | undefined,
     random: Random,
   ): Draft | undefined => {
     const name = drawName(random);
     const base =
-      random.chance(0.3) && kind === 'typo'
-        ? { text: form(name.text, random), intent: intentOf(name.text) }
+      random.chance(0.3) && form === 'typo'
+        ? { text: inflect(name.text, random), intent: intentOf(name.text) }
         : random.chance(0.6)
           ? described(random)
           : shopping(random);
     const text = base && change(base.text, random);
-    return base && text !== undefined && text !== base.text ? { text, kind, intent: base.intent } : undefined;
+    return base && text !== undefined && text !== base.text ? { text, form, intent: base.intent } : undefined;
   };
 
   return (attempt, random) => {
     const draft = opening(attempt, names, concept.countable, intentOf) ?? drawDraft(random);
     if (!draft) return undefined;
-    const kind = concept.sold ? draft.kind : 'broader';
+    const kind = concept.sold ? draft.form : 'broader';
     // A few people start with a capital.
     const text = random.chance(0.04) ? sentenceCase(draft.text) : draft.text;
-    return { ...draft, kind, text, conceptId: concept.id };
+    const normalized = normalize(text);
+    return { ...draft, text, normalized, key: phrasingKey(normalized), kind, conceptId: concept.id };
   };
 
   function drawDraft(random: Random): Draft | undefined {
     const point = random.next();
     if (point < 0.3) return shopping(random);
-    if (point < 0.64) return described(random);
+    if (point < 0.58) return described(random);
     if (point < 0.78) return glossed(random);
     if (point < 0.81) return branded(random);
     if (point < 0.9) return changed('order', reorder, random);
@@ -219,8 +228,8 @@ function opening(
   const name = names[attempt % names.length];
   if (!name || attempt >= names.length * 2) return undefined;
   if (attempt < names.length)
-    return { text: name.text, kind: name.own ? 'name' : 'synonym', intent: intentOf(name.text) };
-  return countable ? { text: plural(name.text), kind: 'plural', intent: intentOf(name.text) } : undefined;
+    return { text: name.text, form: name.own ? 'name' : 'synonym', intent: intentOf(name.text) };
+  return countable ? { text: plural(name.text), form: 'plural', intent: intentOf(name.text) } : undefined;
 }
 
 const ZIPF_EXPONENT = 0.85;

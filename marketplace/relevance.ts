@@ -47,6 +47,14 @@ export function createRelevance(taxonomy: Taxonomy, catalogue: readonly Catalogu
     if (list) list.push(item);
     else byConcept.set(item.conceptId, [item]);
   }
+  const liveCount = new Map<string, number>();
+  for (const { ad, conceptId } of catalogue) {
+    if (ad.status !== 'active') continue;
+    for (const market of ad.markets) {
+      const key = `${conceptId} ${market}`;
+      liveCount.set(key, (liveCount.get(key) ?? 0) + 1);
+    }
+  }
 
   const cache = new Map<string, ReadonlyMap<string, Grade>>();
   const gradesFor = (target: string): ReadonlyMap<string, Grade> => {
@@ -91,8 +99,7 @@ export function createRelevance(taxonomy: Taxonomy, catalogue: readonly Catalogu
     countRelevant(targets, market) {
       let count = 0;
       for (const [concept, grade] of merged(targets)) {
-        if (grade < RELEVANT) continue;
-        for (const item of byConcept.get(concept) ?? []) if (live(item, market)) count++;
+        if (grade >= RELEVANT) count += liveCount.get(`${concept} ${market}`) ?? 0;
       }
       return count;
     },

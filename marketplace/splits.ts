@@ -11,9 +11,9 @@ import { plural, tokens } from './word-forms.ts';
 
 export type Split = 'train' | 'validation' | 'test';
 
-/** The words of a query after normalisation, sorted: two queries with one key differ in word order only. */
-export function phrasingKey(query: string): string {
-  return tokens(normalize(query)).sort().join(' ');
+/** The sorted words of a normalized query: two queries with one key differ in word order only. */
+export function phrasingKey(normalizedQuery: string): string {
+  return tokens(normalizedQuery).sort().join(' ');
 }
 
 /** The concepts that training never hears of. */
@@ -76,10 +76,17 @@ function mentionsAny(text: string, phrases: ReadonlySet<string>): boolean {
   return false;
 }
 
-/** Orders keys by a seeded hash, so that the first so many make a random sample that does not hang on generation order. */
-export function shuffleKeys(keys: Iterable<string>, seed: number): string[] {
+/**
+ * Orders keys by a seeded hash, so that the first so many make a random sample that does not hang on generation order.
+ * A key of weight w is about w times as likely to come first (Efraimidis and Spirakis, 2006).
+ */
+export function shuffleKeys(
+  keys: Iterable<string>,
+  seed: number,
+  weightOf: (key: string) => number = () => 1,
+): string[] {
   return [...keys]
-    .map((key) => ({ key, rank: hash32(`split:${seed}:${key}`) }))
-    .sort((a, b) => a.rank - b.rank || (a.key < b.key ? -1 : 1))
+    .map((key) => ({ key, rank: ((hash32(`split:${seed}:${key}`) + 1) / 0x1_0000_0001) ** (1 / weightOf(key)) }))
+    .sort((a, b) => b.rank - a.rank || (a.key < b.key ? -1 : 1))
     .map(({ key }) => key);
 }
