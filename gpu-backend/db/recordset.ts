@@ -18,11 +18,12 @@ export function recordset<T extends PgTable>(table: T, values: readonly T['$infe
   return sql`jsonb_populate_recordset(null::${table}, ${json}::text::jsonb)`;
 }
 
-/** The column names that the rows set, for `insert into t (...)` and `select ... from recordset`. */
-export function columnsOf<T extends PgTable>(table: T, row: T['$inferInsert']): SQL {
+/** The column names that the row sets, for `insert into t (...)`; qualified when a source is named. */
+export function columnsOf<T extends PgTable>(table: T, row: T['$inferInsert'], source?: string): SQL {
   const columns = getTableColumns(table) as Record<string, { name: string }>;
+  const prefix = source === undefined ? sql`` : sql`${sql.identifier(source)}.`;
   return sql.join(
-    Object.keys(row).map((key) => sql.identifier(columns[key]!.name)),
+    Object.keys(row).map((key) => sql`${prefix}${sql.identifier(columns[key]!.name)}`),
     sql`, `,
   );
 }

@@ -1,0 +1,162 @@
+/**
+ * Changes of the catalogue. Each call is one transaction; when it has committed, the live state follows before the caller
+ * is answered, so that what was acknowledged holds: a paused ad is in no answer any more, a new one can be found.
+ */
+import { eq, sql } from 'drizzle-orm';
+import { adTextDigest } from '../../shared/ad-text.ts';
+import { Ad, type AdBatchResult, type AdPatch, AdUpload } from '../../shared/contract/ads.ts';
+import { HarnessError, parse } from '../../shared/problem.ts';
+import type { Database } from '../db/connect.ts';
+import { raise } from '../db/counters.ts';
+import { columnsOf, insertRecords } from '../db/recordset.ts';
+import { ads, adVectors } from '../db/schema.ts';
+import { unstorable } from '../db/storable.ts';
+import { killedAmong } from './kill-list.ts';
+import { type Change, changesSince, findAd, rowOf, type StoredVector } from './rows.ts';
+
+export interface CatalogueOptions {
+  db: Database;
+  /** The embedding space that is served; vectors of others are refused. */
+  space: { spaceId: string; dimension: number };
+  /** Brings the live state up to what was committed. */
+  follow: (changes: readonly Change[]) => Promise<void>;
+  /** Called after a commit that changed the kill list (and raised the configuration's version). */
+  onKillListChange: () => Promise<void>;
+}
+
+export interface Catalogue {
+  /** Creates or replaces an ad; throws `space_mismatch` for a vector of another space. */
+  put(upload: AdUpload): Promise<Ad>;
+  /** Creates or replaces many in one transaction; what is wrong is refused by index and holds up none of the others. */
+  putMany(uploads: readonly unknown[]): Promise<AdBatchResult>;
+  /** Throws `not_found`. */
+  patch(id: string, patch: AdPatch): Promise<Ad>;
+  /** Throws `not_found`. */
+  remove(id: string): Promise<void>;
+}
+
+interface Upload {
+  ad: Ad;
+  stored: StoredVector | undefined;
+}
+
+export function createCatalogue({ db, space, follow, onKillListChange }: CatalogueOptions): Catalogue {
+  /** Runs `write` as one commit over the ads of `ids`. */
+  async function commit(
+    ids: readonly string[],
+    write: (tx: Database, revision: number) => Promise<void>,
+  ): Promise<Change[]> {
+    const { changes, killListChanged } = await db.transaction(async (tx) => {
+      const revision = await raise(tx, 'catalogue'); // first: its lock puts the commits in order
+      const before = await killedAmong(tx, ids);
+      await write(tx, revision);
+      const after = await killedAmong(tx, ids);
+      const changed = before.size !== after.size || [...before].some((id) => !after.has(id));
+      if (changed) await raise(tx, 'config');
+      // What carries a later revision than the last commit is this commit.
+      return { changes: await changesSince(tx, revision - 1, space.spaceId), killListChanged: changed };
+    });
+    await follow(changes);
+    if (killListChanged) await onKillListChange();
+    return changes;
+  }
+
+  async function readUpload({ vector, ...ad }: AdUpload): Promise<Upload> {
+    if (vector === undefined) return { ad, stored: undefined };
+    if (vector.spaceId !== space.spaceId) {
+      throw new HarnessError(
+        'space_mismatch',
+        `The vector of ad ${ad.id} lives in embedding space ${vector.spaceId}, the model served in ${space.spaceId}: send one of that space, or none.`,
+      );
+    }
+    const bytes = Buffer.from(vector.int8, 'base64');
+    if (bytes.length !== space.dimension) {
+      throw new HarnessError(
+        'bad_request',
+        `vector.int8: expected ${space.dimension} bytes in base64, got ${bytes.length}.`,
+      );
+    }
+    const stored = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    return { ad, stored: { vector: stored, textDigest: await adTextDigest(ad) } };
+  }
+
+  async function writeUploads(uploads: readonly Upload[]): Promise<void> {
+    await commit(
+      uploads.map(({ ad }) => ad.id),
+      async (tx, revision) => {
+        const records = uploads.map(({ ad }) => rowOf(ad, revision));
+        const columns = columnsOf(ads, records[0]!);
+        await tx.execute(
+          sql`${insertRecords(ads, records)} on conflict (id) do update
+              set (${columns}) = (select ${columnsOf(ads, records[0]!, 'excluded')})`,
+        );
+        const vectors = uploads.flatMap(({ ad, stored }) =>
+          stored === undefined ? [] : [{ adId: ad.id, spaceId: space.spaceId, ...stored }],
+        );
+        if (vectors.length > 0) {
+          await tx.execute(
+            sql`${insertRecords(adVectors, vectors)} on conflict (ad_id, space_id) do update
+                set vector = excluded.vector, text_digest = excluded.text_digest`,
+          );
+        }
+      },
+    );
+  }
+
+  return {
+    async put(upload) {
+      requireStorable(upload);
+      const read = await readUpload(upload);
+      await writeUploads([read]);
+      return read.ad;
+    },
+
+    async putMany(uploads) {
+      const accepted = new Map<string, Upload>();
+      const rejected: AdBatchResult['rejected'] = [];
+      for (const [index, value] of uploads.entries()) {
+        try {
+          const upload = parse(AdUpload, value, 'ad');
+          requireStorable(upload);
+          if (accepted.has(upload.id))
+            throw new HarnessError('bad_request', 'ad.id: expected each id once, it came before in this batch');
+          accepted.set(upload.id, await readUpload(upload));
+        } catch (error) {
+          if (!(error instanceof HarnessError)) throw error;
+          const id = (value as { id?: unknown } | null)?.id;
+          rejected.push({ index, ...(typeof id === 'string' ? { id } : {}), reason: error.message });
+        }
+      }
+      if (accepted.size > 0) await writeUploads([...accepted.values()]);
+      return { accepted: accepted.size, rejected };
+    },
+
+    async patch(id, patch) {
+      requireStorable(patch);
+      const changes = await commit([id], async (tx, revision) => {
+        const present = await findAd(tx, id, true);
+        if (present === undefined) throw notFound(id);
+        const changed = Object.entries(patch).filter(([, value]) => value !== undefined);
+        const ad = Ad.parse({ ...present, ...Object.fromEntries(changed) });
+        await tx.update(ads).set(rowOf(ad, revision)).where(eq(ads.id, id));
+      });
+      return changes[0]!.ad!;
+    },
+
+    async remove(id) {
+      await commit([id], async (tx, revision) => {
+        if ((await findAd(tx, id, true)) === undefined) throw notFound(id);
+        await tx.update(ads).set({ revision, deletedAt: new Date(), updatedAt: new Date() }).where(eq(ads.id, id));
+        await tx.delete(adVectors).where(eq(adVectors.adId, id));
+      });
+    },
+  };
+}
+
+const notFound = (id: string) => new HarnessError('not_found', `There is no ad "${id}".`);
+
+function requireStorable(value: unknown): void {
+  const bad = unstorable(value);
+  if (bad !== undefined)
+    throw new HarnessError('bad_request', `ad.${bad}: expected text without U+0000 and unpaired surrogates.`);
+}

@@ -1,0 +1,42 @@
+/**
+ * Ads that must leave every answer at once. An edge caches candidate lists by generation, and the backend adds later
+ * changes to the live generation as they come; so a cached list can only hold ads that were active when the generation
+ * was built or at some time since. The ads to kill are therefore those that changed *after* the generation's snapshot and
+ * are not active now: what was paused before never entered, and the list empties itself with each publication.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { type Database, rows } from '../db/connect.ts';
+import { ads } from '../db/schema.ts';
+
+/** Catalogue revision that the live generation covers; `undefined` before the first. */
+export async function liveRevision(db: Database): Promise<number | undefined> {
+  const [row] = await rows<{ revision: number }>(
+    db,
+    sql`select catalogue_revision::float8 as revision from generations
+        where status = 'live' order by number desc limit 1`,
+  );
+  return row?.revision;
+}
+
+const isKilled = (revision: number): SQL =>
+  sql`${ads.revision} > ${revision} and (${ads.status} <> 'active' or ${ads.deletedAt} is not null)`;
+
+/** Ids in order. Empty before the first generation, when nothing can have been cached. */
+export async function killList(db: Database): Promise<string[]> {
+  const revision = await liveRevision(db);
+  if (revision === undefined) return [];
+  const found = await rows<{ id: string }>(db, sql`select id from ${ads} where ${isKilled(revision)} order by id`);
+  return found.map(({ id }) => id);
+}
+
+/** Which of the ids are on the list. */
+export async function killedAmong(db: Database, ids: readonly string[]): Promise<Set<string>> {
+  const revision = await liveRevision(db);
+  if (revision === undefined) return new Set();
+  const found = await rows<{ id: string }>(
+    db,
+    sql`select id from ${ads} where ${isKilled(revision)}
+        and id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb))`,
+  );
+  return new Set(found.map(({ id }) => id));
+}

@@ -1,0 +1,74 @@
+/** Ads <-> rows of the catalogue, and the reads that others build on. */
+import { and, asc, eq, gt, isNull } from 'drizzle-orm';
+import type { Ad } from '../../shared/contract/ads.ts';
+import type { Database } from '../db/connect.ts';
+import { ads, adVectors } from '../db/schema.ts';
+
+type Row = typeof ads.$inferSelect;
+
+/** A vector that came with an upload, in the space served. */
+export interface StoredVector {
+  vector: Int8Array;
+  /** Digest of the text that was embedded; it belongs to the ad while the ad's text has the same (shared/ad-text). */
+  textDigest: string;
+}
+
+/** One ad as a catalogue commit left it. */
+export interface Change {
+  id: string;
+  revision: number;
+  /** `undefined` when the ad was removed. */
+  ad: Ad | undefined;
+  stored: StoredVector | undefined;
+}
+
+export function adOf(row: Row): Ad {
+  return {
+    id: row.id,
+    advertiserId: row.advertiserId,
+    campaignId: row.campaignId,
+    title: row.title,
+    description: row.description,
+    displayUrl: row.displayUrl,
+    landingUrl: row.landingUrl,
+    keywords: row.keywords,
+    markets: row.markets,
+    bidMicros: row.bidMicros,
+    dailyBudgetMicros: row.dailyBudgetMicros,
+    status: row.status,
+  };
+}
+
+export function rowOf(ad: Ad, revision: number): typeof ads.$inferInsert {
+  const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl } = ad;
+  const { keywords, markets, bidMicros, dailyBudgetMicros, status } = ad;
+  const text = { id, advertiserId, campaignId, title, description, displayUrl, landingUrl };
+  const terms = { keywords, markets, bidMicros, dailyBudgetMicros, status };
+  return { ...text, ...terms, revision, updatedAt: new Date(), deletedAt: null };
+}
+
+/** The ad, unless there is none or it was removed. */
+export async function findAd(db: Database, id: string, lock = false): Promise<Ad | undefined> {
+  const query = db
+    .select()
+    .from(ads)
+    .where(and(eq(ads.id, id), isNull(ads.deletedAt)));
+  const [row] = await (lock ? query.for('update') : query);
+  return row === undefined ? undefined : adOf(row);
+}
+
+/** What changed after a revision, in the order of the commits; from 0 on, the whole catalogue. */
+export async function changesSince(db: Database, revision: number, spaceId: string): Promise<Change[]> {
+  const found = await db
+    .select({ ad: ads, vector: adVectors.vector, textDigest: adVectors.textDigest })
+    .from(ads)
+    .leftJoin(adVectors, and(eq(adVectors.adId, ads.id), eq(adVectors.spaceId, spaceId)))
+    .where(gt(ads.revision, revision))
+    .orderBy(asc(ads.revision), asc(ads.id));
+  return found.map(({ ad, vector, textDigest }) => ({
+    id: ad.id,
+    revision: ad.revision,
+    ad: ad.deletedAt === null ? adOf(ad) : undefined,
+    stored: vector === null || textDigest === null ? undefined : { vector, textDigest },
+  }));
+}
