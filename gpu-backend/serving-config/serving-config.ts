@@ -1,0 +1,64 @@
+/**
+ * What the edge serves by, assembled from the database. Its version is a counter that each change raises in the change's
+ * own transaction, so it never goes back and never names two contents. A copy is kept for the headers of every answer.
+ */
+import { desc, eq } from 'drizzle-orm';
+import { ServingConfig } from '../../shared/contract/config.ts';
+import { NEWS_HEADERS } from '../../shared/contract/retrieve.ts';
+import { killList } from '../catalogue/kill-list.ts';
+import type { Database } from '../db/connect.ts';
+import { reached } from '../db/counters.ts';
+import { generations } from '../db/schema.ts';
+import { listExperiments, seedExperiments } from './experiment-store.ts';
+
+export interface ServingConfigSource {
+  /** As last read. */
+  current(): ServingConfig;
+  /** Reads the database again; to be called after each change, before it is acknowledged. */
+  refresh(): Promise<ServingConfig>;
+  /** Headers that tell the edge of news with every answer. */
+  news(): Record<string, string>;
+}
+
+/** Stores the shipped experiments in a new database, and reads the configuration. */
+export async function openServingConfig(db: Database, shipped: ServingConfig): Promise<ServingConfigSource> {
+  await seedExperiments(db, shipped.experiments);
+  let current = await assemble(db, shipped);
+  let latest = 0;
+  return {
+    current: () => current,
+    async refresh() {
+      const turn = ++latest;
+      const read = await assemble(db, shipped);
+      // Of two reads under way the later one may have seen less: keep the greater version, of equal ones the later read.
+      if (read.version > current.version || (read.version === current.version && turn === latest)) current = read;
+      return current;
+    },
+    news: () => ({
+      [NEWS_HEADERS.configVersion]: String(current.version),
+      ...(current.generation === null ? {} : { [NEWS_HEADERS.generation]: String(current.generation) }),
+    }),
+  };
+}
+
+/** One consistent snapshot. */
+function assemble(db: Database, shipped: ServingConfig): Promise<ServingConfig> {
+  return db.transaction(
+    async (tx) => {
+      const [live] = await tx
+        .select({ number: generations.number })
+        .from(generations)
+        .where(eq(generations.status, 'live'))
+        .orderBy(desc(generations.number))
+        .limit(1);
+      return ServingConfig.parse({
+        ...shipped,
+        version: await reached(tx, 'config'),
+        generation: live?.number ?? null,
+        experiments: await listExperiments(tx),
+        killList: await killList(tx),
+      });
+    },
+    { isolationLevel: 'repeatable read', accessMode: 'read only' },
+  );
+}
