@@ -1,0 +1,106 @@
+/** The report on one experiment: events -> rollup -> estimates -> effects and checks. The same events give the same bytes. */
+import { eq } from 'drizzle-orm';
+import type { ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
+import { Experiment } from '../../shared/experiment.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import type { Database } from '../db/connect.ts';
+import { experiments } from '../db/schema.ts';
+import { checkSampleRatio } from './checks/sample-ratio.ts';
+import { ratioOfSums } from './estimators/delta.ts';
+import { type Estimate, scaled } from './estimators/estimate.ts';
+import { meanPerUnit } from './estimators/mean.ts';
+import { compare } from './estimators/welch.ts';
+import { METRICS, type Metric } from './metrics.ts';
+import { type ArmRollup, type Rollup, rollUp } from './rollup.ts';
+
+export interface ReportOptions {
+  /** Confidence of the intervals, 0.5 to 0.9999; 0.95 unless given. */
+  confidence?: number;
+}
+
+/** Reports on the experiment; throws `not_found` for an unknown key. */
+export async function buildReport(
+  db: Database,
+  key: string,
+  { confidence = 0.95 }: ReportOptions = {},
+): Promise<ExperimentReport> {
+  if (!(confidence >= 0.5 && confidence <= 0.9999))
+    throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
+  const [row] = await db
+    .select({ definition: experiments.definition })
+    .from(experiments)
+    .where(eq(experiments.key, key));
+  if (row === undefined) throw new HarnessError('not_found', `There is no experiment "${key}".`);
+  return reportOn({
+    experiment: Experiment.parse(row.definition),
+    rollup: await rollUp(db, key, METRICS),
+    metrics: METRICS,
+    confidence,
+  });
+}
+
+/** The report from sufficient statistics. Arms come in the order of the definition, then any that it does not have. */
+export function reportOn({
+  experiment,
+  rollup,
+  metrics,
+  confidence,
+}: {
+  experiment: Experiment;
+  rollup: Rollup;
+  metrics: readonly Metric[];
+  confidence: number;
+}): ExperimentReport {
+  const weights = new Map(experiment.arms.map(({ key, weight }) => [key, weight]));
+  const strangers = [...rollup.arms.keys()].filter((arm) => !weights.has(arm)).sort();
+  const arms = [...weights.keys(), ...strangers];
+  const units = (arm: string) => rollup.arms.get(arm)?.units ?? 0;
+  return {
+    experiment,
+    confidence,
+    from: rollup.fromMs === undefined ? null : new Date(rollup.fromMs).toISOString(),
+    to: rollup.toMs === undefined ? null : new Date(rollup.toMs).toISOString(),
+    arms: arms.map((arm) => ({ arm, units: units(arm), queries: rollup.arms.get(arm)?.queries ?? 0 })),
+    excluded: { bots: rollup.bots, mixedUnits: rollup.mixedUnits },
+    metrics: metrics.map((metric) => reportMetric(metric, arms)),
+    checks: [checkSampleRatio(arms.map((arm) => ({ arm, weight: weights.get(arm) ?? 0, units: units(arm) })))],
+  };
+
+  function reportMetric(metric: Metric, keys: readonly string[]): MetricReport {
+    const control = estimate(metric, rollup.arms.get(experiment.control));
+    return {
+      metric: metric.key,
+      title: metric.title,
+      unit: metric.unit,
+      direction: metric.direction,
+      arms: keys.map((arm) => {
+        const of = estimate(metric, rollup.arms.get(arm));
+        return {
+          arm,
+          total: Number(rollup.arms.get(arm)?.sum(metric.numerator) ?? 0n),
+          value: of?.value ?? null,
+          standardError: of?.variance === undefined ? null : Math.sqrt(of.variance),
+          effect: arm === experiment.control ? null : (compare(control, of, confidence) ?? null),
+        };
+      }),
+    };
+  }
+}
+
+/** The metric's value in one arm; `undefined` without units, or where its denominator is 0. */
+function estimate(metric: Metric, arm: ArmRollup | undefined): Estimate | undefined {
+  if (arm === undefined) return undefined;
+  const { numerator: y, denominator: x, scale = 1 } = metric;
+  const of =
+    x === undefined
+      ? meanPerUnit({ units: arm.units, sum: arm.sum(y), squares: arm.product(y, y) })
+      : ratioOfSums({
+          units: arm.units,
+          y: arm.sum(y),
+          x: arm.sum(x),
+          yy: arm.product(y, y),
+          xy: arm.product(x, y),
+          xx: arm.product(x, x),
+        });
+  return of && scaled(of, scale);
+}
