@@ -1,0 +1,126 @@
+/**
+ * The backend's HTTP side: the route table of shared/contract/routes.ts, each line with its endpoint. Here is what all of
+ * them share, in this order: request id, metrics and log, news headers, signature, body limit, JSON, schema, problems.
+ */
+import { randomUUID } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import type { Logger } from 'pino';
+import { BACKEND_ROUTES } from '../../shared/contract/routes.ts';
+import { HarnessError, parse, problemResponse } from '../../shared/problem.ts';
+import { unstorable } from '../db/storable.ts';
+import type { Authenticator } from './auth.ts';
+import { readJson, readText } from './body.ts';
+import type { Call, Endpoint } from './endpoint.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface AppOptions {
+  endpoints: readonly Endpoint[];
+  auth: Authenticator;
+  metrics: Metrics;
+  log: Logger;
+  /** Headers of every answer. */
+  news: () => Record<string, string>;
+}
+
+type Variables = { requestId: string; route: string };
+
+const REQUEST_ID = 'x-request-id';
+const template = (path: string) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
+/** Hono's spelling of a path; a colon inside a segment would be read as a parameter, so that such a segment goes in as a pattern. */
+const honoPath = (path: string) =>
+  path
+    .split('/')
+    .map((part, i) => (part.includes(':') ? `:part${i}{${part}}` : part.replace(/^\{(\w+)\}$/, ':$1')))
+    .join('/');
+
+/** Throws (a fault of the program) unless table and endpoints name the same routes. */
+function pair(endpoints: readonly Endpoint[]) {
+  const byRoute = new Map<string, Endpoint>(endpoints.map((endpoint) => [endpoint.on, endpoint]));
+  const pairs = BACKEND_ROUTES.map((route) => {
+    const key = `${route.method} ${route.path}`;
+    const endpoint = byRoute.get(key);
+    if (endpoint === undefined || (route.body === undefined) !== (endpoint.body === undefined))
+      throw new Error(`${key}: expected an endpoint with${route.body === undefined ? 'out' : ''} a body`);
+    byRoute.delete(key);
+    return { route, endpoint };
+  });
+  if (byRoute.size > 0) throw new Error(`not in the route table: ${[...byRoute.keys()].join(', ')}`);
+  return pairs;
+}
+
+export function createApp({ endpoints, auth, metrics, log, news }: AppOptions): Hono<{ Variables: Variables }> {
+  const app = new Hono<{ Variables: Variables }>();
+
+  app.use(async (c, next) => {
+    const began = performance.now();
+    const given = c.req.header(REQUEST_ID);
+    const requestId = given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+    c.set('requestId', requestId);
+    c.set('route', 'unmatched');
+    await next();
+    for (const [name, value] of Object.entries({ ...news(), [REQUEST_ID]: requestId })) c.res.headers.set(name, value);
+    const { method } = c.req;
+    const seconds = (performance.now() - began) / 1000;
+    const { status } = c.res;
+    metrics.observeRequest({ route: c.get('route'), method, status, seconds });
+    const level = status < 400 ? 'debug' : status < 500 ? 'info' : 'warn';
+    log[level]({ requestId, method, path: c.req.path, status, ms: Math.round(seconds * 1e5) / 100 }, 'request');
+  });
+
+  for (const { route, endpoint } of pair(endpoints)) {
+    app.on(route.method.toUpperCase(), honoPath(route.path), async (c) => {
+      c.set('route', route.path);
+      const bad = unstorable(c.req.param());
+      if (bad !== undefined) throw new HarnessError('not_found', `${bad}: expected text without U+0000.`);
+      if (route.signed) auth.requireHeaders(c.req.raw.headers);
+      const text = route.body === undefined && !route.signed ? '' : await readText(c.req.raw, endpoint.maxBytes);
+      if (route.signed) {
+        const { pathname, search } = new URL(c.req.url);
+        await auth.authenticate({ method: c.req.method, path: pathname + search, body: text }, c.req.raw.headers);
+      }
+      const body =
+        endpoint.body === undefined
+          ? undefined
+          : parse(endpoint.body, readJson(text, c.req.header('content-type')), 'body');
+      const call: Call<unknown> = {
+        body,
+        params: c.req.param(),
+        query: c.req.query(),
+        signal: c.req.raw.signal,
+        requestId: c.get('requestId'),
+        log: log.child({ requestId: c.get('requestId') }),
+      };
+      const answer = await endpoint.handle(call as Call<never>);
+      if (answer instanceof Response) return answer;
+      if (answer === undefined) return c.body(null, 204);
+      return Response.json(answer, { status: route.status ?? 200, headers: { 'cache-control': 'no-store' } });
+    });
+  }
+
+  app.notFound((c) => problemResponse(missing(c), c.get('requestId')));
+  app.onError((thrown, c) => {
+    const { signal } = c.req.raw;
+    // Nobody reads this answer; it is for the log and the metrics, where a caller that left is no fault of ours.
+    const error =
+      signal.aborted && thrown === signal.reason
+        ? new HarnessError('deadline_exceeded', 'The caller went away.')
+        : thrown;
+    const requestId = c.get('requestId');
+    if (!(error instanceof HarnessError)) log.error({ requestId, err: error }, 'fault');
+    else if (error.status === 500) log.error({ requestId, code: error.code, err: error }, error.message);
+    else log.debug({ requestId, code: error.code }, error.message);
+    return problemResponse(error, requestId);
+  });
+  return app;
+}
+
+/** `method_not_allowed` for a path that has other methods, `not_found` otherwise. */
+function missing(c: Context): HarnessError {
+  const methods = BACKEND_ROUTES.filter(({ path }) => template(path).test(c.req.path)).map(({ method }) =>
+    method.toUpperCase(),
+  );
+  const shown = c.req.path.slice(0, 100);
+  return methods.length > 0
+    ? new HarnessError('method_not_allowed', `${shown}: expected ${methods.join(' or ')}, got ${c.req.method}.`)
+    : new HarnessError('not_found', `There is nothing at ${shown}; GET /openapi.json lists the routes.`);
+}

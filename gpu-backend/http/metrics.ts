@@ -1,0 +1,107 @@
+/** Prometheus metrics: rate, errors and duration a route; what the encoder, the index and the events are doing. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { EventBatchResult } from '../../shared/contract/events.ts';
+import type { RetrieveResponse } from '../../shared/contract/retrieve.ts';
+import type { Device } from '../encoder/encoder.ts';
+
+export interface Metrics {
+  observeRequest(request: { route: string; method: string; status: number; seconds: number }): void;
+  observeRetrieval(timings: RetrieveResponse['timings']): void;
+  observeEvents(result: EventBatchResult): void;
+  /** A batch of events that the database refused as a whole. */
+  countRefusedBatch(): void;
+  /** Says which device encodes; a device other than the one asked for counts as a fallback. */
+  setDevice(device: Device): void;
+  /** A number read when the metrics are. */
+  gauge(options: { name: string; help: string; read: () => number }): void;
+  /** The exposition text, and its content type. */
+  render(): Promise<{ text: string; contentType: string }>;
+}
+
+const MILLISECONDS = [0.25, 0.5, 1, 2, 3, 5, 8, 12, 20, 35, 60, 100, 200, 500, 1000];
+const SECONDS = MILLISECONDS.map((ms) => ms / 1000);
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry, prefix: 'harness_' });
+
+  const requests = new Counter({
+    name: 'harness_http_requests_total',
+    help: 'Requests answered.',
+    labelNames: ['route', 'method', 'status'],
+    registers,
+  });
+  const durations = new Histogram({
+    name: 'harness_http_request_seconds',
+    help: 'Time to the answer.',
+    labelNames: ['route', 'method'],
+    buckets: [...SECONDS, 2, 5, 10, 60],
+    registers,
+  });
+  const retrieval = new Histogram({
+    name: 'harness_retrieval_seconds',
+    help: 'Time of one retrieval, by part.',
+    labelNames: ['part'],
+    buckets: SECONDS,
+    registers,
+  });
+  const events = new Counter({
+    name: 'harness_events_total',
+    help: 'Events received, by what became of them.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const refusedBatches = new Counter({
+    name: 'harness_event_batches_refused_total',
+    help: 'Batches that the database refused as a whole and that were stored event by event.',
+    registers,
+  });
+  const device = new Gauge({
+    name: 'harness_encoder_device',
+    help: 'The device that encodes, and the one asked for.',
+    labelNames: ['requested', 'provider'],
+    registers,
+  });
+  const fallbacks = new Counter({
+    name: 'harness_encoder_fallbacks_total',
+    help: 'Starts of the encoder on another device than the one asked for.',
+    registers,
+  });
+
+  return {
+    observeRequest({ route, method, status, seconds }) {
+      requests.inc({ route, method, status: String(status) });
+      durations.observe({ route, method }, seconds);
+    },
+    observeRetrieval({ totalMs, encodeMs, searchMs }) {
+      retrieval.observe({ part: 'total' }, totalMs / 1000);
+      retrieval.observe({ part: 'encode' }, encodeMs / 1000);
+      retrieval.observe({ part: 'search' }, searchMs / 1000);
+    },
+    observeEvents({ stored, duplicates, rejected }) {
+      events.inc({ outcome: 'stored' }, stored);
+      events.inc({ outcome: 'duplicate' }, duplicates);
+      events.inc({ outcome: 'rejected' }, rejected.length);
+    },
+    countRefusedBatch: () => refusedBatches.inc(),
+    setDevice({ requested, provider }) {
+      device.reset();
+      device.set({ requested, provider }, 1);
+      if (requested !== provider) fallbacks.inc();
+    },
+    gauge({ name, help, read }) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    async render() {
+      return { text: await registry.metrics(), contentType: registry.contentType };
+    },
+  };
+}

@@ -1,0 +1,32 @@
+/** `POST /v1/events`. */
+import { EventBatch } from '../../shared/contract/events.ts';
+import type { Database } from '../db/connect.ts';
+import { ingest } from '../events/ingest.ts';
+import { type Endpoint, endpoint } from './endpoint.ts';
+import type { Metrics } from './metrics.ts';
+
+/** 1,000 impressions with ten slots each. */
+const MAX_BATCH_BYTES = 8 << 20;
+
+export function eventRoutes({ db, metrics }: { db: Database; metrics: Metrics }): Endpoint[] {
+  return [
+    endpoint({
+      on: 'post /v1/events',
+      body: EventBatch,
+      maxBytes: MAX_BATCH_BYTES,
+      async handle({ body, log }) {
+        const result = await ingest(body.events, {
+          db,
+          onRefusedBatch(err) {
+            metrics.countRefusedBatch();
+            log.warn({ err, events: body.events.length }, 'the database refused a batch; storing it event by event');
+          },
+        });
+        metrics.observeEvents(result);
+        if (result.rejected.length > 0)
+          log.warn({ rejected: result.rejected.length, first: result.rejected[0] }, 'events rejected');
+        return result;
+      },
+    }),
+  ];
+}

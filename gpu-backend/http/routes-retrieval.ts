@@ -1,0 +1,71 @@
+/** `POST /v1/retrieve` and `POST /v1/embeddings`. */
+import {
+  EmbeddingsRequest,
+  type EmbeddingsResponse,
+  RetrieveRequest,
+  type RetrieveResponse,
+} from '../../shared/contract/retrieve.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { normalize } from '../../shared/text.ts';
+import type { Encoder } from '../encoder/encoder.ts';
+import { type Endpoint, endpoint } from './endpoint.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface RetrievalRoutesOptions {
+  retrieve: (request: RetrieveRequest, options: { signal: AbortSignal }) => Promise<RetrieveResponse>;
+  encoder: Pick<Encoder, 'encode' | 'model' | 'dimension'>;
+  /** Markets that are served. */
+  markets: () => readonly string[];
+  metrics: Metrics;
+}
+
+export function retrievalRoutes({ retrieve, encoder, markets, metrics }: RetrievalRoutesOptions): Endpoint[] {
+  return [
+    endpoint({
+      on: 'post /v1/retrieve',
+      body: RetrieveRequest,
+      async handle({ body, signal }) {
+        if (!markets().includes(body.market))
+          throw new HarnessError(
+            'unknown_market',
+            `market: expected one of ${markets().join(', ')}, got ${body.market}.`,
+          );
+        const answer = await retrieve(body, { signal });
+        metrics.observeRetrieval(answer.timings);
+        return answer;
+      },
+    }),
+    endpoint({
+      on: 'post /v1/embeddings',
+      body: EmbeddingsRequest,
+      async handle({ body, signal }): Promise<EmbeddingsResponse> {
+        const { input, dimensions, encoding_format: format } = body;
+        if (dimensions !== undefined && dimensions !== encoder.dimension) {
+          throw new HarnessError(
+            'bad_request',
+            `dimensions: expected ${encoder.dimension}, which is what ${encoder.model} has, got ${dimensions}.`,
+          );
+        }
+        const texts = (typeof input === 'string' ? [input] : input).map((text) => normalize(text));
+        const { vectors, tokens } = await encoder.encode(texts, { signal });
+        return {
+          object: 'list',
+          model: encoder.model,
+          data: vectors.map((vector, index) => ({
+            object: 'embedding',
+            index,
+            embedding: format === 'base64' ? base64(vector) : [...vector],
+          })),
+          usage: { prompt_tokens: tokens, total_tokens: tokens },
+        };
+      },
+    }),
+  ];
+}
+
+/** Little-endian float32, as OpenAI's clients read it. */
+function base64(vector: Float32Array): string {
+  const bytes = Buffer.alloc(vector.length * 4);
+  for (const [i, value] of vector.entries()) bytes.writeFloatLE(value, i * 4);
+  return bytes.toString('base64');
+}
