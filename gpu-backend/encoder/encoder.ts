@@ -1,11 +1,44 @@
 /** The encoder's contract: query texts in, unit vectors of one embedding space out. Adapter: pool.ts (worker threads). */
 
+export type DeviceName = 'cpu' | 'cuda' | 'webgpu';
+
 /** On what the encoder runs, and why. */
 export interface Device {
-  requested: 'cpu' | 'cuda' | 'webgpu';
-  provider: 'cpu' | 'cuda' | 'webgpu';
+  requested: DeviceName;
+  provider: DeviceName;
   /** Why the provider is not the one requested. */
   reason?: string;
+}
+
+/** Counters since the start and gauges of this moment, for `/metrics`. */
+export interface EncoderStats {
+  /** Texts encoded. */
+  encoded: number;
+  /** Batches run. */
+  batches: number;
+  /** Calls refused because the queue was full. */
+  refused: number;
+  /** Calls whose deadline passed, or whose caller went away, before their texts were computed. */
+  expired: number;
+  cancelled: number;
+  /** Workers that ended unexpectedly and were replaced. */
+  restarts: number;
+  /** Texts waiting, and texts being computed. */
+  queued: number;
+  running: number;
+}
+
+export interface EncodeOptions {
+  /** On the clock of `performance.timeOrigin + performance.now()`, that is, epoch milliseconds. */
+  deadlineAtMs?: number;
+  signal?: AbortSignal;
+}
+
+export interface Encoded {
+  /** One [dimension] float32 a text, L2-normalised, in the order given. */
+  vectors: Float32Array[];
+  /** Tokens read, special tokens included. */
+  tokens: number;
 }
 
 export interface Encoder {
@@ -15,16 +48,12 @@ export interface Encoder {
   readonly dimension: number;
   readonly device: Device;
   /**
-   * Vectors of normalized queries, one [dimension] float32 a text, L2-normalised, in the order given. Throws
-   * `too_many_requests` when the queue is full and `deadline_exceeded` when the deadline passes before the work starts.
+   * Vectors of normalized queries. Long texts are cut to the bundle's `maxTokens`; no text makes it fail. Throws
+   * `too_many_requests` when the queue is full, `deadline_exceeded` when the deadline passes before the work starts, the
+   * signal's reason when the caller goes away, and `not_ready` once closed.
    */
-  encode(texts: readonly string[], options?: { deadlineAtMs?: number; signal?: AbortSignal }): Promise<Encoded>;
-  /** Finishes what is queued, then stops the workers. */
+  encode(texts: readonly string[], options?: EncodeOptions): Promise<Encoded>;
+  stats(): EncoderStats;
+  /** Takes no new work, finishes what is queued, then ends the workers. */
   close(): Promise<void>;
-}
-
-export interface Encoded {
-  vectors: Float32Array[];
-  /** Tokens read, special tokens included. */
-  tokens: number;
 }

@@ -1,4 +1,4 @@
-/** Nearest neighbours by cosine over the rows of one immutable matrix. Adapters: usearch.ts, exact.ts. */
+/** Nearest neighbours by cosine over chosen rows of one immutable matrix. Adapters: usearch.ts, exact.ts. */
 
 export interface Hit {
   /** Row of the matrix the index was built over. */
@@ -8,11 +8,25 @@ export interface Hit {
 }
 
 export interface AnnIndex {
+  /** Rows that can be found. */
   readonly size: number;
   readonly dimension: number;
   /**
    * The `k` best rows that `accept` lets through (all of them when absent), best first, ties by row; fewer only when
-   * fewer are accepted. `query` is [dimension] float32, L2-normalised. Throws when its length is not the dimension.
+   * fewer are accepted. `query` is [dimension] float32, L2-normalised. Throws RangeError when its length is not the
+   * dimension.
    */
   search(query: Float32Array, k: number, accept?: (row: number) => boolean): Hit[];
+}
+
+/** Best first, ties by row: the order of every answer. */
+export function byScore(a: Hit, b: Hit): number {
+  return b.score - a.score || a.row - b.row;
+}
+
+/** Throws RangeError unless the query has the index's dimension. */
+export function requireDimension(query: Float32Array, dimension: number): void {
+  if (query.length !== dimension) {
+    throw new RangeError(`expected a query of ${dimension} components, got ${query.length}`);
+  }
 }

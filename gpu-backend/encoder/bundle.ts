@@ -1,0 +1,120 @@
+/**
+ * Opens a published bundle (layout: shared/bundle.ts). Nothing of it is used before every file has the size and the
+ * SHA-256 that the manifest promises: a flipped byte in weights would not fail, it would only answer badly.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BundleFile, type Manifest, parseManifest, requireSameSpace } from '../../shared/bundle.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { readSafetensors } from '../../shared/safetensors.ts';
+
+/** The teacher's vectors of the bundled catalogue. */
+export interface BundleAds {
+  ids: string[];
+  /** Digest of the text that was embedded, one an ad (shared/ad-text.ts). */
+  textDigests: string[];
+  /** [ids.length, dimension] int8, row-major. */
+  vectors: Int8Array;
+  dimension: number;
+}
+
+export interface Bundle {
+  dir: string;
+  manifest: Manifest;
+  /** Absolute or caller-relative paths of the checked files. */
+  paths: { student: string; tokenizer: string; ads: string; report: string };
+  /** Reads the ad vectors; throws `bundle_damaged` when the file's parts do not fit each other. */
+  readAds(): Promise<BundleAds>;
+}
+
+const FIX = 'restore the folder (git checkout models) or publish it again with npm run recipe';
+
+async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+/** Throws `bundle_damaged` naming the file unless it has the size and digest expected; `fix` says what to do then. */
+export async function verifyFile(path: string, expected: BundleFile, fix: string): Promise<void> {
+  const size = await stat(path).then(
+    (info) => info.size,
+    (cause: unknown) => {
+      throw new HarnessError(
+        'bundle_damaged',
+        `${path}: expected ${expected.bytes} bytes, the file cannot be read; ${fix}.`,
+        {
+          cause,
+        },
+      );
+    },
+  );
+  if (size !== expected.bytes) {
+    throw new HarnessError('bundle_damaged', `${path}: expected ${expected.bytes} bytes, got ${size}; ${fix}.`);
+  }
+  const sha256 = await sha256OfFile(path);
+  if (sha256 !== expected.sha256) {
+    throw new HarnessError(
+      'bundle_damaged',
+      `${path}: expected SHA-256 ${expected.sha256.slice(0, 12)}..., got ${sha256.slice(0, 12)}...; ${fix}.`,
+    );
+  }
+}
+
+async function readAds(path: string, manifest: Manifest): Promise<BundleAds> {
+  const { tensors, metadata } = readSafetensors(await readFile(path), path);
+  requireSameSpace(
+    { what: 'the manifest', spaceId: manifest.spaceId },
+    { what: path, spaceId: metadata.spaceId ?? 'none' },
+  );
+  const lines = (name: string) => {
+    const bytes = tensors.get(name)?.data;
+    return bytes === undefined || bytes.byteLength === 0 ? [] : new TextDecoder().decode(bytes).split('\n');
+  };
+  const [vectors, ids, textDigests] = [tensors.get('vectors'), lines('ids'), lines('textDigests')];
+  const [count = 0, dimension = 0] = vectors?.shape ?? [];
+  if (
+    vectors?.dtype !== 'I8' ||
+    dimension !== manifest.dimension ||
+    [count, ids.length, textDigests.length].some((n) => n !== manifest.ads.count)
+  ) {
+    throw new HarnessError(
+      'bundle_damaged',
+      `${path}: expected I8 vectors [${manifest.ads.count}, ${manifest.dimension}] with as many ids and text digests, got ` +
+        `${vectors?.dtype ?? 'none'} [${count}, ${dimension}], ${ids.length} ids, ${textDigests.length} digests; ${FIX}.`,
+    );
+  }
+  const { data } = vectors;
+  return { ids, textDigests, vectors: new Int8Array(data.buffer, data.byteOffset, data.byteLength), dimension };
+}
+
+/** Opens and checks a bundle. Throws `bundle_damaged` naming file and fix, or `configuration` for another normaliser. */
+export async function loadBundle(dir: string): Promise<Bundle> {
+  const manifestPath = join(dir, 'manifest.json');
+  const json = await readFile(manifestPath, 'utf8').catch((cause: unknown) => {
+    throw new HarnessError(
+      'configuration',
+      `${manifestPath}: no bundle there; set HARNESS_BUNDLE to a published folder.`,
+      {
+        cause,
+      },
+    );
+  });
+  const manifest = parseManifest(json, manifestPath);
+  const files = {
+    student: manifest.student,
+    tokenizer: manifest.tokenizer,
+    ads: manifest.ads,
+    report: manifest.report,
+  };
+  await Promise.all(Object.values(files).map((file) => verifyFile(join(dir, file.file), file, FIX)));
+  const paths = {
+    student: join(dir, files.student.file),
+    tokenizer: join(dir, files.tokenizer.file),
+    ads: join(dir, files.ads.file),
+    report: join(dir, files.report.file),
+  };
+  return { dir, manifest, paths, readAds: () => readAds(paths.ads, manifest) };
+}

@@ -1,0 +1,80 @@
+/**
+ * One ONNX Runtime session over a bundle's student. A provider that cannot start makes session creation throw even with
+ * cpu listed behind it, so the fallback is made here, and says why.
+ */
+import ort from 'onnxruntime-node';
+import { HarnessError } from '../../shared/problem.ts';
+import type { Device, DeviceName } from './encoder.ts';
+
+export interface Session {
+  device: Device;
+  /** ids and mask are [batch, tokens] int64; answers [batch, dimension] float32. Holds the calling thread while it runs. */
+  run(ids: BigInt64Array, mask: BigInt64Array, shape: { batch: number; tokens: number }): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+export interface SessionOptions {
+  model: string;
+  requested: DeviceName;
+  /** Intra-op threads of this session. */
+  threads: number;
+  dimension: number;
+}
+
+const firstLine = (error: unknown) => String(error instanceof Error ? error.message : error).split('\n', 1)[0] ?? '';
+
+async function create({ model, threads }: SessionOptions, provider: DeviceName): Promise<ort.InferenceSession> {
+  return ort.InferenceSession.create(model, {
+    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'all',
+    logSeverityLevel: 3,
+    // Spinning threads would burn a core between queries for hundredths of a millisecond.
+    extra: { 'session.intra_op.allow_spinning': '0' },
+  });
+}
+
+/** Opens the model on the device requested, or on the CPU with the reason. Throws `bundle_damaged` when the CPU refuses it too. */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const { requested, dimension } = options;
+  let device: Device = { requested, provider: requested };
+  let session: ort.InferenceSession | undefined;
+  if (requested !== 'cpu') {
+    try {
+      session = await create(options, requested);
+    } catch (error) {
+      device = { requested, provider: 'cpu', reason: `${requested} did not start: ${firstLine(error)}` };
+    }
+  }
+  try {
+    session ??= await create(options, 'cpu');
+  } catch (cause) {
+    throw new HarnessError(
+      'bundle_damaged',
+      `${options.model}: the runtime refuses the model (${firstLine(cause)}); publish the bundle again with npm run recipe.`,
+      { cause },
+    );
+  }
+  const open = session;
+  return {
+    device,
+    async run(ids, mask, { batch, tokens }) {
+      const feeds = {
+        input_ids: new ort.Tensor('int64', ids, [batch, tokens]),
+        attention_mask: new ort.Tensor('int64', mask, [batch, tokens]),
+      };
+      const { embedding } = await open.run(feeds, ['embedding']);
+      const dims = embedding?.dims ?? [];
+      if (embedding?.type !== 'float32' || dims[0] !== batch || dims[1] !== dimension) {
+        throw new HarnessError(
+          'bundle_damaged',
+          `${options.model}: expected embedding float32 [${batch}, ${dimension}], got ${embedding?.type} [${dims.join(', ')}].`,
+        );
+      }
+      return embedding.data as Float32Array;
+    },
+    release: () => open.release(),
+  };
+}

@@ -1,0 +1,167 @@
+/** The encoder over worker threads, each with a session of its own, fed by one queue. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { HarnessError } from '../../shared/problem.ts';
+import { Batcher, type Lane, LaneLost } from './batcher.ts';
+import type { Bundle } from './bundle.ts';
+import type { Device, DeviceName, Encoder } from './encoder.ts';
+import type { FromWorker, ToWorker, WorkerSettings } from './worker.ts';
+
+export interface EncoderOptions {
+  bundle: Pick<Bundle, 'manifest' | 'paths'>;
+  device?: DeviceName;
+  /** Worker threads; by default one core is left to the event loop, at most four are used, and a GPU gets one. */
+  workers?: number;
+  /** Intra-op threads of each session. */
+  threads?: number;
+  /** Texts that may wait before calls are refused. */
+  maxQueued?: number;
+  /** Tokens of one run, at most. */
+  tokenBudget?: number;
+  /** Called when a worker ended unexpectedly and another took its place. */
+  onRestart?: (why: string) => void;
+}
+
+/** Replacements a pool makes before it gives up: a model that kills its worker each time would spin for ever. */
+const MAX_RESTARTS = 20;
+
+interface Started {
+  device: Device;
+  lane: Lane;
+  /** Asks the worker to end, and resolves when it has. */
+  close(): Promise<void>;
+}
+
+/** Starts one worker; `onLost` is called once if it ends without having been asked to. */
+function startWorker(settings: WorkerSettings, onLost: (why: string) => void): Promise<Started> {
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings, execArgv: [] });
+  const send = (message: ToWorker) => worker.postMessage(message);
+  const pending = new Map<number, { resolve(done: Awaited<ReturnType<Lane>>): void; reject(error: unknown): void }>();
+  let nextId = 0;
+  let [closing, ended, ready] = [false, false, false];
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+
+  return new Promise<Started>((resolve, reject) => {
+    const lost = (why: string) => {
+      ended = true;
+      for (const { reject: rejectRun } of pending.values()) rejectRun(new LaneLost(why));
+      pending.clear();
+      if (!ready) reject(new HarnessError('not_ready', `An encoder worker did not start: ${why}.`));
+      else if (!closing) onLost(why);
+    };
+    let fault = '';
+    worker.on('error', (error) => {
+      fault = error instanceof Error ? error.message : String(error);
+    });
+    worker.once('exit', (code) => lost(fault === '' ? `exit code ${code}` : fault));
+    worker.on('message', (message: FromWorker) => {
+      switch (message.kind) {
+        case 'ready':
+          ready = true;
+          resolve({
+            device: message.device,
+            lane: (texts) =>
+              new Promise((resolveRun, rejectRun) => {
+                if (ended) return rejectRun(new LaneLost('it had ended'));
+                const id = nextId++;
+                pending.set(id, { resolve: resolveRun, reject: rejectRun });
+                send({ kind: 'run', id, texts });
+              }),
+            async close() {
+              closing = true;
+              if (!ended) send({ kind: 'close' });
+              await exited;
+            },
+          });
+          break;
+        case 'failed':
+          reject(new HarnessError('bundle_damaged', message.message));
+          break;
+        case 'done':
+          pending.get(message.id)?.resolve({ vectors: message.vectors, tokens: message.tokens });
+          pending.delete(message.id);
+          break;
+        case 'error':
+          pending.get(message.id)?.reject(new HarnessError('internal', `The encoder failed: ${message.message}`));
+          pending.delete(message.id);
+          break;
+      }
+    });
+  });
+}
+
+/**
+ * Starts the workers and answers once all are warm. Throws `bundle_damaged` when the runtime refuses the model or the
+ * tokenizer. `device` of the result says which provider runs, and why if it is not the one asked for.
+ */
+export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
+  const { manifest, paths } = options.bundle;
+  const requested = options.device ?? 'cpu';
+  const spare = Math.min(4, Math.max(1, availableParallelism() - 1));
+  const count = options.workers ?? (requested === 'cpu' ? spare : 1);
+  const tokenBudget = options.tokenBudget ?? (requested === 'cpu' ? 512 : 8192);
+  const settings: WorkerSettings = {
+    model: paths.student,
+    tokenizer: paths.tokenizer,
+    requested,
+    threads: options.threads ?? 1,
+    dimension: manifest.dimension,
+    maxTokens: manifest.maxTokens,
+    tokenBudget,
+  };
+  const batcher = new Batcher({
+    dimension: manifest.dimension,
+    maxQueued: options.maxQueued ?? 1024,
+    tokenBudget,
+    maxTokens: manifest.maxTokens,
+    now: () => performance.timeOrigin + performance.now(),
+  });
+
+  const workers = new Set<Started>();
+  let [restarts, closing] = [0, false];
+  const start = async (): Promise<Started> => {
+    let lostEarly: string | undefined;
+    let self: Started | undefined;
+    const onLost = (why: string) => {
+      if (self === undefined) lostEarly = why;
+      else replace(self, why);
+    };
+    self = await startWorker(settings, onLost);
+    workers.add(self);
+    if (lostEarly === undefined) batcher.addLane(self.lane);
+    else replace(self, lostEarly);
+    return self;
+  };
+  const replace = (dead: Started, why: string) => {
+    workers.delete(dead);
+    if (closing) return;
+    restarts++;
+    options.onRestart?.(why);
+    const giveUp = (error: unknown) => workers.size === 0 && batcher.fail(error);
+    if (restarts > MAX_RESTARTS) giveUp(new LaneLost(`${why} (and ${MAX_RESTARTS} replacements were used up)`));
+    else start().catch(giveUp);
+  };
+
+  const started = await Promise.allSettled(Array.from({ length: count }, start));
+  const failed = started.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    closing = true;
+    await Promise.all([...workers].map((worker) => worker.close()));
+    throw failed.reason;
+  }
+  const { device } = [...workers][0]!;
+
+  return {
+    model: manifest.name,
+    spaceId: manifest.spaceId,
+    dimension: manifest.dimension,
+    device,
+    encode: (texts, encodeOptions) => batcher.encode(texts, encodeOptions),
+    stats: () => ({ ...batcher.stats(), restarts }),
+    async close() {
+      await batcher.close();
+      closing = true;
+      await Promise.all([...workers].map((worker) => worker.close()));
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/**
+ * A worker thread of the encoder: tokenises and runs one session, away from the event loop that answers HTTP.
+ * It ends by itself on `close`: ending it from outside in the middle of a run would abort the whole process.
+ */
+import { readFile } from 'node:fs/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Device, DeviceName } from './encoder.ts';
+import { openSession, type Session } from './ort.ts';
+import { createTokenizer, type TextTokenizer } from './tokenize.ts';
+
+/** What the pool starts a worker with. */
+export interface WorkerSettings {
+  model: string;
+  tokenizer: string;
+  requested: DeviceName;
+  threads: number;
+  dimension: number;
+  maxTokens: number;
+  /** Padded tokens of one run, at most. */
+  tokenBudget: number;
+}
+
+export type ToWorker = { kind: 'run'; id: number; texts: string[] } | { kind: 'close' };
+export type FromWorker =
+  | { kind: 'ready'; device: Device }
+  | { kind: 'failed'; message: string }
+  /** vectors [texts, dimension]; tokens read of each text. */
+  | { kind: 'done'; id: number; vectors: Float32Array<ArrayBuffer>; tokens: Int32Array<ArrayBuffer> }
+  | { kind: 'error'; id: number; message: string };
+
+const port = parentPort;
+if (port === null) throw new Error('worker.ts runs as a worker thread of pool.ts only.');
+const settings = workerData as WorkerSettings;
+
+const say = (message: FromWorker, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
+const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+async function encode(session: Session, tokenizer: TextTokenizer, texts: readonly string[]) {
+  const { dimension, tokenBudget } = settings;
+  const vectors = new Float32Array(texts.length * dimension);
+  const tokens = new Int32Array(texts.length);
+  for (const batch of tokenizer.batches(texts, tokenBudget)) {
+    const shape = { batch: batch.indices.length, tokens: batch.tokens };
+    const rows = await session.run(batch.ids, batch.mask, shape);
+    for (const [i, index] of batch.indices.entries()) {
+      vectors.set(rows.subarray(i * dimension, (i + 1) * dimension), index * dimension);
+      const mask = batch.mask.subarray(i * batch.tokens, (i + 1) * batch.tokens);
+      tokens[index] = mask.reduce((sum, value) => sum + Number(value), 0);
+    }
+  }
+  return { vectors, tokens };
+}
+
+try {
+  const tokenizer = createTokenizer(JSON.parse(await readFile(settings.tokenizer, 'utf8')), settings.maxTokens);
+  const session = await openSession(settings);
+  // The first runs allocate arenas and pack weights; nobody should wait for that.
+  await encode(session, tokenizer, ['warm', 'warm up with a few more words than that', 'warm']);
+
+  let last = Promise.resolve();
+  port.on('message', (message: ToWorker) => {
+    last = last.then(async () => {
+      if (message.kind === 'close') {
+        await session.release();
+        port.close();
+        return;
+      }
+      try {
+        const { vectors, tokens } = await encode(session, tokenizer, message.texts);
+        say({ kind: 'done', id: message.id, vectors, tokens }, [vectors.buffer, tokens.buffer]);
+      } catch (error) {
+        say({ kind: 'error', id: message.id, message: reason(error) });
+      }
+    });
+  });
+  say({ kind: 'ready', device: session.device });
+} catch (error) {
+  say({ kind: 'failed', message: reason(error) });
+  port.close();
+}

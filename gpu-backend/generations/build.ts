@@ -1,0 +1,167 @@
+/**
+ * Builds a generation beside the live one: the catalogue snapshot and its vectors are written into an unfinished folder,
+ * a worker thread makes the indices from those files, and only when everything is on disk does a rename make it a
+ * generation. A process killed anywhere before that leaves a folder that the next start removes.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import type { Ad } from '../../shared/contract/ads.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { writeSafetensors } from '../../shared/safetensors.ts';
+import { LEXICAL_VERSION } from '../retrieval/lexical.ts';
+import type { BuildSettings, FromBuilder } from './build-worker.ts';
+import { FILES, GENERATION_FORMAT, type GenerationAd, type GenerationManifest, partition } from './layout.ts';
+import type { AdVector } from './vectors.ts';
+
+export interface BuildOptions {
+  number: number;
+  /** Folder of all generations. */
+  dir: string;
+  ads: readonly { ad: Ad; revision: number }[];
+  vectorOf: (row: number) => AdVector;
+  spaceId: string;
+  dimension: number;
+  model: string;
+  /** Epoch milliseconds. */
+  nowMs: number;
+  /** Native threads of the index build. */
+  threads?: number;
+  onProgress?: (done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+/** Writes a file and waits until the disk has it; tells what the manifest says of it. */
+async function writeDurably(path: string, chunks: Iterable<string | Uint8Array>) {
+  const file = await open(path, 'w');
+  try {
+    for (const chunk of chunks) {
+      await file.writeFile(chunk);
+      await nextTurn();
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes renames and new names in a folder survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function* lines(ads: BuildOptions['ads'], vectorOf: BuildOptions['vectorOf']): Generator<string> {
+  for (let from = 0; from < ads.length; from += 500) {
+    let text = '';
+    for (let row = from; row < Math.min(ads.length, from + 500); row++) {
+      const { ad, revision } = ads[row]!;
+      text += `${JSON.stringify({ revision, source: vectorOf(row).source, ad } satisfies GenerationAd)}\n`;
+    }
+    yield text;
+  }
+}
+
+function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Uint8Array {
+  const data = new Uint8Array(ads.length * dimension);
+  for (let row = 0; row < ads.length; row++) {
+    const { int8 } = vectorOf(row);
+    if (int8.length !== dimension) {
+      throw new HarnessError(
+        'space_mismatch',
+        `ad ${ads[row]!.ad.id}: expected a vector of ${dimension} int8 in space ${spaceId}, got ${int8.length}.`,
+      );
+    }
+    data.set(new Uint8Array(int8.buffer, int8.byteOffset, dimension), row * dimension);
+  }
+  return writeSafetensors({
+    tensors: new Map([['vectors', { dtype: 'I8', shape: [ads.length, dimension], data }]]),
+    metadata: { spaceId },
+  });
+}
+
+/** Runs the worker over the folder; it adds the index files. */
+function buildIndices(settings: BuildSettings, { onProgress, signal }: BuildOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./build-worker.ts', import.meta.url), { workerData: settings, execArgv: [] });
+    const abort = () => void worker.terminate();
+    signal?.addEventListener('abort', abort, { once: true });
+    let done = false;
+    worker.on('message', (message: FromBuilder) => {
+      if (message.kind === 'progress') onProgress?.(message.done, message.total);
+      else done = true;
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) => {
+      signal?.removeEventListener('abort', abort);
+      if (signal?.aborted) reject(signal.reason);
+      else if (done) resolve();
+      else reject(new HarnessError('internal', `The index build ended early with exit code ${code}.`));
+    });
+  });
+}
+
+async function describe(dir: string): Promise<GenerationManifest['files']> {
+  const files: GenerationManifest['files'] = [];
+  for (const file of (await readdir(dir)).sort()) {
+    const bytes = await readFile(join(dir, file));
+    files.push({ file, sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.byteLength });
+    const handle = await open(join(dir, file), 'r');
+    await handle.sync().finally(() => handle.close());
+    await nextTurn();
+  }
+  return files;
+}
+
+/** Writes the manifest into a folder whose files are complete, and renames the folder to its number. */
+export async function seal(building: string, dir: string, manifest: GenerationManifest): Promise<string> {
+  await writeDurably(join(building, FILES.manifest), [`${JSON.stringify(manifest, null, 2)}\n`]);
+  await syncFolder(building);
+  const path = join(dir, String(manifest.number));
+  await rename(building, path);
+  await syncFolder(dir);
+  return path;
+}
+
+/**
+ * Builds generation `number` and returns its folder. Throws the signal's reason when aborted; on any failure the
+ * unfinished folder is removed.
+ */
+export async function buildGeneration(options: BuildOptions): Promise<string> {
+  const { number, dir, ads, vectorOf, spaceId, dimension, model } = options;
+  const building = join(dir, `building-${number}`);
+  await rm(building, { recursive: true, force: true });
+  await mkdir(building, { recursive: true });
+  try {
+    await writeDurably(join(building, FILES.ads), lines(ads, vectorOf));
+    await writeDurably(join(building, FILES.vectors), [vectorsImage(options)]);
+    options.signal?.throwIfAborted();
+    await buildIndices({ dir: building, dimension, threads: options.threads ?? 1 }, options);
+    const vectors = { uploaded: 0, bundle: 0, student: 0 };
+    for (let row = 0; row < ads.length; row++) vectors[vectorOf(row).source]++;
+    const markets = Object.fromEntries([...partition(ads)].map(([market, rows]) => [market, rows.length]));
+    return await seal(building, dir, {
+      format: GENERATION_FORMAT,
+      number,
+      createdAt: new Date(options.nowMs).toISOString(),
+      spaceId,
+      dimension,
+      model,
+      ads: ads.length,
+      markets,
+      vectors,
+      lexicalVersion: LEXICAL_VERSION,
+      copyOf: null,
+      files: await describe(building),
+    });
+  } catch (error) {
+    await rm(building, { recursive: true, force: true });
+    throw error;
+  }
+}

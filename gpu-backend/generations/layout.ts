@@ -1,0 +1,91 @@
+/**
+ * What a generation is on disk: one immutable folder over one catalogue snapshot in one embedding space.
+ *
+ *   <dataDir>/generations/<number>/
+ *     manifest.json       this schema; written last
+ *     ads.jsonl           {revision, source, ad} a line; the line number is the ad's row
+ *     vectors.safetensors vectors I8 [rows, dimension]; metadata.spaceId
+ *     <market>.usearch    HNSW graph over the rows of the ads booked in that market
+ *     lexical.json        the lexical index, serialized under lexicalVersion
+ *   <dataDir>/generations/<number>/published.json   written when it went live: {publishedAt, recall}
+ *   <dataDir>/generations/<number>/failed.json      written instead when the gate refused it: {reason}; nothing else is left
+ *   <dataDir>/generations/live                      number of the live one, replaced by rename
+ *   <dataDir>/generations/building-<number>/        unfinished; removed at start
+ */
+import { z } from 'zod';
+import { Ad, Market } from '../../shared/contract/ads.ts';
+import { HarnessError } from '../../shared/problem.ts';
+
+export const GENERATION_FORMAT = 1;
+
+/** Where an ad's vector came from, best first: its owner, the teacher's vectors in the bundle, the student for now. */
+export const VectorSource = z.enum(['uploaded', 'bundle', 'student']);
+export type VectorSource = z.infer<typeof VectorSource>;
+
+export const GenerationFile = z.strictObject({
+  file: z.string().regex(/^[\w.-]+$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  bytes: z.int().nonnegative(),
+});
+
+export const GenerationManifest = z.strictObject({
+  format: z.literal(GENERATION_FORMAT),
+  number: z.int().positive(),
+  createdAt: z.string(),
+  spaceId: z.string(),
+  dimension: z.int().positive(),
+  /** Name of the bundle whose student it was built with. */
+  model: z.string(),
+  ads: z.int().nonnegative(),
+  markets: z.record(Market, z.int().positive()),
+  vectors: z.record(VectorSource, z.int().nonnegative()),
+  lexicalVersion: z.int(),
+  /** The generation whose content this one brings back. */
+  copyOf: z.int().positive().nullable(),
+  files: z.array(GenerationFile),
+});
+export type GenerationManifest = z.infer<typeof GenerationManifest>;
+
+/** A line of ads.jsonl. `revision` is the catalogue's counter at the ad's last change. */
+export const GenerationAd = z.strictObject({ revision: z.int().nonnegative(), source: VectorSource, ad: Ad });
+export type GenerationAd = z.infer<typeof GenerationAd>;
+
+export const FILES = {
+  manifest: 'manifest.json',
+  ads: 'ads.jsonl',
+  vectors: 'vectors.safetensors',
+  lexical: 'lexical.json',
+};
+export const indexFile = (market: string) => `${market}.usearch`;
+
+/** Parses manifest.json; throws `bundle_damaged` with the reason. */
+export function parseGenerationManifest(json: string, where: string): GenerationManifest {
+  try {
+    return GenerationManifest.parse(JSON.parse(json));
+  } catch (cause) {
+    const reason =
+      cause instanceof z.ZodError ? `${cause.issues[0]?.path.join('.')}: ${cause.issues[0]?.message}` : 'not JSON';
+    throw new HarnessError(
+      'bundle_damaged',
+      `${where}: not a generation's manifest (${reason}); build a new generation.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** Rows of each market, ascending, from the ads in row order. */
+export function partition(ads: readonly { ad: Pick<Ad, 'markets'> }[]): Map<string, Uint32Array> {
+  const rows = new Map<string, number[]>();
+  for (const [row, { ad }] of ads.entries()) {
+    for (const market of new Set(ad.markets)) {
+      const list = rows.get(market);
+      if (list === undefined) rows.set(market, [row]);
+      else list.push(row);
+    }
+  }
+  return new Map(
+    [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([market, list]) => [market, Uint32Array.from(list)]),
+  );
+}

@@ -1,0 +1,130 @@
+/**
+ * The live state: the view that queries see, and every change since its snapshot, so that a newer generation can take its
+ * place without losing one. Changes hold from the moment the call returns. Revisions decide: a change that is not newer
+ * than what is known of its ad is ignored, so the order in which changes arrive does not matter.
+ */
+import { requireSameSpace } from '../../shared/bundle.ts';
+import type { Ad } from '../../shared/contract/ads.ts';
+import type { LoadedGeneration } from './load.ts';
+import type { AdVector } from './vectors.ts';
+import { View } from './view.ts';
+
+/** An ad of the catalogue, with its vector where its text is newer than the generation's. */
+export interface CurrentAd {
+  ad: Ad;
+  revision: number;
+  vector?: AdVector | undefined;
+}
+
+type Change =
+  | { kind: 'put'; ad: Ad; revision: number; vector: AdVector | undefined }
+  | { kind: 'delete'; revision: number };
+
+export interface LiveStats {
+  generation: number | null;
+  ads: number;
+  /** Ads that are searched outside the index. */
+  delta: number;
+  swaps: number;
+  /** Changes that came later than a newer one of the same ad. */
+  stale: number;
+}
+
+export class Live {
+  readonly #spaceId: string;
+  #view: View | undefined;
+  /** The newest change of each ad that the view's snapshot does not hold. */
+  #changes = new Map<string, Change>();
+  #swaps = 0;
+  #stale = 0;
+
+  /** `spaceId` is the encoder's: generations of another space are refused. */
+  constructor({ spaceId }: { spaceId: string }) {
+    this.#spaceId = spaceId;
+  }
+
+  /** The state of this moment; `undefined` before the first generation. Use it without awaiting in between. */
+  get view(): View | undefined {
+    return this.#view;
+  }
+
+  get spaceId(): string {
+    return this.#spaceId;
+  }
+
+  stats(): LiveStats {
+    return {
+      generation: this.#view?.number ?? null,
+      ads: this.#view?.ads ?? 0,
+      delta: this.#view?.delta ?? 0,
+      swaps: this.#swaps,
+      stale: this.#stale,
+    };
+  }
+
+  /** An ad created or replaced: found by the next query. Without a vector, a new text is found lexically only. */
+  applyUpsert(ad: Ad, revision: number, vector?: AdVector): void {
+    this.#apply(ad.id, { kind: 'put', ad, revision, vector });
+  }
+
+  /** An ad changed (bid, status, markets, text): holds for the next query. Pass a vector when the text changed. */
+  applyPatch(ad: Ad, revision: number, vector?: AdVector): void {
+    this.#apply(ad.id, { kind: 'put', ad, revision, vector });
+  }
+
+  /** An ad deleted: never returned again. */
+  applyDelete(id: string, revision: number): void {
+    this.#apply(id, { kind: 'delete', revision });
+  }
+
+  /**
+   * Puts a generation in the place of the live one, at once, with every newer change applied. Where the generation may be
+   * older than changes that are no longer in memory (at start, after a rollback), `catalogue` gives all ads as they are
+   * now: what the generation holds beyond them is taken out. Throws `space_mismatch`.
+   */
+  swap(generation: LoadedGeneration, { catalogue }: { catalogue?: Iterable<CurrentAd> } = {}): void {
+    requireSameSpace(
+      { what: 'the encoder', spaceId: this.#spaceId },
+      { what: `generation ${generation.manifest.number}`, spaceId: generation.manifest.spaceId },
+    );
+    const view = new View(generation);
+    if (catalogue !== undefined) {
+      const present = new Set<string>();
+      for (const { ad, revision, vector } of catalogue) {
+        present.add(ad.id);
+        if (revision > (view.revisionOf(ad.id) ?? -1)) view.put(ad, revision, vector);
+      }
+      for (const id of [...view.ids()]) if (!present.has(id)) view.remove(id);
+    }
+    const remaining = new Map<string, Change>();
+    for (const [id, change] of this.#changes) {
+      if (change.revision <= (view.revisionOf(id) ?? -1)) continue;
+      // A deletion stays known, so that a put that was overtaken by it cannot bring the ad back.
+      remaining.set(id, change);
+      if (change.kind === 'delete') view.remove(id);
+      else view.put(change.ad, change.revision, change.vector);
+    }
+    this.#changes = remaining;
+    this.#view = view;
+    this.#swaps++;
+  }
+
+  #apply(id: string, change: Change): void {
+    const known = Math.max(this.#changes.get(id)?.revision ?? -1, this.#view?.revisionOf(id) ?? -1);
+    if (change.revision <= known) {
+      this.#stale++;
+      return;
+    }
+    const before = this.#changes.get(id);
+    // A patch that brings no vector must not lose the one that an earlier change of the same text brought.
+    const vector =
+      change.kind === 'put' && before?.kind === 'put' ? (change.vector ?? carried(before, change.ad)) : undefined;
+    this.#changes.set(id, change.kind === 'put' && vector !== undefined ? { ...change, vector } : change);
+    if (change.kind === 'delete') this.#view?.remove(id);
+    else this.#view?.put(change.ad, change.revision, change.vector);
+  }
+}
+
+function carried(before: Extract<Change, { kind: 'put' }>, ad: Ad): AdVector | undefined {
+  return before.ad.title === ad.title && before.ad.description === ad.description ? before.vector : undefined;
+}

@@ -1,0 +1,172 @@
+/**
+ * Publication, in order: read the catalogue, resolve vectors, build beside the live generation, gate, make it durable, swap.
+ * One at a time; a step that fails leaves the live generation as it was.
+ */
+
+import { adText } from '../../shared/ad-text.ts';
+import type { Generation } from '../../shared/contract/generations.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { normalize } from '../../shared/text.ts';
+import type { Encoder } from '../encoder/encoder.ts';
+import { buildGeneration } from './build.ts';
+import { checkGeneration } from './gate.ts';
+import type { CurrentAd, Live } from './live.ts';
+import { type LoadedGeneration, loadGeneration } from './load.ts';
+import type { GenerationStore } from './store.ts';
+import type { CatalogueAd, VectorLadder } from './vectors.ts';
+
+export interface PublisherOptions {
+  store: GenerationStore;
+  live: Live;
+  encoder: Encoder;
+  ladder: VectorLadder;
+  /** All ads as the database holds them now, paused ones included, with their revisions. */
+  readCatalogue: () => Promise<CatalogueAd[]>;
+  /** Normalized queries that people asked, most telling first; the gate measures recall on them. */
+  sampleQueries?: () => Promise<string[]>;
+  /** Epoch milliseconds. */
+  now: () => number;
+  /** Native threads of an index build. */
+  buildThreads?: number;
+}
+
+export type Phase = 'vectors' | 'index' | 'check';
+export interface PublishOptions {
+  onProgress?: (phase: Phase, done: number, total: number) => void;
+  signal?: AbortSignal;
+  /** Publish even if the catalogue shrank to less than half. */
+  force?: boolean;
+}
+
+export interface Publisher {
+  /** Builds from the catalogue and publishes. Throws `conflict` while another publication runs, `gate_failed`. */
+  build(options?: PublishOptions): Promise<Generation>;
+  /** Publishes the content of an older generation under a new number; ads are as the catalogue has them now. */
+  rollback(to: number): Promise<Generation>;
+  /**
+   * At start: brings up the live generation, or the last whole one, with the catalogue as it is now. Answers the number,
+   * `null` when none can be served (then build), and why others were passed over.
+   */
+  start(): Promise<{ number: number | null; problems: { number: number; error: HarnessError }[] }>;
+  /** Number being built, for `/v1/generations`. */
+  readonly building: number | null;
+}
+
+/** Queries of the gate. */
+const GATE_QUERIES = 100;
+
+export function createPublisher(options: PublisherOptions): Publisher {
+  const { store, live, encoder, ladder, now } = options;
+  const { spaceId, dimension, model } = encoder;
+  let busy = false;
+  let building: number | null = null;
+
+  const alone = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (busy) throw new HarnessError('conflict', 'Another publication is running; wait for it to finish.');
+    busy = true;
+    try {
+      return await work();
+    } finally {
+      busy = false;
+      building = null;
+    }
+  };
+
+  /** Asked queries, and titles of evenly chosen ads where there are too few. */
+  const gateQueries = async (generation: LoadedGeneration): Promise<Float32Array[]> => {
+    const asked = (await options.sampleQueries?.()) ?? [];
+    const stride = Math.max(1, Math.floor(generation.ads.length / GATE_QUERIES));
+    const titles = generation.ads.filter((_, row) => row % stride === 0).map(({ ad }) => normalize(ad.title));
+    const texts = [...new Set([...asked, ...titles])].slice(0, GATE_QUERIES);
+    return (await encoder.encode(texts)).vectors;
+  };
+
+  /** The catalogue with vectors for the ads whose text the generation does not have. */
+  const current = async (generation: LoadedGeneration): Promise<CurrentAd[]> => {
+    const known = new Map(generation.ads.map(({ ad, revision }) => [ad.id, { text: adText(ad), revision }]));
+    const catalogue = await options.readCatalogue();
+    const isNews = ({ ad, revision }: CatalogueAd) => revision > (known.get(ad.id)?.revision ?? -1);
+    const reworded = catalogue.filter((entry) => isNews(entry) && known.get(entry.ad.id)?.text !== adText(entry.ad));
+    const vectors = await ladder.resolve(reworded);
+    const vectorOf = new Map(reworded.map(({ ad }, i) => [ad.id, vectors[i]]));
+    return catalogue.map(({ ad, revision }) => ({ ad, revision, vector: vectorOf.get(ad.id) }));
+  };
+
+  const listed = async (number: number): Promise<Generation> => {
+    const { generations } = await store.list();
+    const generation = generations.find((candidate) => candidate.number === number);
+    if (generation === undefined)
+      throw new HarnessError('internal', `Generation ${number} vanished after publication.`);
+    return generation;
+  };
+
+  return {
+    get building() {
+      return building;
+    },
+    build: ({ onProgress, signal, force } = {}) =>
+      alone(async () => {
+        const number = await store.nextNumber();
+        building = number;
+        const ads = await options.readCatalogue();
+        const vectors = await ladder.resolve(ads, {
+          onProgress: (done, total) => onProgress?.('vectors', done, total),
+          ...(signal === undefined ? {} : { signal }),
+        });
+        const path = await buildGeneration({
+          number,
+          dir: store.dir,
+          ads,
+          vectorOf: (row) => vectors[row]!,
+          spaceId,
+          dimension,
+          model,
+          nowMs: now(),
+          threads: options.buildThreads ?? 1,
+          onProgress: (done, total) => onProgress?.('index', done, total),
+          ...(signal === undefined ? {} : { signal }),
+        });
+        try {
+          onProgress?.('check', 0, 1);
+          const generation = await loadGeneration(path, { spaceId });
+          const queries = await gateQueries(generation);
+          const liveAds = live.view?.ads ?? 0;
+          const recall = await checkGeneration(generation, { spaceId, queries, liveAds, force: force ?? false });
+          await store.publish(number, { recall, nowMs: now() });
+          live.swap(generation);
+          onProgress?.('check', 1, 1);
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          await store.fail(number, { reason, nowMs: now() });
+          throw error;
+        }
+        return listed(number);
+      }),
+    rollback: (to) =>
+      alone(async () => {
+        const number = await store.nextNumber();
+        building = number;
+        const { generations } = await store.list();
+        const recall = generations.find((candidate) => candidate.number === to)?.recall ?? null;
+        const path = await store.copy(to, { number, nowMs: now() });
+        try {
+          const generation = await loadGeneration(path, { spaceId });
+          const catalogue = await current(generation);
+          await store.publish(number, { recall, nowMs: now() });
+          live.swap(generation, { catalogue });
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          await store.fail(number, { reason, nowMs: now() });
+          throw error;
+        }
+        return listed(number);
+      }),
+    start: () =>
+      alone(async () => {
+        const { loaded, problems } = await store.openLive({ spaceId, nowMs: now() });
+        if (loaded === undefined) return { number: null, problems };
+        live.swap(loaded, { catalogue: await current(loaded) });
+        return { number: loaded.manifest.number, problems };
+      }),
+  };
+}

@@ -1,0 +1,207 @@
+/**
+ * The generations on disk: which there are, which one is live, and what happens to the others. The live pointer is a file
+ * replaced by rename, so a crash leaves the old or the new one; numbers only grow, a rollback included, because caches
+ * take the greatest number for the truth.
+ */
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Generation } from '../../shared/contract/generations.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { seal, syncFolder } from './build.ts';
+import { FILES, type GenerationManifest, parseGenerationManifest } from './layout.ts';
+import { type LoadedGeneration, loadGeneration } from './load.ts';
+
+const Published = z.object({ publishedAt: z.string(), recall: z.number().nullable() });
+const Failed = z.object({
+  reason: z.string(),
+  createdAt: z.string(),
+  spaceId: z.string(),
+  model: z.string(),
+  ads: z.int(),
+});
+
+export interface GenerationStore {
+  /** Folder of all generations. */
+  readonly dir: string;
+  list(): Promise<{ live: number | null; generations: Generation[] }>;
+  /** A number that no generation had yet. */
+  nextNumber(): Promise<number>;
+  /** Number of the live generation. */
+  live(): Promise<number | null>;
+  folder(number: number): string;
+  /** Makes a built generation the live one, durably, and removes what is older than the last `keep`. */
+  publish(number: number, options: { recall: number | null; nowMs: number }): Promise<void>;
+  /** Leaves of a built generation only the record that it failed, and why. */
+  fail(number: number, options: { reason: string; nowMs: number }): Promise<void>;
+  /** A new generation with the content of a published one; throws `not_found` when there is none of that number. */
+  copy(from: number, options: { number: number; nowMs: number }): Promise<string>;
+  /**
+   * Loads the live generation or, where it is damaged, the last published one that is whole, brought back under a new
+   * number. `problems` tells why others were passed over, in the order tried; `loaded` is absent when none is usable.
+   */
+  openLive(options: { spaceId: string; nowMs: number }): Promise<{
+    loaded?: LoadedGeneration;
+    problems: { number: number; error: HarnessError }[];
+  }>;
+}
+
+async function readJson<S extends z.ZodType>(path: string, schema: S): Promise<z.infer<S> | undefined> {
+  try {
+    return schema.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch {
+    // A record that is missing or cut short by a crash says nothing; the digests say whether the generation is whole.
+    return undefined;
+  }
+}
+
+async function replaceFile(dir: string, name: string, text: string): Promise<void> {
+  const next = join(dir, `${name}.next`);
+  await writeFile(next, text, { flush: true });
+  await rename(next, join(dir, name));
+  await syncFolder(dir);
+}
+
+/** Opens the store in `<dataDir>/generations`, removing what an interrupted build left. `keep` is how many published generations stay. */
+export async function openGenerationStore({
+  dataDir,
+  keep = 3,
+}: {
+  dataDir: string;
+  keep?: number;
+}): Promise<GenerationStore> {
+  const dir = join(dataDir, 'generations');
+  await mkdir(dir, { recursive: true });
+  for (const name of await readdir(dir)) {
+    if (name.startsWith('building-') || name.endsWith('.next'))
+      await rm(join(dir, name), { recursive: true, force: true });
+  }
+
+  const folder = (number: number) => join(dir, String(number));
+  const numbers = async () =>
+    (await readdir(dir))
+      .filter((name) => /^[1-9]\d*$/.test(name))
+      .map(Number)
+      .sort((a, b) => a - b);
+  const published = (number: number) => readJson(join(folder(number), 'published.json'), Published);
+  const live = async () => (await readJson(join(dir, 'live'), z.int().positive())) ?? null;
+  const manifestOf = async (number: number): Promise<GenerationManifest | undefined> => {
+    try {
+      const path = join(folder(number), FILES.manifest);
+      return parseGenerationManifest(await readFile(path, 'utf8'), path);
+    } catch {
+      return undefined;
+    }
+  };
+  const nextNumber = async () => Math.max(0, (await live()) ?? 0, ...(await numbers())) + 1;
+
+  const describe = async (number: number, liveNumber: number | null): Promise<Generation | undefined> => {
+    const failed = await readJson(join(folder(number), 'failed.json'), Failed);
+    if (failed !== undefined) return { number, status: 'failed', recall: null, publishedAt: null, ...failed };
+    const [manifest, publication] = [await manifestOf(number), await published(number)];
+    if (manifest === undefined) return undefined;
+    return {
+      number,
+      status: number === liveNumber ? 'live' : 'retired',
+      spaceId: manifest.spaceId,
+      model: manifest.model,
+      ads: manifest.ads,
+      recall: publication?.recall ?? null,
+      reason: manifest.copyOf === null ? null : `content of generation ${manifest.copyOf}`,
+      createdAt: manifest.createdAt,
+      publishedAt: publication?.publishedAt ?? null,
+    };
+  };
+
+  const collect = async (liveNumber: number) => {
+    const whole: number[] = [];
+    for (const number of await numbers()) if ((await published(number)) !== undefined) whole.push(number);
+    const kept = new Set([liveNumber, ...whole.slice(-keep)]);
+    const oldest = Math.min(...kept);
+    for (const number of await numbers()) {
+      if (!kept.has(number) && (number < oldest || whole.includes(number)))
+        await rm(folder(number), { recursive: true });
+    }
+  };
+
+  const publish: GenerationStore['publish'] = async (number, { recall, nowMs }) => {
+    const record = { publishedAt: new Date(nowMs).toISOString(), recall };
+    await replaceFile(folder(number), 'published.json', `${JSON.stringify(record)}\n`);
+    await replaceFile(dir, 'live', `${number}\n`);
+    await collect(number);
+  };
+
+  const copy: GenerationStore['copy'] = async (from, { number, nowMs }) => {
+    const manifest = await manifestOf(from);
+    if (manifest === undefined || (await published(from)) === undefined) {
+      const there = (await list()).generations.filter(({ publishedAt }) => publishedAt !== null);
+      throw new HarnessError(
+        'not_found',
+        `Generation ${from} was never published or is gone; there are ${there.map((g) => g.number).join(', ') || 'none'}.`,
+      );
+    }
+    const building = join(dir, `building-${number}`);
+    await rm(building, { recursive: true, force: true });
+    await mkdir(building);
+    for (const { file } of manifest.files) {
+      const [source, target] = [join(folder(from), file), join(building, file)];
+      // Generations never change, so sharing the bytes is safe; some file systems cannot.
+      await link(source, target).catch(() => copyFile(source, target));
+    }
+    return seal(building, dir, { ...manifest, number, createdAt: new Date(nowMs).toISOString(), copyOf: from });
+  };
+
+  const list: GenerationStore['list'] = async () => {
+    const liveNumber = await live();
+    const generations: Generation[] = [];
+    for (const number of await numbers()) {
+      const generation = await describe(number, liveNumber);
+      if (generation !== undefined) generations.push(generation);
+    }
+    return { live: liveNumber, generations };
+  };
+
+  return {
+    dir,
+    list,
+    nextNumber,
+    live,
+    folder,
+    publish,
+    copy,
+    async fail(number, { reason, nowMs }) {
+      const manifest = await manifestOf(number);
+      const record = {
+        reason,
+        createdAt: manifest?.createdAt ?? new Date(nowMs).toISOString(),
+        spaceId: manifest?.spaceId ?? '',
+        model: manifest?.model ?? '',
+        ads: manifest?.ads ?? 0,
+      };
+      await replaceFile(folder(number), 'failed.json', `${JSON.stringify(record)}\n`);
+      for (const { file } of manifest?.files ?? []) await rm(join(folder(number), file), { force: true });
+      await rm(join(folder(number), FILES.manifest), { force: true });
+    },
+    async openLive({ spaceId, nowMs }) {
+      const problems: { number: number; error: HarnessError }[] = [];
+      const pointed = await live();
+      const others = (await numbers()).reverse().filter((number) => number !== pointed);
+      for (const number of pointed === null ? others : [pointed, ...others]) {
+        const publication = await published(number);
+        if (publication === undefined && number !== pointed) continue;
+        try {
+          const loaded = await loadGeneration(folder(number), { spaceId });
+          if (number === pointed) return { loaded, problems };
+          const next = await nextNumber();
+          const path = await copy(number, { number: next, nowMs });
+          await publish(next, { recall: publication?.recall ?? null, nowMs });
+          return { loaded: await loadGeneration(path, { spaceId }), problems };
+        } catch (error) {
+          if (!(error instanceof HarnessError)) throw error;
+          problems.push({ number, error });
+        }
+      }
+      return { problems };
+    },
+  };
+}

@@ -1,0 +1,81 @@
+/**
+ * The ladder of an ad's vector: the one its owner uploaded; the teacher's from the bundle, while the text is still the one
+ * that was embedded; else the student's own, provisional until the teacher's comes with an upload or a new bundle.
+ */
+import { adText, adTextDigest } from '../../shared/ad-text.ts';
+import type { Ad } from '../../shared/contract/ads.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { normalize } from '../../shared/text.ts';
+import type { BundleAds } from '../encoder/bundle.ts';
+import type { Encoder } from '../encoder/encoder.ts';
+import { quantize } from '../index/vector-rows.ts';
+import type { VectorSource } from './layout.ts';
+
+/** An ad's vector: [dimension] int8 (its scale does not matter) and where it came from. */
+export interface AdVector {
+  int8: Int8Array;
+  source: VectorSource;
+}
+
+/** An ad as the catalogue holds it. */
+export interface CatalogueAd {
+  ad: Ad;
+  /** The catalogue's counter at the ad's last change; grows with every change of the ad. */
+  revision: number;
+  /** Uploaded vector of the ad's present text, [dimension] int8. */
+  uploaded?: Int8Array | undefined;
+}
+
+export interface VectorLadder {
+  /** One vector an ad, in the order given. Throws what the encoder throws, and `bad_request` for an upload of another dimension. */
+  resolve(
+    ads: readonly Omit<CatalogueAd, 'revision'>[],
+    options?: { onProgress?: (done: number, total: number) => void; signal?: AbortSignal },
+  ): Promise<AdVector[]>;
+  /** Vectors handed out since the start, by source. */
+  counts(): Record<VectorSource, number>;
+}
+
+/** Texts encoded at a time: small enough that a query never waits long behind them in the encoder's queue. */
+const CHUNK = 16;
+
+export function createVectorLadder({ bundleAds, encoder }: { bundleAds: BundleAds; encoder: Encoder }): VectorLadder {
+  const rowOf = new Map(bundleAds.ids.map((id, row) => [id, row]));
+  const handedOut: Record<VectorSource, number> = { uploaded: 0, bundle: 0, student: 0 };
+
+  const stored = async ({ ad, uploaded }: Omit<CatalogueAd, 'revision'>): Promise<AdVector | undefined> => {
+    if (uploaded !== undefined) {
+      if (uploaded.length !== encoder.dimension) {
+        throw new HarnessError(
+          'bad_request',
+          `ad ${ad.id}: expected a vector of ${encoder.dimension} int8, got ${uploaded.length}.`,
+        );
+      }
+      return { int8: uploaded, source: 'uploaded' };
+    }
+    const row = rowOf.get(ad.id);
+    if (row === undefined || bundleAds.textDigests[row] !== (await adTextDigest(ad))) return undefined;
+    const { dimension, vectors } = bundleAds;
+    return { int8: vectors.subarray(row * dimension, (row + 1) * dimension), source: 'bundle' };
+  };
+
+  return {
+    async resolve(ads, { onProgress, signal } = {}) {
+      const found = await Promise.all(ads.map(stored));
+      const missing = found.flatMap((vector, i) => (vector === undefined ? [i] : []));
+      onProgress?.(ads.length - missing.length, ads.length);
+      for (let at = 0; at < missing.length; at += CHUNK) {
+        const chunk = missing.slice(at, at + CHUNK);
+        const texts = chunk.map((i) => normalize(adText(ads[i]!.ad)));
+        const { vectors } = await encoder.encode(texts, signal === undefined ? {} : { signal });
+        for (const [j, i] of chunk.entries()) found[i] = { int8: quantize(vectors[j]!), source: 'student' };
+        onProgress?.(ads.length - missing.length + at + chunk.length, ads.length);
+      }
+      return found.map((vector) => {
+        handedOut[vector!.source]++;
+        return vector!;
+      });
+    },
+    counts: () => ({ ...handedOut }),
+  };
+}

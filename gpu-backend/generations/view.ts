@@ -1,0 +1,147 @@
+/**
+ * What retrieval searches: one generation plus everything that changed since. Each ad has a slot: its row, or for ads that
+ * came or changed in text, market or vector since, a slot behind the rows, searched exactly. An ad that moved leaves its
+ * old slot empty; a paused one keeps its slot and is passed over.
+ */
+import { adText } from '../../shared/ad-text.ts';
+import type { Ad } from '../../shared/contract/ads.ts';
+import { byScore, type Hit } from '../index/ann-index.ts';
+import { int8Rows, quantize, type VectorRows } from '../index/vector-rows.ts';
+import type { LexicalHit } from '../retrieval/lexical.ts';
+import type { VectorSource } from './layout.ts';
+import type { LoadedGeneration } from './load.ts';
+import type { AdVector } from './vectors.ts';
+
+interface Entry {
+  ad: Ad;
+  revision: number;
+  source: VectorSource | undefined;
+}
+
+const sameMarkets = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && a.every((market) => b.includes(market));
+
+const keywordText = (ad: Ad) => ad.keywords.map(({ text }) => text).join('\n');
+
+export class View {
+  readonly number: number;
+  readonly spaceId: string;
+  readonly #generation: LoadedGeneration;
+  /** By slot; `undefined` where the ad has gone or moved. */
+  readonly #entries: (Entry | undefined)[];
+  readonly #slotOf = new Map<string, number>();
+  /** Vectors behind the rows, by slot; [1, dimension] each. */
+  readonly #added = new Map<number, VectorRows>();
+
+  constructor(generation: LoadedGeneration) {
+    this.number = generation.manifest.number;
+    this.spaceId = generation.manifest.spaceId;
+    this.#generation = generation;
+    this.#entries = [...generation.ads];
+    for (const [row, { ad }] of generation.ads.entries()) this.#slotOf.set(ad.id, row);
+  }
+
+  get ads(): number {
+    return this.#slotOf.size;
+  }
+  /** Ads outside the generation's index: when they are many, it is time for a new generation. */
+  get delta(): number {
+    return this.#entries.length - this.#generation.ads.length;
+  }
+  has(id: string): boolean {
+    return this.#slotOf.has(id);
+  }
+  ids(): Iterable<string> {
+    return this.#slotOf.keys();
+  }
+  revisionOf(id: string): number | undefined {
+    return this.#entryOf(id)?.revision;
+  }
+  textOf(id: string): string | undefined {
+    const entry = this.#entryOf(id);
+    return entry === undefined ? undefined : adText(entry.ad);
+  }
+
+  /** The ad in a slot that a search answered. */
+  ad(slot: number): Ad {
+    return this.#entries[slot]!.ad;
+  }
+
+  /** Best first by BM25+, ties by ad id; active ads of the market only. */
+  lexical(query: string, market: string, limit: number): LexicalHit[] {
+    return this.#generation.lexical.search(query, {
+      limit,
+      accept: (slot) => this.#servable(slot, market),
+      tieKey: (slot) => this.#entries[slot]!.ad.id,
+    });
+  }
+
+  /** Best first by cosine, ties by ad id; active ads of the market only. `row` of a hit is a slot. */
+  dense(query: Float32Array, market: string, limit: number): Hit[] {
+    const index = this.#generation.indices.get(market);
+    const hits = index?.search(query, limit, (row) => this.#servable(row, market)) ?? [];
+    for (const [slot, vector] of this.#added) {
+      if (this.#servable(slot, market)) hits.push({ row: slot, score: vector.cosine(0, query) });
+    }
+    return hits
+      .sort((a, b) => b.score - a.score || (this.ad(a.row).id < this.ad(b.row).id ? -1 : 1) || byScore(a, b))
+      .slice(0, limit);
+  }
+
+  /** Cosine of a slot's vector and the query; `undefined` while the ad has no vector. */
+  cosine(slot: number, query: Float32Array): number | undefined {
+    const { rows, ads } = this.#generation;
+    return slot < ads.length ? rows.cosine(slot, query) : this.#added.get(slot)?.cosine(0, query);
+  }
+
+  /** Puts an ad, new or changed; the caller has compared revisions. Without a vector an unchanged text keeps its own. */
+  put(ad: Ad, revision: number, vector?: AdVector): void {
+    const slot = this.#slotOf.get(ad.id);
+    const old = slot === undefined ? undefined : this.#entries[slot]!;
+    const sameText = old !== undefined && adText(old.ad) === adText(ad);
+    const better = vector !== undefined && (vector.source === 'uploaded' || vector.source !== old?.source);
+    if (slot !== undefined && sameText && !better && sameMarkets(old!.ad.markets, ad.markets)) {
+      if (keywordText(old!.ad) !== keywordText(ad)) this.#generation.lexical.put(slot, ad);
+      this.#entries[slot] = { ...old!, ad, revision };
+      return;
+    }
+    const kept = sameText && slot !== undefined ? this.#vectorOf(slot) : undefined;
+    const added = vector === undefined ? kept : int8Rows(vector.int8, vector.int8.length);
+    const source = vector?.source ?? (added === undefined ? undefined : old?.source);
+    if (slot !== undefined) this.#empty(slot);
+    const target = slot !== undefined && slot >= this.#generation.ads.length ? slot : this.#entries.length;
+    this.#entries[target] = { ad, revision, source };
+    this.#slotOf.set(ad.id, target);
+    if (added !== undefined) this.#added.set(target, added);
+    this.#generation.lexical.put(target, ad);
+  }
+
+  /** Takes an ad out; nothing happens when it is not in. */
+  remove(id: string): void {
+    const slot = this.#slotOf.get(id);
+    if (slot === undefined) return;
+    this.#empty(slot);
+    this.#slotOf.delete(id);
+  }
+
+  #entryOf(id: string): Entry | undefined {
+    const slot = this.#slotOf.get(id);
+    return slot === undefined ? undefined : this.#entries[slot];
+  }
+
+  #servable(slot: number, market: string): boolean {
+    const ad = this.#entries[slot]?.ad;
+    return ad !== undefined && ad.status === 'active' && ad.markets.includes(market);
+  }
+
+  #vectorOf(slot: number): VectorRows | undefined {
+    const { rows, ads } = this.#generation;
+    return slot < ads.length ? int8Rows(quantize(rows.unit(slot)), rows.dimension) : this.#added.get(slot);
+  }
+
+  #empty(slot: number): void {
+    this.#entries[slot] = undefined;
+    this.#added.delete(slot);
+    this.#generation.lexical.remove(slot);
+  }
+}

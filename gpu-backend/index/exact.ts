@@ -1,0 +1,43 @@
+/** Exact search: scores every accepted row. The oracle of the approximate index, and its fallback for narrow filters. */
+import { type AnnIndex, byScore, type Hit, requireDimension } from './ann-index.ts';
+import type { VectorRows } from './vector-rows.ts';
+
+/** The `k` best of `members` (all rows when absent) that `accept` lets through, best first, ties by row. */
+export function scan(
+  rows: VectorRows,
+  query: Float32Array,
+  options: { k: number; members?: ArrayLike<number> | undefined; accept?: ((row: number) => boolean) | undefined },
+): Hit[] {
+  const { k, members, accept } = options;
+  const count = members?.length ?? rows.count;
+  // Kept unsorted to twice its size, then cut back: cheaper than a heap for the k of retrieval.
+  let best: Hit[] = [];
+  let floor = Number.NEGATIVE_INFINITY;
+  const cut = () => {
+    best = best.sort(byScore).slice(0, k);
+    if (best.length === k) floor = best[k - 1]!.score;
+  };
+  if (k <= 0) return [];
+  for (let i = 0; i < count; i++) {
+    const row = members === undefined ? i : members[i]!;
+    if (accept !== undefined && !accept(row)) continue;
+    const score = rows.cosine(row, query);
+    if (score < floor) continue;
+    best.push({ row, score });
+    if (best.length >= 2 * k + 16) cut();
+  }
+  cut();
+  return best;
+}
+
+/** Exact index over `members` of the rows, or all of them. */
+export function exactIndex(rows: VectorRows, members?: ArrayLike<number>): AnnIndex {
+  return {
+    size: members?.length ?? rows.count,
+    dimension: rows.dimension,
+    search(query, k, accept) {
+      requireDimension(query, rows.dimension);
+      return scan(rows, query, { k, members, accept });
+    },
+  };
+}

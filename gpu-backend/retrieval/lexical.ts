@@ -1,0 +1,182 @@
+/**
+ * The lexical retriever: BM25+ (Lv and Zhai, 2011; MiniSearch) over title, keywords and description. Any query term may
+ * match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms are folded by the
+ * S-stemmer (Harman, 1991: plurals only) and freed of accents; stop words do not count.
+ *
+ * Relevance without a dense score is coverage: the share of the query's information (inverse document frequency summed
+ * over its distinct terms) that the ad matches, a term found only in the description counting less. A term that no ad has
+ * weighs most, so an ad that matches only the common half of a query is not sure of itself.
+ */
+import MiniSearch, { type Options } from 'minisearch';
+import type { Ad } from '../../shared/contract/ads.ts';
+import { normalize } from '../../shared/text.ts';
+
+/** Raised whenever {@link terms} or the fields change: an index serialized under another version is built anew. */
+export const LEXICAL_VERSION = 1;
+
+const FIELDS = {
+  title: { boost: 2, certainty: 1 },
+  keywords: { boost: 1.5, certainty: 1 },
+  description: { boost: 1, certainty: 0.6 },
+};
+type Field = keyof typeof FIELDS;
+
+const STOP_WORDS = new Set(
+  (
+    'a an and any are as at be been but by can could did do does for from had has have how i if in into is it its me my ' +
+    'no not of off on or our out should so some such than that the their them then there these they this those to up ' +
+    'was we were what when where which who why will with would you your'
+  ).split(' '),
+);
+
+/** Plurals to singulars (Harman, 1991): ies to y, es to e, s to nothing, with his exceptions. */
+function singular(term: string): string {
+  if (term.length < 4 || !term.endsWith('s')) return term;
+  if (term.endsWith('ies')) return /[ea]ies$/.test(term) ? term : `${term.slice(0, -3)}y`;
+  if (term.endsWith('es')) return /[aeo]es$/.test(term) ? term : term.slice(0, -1);
+  return /[us]s$/.test(term) ? term : term.slice(0, -1);
+}
+
+/** The index term of a token, or `null` for a stop word. */
+function processTerm(token: string): string | null {
+  let term = token.toLowerCase();
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
+  if (!/^[\x00-\x7f]*$/.test(term)) term = term.normalize('NFD').replace(/\p{M}+/gu, '');
+  return term === '' || STOP_WORDS.has(term) ? null : singular(term);
+}
+
+const tokenize = MiniSearch.getDefault('tokenize') as (text: string) => string[];
+
+/** Distinct index terms of a normalized query, stop words left out. */
+export function terms(query: string): string[] {
+  return [
+    ...new Set(
+      tokenize(query)
+        .map(processTerm)
+        .filter((term) => term !== null),
+    ),
+  ];
+}
+
+interface Document extends Record<Field, string> {
+  slot: number;
+}
+
+const OPTIONS: Options<Document> = {
+  idField: 'slot',
+  fields: Object.keys(FIELDS),
+  processTerm,
+  searchOptions: {
+    boost: Object.fromEntries(Object.entries(FIELDS).map(([name, { boost }]) => [name, boost])),
+    combineWith: 'OR',
+    // Query terms come in already processed.
+    tokenize: (text) => text.split(' '),
+    processTerm: (term) => term,
+  },
+};
+
+function documentOf(slot: number, ad: Ad): Document {
+  return {
+    slot,
+    title: normalize(ad.title),
+    keywords: ad.keywords.map(({ text }) => normalize(text)).join(' \n '),
+    description: normalize(ad.description),
+  };
+}
+
+export interface LexicalHit {
+  slot: number;
+  /** BM25+, summed over fields by boost. */
+  score: number;
+  /** Coverage, 0 to 1. */
+  relevance: number;
+}
+
+/** An index of ads by slot: a small number that the owner gives each ad and does not reuse while it is in. */
+export class LexicalIndex {
+  readonly #index: MiniSearch<Document>;
+
+  constructor(index = new MiniSearch<Document>(OPTIONS)) {
+    this.#index = index;
+  }
+
+  /** From {@link serialize}; yields to the event loop on the way. */
+  static async load(json: string): Promise<LexicalIndex> {
+    return new LexicalIndex(await MiniSearch.loadJSONAsync<Document>(json, OPTIONS));
+  }
+
+  serialize(): string {
+    return JSON.stringify(this.#index);
+  }
+
+  get size(): number {
+    return this.#index.documentCount;
+  }
+
+  /** Adds the ad, or replaces what the slot held. */
+  put(slot: number, ad: Ad): void {
+    if (this.#index.has(slot)) this.#index.replace(documentOf(slot, ad));
+    else this.#index.add(documentOf(slot, ad));
+  }
+
+  /** Does nothing when the slot is empty. */
+  remove(slot: number): void {
+    if (this.#index.has(slot)) this.#index.discard(slot);
+  }
+
+  /** The `limit` best accepted ads, best first, ties by `tieKey`; none for a query of stop words only. */
+  search(
+    query: string,
+    { limit, accept, tieKey }: { limit: number; accept: (slot: number) => boolean; tieKey: (slot: number) => string },
+  ): LexicalHit[] {
+    const queryTerms = terms(query);
+    if (queryTerms.length === 0) return [];
+    const found: { slot: number; score: number; match: Record<string, string[]> }[] = [];
+    const documents = new Map<string, number>();
+    this.#index.search(queryTerms.join(' '), {
+      boostDocument: (slot: number) => (accept(slot) ? 1 : 0),
+      // Visits every match; nothing is kept by MiniSearch, which would sort them all.
+      filter: ({ id, score, match, terms: matched }) => {
+        // MiniSearch multiplies by the number of matched terms; BM25 does not.
+        found.push({ slot: id as number, score: score / matched.length, match });
+        for (const term of matched) documents.set(term, (documents.get(term) ?? 0) + 1);
+        return false;
+      },
+    });
+    const weight = this.#weights(queryTerms, documents);
+    const total = queryTerms.reduce((sum, term) => sum + weight.get(term)!, 0);
+    return best(found, limit, tieKey).map(({ slot, score, match }) => {
+      const covered = Object.entries(match).reduce(
+        (sum, [term, fields]) =>
+          sum + (weight.get(term) ?? 0) * Math.max(...fields.map((field) => FIELDS[field as Field].certainty)),
+        0,
+      );
+      return { slot, score, relevance: Math.min(1, covered / total) };
+    });
+  }
+
+  /** Inverse document frequency of each query term among the accepted ads. */
+  #weights(queryTerms: readonly string[], documents: ReadonlyMap<string, number>): Map<string, number> {
+    const all = Math.max(1, this.#index.documentCount);
+    return new Map(
+      queryTerms.map((term) => {
+        const having = documents.get(term) ?? 0;
+        return [term, Math.log(1 + (all - having + 0.5) / (having + 0.5))];
+      }),
+    );
+  }
+}
+
+/** The `limit` highest scores; only what ties with the last place is compared by key. */
+function best<H extends { slot: number; score: number }>(
+  found: H[],
+  limit: number,
+  tieKey: (slot: number) => string,
+): H[] {
+  if (found.length > 4 * limit) {
+    const scores = Float64Array.from(found, ({ score }) => score).sort();
+    const floor = scores[scores.length - limit]!;
+    found = found.filter(({ score }) => score >= floor);
+  }
+  return found.sort((a, b) => b.score - a.score || (tieKey(a.slot) < tieKey(b.slot) ? -1 : 1)).slice(0, limit);
+}

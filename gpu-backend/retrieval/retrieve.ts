@@ -1,0 +1,98 @@
+/**
+ * One request's way: encode (if the plan wants it), then, on one view and without letting go of the thread, search, fuse,
+ * calibrate, cut. A swap therefore falls before or after a request's search, never into it.
+ */
+import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { NORMALIZER_VERSION } from '../../shared/text.ts';
+import type { Encoder } from '../encoder/encoder.ts';
+import type { Live } from '../generations/live.ts';
+import type { View } from '../generations/view.ts';
+import { type Calibration, relevanceOfCosine } from './calibrate.ts';
+import { dense } from './dense.ts';
+import { fuse } from './fuse.ts';
+import { terms } from './lexical.ts';
+
+export interface RetrievalOptions {
+  encoder: Encoder;
+  live: Live;
+  /** The bundle's map from cosine to relevance. */
+  calibration: Calibration;
+}
+
+export interface Retrieval {
+  /**
+   * Candidates of a normalized query under a plan, best first, ties by ad id; none for a query of stop words only. Throws
+   * `not_ready` before the first generation, `bad_request` for another normaliser, and what the encoder throws.
+   */
+  retrieve(request: RetrieveRequest, options?: { signal?: AbortSignal }): Promise<RetrieveResponse>;
+}
+
+/** Candidates that each retriever hands to fusion: fusion needs more than it returns, or agreement deep down is missed. */
+const depth = (k: number) => Math.max(100, 2 * k);
+
+export function createRetrieval({ encoder, live, calibration }: RetrievalOptions): Retrieval {
+  const search = (request: RetrieveRequest, view: View, vector: Float32Array | undefined): Candidate[] => {
+    const { query, market, plan } = request;
+    const limit = depth(plan.k);
+    const found = {
+      lexical: plan.retrievers.includes('lexical') ? view.lexical(query, market, limit) : [],
+      dense: vector === undefined ? [] : dense(view, vector, { market, limit }),
+    };
+    const coverage = new Map(found.lexical.map(({ slot, relevance }) => [slot, relevance]));
+    const relevance = (slot: number): number => {
+      if (vector === undefined) return coverage.get(slot) ?? 0;
+      const cosine = view.cosine(slot, vector);
+      return cosine === undefined ? (coverage.get(slot) ?? 0) : relevanceOfCosine(cosine, calibration);
+    };
+    return fuse(
+      plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),
+      (slot) => view.ad(slot).id,
+    )
+      .map(({ slot, sources }) => {
+        const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros } = view.ad(slot);
+        const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros };
+        return { adId: id, ...shown, relevance: relevance(slot), sources };
+      })
+      .filter((candidate) => candidate.relevance >= plan.minRelevance)
+      .slice(0, plan.k);
+  };
+
+  return {
+    async retrieve(request, { signal } = {}) {
+      const began = performance.now();
+      if (request.normalizerVersion !== NORMALIZER_VERSION) {
+        throw new HarnessError(
+          'bad_request',
+          `normalizerVersion: expected ${NORMALIZER_VERSION}, got ${request.normalizerVersion}; deploy edge and backend of one version.`,
+        );
+      }
+      const wantsDense = request.plan.retrievers.includes('dense') && terms(request.query).length > 0;
+      let vector: Float32Array | undefined;
+      if (wantsDense) {
+        const deadlineAtMs = performance.timeOrigin + began + request.deadlineMs;
+        const encoded = await encoder.encode(
+          [request.query],
+          signal === undefined ? { deadlineAtMs } : { deadlineAtMs, signal },
+        );
+        vector = encoded.vectors[0];
+      }
+      const encodedAt = performance.now();
+      const { view } = live;
+      if (view === undefined) throw new HarnessError('not_ready', 'No generation is live yet; retry in a few seconds.');
+      const candidates = search(request, view, vector);
+      const ended = performance.now();
+      return {
+        generation: view.number,
+        model: encoder.model,
+        spaceId: view.spaceId,
+        candidates,
+        timings: {
+          totalMs: ended - began,
+          encodeMs: wantsDense ? encodedAt - began : 0,
+          searchMs: ended - encodedAt,
+        },
+      };
+    },
+  };
+}
