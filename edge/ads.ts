@@ -1,0 +1,143 @@
+/** `GET /v1/ads`: the whole way of a query through the edge, one step a line. */
+import { Hono } from 'hono';
+import { type AuctionSlot, auction } from '../shared/auction.ts';
+import type { AdsResponse } from '../shared/contract/ads.ts';
+import type { ImpressionEvent } from '../shared/contract/events.ts';
+import type { Candidate } from '../shared/contract/retrieve.ts';
+import { type AdsRequest, readAdsRequest } from './ads-request.ts';
+import { type Retrieved, retrieve } from './candidates.ts';
+import { CLICK_VALID_SECONDS, signClick } from './click.ts';
+import { eligible } from './eligibility.ts';
+import { identify, type Unit } from './identity.ts';
+import type { EdgeContext, Isolate } from './isolate.ts';
+import type { AssignedPlan, Serving } from './serving.ts';
+
+/** Everything that one request came to; the answer and the event are two views of it. */
+interface Outcome {
+  /** Id of the answer and of its impression. */
+  id: string;
+  atMs: number;
+  request: AdsRequest;
+  serving: Serving;
+  unit: Unit;
+  assigned: AssignedPlan;
+  retrieved: Retrieved;
+  slots: AuctionSlot<Candidate>[];
+  totalMs: number;
+}
+
+export const adsRoute = (isolate: Isolate) =>
+  new Hono<EdgeContext>().get('/v1/ads', async (c) => {
+    const { settings, clock, config, events } = isolate;
+    const startedAt = clock.elapsed();
+    const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+    await config.keepUp(waitUntil);
+    const { serving } = config;
+
+    const request = readAdsRequest(c.req.url, serving.config);
+    const unit = await identify(c.req.raw.headers, settings.keys, clock.newId);
+    const assigned = await serving.planOf(unit.unitId);
+    const retrieved = await retrieve(isolate, request, assigned, waitUntil);
+    // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest configuration.
+    const candidates = eligible(retrieved.answer?.candidates ?? [], config.serving.killed);
+    const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });
+    const outcome: Outcome = {
+      id: c.get('requestId'),
+      atMs: clock.now(),
+      request,
+      serving,
+      unit,
+      assigned,
+      retrieved,
+      slots,
+      totalMs: 0,
+    };
+    const clickUrls = await signClickUrls(isolate, outcome, settings.publicUrl ?? new URL(c.req.url).origin);
+    outcome.totalMs = clock.elapsed() - startedAt;
+    await events.log(impressionOf(outcome), waitUntil);
+
+    c.header('cache-control', 'private, no-store');
+    if (unit.setCookie !== undefined) c.header('set-cookie', unit.setCookie);
+    return c.json(answerOf(outcome, clickUrls));
+  });
+
+function signClickUrls({ settings }: Isolate, { id, atMs, slots }: Outcome, origin: string): Promise<string[]> {
+  const expiry = Math.floor(atMs / 1_000) + CLICK_VALID_SECONDS;
+  return Promise.all(
+    slots.map(async ({ position, candidate, priceMicros }) => {
+      const token = await signClick(settings.keys, {
+        i: id,
+        a: candidate.adId,
+        p: position,
+        d: candidate.landingUrl,
+        c: priceMicros,
+        x: expiry,
+      });
+      return `${origin}/v1/click/${token}`;
+    }),
+  );
+}
+
+const toHundredths = (ms: number) => Math.round(ms * 100) / 100;
+
+function timingsOf({ retrieved, totalMs }: Outcome) {
+  const { backendMs, encodeMs, searchMs } = retrieved.timings;
+  return {
+    totalMs: toHundredths(totalMs),
+    backendMs: toHundredths(backendMs),
+    encodeMs: toHundredths(encodeMs),
+    searchMs: toHundredths(searchMs),
+  };
+}
+
+function impressionOf(outcome: Outcome): ImpressionEvent {
+  const { id, atMs, request, serving, unit, assigned, retrieved, slots } = outcome;
+  return {
+    type: 'impression',
+    id,
+    atMs,
+    unitId: unit.unitId,
+    bot: unit.bot,
+    market: request.market,
+    locale: request.locale,
+    query: request.normalized,
+    assignments: assigned.assignments,
+    planFingerprint: assigned.fingerprint,
+    configVersion: serving.config.version,
+    generation: retrieved.answer?.generation ?? null,
+    model: retrieved.answer?.model ?? null,
+    cache: retrieved.cache,
+    rung: retrieved.rung,
+    ...(retrieved.reason === undefined ? {} : { reason: retrieved.reason }),
+    slots: slots.map(({ position, candidate, priceMicros }) => ({
+      position,
+      adId: candidate.adId,
+      relevance: candidate.relevance,
+      priceMicros,
+      retrievers: candidate.sources.map(({ retriever }) => retriever),
+    })),
+    timings: timingsOf(outcome),
+  };
+}
+
+function answerOf(outcome: Outcome, clickUrls: readonly string[]): AdsResponse {
+  const { id, request, assigned, retrieved, slots } = outcome;
+  return {
+    requestId: id,
+    query: { raw: request.raw, normalized: request.normalized },
+    assignments: assigned.assignments,
+    cache: retrieved.cache,
+    generation: retrieved.answer?.generation ?? null,
+    model: retrieved.answer?.model ?? null,
+    slots: slots.map(({ position, candidate }, index) => ({
+      position,
+      adId: candidate.adId,
+      title: candidate.title,
+      description: candidate.description,
+      displayUrl: candidate.displayUrl,
+      clickUrl: clickUrls[index]!,
+    })),
+    ...(retrieved.reason === undefined ? {} : { degraded: { rung: retrieved.rung, reason: retrieved.reason } }),
+    timings: timingsOf(outcome),
+  };
+}

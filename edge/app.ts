@@ -1,0 +1,75 @@
+/** The application: what happens around every route, in which order, and the routes themselves. */
+import { Hono } from 'hono';
+import { openApi } from '../shared/contract/openapi.ts';
+import { EDGE_ROUTES } from '../shared/contract/routes.ts';
+import { HarnessError, problemResponse, toProblem } from '../shared/problem.ts';
+import { adsRoute } from './ads.ts';
+import { clickRoute } from './click.ts';
+import { conversionsRoute } from './conversions.ts';
+import { healthRoute } from './health.ts';
+import { type EdgeContext, type Isolate, VERSION } from './isolate.ts';
+import { playgroundRoute } from './playground/playground.ts';
+
+/** OWASP's set for an API; a route that needs less strict ones sets its own. */
+const SECURITY_HEADERS: readonly [name: string, value: string][] = [
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['referrer-policy', 'no-referrer'],
+  ['strict-transport-security', 'max-age=31536000; includeSubDomains'],
+  ['x-content-type-options', 'nosniff'],
+];
+
+const PATTERNS = EDGE_ROUTES.map(({ method, path }) => ({
+  method: method.toUpperCase(),
+  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+}));
+
+/** 405 with the methods that the path does have, else 404. */
+function noRoute(method: string, path: string, requestId: string): Response {
+  const methods = PATTERNS.filter(({ pattern }) => pattern.test(path)).map((route) => route.method);
+  if (methods.length === 0) {
+    return problemResponse(
+      new HarnessError('not_found', 'No such route; GET /openapi.json lists them all.'),
+      requestId,
+    );
+  }
+  const response = problemResponse(
+    new HarnessError('method_not_allowed', `Expected ${methods.join(' or ')}, got ${method.slice(0, 20)}.`),
+    requestId,
+  );
+  response.headers.set('allow', methods.join(', '));
+  return response;
+}
+
+export function createApp(isolate: Isolate) {
+  let document: Record<string, unknown> | undefined;
+  const app = new Hono<EdgeContext>()
+    .use(async (c, next) => {
+      c.set('requestId', isolate.clock.newId());
+      await next();
+      for (const [name, value] of SECURITY_HEADERS) {
+        if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+      }
+    })
+    .route('/', adsRoute(isolate))
+    .route('/', clickRoute(isolate))
+    .route('/', conversionsRoute(isolate))
+    .route('/', healthRoute(isolate))
+    .route('/', playgroundRoute(isolate))
+    .get('/openapi.json', (c) => {
+      const description = 'Ads for search queries, from the edge.';
+      document ??= openApi({ title: 'Harness edge', version: VERSION, description }, EDGE_ROUTES);
+      c.header('cache-control', 'public, max-age=300');
+      return c.json(document);
+    });
+  app.notFound((c) => noRoute(c.req.method, c.req.path, c.get('requestId')));
+  app.onError((error, c) => {
+    const requestId = c.get('requestId');
+    if (toProblem(error).status >= 500)
+      isolate.onError(`${c.req.method} ${c.req.path} (${requestId})`, error.stack ?? error);
+    return problemResponse(error, requestId);
+  });
+  return app;
+}
+
+/** For `hc<EdgeApp>()`, Hono's typed client. */
+export type EdgeApp = ReturnType<typeof createApp>;

@@ -1,0 +1,88 @@
+/** The candidate list of a query under a plan: from the cache, from the backend, or, when neither has one, empty with a reason. */
+import type { CacheStatus, Rung } from '../shared/contract/ads.ts';
+import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
+import { HarnessError } from '../shared/problem.ts';
+import { NORMALIZER_VERSION } from '../shared/text.ts';
+import type { AdsRequest } from './ads-request.ts';
+import { type CacheEntry, queryHash } from './cache/cache-port.ts';
+import type { Isolate } from './isolate.ts';
+import type { AssignedPlan } from './serving.ts';
+
+export interface Retrieved {
+  /** `null` on the empty rung. */
+  answer: RetrieveResponse | null;
+  cache: { status: CacheStatus; ageMs: number };
+  rung: Rung;
+  /** Code of the failure that led to a rung other than fresh. */
+  reason: string | undefined;
+  /** Spent on the backend by this request; all 0 on a hit. */
+  timings: { backendMs: number; encodeMs: number; searchMs: number };
+}
+
+/** Decoded once an entry: the memory tier hands out the same object for every hit. */
+const decoded = new WeakMap<CacheEntry, RetrieveResponse>();
+
+function decode(entry: CacheEntry): RetrieveResponse {
+  let answer = decoded.get(entry);
+  if (answer === undefined) {
+    // Checked against the schema when the backend gave it.
+    answer = JSON.parse(entry.body) as RetrieveResponse;
+    decoded.set(entry, answer);
+  }
+  return answer;
+}
+
+/** Never throws for a backend that is away, slow or refusing: that is what the ladder is for. */
+export async function retrieve(
+  isolate: Isolate,
+  request: AdsRequest,
+  { plan, fingerprint }: AssignedPlan,
+  waitUntil: (work: Promise<unknown>) => void,
+): Promise<Retrieved> {
+  const { settings, clock, backend, cache, config } = isolate;
+  const { normalized: query, market, locale } = request;
+  const startedAt = clock.elapsed();
+  const remainingMs = () => Math.max(50, settings.backendDeadlineMs - (clock.elapsed() - startedAt));
+  const noTimings = { backendMs: 0, encodeMs: 0, searchMs: 0 };
+  try {
+    const { entry, status, ageMs, reason } = await cache.find({
+      key: {
+        normalizerVersion: NORMALIZER_VERSION,
+        generation: config.generation,
+        plan: fingerprint,
+        market,
+        locale,
+        queryHash: await queryHash(query),
+      },
+      load: () =>
+        backend.retrieve({
+          query,
+          normalizerVersion: NORMALIZER_VERSION,
+          market,
+          locale,
+          plan,
+          deadlineMs: remainingMs(),
+        }),
+      waitUntil,
+    });
+    const answer = decode(entry);
+    const backendMs = clock.elapsed() - startedAt;
+    const { encodeMs, searchMs } = answer.timings;
+    return {
+      answer,
+      cache: { status, ageMs },
+      rung: status === 'stale' ? 'stale' : 'fresh',
+      reason,
+      timings: status === 'miss' ? { backendMs, encodeMs, searchMs } : noTimings,
+    };
+  } catch (error) {
+    if (!(error instanceof HarnessError)) throw error;
+    return {
+      answer: null,
+      cache: { status: 'miss', ageMs: 0 },
+      rung: 'empty',
+      reason: error.code,
+      timings: { ...noTimings, backendMs: clock.elapsed() - startedAt },
+    };
+  }
+}

@@ -1,0 +1,44 @@
+/** The queue's other end: batches go to the backend, and a message is acknowledged only once its event is stored. */
+import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
+import type { EventCounts } from './events.ts';
+
+/** As much of a MessageBatch as is used here. */
+export interface EventMessages {
+  readonly queue: string;
+  readonly messages: readonly { readonly body: HarnessEvent; readonly attempts: number; ack(): void }[];
+  retryAll(options: { delaySeconds: number }): void;
+}
+
+export interface ConsumerOptions {
+  store: (events: readonly HarnessEvent[]) => Promise<EventBatchResult>;
+  counts: EventCounts;
+  onError: (message: string, error: unknown) => void;
+}
+
+/** Longest pause between two attempts: short enough that the backend's return is noticed soon. */
+const MAX_DELAY_SECONDS = 15;
+
+/** Never throws: what was not stored is retried, after a pause that grows with the attempts. */
+export async function consume(batch: EventMessages, { store, counts, onError }: ConsumerOptions): Promise<void> {
+  let result: EventBatchResult;
+  try {
+    result = await store(batch.messages.map(({ body }) => body));
+  } catch (error) {
+    const attempts = Math.max(...batch.messages.map((message) => message.attempts));
+    const delaySeconds = Math.min(attempts, MAX_DELAY_SECONDS);
+    if (attempts === 1) onError(`${batch.messages.length} events of ${batch.queue} wait for the backend`, error);
+    batch.retryAll({ delaySeconds });
+    return;
+  }
+  // What the backend refuses now it will refuse always: said once, then done with.
+  const rejected = new Map(result.rejected.map(({ index, reason }) => [index, reason]));
+  for (const [index, message] of batch.messages.entries()) {
+    const reason = rejected.get(index);
+    if (reason === undefined) counts.delivered += 1;
+    else {
+      counts.rejected += 1;
+      onError(`event ${message.body?.id} was refused`, reason);
+    }
+    message.ack();
+  }
+}

@@ -1,0 +1,15 @@
+/** Waiting that ends: every wait on something that may hang goes through here. */
+export const TIMED_OUT = Symbol('timed out');
+
+/** What the promise settles to, or {@link TIMED_OUT} after `ms`; the promise itself goes on. */
+export async function within<T>(promise: Promise<T>, ms: number): Promise<T | typeof TIMED_OUT> {
+  let timer: ReturnType<typeof setTimeout>;
+  const timeout = new Promise<typeof TIMED_OUT>((resolve) => {
+    timer = setTimeout(() => resolve(TIMED_OUT), Math.max(0, ms));
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer!);
+  }
+}

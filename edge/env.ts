@@ -1,0 +1,76 @@
+/** The Worker's bindings, checked once an isolate and frozen. */
+import { z } from 'zod';
+import type { HarnessEvent } from '../shared/contract/events.ts';
+import { HarnessError } from '../shared/problem.ts';
+import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
+
+/** As much of a Queue binding as the edge uses. */
+export interface EventQueue {
+  send(event: HarnessEvent, options: { contentType: 'json' }): Promise<unknown>;
+}
+
+/** What wrangler.toml, its secrets and the local runner provide. */
+export interface EdgeBindings {
+  EVENTS: EventQueue;
+  BACKEND_URL: string;
+  HARNESS_KEYS: string;
+  [name: string]: unknown;
+}
+
+const origin = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''));
+const positive = (fallback: number) => z.coerce.number().positive().default(fallback);
+
+const Variables = z.object({
+  BACKEND_URL: origin,
+  DASHBOARD_URL: origin.optional(),
+  PUBLIC_URL: origin.optional(),
+  BACKEND_DEADLINE_MS: positive(1_000),
+  CACHE_SOFT_SECONDS: positive(60),
+  CACHE_HARD_SECONDS: positive(3_600),
+  CACHE_MEMORY_MB: positive(32),
+  EVENT_DEADLINE_MS: positive(100),
+});
+
+export interface EdgeSettings {
+  readonly backendUrl: string;
+  /** Linked from the playground. */
+  readonly dashboardUrl: string | undefined;
+  /** Origin of click URLs; the request's own when unset. */
+  readonly publicUrl: string | undefined;
+  readonly keys: KeyRing;
+  readonly backendDeadlineMs: number;
+  readonly cacheSoftMs: number;
+  readonly cacheHardMs: number;
+  readonly cacheMemoryBytes: number;
+  readonly eventDeadlineMs: number;
+}
+
+/** Throws `configuration` that names the binding at fault. */
+export function readSettings(env: EdgeBindings): EdgeSettings {
+  const result = Variables.safeParse(env);
+  if (!result.success) {
+    const issue = result.error.issues[0]!;
+    throw new HarnessError('configuration', `${issue.path.join('.')}: ${issue.message}; set it in wrangler.toml.`);
+  }
+  if (typeof env.HARNESS_KEYS !== 'string') {
+    throw new HarnessError(
+      'configuration',
+      'HARNESS_KEYS is not set: run `wrangler secret put HARNESS_KEYS` with the key ring of the backend.',
+    );
+  }
+  if (typeof env.EVENTS?.send !== 'function') {
+    throw new HarnessError('configuration', 'EVENTS: expected a queue producer binding; see wrangler.toml.');
+  }
+  const variables = result.data;
+  return Object.freeze({
+    backendUrl: variables.BACKEND_URL,
+    dashboardUrl: variables.DASHBOARD_URL,
+    publicUrl: variables.PUBLIC_URL,
+    keys: parseKeyRing(env.HARNESS_KEYS),
+    backendDeadlineMs: variables.BACKEND_DEADLINE_MS,
+    cacheSoftMs: variables.CACHE_SOFT_SECONDS * 1_000,
+    cacheHardMs: variables.CACHE_HARD_SECONDS * 1_000,
+    cacheMemoryBytes: variables.CACHE_MEMORY_MB * 1_000_000,
+    eventDeadlineMs: variables.EVENT_DEADLINE_MS,
+  });
+}

@@ -1,0 +1,19 @@
+/** `GET /healthz`: the state of the isolate that answers. */
+import { Hono } from 'hono';
+import type { EdgeContext, Isolate } from './isolate.ts';
+import { VERSION } from './isolate.ts';
+
+export const healthRoute = (isolate: Isolate) =>
+  new Hono<EdgeContext>().get('/healthz', (c) => {
+    const { config, cache, memory, events, clock, startedAtMs } = isolate;
+    const state = config.state;
+    c.header('cache-control', 'no-store');
+    return c.json({
+      status: state.lastError === null ? ('ok' as const) : ('degraded' as const),
+      version: VERSION,
+      upMs: clock.now() - startedAtMs,
+      config: state,
+      cache: { answers: cache.counts, memory: memory.size },
+      events: events.counts,
+    });
+  });

@@ -1,0 +1,74 @@
+/**
+ * Who is asking, without knowing who: a random first-party id in a signed cookie. Outside this file there is only its
+ * keyed hash, the unit id, which cannot be turned back into the cookie.
+ */
+import { toBase64Url } from '../shared/digest.ts';
+import { HarnessError } from '../shared/problem.ts';
+import { hmac, type KeyRing, signToken, verifyToken } from '../shared/signature.ts';
+
+/** The `__Host-` prefix binds the cookie to this very host, over https. */
+export const UNIT_COOKIE = '__Host-harness-unit';
+const PURPOSE = 'unit';
+const ONE_YEAR_SECONDS = 31_536_000;
+
+export interface Unit {
+  /** Keyed hash of the first-party id: 22 characters of base64url. */
+  unitId: string;
+  /** Says so itself; counted, and left out of analyses. */
+  bot: boolean;
+  /** `Set-Cookie` for a visitor who brought no valid one. */
+  setCookie: string | undefined;
+}
+
+/**
+ * Programs that fetch pages by themselves and say so in their user agent. Libraries that a site's own server may call us
+ * with (node, okhttp, Go-http-client) are no bots.
+ */
+const BOT =
+  /bot\b|bot[/;_-]|crawl|spider|slurp|archiver|scrapy|headless|phantomjs|lighthouse|pingdom|uptime|facebookexternalhit|embedly|preview|feedfetcher|mediapartners|python-requests|python-urllib|\bcurl\/|\bwget\//i;
+
+/** Whether a user agent names a crawler or another program that nobody looks through. */
+export function isBot(userAgent: string | null): boolean {
+  return userAgent !== null && BOT.test(userAgent);
+}
+
+/** The value of a cookie; `undefined` when there is none. */
+export function readCookie(header: string | null, name: string): string | undefined {
+  for (const pair of header?.split(';') ?? []) {
+    const at = pair.indexOf('=');
+    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
+  }
+  return undefined;
+}
+
+/** The unit of a request; a visitor whose cookie is missing or does not verify is a new one. */
+export async function identify(headers: Headers, keys: KeyRing, newId: () => string): Promise<Unit> {
+  const bot = isBot(headers.get('user-agent'));
+  const cookie = readCookie(headers.get('cookie'), UNIT_COOKIE);
+  const id = cookie === undefined ? undefined : await readUnitToken(keys, cookie);
+  if (cookie !== undefined && id !== undefined)
+    return { unitId: await unitIdOf(keys, cookie, id), bot, setCookie: undefined };
+  const newUnit = newId();
+  const token = await signToken(keys, PURPOSE, newUnit);
+  return {
+    unitId: await unitIdOf(keys, token, newUnit),
+    bot,
+    setCookie: `${UNIT_COOKIE}=${token}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${ONE_YEAR_SECONDS}`,
+  };
+}
+
+async function readUnitToken(keys: KeyRing, token: string): Promise<string | undefined> {
+  try {
+    return await verifyToken(keys, PURPOSE, token);
+  } catch (error) {
+    if (error instanceof HarnessError && error.code === 'invalid_token') return undefined;
+    throw error;
+  }
+}
+
+/** Hashed under the key that signed the cookie, so that a new signing key moves nobody to another arm. */
+async function unitIdOf(keys: KeyRing, token: string, id: string): Promise<string> {
+  const keyId = token.slice(0, token.indexOf('.'));
+  const key = keys.find((candidate) => candidate.id === keyId) ?? keys[0]!;
+  return toBase64Url(await hmac([key], `unit-id\n${id}`)).slice(0, 22);
+}

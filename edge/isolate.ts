@@ -1,0 +1,117 @@
+/**
+ * What lives as long as the isolate: settings, caches, configuration, counters. The one place of the Worker that names
+ * adapters; everything else receives it.
+ */
+import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
+import { DEFAULT_CONFIG } from '../shared/defaults.ts';
+import { Backend } from './backend.ts';
+import { ColoCache, type ResponseCache } from './cache/colo.ts';
+import { MemoryCache } from './cache/memory.ts';
+import { TieredCache } from './cache/tiered.ts';
+import { ConfigStore } from './config-store.ts';
+import { type EdgeBindings, type EdgeSettings, readSettings } from './env.ts';
+import { directDelivery, EventLog } from './events.ts';
+
+export const VERSION = '0.1.0';
+
+/** Longest that storing events may take. */
+const STORE_DEADLINE_MS = 10_000;
+
+/** Time and chance, passed in. */
+export interface Clock {
+  /** UTC milliseconds. */
+  now: () => number;
+  /** Milliseconds from some start, for durations. */
+  elapsed: () => number;
+  newId: () => string;
+}
+
+/** Hono's types for this application. */
+export interface EdgeContext {
+  Bindings: EdgeBindings;
+  Variables: { requestId: string };
+}
+
+export interface Isolate {
+  settings: EdgeSettings;
+  clock: Clock;
+  backend: Backend;
+  config: ConfigStore;
+  memory: MemoryCache;
+  cache: TieredCache;
+  events: EventLog;
+  storeEvents: (events: readonly HarnessEvent[]) => Promise<EventBatchResult>;
+  startedAtMs: number;
+  onError: (message: string, error: unknown) => void;
+}
+
+export interface IsolateOptions {
+  clock?: Clock;
+  fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  /** Opens the data centre's cache; `undefined` where there is none. */
+  openCache?: (() => Promise<ResponseCache>) | undefined;
+}
+
+const systemClock: Clock = {
+  now: () => Date.now(),
+  elapsed: () => performance.now(),
+  newId: () => crypto.randomUUID(),
+};
+
+/** Logs as one line of JSON, which is what Workers Logs index. */
+function logError(message: string, error: unknown): void {
+  const reason = error instanceof AggregateError ? error.errors.map(String).join('; ') : String(error);
+  console.error(JSON.stringify({ level: 'error', message, reason }));
+}
+
+/** Throws `configuration` when a binding is missing or wrong. */
+export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): Isolate {
+  const settings = readSettings(env);
+  const clock = options.clock ?? systemClock;
+  const { now } = clock;
+  const backend = new Backend({
+    baseUrl: settings.backendUrl,
+    keys: settings.keys,
+    fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+    now,
+    newNonce: clock.newId,
+    onNews: (news) => config.heard(news),
+  });
+  const config = new ConfigStore({
+    bundled: DEFAULT_CONFIG,
+    load: () => backend.config(settings.backendDeadlineMs),
+    now,
+    refreshMs: 1_000,
+    staleMs: 3_000,
+    waitMs: 250,
+    onError: (message) => logError('configuration', message),
+  });
+  const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, STORE_DEADLINE_MS);
+  const memory = new MemoryCache({ maxBytes: settings.cacheMemoryBytes, now });
+  const tiers = options.openCache === undefined ? [memory] : [memory, new ColoCache({ open: options.openCache, now })];
+  return {
+    settings,
+    clock,
+    backend,
+    config,
+    memory,
+    cache: new TieredCache({
+      tiers,
+      now,
+      softMs: settings.cacheSoftMs,
+      hardMs: settings.cacheHardMs,
+      followMs: settings.backendDeadlineMs / 2,
+      onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
+    }),
+    events: new EventLog({
+      queue: env.EVENTS,
+      direct: directDelivery(storeEvents),
+      deadlineMs: settings.eventDeadlineMs,
+      queueTimeoutMs: 2_000,
+      onError: logError,
+    }),
+    storeEvents,
+    startedAtMs: now(),
+    onError: logError,
+  };
+}

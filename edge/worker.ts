@@ -1,0 +1,42 @@
+/** The Worker's entry point: an isolate is made on its first request and serves all that follow. */
+import { HarnessError, problemResponse } from '../shared/problem.ts';
+import { createApp } from './app.ts';
+import type { ResponseCache } from './cache/colo.ts';
+import { consume, type EventMessages } from './consumer.ts';
+import type { EdgeBindings } from './env.ts';
+import { createIsolate, type Isolate } from './isolate.ts';
+
+interface Edge {
+  isolate: Isolate;
+  app: ReturnType<typeof createApp>;
+}
+type ExecutionContext = Parameters<ReturnType<typeof createApp>['fetch']>[2];
+
+let edge: Edge | undefined;
+
+/** Not at module level: the runtime gives neither bindings nor randomness before the first request. */
+function edgeOf(env: EdgeBindings): Edge {
+  if (edge === undefined) {
+    const { caches } = globalThis as unknown as { caches: { open(name: string): Promise<ResponseCache> } };
+    const isolate = createIsolate(env, { openCache: () => caches.open('harness-candidates') });
+    edge = { isolate, app: createApp(isolate) };
+  }
+  return edge;
+}
+
+export default {
+  async fetch(request: Request, env: EdgeBindings, ctx: ExecutionContext): Promise<Response> {
+    try {
+      return await edgeOf(env).app.fetch(request, env, ctx);
+    } catch (error) {
+      // Only a wrong configuration gets here: the application answers its own errors.
+      console.error(JSON.stringify({ level: 'fatal', message: String(error) }));
+      return problemResponse(error instanceof HarnessError ? error : new HarnessError('internal', String(error)));
+    }
+  },
+
+  async queue(batch: EventMessages, env: EdgeBindings): Promise<void> {
+    const { isolate } = edgeOf(env);
+    await consume(batch, { store: isolate.storeEvents, counts: isolate.events.counts, onError: isolate.onError });
+  },
+};

@@ -1,0 +1,59 @@
+/**
+ * The Worker as `wrangler deploy` would upload it: the bundled module, and what wrangler.toml says about running it.
+ * Run as a program it prints both as JSON: wrangler's reader, the only one that is right by definition, takes more memory
+ * to load than the whole edge takes to run, so the local runner lets another process do this and end.
+ */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+export interface EdgeBuild {
+  /** The Worker as one ES module. */
+  script: string;
+  /** Options of Miniflare (its version 4 shape), without a source. */
+  workerOptions: Record<string, unknown> & { bindings: Record<string, string> };
+}
+
+const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+async function readWorkerOptions(): Promise<EdgeBuild['workerOptions']> {
+  const { unstable_getMiniflareWorkerOptions } = await import('wrangler');
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(path('../wrangler.toml'));
+  // As they come: JSON carries them, and Miniflare checks them.
+  return workerOptions as unknown as EdgeBuild['workerOptions'];
+}
+
+/** Bundles the Worker; `minify` as a deployment would. */
+export async function bundleEdge(options: { minify?: boolean } = {}): Promise<string> {
+  const { build } = await import('esbuild');
+  const { outputFiles } = await build({
+    entryPoints: [path('../edge/worker.ts')],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2024',
+    conditions: ['workerd', 'worker', 'browser'],
+    minify: options.minify ?? false,
+    logLevel: 'silent',
+    plugins: [
+      {
+        // The rule of wrangler.toml, which esbuild does not read.
+        name: 'playground-as-text',
+        setup({ onLoad }) {
+          onLoad({ filter: /edge[\\/]playground[\\/][\w.-]+\.(html|css|js)$/ }, async ({ path: file }) => ({
+            contents: await readFile(file, 'utf8'),
+            loader: 'text',
+          }));
+        },
+      },
+    ],
+  });
+  return outputFiles[0]!.text;
+}
+
+/** Bundle and options together. */
+export async function buildEdge(): Promise<EdgeBuild> {
+  const [script, workerOptions] = await Promise.all([bundleEdge(), readWorkerOptions()]);
+  return { script, workerOptions };
+}
+
+if (import.meta.main) process.stdout.write(JSON.stringify(await buildEdge()), () => process.exit(0));

@@ -1,0 +1,139 @@
+/**
+ * The edge on this machine: the Worker as it is deployed, run by workerd, with Cache API and Queue simulated by Miniflare.
+ * The simulated queue lives in memory, so it is drained before the end.
+ */
+import { execFile } from 'node:child_process';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from 'miniflare';
+import { HarnessError } from '../shared/problem.ts';
+import type { EdgeBuild } from './edge-build.ts';
+
+export interface EdgeOptions {
+  port: number;
+  /** Interface to listen on; this machine only, unless told otherwise. */
+  host?: string;
+  backendUrl: string;
+  /** Key ring shared with the backend, `id:secret[,id:secret]`. */
+  keys: string;
+  /** Linked from the playground. */
+  dashboardUrl?: string;
+  /** Folder for the data centre's cache; without one it is forgotten at the end. */
+  persistDir?: string;
+  /** Variables of wrangler.toml to set otherwise. */
+  vars?: Record<string, string>;
+}
+
+export interface RunningEdge {
+  readonly url: string;
+  /** Waits until the queue has delivered what it holds, at most `drainMs`, then ends workerd. */
+  stop(drainMs?: number): Promise<{ undelivered: number }>;
+}
+
+/** Keeps workerd's memory near what is alive: its defaults suit machines that run nothing else. */
+const V8_FLAGS = '--max-semi-space-size=1 --heap-growing-percent=20';
+
+async function build(): Promise<EdgeBuild> {
+  const program = fileURLToPath(new URL('./edge-build.ts', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
+    maxBuffer: 1 << 26,
+  });
+  return JSON.parse(stdout);
+}
+
+/** Throws `configuration` that names the port unless it can be listened on. */
+async function requireFreePort(host: string, port: number): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${cause.code})`;
+      const message = `Port ${port} of ${host} ${why}: stop that program, or give the edge another port with --port.`;
+      reject(new HarnessError('configuration', message, { cause }));
+    });
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
+  });
+}
+
+async function eventsOnTheWay(url: string): Promise<number> {
+  const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1_000) });
+  const { events } = (await response.json()) as { events: { queued: number; delivered: number; rejected: number } };
+  return events.queued - events.delivered - events.rejected;
+}
+
+/** Polls until the queue is empty, or for `drainMs`; resolves with what is still on the way then. */
+async function drain(url: string, drainMs: number): Promise<number> {
+  const until = performance.now() + drainMs;
+  let left = await eventsOnTheWay(url);
+  while (left > 0 && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    left = await eventsOnTheWay(url);
+  }
+  return left;
+}
+
+/** Runs `start`, then takes back the signal handlers that it installed: here the caller decides, because events drain first. */
+function withoutSignalHandlers<T>(start: () => T): T {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const before = signals.map((signal) => process.listeners(signal));
+  const started = start();
+  for (const [i, signal] of signals.entries()) {
+    for (const listener of process.listeners(signal)) {
+      if (!before[i]!.includes(listener)) process.removeListener(signal, listener);
+    }
+  }
+  return started;
+}
+
+/** Starts the edge; throws `configuration` when the port is taken or a setting is wrong. The caller handles signals. */
+export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
+  const { port, host = '127.0.0.1' } = options;
+  await requireFreePort(host, port);
+  const { script, workerOptions } = await build();
+  process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS;
+  const settings: V4MiniflareOptions = {
+    ...workerOptions,
+    modules: [{ type: 'ESModule', path: 'worker.js', contents: script }],
+    modulesRoot: '/',
+    bindings: {
+      ...workerOptions.bindings,
+      BACKEND_URL: options.backendUrl,
+      HARNESS_KEYS: options.keys,
+      ...(options.dashboardUrl ? { DASHBOARD_URL: options.dashboardUrl } : {}),
+      ...options.vars,
+    },
+    // The Worker has a socket of its own. The entry socket, which leads through Miniflare's router, is ten times slower.
+    unsafeDirectSockets: [{ host, port }],
+    host: '127.0.0.1',
+    port: 0,
+    cf: false,
+    telemetry: { enabled: false },
+    log: new Log(LogLevel.WARN),
+    ...(options.persistDir === undefined ? {} : { resourcePersistencePath: options.persistDir }),
+  };
+  const miniflare = withoutSignalHandlers(() => new Miniflare(convertV4MiniflareOptions(settings)));
+  await miniflare.ready;
+  const url = (await miniflare.unsafeGetDirectURL()).origin;
+  try {
+    await requireSettings(url);
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+  return {
+    url,
+    async stop(drainMs = 3_000) {
+      const undelivered = await drain(url, drainMs).catch(() => 0);
+      await miniflare.dispose();
+      return { undelivered };
+    },
+  };
+}
+
+/** Throws what the Worker says about its settings, if it says anything. */
+async function requireSettings(url: string): Promise<void> {
+  const response = await fetch(`${url}/healthz`);
+  if (response.ok) return;
+  const { detail } = (await response.json()) as { detail: string };
+  throw new HarnessError('configuration', `The edge cannot start: ${detail}`);
+}
