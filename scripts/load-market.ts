@@ -1,11 +1,10 @@
 /** Loads the bundled market's catalogue into a backend through its API, and publishes the first generation. */
 import { createMarket } from '../marketplace/market.ts';
+import { MARKET_SEED } from '../marketplace/traffic-run.ts';
 import type { AdBatchResult } from '../shared/contract/ads.ts';
 import { HarnessError } from '../shared/problem.ts';
 import type { BackendClient } from './backend-client.ts';
 
-/** Seed of the market whose teacher vectors ship in models/default. */
-export const MARKET_SEED = 1;
 const BATCH = 2_000;
 
 export async function loadMarket({

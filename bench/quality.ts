@@ -1,0 +1,189 @@
+/**
+ * What is found: BM25, teacher, student and their ensemble on the test split, through the real backend; and ten test
+ * queries that share no word with any relevant ad, through the real edge in both arms.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { terms } from '../gpu-backend/retrieval/lexical.ts';
+import { createMarket, type Market } from '../marketplace/market.ts';
+import type { Query } from '../marketplace/queries.ts';
+import { MARKET_SEED } from '../marketplace/traffic-run.ts';
+import { type System, startSystem } from '../scripts/system.ts';
+import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
+import { NORMALIZER_VERSION, normalize } from '../shared/text.ts';
+import { type Visitor, visitorIn } from '../test/e2e/jar.ts';
+import { freePorts } from '../test/e2e/ports.ts';
+import { type Judgements, type Metric, mean, measure } from '../training/evaluate/metrics.ts';
+import { type Bench, bounded, type Row } from './row.ts';
+import { teacherRankings } from './teacher-rankings.ts';
+
+const BUNDLE = 'models/default';
+/** Nothing is cut off: rankings are measured, not the threshold. */
+const PLANS = {
+  BM25: { retrievers: ['lexical'], k: 100, minRelevance: 0 },
+  student: { retrievers: ['dense'], k: 100, minRelevance: 0 },
+  ensemble: { retrievers: ['lexical', 'dense'], k: 100, minRelevance: 0 },
+} as const;
+type Slice = Query['slice'];
+type Scores = Record<Metric, number>[];
+
+/** Rankings of one plan, in the order of the queries. */
+async function rank(
+  system: System,
+  queries: readonly Query[],
+  plan: (typeof PLANS)[keyof typeof PLANS],
+): Promise<string[][]> {
+  const rankings: string[][] = new Array(queries.length);
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      while (next < queries.length) {
+        const at = next++;
+        const { normalized, market } = queries[at]!;
+        const body = {
+          query: normalized,
+          normalizerVersion: NORMALIZER_VERSION,
+          market,
+          locale: 'en',
+          plan,
+          deadlineMs: 10_000,
+        };
+        const { candidates } = await system.backend<RetrieveResponse>('POST', '/v1/retrieve', body);
+        rankings[at] = candidates.map(({ adId }) => adId);
+      }
+    }),
+  );
+  return rankings;
+}
+
+/** Test queries that share no term with any relevant ad, the most asked for first. */
+export function wordless(market: Market): Query[] {
+  const words = new Map(
+    market.ads.map((ad) => [
+      ad.id,
+      new Set(terms(normalize([ad.title, ad.description, ...ad.keywords.map(({ text }) => text)].join(' ')))),
+    ]),
+  );
+  return market.queries.test
+    .filter((query) => {
+      const relevant = market.judge(query).filter(({ grade }) => grade >= 2);
+      const asked = terms(query.normalized);
+      return (
+        relevant.length > 0 &&
+        asked.length > 0 &&
+        relevant.every(({ item }) => asked.every((term) => !words.get(item.ad.id)!.has(term)))
+      );
+    })
+    .sort((a, b) => b.frequency - a.frequency || (a.id < b.id ? -1 : 1));
+}
+
+interface Example {
+  query: string;
+  control: string | null;
+  treatment: string | null;
+  /** Grade of slot 1: 2 and 3 are relevant. */
+  controlGrade: number;
+  treatmentGrade: number;
+}
+
+async function ask(who: Visitor, market: Market, query: Query): Promise<{ title: string | null; grade: number }> {
+  const { slots } = await who.search(query.text, { market: query.market });
+  const first = slots[0];
+  return first === undefined
+    ? { title: null, grade: 0 }
+    : { title: first.title, grade: market.grade(query, first.adId) };
+}
+
+export const quality: Bench = async ({ quick, say }) => {
+  const market = createMarket({ seed: MARKET_SEED });
+  const dataDir = mkdtempSync(join(tmpdir(), 'harness-quality-'));
+  const [edgePort, backendPort] = await freePorts(2);
+  const system = await startSystem({ dataDir, bundleDir: BUNDLE, edgePort: edgePort!, backendPort: backendPort!, say });
+  try {
+    const queries = quick ? market.queries.test.filter((_, i) => i % 8 === 0) : market.queries.test;
+    const judgements: Judgements[] = queries.map(
+      (query) => new Map(market.judge(query).map(({ item, grade }) => [item.ad.id, grade])),
+    );
+    const score = (rankings: string[][]): Scores => rankings.map((ranking, i) => measure(ranking, judgements[i]!));
+    const systems: Record<string, Scores> = {};
+    for (const [name, plan] of Object.entries(PLANS)) {
+      say(`${name}: ${queries.length} queries ...`);
+      systems[name] = score(await rank(system, queries, plan));
+    }
+    const teacher = await teacherRankings({ bundleDir: BUNDLE, queries, ads: market.ads });
+    if (teacher === undefined)
+      say(
+        'teacher: its checkpoint is not here (set HARNESS_TEACHER to its folder); its figures are those of report.json.',
+      );
+    else systems.teacher = score(teacher);
+
+    const rows: Row[] = [];
+    for (const metric of ['p10', 'ndcg10'] as const) {
+      for (const slice of ['interpolation', 'extrapolation'] satisfies Slice[]) {
+        const of = (scores: Scores) => mean(scores.flatMap((s, i) => (queries[i]!.slice === slice ? [s[metric]] : [])));
+        for (const name of ['BM25', 'teacher', 'student', 'ensemble']) {
+          if (systems[name] !== undefined)
+            rows.push({ metric: `${metric} ${slice} ${name}`, value: of(systems[name]), unit: 'mean' });
+        }
+        if (systems.teacher !== undefined && metric === 'p10') {
+          rows.push(
+            bounded(`student / teacher, ${metric} ${slice}`, of(systems.student!) / of(systems.teacher), 'ratio', [
+              '>=',
+              0.95,
+            ]),
+          );
+        }
+      }
+    }
+
+    say('queries without a shared word, through the edge ...');
+    const visitors = {
+      control: await visitorIn('control', system.edgeUrl),
+      treatment: await visitorIn('treatment', system.edgeUrl),
+    };
+    const candidates = wordless(market);
+    const examples: Example[] = [];
+    for (const query of candidates.slice(0, quick ? 10 : candidates.length)) {
+      const [control, treatment] = [
+        await ask(visitors.control, market, query),
+        await ask(visitors.treatment, market, query),
+      ];
+      examples.push({
+        query: query.text,
+        control: control.title,
+        treatment: treatment.title,
+        controlGrade: control.grade,
+        treatmentGrade: treatment.grade,
+      });
+    }
+    const relevant = (list: Example[], arm: 'controlGrade' | 'treatmentGrade') =>
+      list.filter((example) => example[arm] >= 2).length;
+    const ten = examples.slice(0, 10);
+    rows.push(
+      bounded(
+        'ten most asked wordless queries: relevant ad in slot 1, treatment',
+        relevant(ten, 'treatmentGrade'),
+        'of 10',
+        ['>=', 7],
+      ),
+      bounded(
+        'ten most asked wordless queries: relevant ad in slot 1, control',
+        relevant(ten, 'controlGrade'),
+        'of 10',
+        ['<=', 0],
+      ),
+      { metric: 'wordless test queries', value: candidates.length, unit: 'queries' },
+    );
+    if (!quick)
+      rows.push({
+        metric: 'wordless test queries with a relevant ad in slot 1, treatment',
+        value: relevant(examples, 'treatmentGrade') / examples.length,
+        unit: 'share',
+      });
+    return { rows, detail: { bundle: JSON.parse(readFileSync(join(BUNDLE, 'manifest.json'), 'utf8')).name, ten } };
+  } finally {
+    await system.stop();
+    if (existsSync(dataDir)) rmSync(dataDir, { recursive: true, force: true });
+  }
+};
