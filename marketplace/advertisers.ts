@@ -76,13 +76,12 @@ const CODAS = ['', '', 'n', 'r', 'l', 's', 'm', 'x', 'nd', 'rn', 'lt', 'ck', 'th
 /** Pronounceable names that are no word of WordNet and no name given before. */
 function brandNames(wordNet: WordNet, random: Random): () => string {
   const taken = new Set<string>();
-  for (const { lemmas } of wordNet.synsets.values()) for (const { text } of lemmas) taken.add(text.toLowerCase());
   const onsets = [...ONSETS, ...MORE_ONSETS];
   const syllable = () => random.pick(onsets) + random.pick(NUCLEI);
   return () => {
     for (;;) {
       const name = syllable() + (random.chance(0.4) ? syllable() : '') + syllable() + random.pick(CODAS);
-      if (name.length < 5 || name.length > 10 || taken.has(name)) continue;
+      if (name.length < 5 || name.length > 10 || taken.has(name) || wordNet.knows(name)) continue;
       taken.add(name);
       return name.charAt(0).toUpperCase() + name.slice(1);
     }

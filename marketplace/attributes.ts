@@ -2,7 +2,6 @@
  * What tells two goods of one concept apart: colour, material, size, quality. A value is a WordNet synset, so that an ad
  * may say `aluminum` or `big` where a query says `aluminium` or `large`.
  */
-import { commonness, countPhrases } from './commonness.ts';
 import type { Concept } from './concepts.ts';
 import type { Random } from './random.ts';
 import { stem, tokens } from './word-forms.ts';
@@ -103,19 +102,15 @@ function attributeOf(synset: Synset, kind: AttributeKind): Attribute {
   return { kind, key: synset.id, names: (names.length > 0 ? names : [synset.lemmas[0]!.text]).slice(0, MOST_NAMES) };
 }
 
-/** Black, white, and the most common adjectives similar to `chromatic` and `achromatic`. */
+/** Black, white, and the adjectives similar to `chromatic` and `achromatic` that the concordance texts use most. */
 function mostCommonColors(wordNet: WordNet): Synset[] {
   const extremes = ['black%3:00:01::', 'white%3:00:01::'].map((key) => wordNet.bySenseKey(key));
+  const score = ({ lemmas }: Synset) => Math.max(...lemmas.map(({ tagCount }) => tagCount));
   const shades = ['chromatic%3:00:00::', 'achromatic%3:00:00::']
     .flatMap((key) => wordNet.bySenseKey(key).similar)
     .map((id) => wordNet.synsets.get(id)!)
-    .filter(({ lemmas }) => /^[a-z]+$/.test(lemmas[0]?.text ?? '') && lemmas[0]!.sense <= 2);
-  const phraseCounts = countPhrases(
-    wordNet,
-    shades.map(({ lemmas }) => lemmas[0]!.text),
-  );
-  const score = (synset: Synset) => commonness(synset.lemmas[0]!, phraseCounts);
-  shades.sort((a, b) => score(b) - score(a) || (a.id < b.id ? -1 : 1));
+    .filter(({ lemmas }) => /^[a-z]+$/.test(lemmas[0]?.text ?? '') && lemmas[0]!.sense <= 2)
+    .sort((a, b) => score(b) - score(a) || (a.id < b.id ? -1 : 1));
   return [...extremes, ...shades.slice(0, SHADES)];
 }
 

@@ -15,7 +15,7 @@ export interface ClickCount {
 }
 
 /** Only frequent queries have seen enough traffic. */
-const LOGGED_QUERIES = 30_000;
+const LOGGED_QUERIES = 20_000;
 const SLOTS = 6;
 /** How much the older retriever erred: deviation of the noise on a grade. */
 const RANKING_NOISE = 1.2;

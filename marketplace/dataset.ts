@@ -87,7 +87,8 @@ function tablesOf(market: Market): Record<string, () => Iterable<object>> {
     tables[`qrels.${split}.jsonl`] = () => judgements(market, queries[split]);
   }
   for (const split of SPLITS) tables[`oracle.${split}.jsonl`] = () => oracle(market, queries[split]);
-  tables['text.general.jsonl'] = () => generalText(market.wordNet, heldOut, market.seed).map((text) => ({ text }));
+  tables['text.general.jsonl'] = () =>
+    generalText(market.wordNet, heldOut, market.random('general')).map((text) => ({ text }));
   return tables;
 }
 

@@ -1,14 +1,14 @@
 /** General English for the training mix: glosses, examples and names of all of WordNet, silent about held-out concepts. */
+import type { Random } from './random.ts';
 import type { HeldOut } from './splits.ts';
-import { shuffleKeys } from './splits.ts';
 import type { WordNet } from './wordnet.ts';
 
 export const GENERAL_LINES = 90_000;
 const SHORTEST = 3;
 const LONGEST = 300;
 
-/** Distinct lines in seeded random order. */
-export function generalText(wordNet: WordNet, heldOut: HeldOut, seed: number): string[] {
+/** Distinct lines in random order. */
+export function generalText(wordNet: WordNet, heldOut: HeldOut, random: Random): string[] {
   const lines = new Set<string>();
   for (const { id, definition, examples, lemmas } of wordNet.synsets.values()) {
     if (heldOut.has(id)) continue;
@@ -17,7 +17,7 @@ export function generalText(wordNet: WordNet, heldOut: HeldOut, seed: number): s
     }
   }
   const chosen: string[] = [];
-  for (const line of shuffleKeys(lines, seed)) {
+  for (const line of random.sample([...lines], lines.size)) {
     if (chosen.length === GENERAL_LINES) break;
     if (!heldOut.mentions(line)) chosen.push(line);
   }

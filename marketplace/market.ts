@@ -13,6 +13,9 @@ import { buildTaxonomy, type Taxonomy } from './taxonomy.ts';
 import { splitVocabulary } from './vocabulary.ts';
 import { readWordNet, type WordNet } from './wordnet.ts';
 
+/** Seed of the market that ships: its ads are the ones that a fresh installation serves. */
+export const MARKET_SEED = 1;
+
 /** A market; two with the same seed are equal in every byte. */
 export interface Market {
   readonly seed: number;

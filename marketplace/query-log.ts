@@ -21,7 +21,9 @@ export function splitQueries(
   const { heldOut, relevance, seed } = options;
   const log: Record<Split, Query[]> = { train: [], validation: [], test: [] };
   // Words of a held-out concept inside a phrasing of another one would give it away: such a phrasing goes nowhere.
-  const usable = options.phrasings.filter(({ conceptId, text }) => heldOut.has(conceptId) || !heldOut.mentions(text));
+  const usable = options.phrasings.filter(
+    ({ conceptId, normalized }) => heldOut.has(conceptId) || !heldOut.mentions(normalized),
+  );
   const keysWhere = (matches: (phrasing: Phrasing) => boolean) => new Set(usable.filter(matches).map(({ key }) => key));
   const plain = keysWhere(({ form }) => form === 'name' || form === 'synonym' || form === 'plural');
   const sample = (keys: ReadonlySet<string>) => shuffleKeys(keys, seed, (key) => (plain.has(key) ? PLAIN_WEIGHT : 1));

@@ -30,7 +30,7 @@ export interface Judgement {
 export interface Relevance {
   /** Grade of an ad; 0 for an ad that the catalogue does not hold. */
   grade(intent: Intent, adId: string): Grade;
-  /** Active ads of a market with a grade of at least 1, the better grades first, then by id. */
+  /** Active ads of a market with a grade of at least 1, the better grades first, then as in the catalogue. */
   judge(intent: Intent, market: string): Judgement[];
   /** How many active ads of a market are relevant to a concept, attributes aside. */
   countRelevant(targets: readonly string[], market: string): number;
@@ -41,20 +41,18 @@ const BROADER_STEPS = 2;
 /** Builds the judge of a catalogue. */
 export function createRelevance(taxonomy: Taxonomy, catalogue: readonly CatalogueAd[]): Relevance {
   const byId = new Map(catalogue.map((item) => [item.ad.id, item]));
-  const byConcept = new Map<string, CatalogueAd[]>();
-  for (const item of catalogue) {
-    const list = byConcept.get(item.conceptId);
-    if (list) list.push(item);
-    else byConcept.set(item.conceptId, [item]);
-  }
-  const liveCount = new Map<string, number>();
-  for (const { ad, conceptId } of catalogue) {
+  // Places in the catalogue of the active ads, by concept and market.
+  const live = new Map<string, number[]>();
+  for (const [place, { ad, conceptId }] of catalogue.entries()) {
     if (ad.status !== 'active') continue;
     for (const market of ad.markets) {
       const key = `${conceptId} ${market}`;
-      liveCount.set(key, (liveCount.get(key) ?? 0) + 1);
+      const places = live.get(key);
+      if (places) places.push(place);
+      else live.set(key, [place]);
     }
   }
+  const liveAds = (concept: string, market: string) => live.get(`${concept} ${market}`) ?? [];
 
   const cache = new Map<string, ReadonlyMap<string, Grade>>();
   const gradesFor = (target: string): ReadonlyMap<string, Grade> => {
@@ -80,7 +78,6 @@ export function createRelevance(taxonomy: Taxonomy, catalogue: readonly Catalogu
   };
   const settle = (grade: Grade, intent: Intent, item: CatalogueAd): Grade =>
     grade === 3 && contradicts(intent, item) ? 2 : grade;
-  const live = (item: CatalogueAd, market: string) => item.ad.status === 'active' && item.ad.markets.includes(market);
 
   return {
     grade(intent, adId) {
@@ -88,19 +85,17 @@ export function createRelevance(taxonomy: Taxonomy, catalogue: readonly Catalogu
       return item ? settle(merged(intent.targets).get(item.conceptId) ?? 0, intent, item) : 0;
     },
     judge(intent, market) {
-      const judgements: Judgement[] = [];
+      const places: Record<Grade, number[]> = { 0: [], 1: [], 2: [], 3: [] };
       for (const [concept, grade] of merged(intent.targets)) {
-        for (const item of byConcept.get(concept) ?? []) {
-          if (live(item, market)) judgements.push({ item, grade: settle(grade, intent, item) });
-        }
+        for (const place of liveAds(concept, market)) places[settle(grade, intent, catalogue[place]!)].push(place);
       }
-      return judgements.sort((a, b) => b.grade - a.grade || (a.item.ad.id < b.item.ad.id ? -1 : 1));
+      return ([3, 2, 1] as const).flatMap((grade) =>
+        places[grade].sort((a, b) => a - b).map((place) => ({ item: catalogue[place]!, grade })),
+      );
     },
     countRelevant(targets, market) {
       let count = 0;
-      for (const [concept, grade] of merged(targets)) {
-        if (grade >= RELEVANT) count += liveCount.get(`${concept} ${market}`) ?? 0;
-      }
+      for (const [concept, grade] of merged(targets)) if (grade >= RELEVANT) count += liveAds(concept, market).length;
       return count;
     },
   };

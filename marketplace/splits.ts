@@ -3,7 +3,6 @@
  * (interpolation). By concept: some concepts are held out with everything that is said of them (extrapolation).
  */
 import { hash32 } from '../shared/experiment.ts';
-import { normalize } from '../shared/text.ts';
 import type { Concepts } from './concepts.ts';
 import type { Random } from './random.ts';
 import type { Taxonomy } from './taxonomy.ts';
@@ -20,7 +19,7 @@ export function phrasingKey(normalizedQuery: string): string {
 export interface HeldOut {
   has(conceptId: string): boolean;
   readonly ids: readonly string[];
-  /** Whether a text holds a name of a held-out concept, in singular or plural. */
+  /** Whether a plain or normalized text holds a name of a held-out concept, in singular or plural. */
   mentions(text: string): boolean;
 }
 
@@ -65,7 +64,7 @@ export function holdOut(concepts: Concepts, taxonomy: Taxonomy, random: Random):
 const LONGEST_NAME = 4;
 
 function mentionsAny(text: string, phrases: ReadonlySet<string>): boolean {
-  const words = tokens(normalize(text));
+  const words = tokens(text);
   for (let from = 0; from < words.length; from++) {
     let phrase = '';
     for (let to = from; to < Math.min(words.length, from + LONGEST_NAME); to++) {

@@ -15,7 +15,7 @@ export interface Taxonomy {
 }
 
 /** A hypernym over more sold concepts than this (`device`, `garment`) says little about their likeness. */
-const SIBLING_SPAN = 25;
+const SIBLING_SPAN = 12;
 
 /** Builds the look-up tables. */
 export function buildTaxonomy(wordNet: WordNet, concepts: Concepts): Taxonomy {

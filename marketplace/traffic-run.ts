@@ -5,7 +5,7 @@ import type { AdsResponse } from '../shared/contract/ads.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { DEPARTMENTS, departmentOf } from './departments.ts';
-import { createMarket, type Market } from './market.ts';
+import { createMarket, MARKET_SEED, type Market } from './market.ts';
 import type { Query } from './queries.ts';
 import type { Random } from './random.ts';
 import { RELEVANT } from './relevance.ts';
@@ -36,8 +36,6 @@ export interface TrafficOptions {
   readonly onAnswer?: (answer: AdsResponse, query: Query) => void;
 }
 
-/** Seed of the market that ships: its ads are the ones that a fresh installation serves. */
-export const MARKET_SEED = 1;
 export const DEFAULT_EDGE = 'http://localhost:8787';
 const SEARCHES_A_USER = 8;
 export const DEFAULT_CONCURRENCY = 16;

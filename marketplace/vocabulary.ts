@@ -15,8 +15,8 @@ export interface Vocabulary {
   avoided(conceptId: string): ReadonlySet<string>;
 }
 
-/** How often advertisers ignore which name is the usual one. */
-const INDIFFERENT = 0.3;
+/** How often advertisers care less about which name is the usual one: the square root flattens the weights. */
+const INDIFFERENT = 0.4;
 /** How often they use a second name, where there are three or more. */
 const SECOND_NAME = 0.3;
 
@@ -51,7 +51,10 @@ export function splitVocabulary(concepts: Concepts, taxonomy: Taxonomy, random: 
 
 function drawAdNames({ names }: Concept, random: Random): readonly Name[] {
   if (names.length === 1) return names;
-  const first = random.chance(INDIFFERENT) ? random.pick(names) : random.weighted(names, ({ weight }) => weight);
+  const first = random.weighted(
+    names,
+    random.chance(INDIFFERENT) ? ({ weight }) => Math.sqrt(weight) : ({ weight }) => weight,
+  );
   if (names.length < 3 || !random.chance(SECOND_NAME)) return [first];
   const rest = names.filter((name) => name !== first);
   return [first, random.weighted(rest, ({ weight }) => weight)];

@@ -37,6 +37,7 @@ const IRREGULAR: Readonly<Record<string, string>> = {
   tooth: 'teeth',
   goose: 'geese',
   man: 'men',
+  workman: 'workmen',
   woman: 'women',
   child: 'children',
   die: 'dice',
@@ -45,6 +46,10 @@ const IRREGULAR: Readonly<Record<string, string>> = {
   tomato: 'tomatoes',
   mango: 'mangoes',
 };
+/** Compounds of the longer ones follow them: `bookshelf`, `snowwoman`. */
+const IRREGULAR_ENDINGS = Object.entries(IRREGULAR).filter(
+  ([singular, form]) => singular.length > 3 && form !== singular,
+);
 const PLURAL_ALREADY = /(?:[^su]s|glasses|clothes|dice|teeth)$/;
 
 /** The plural of a noun phrase: its head is the last word, or the word before `of`. */
@@ -58,11 +63,10 @@ export function plural(phrase: string): string {
 
 function pluralWord(word: string): string {
   const lower = word.toLowerCase();
-  for (const [singular, form] of Object.entries(IRREGULAR)) {
-    if (lower === singular || (lower.endsWith(singular) && singular.length > 4 && form !== singular))
-      return word.slice(0, word.length - singular.length) + form;
-  }
-  if (lower.endsWith('man')) return `${word.slice(0, -3)}men`;
+  const irregular = IRREGULAR[lower];
+  if (irregular !== undefined) return irregular;
+  const ending = IRREGULAR_ENDINGS.find(([singular]) => lower.endsWith(singular));
+  if (ending) return word.slice(0, -ending[0].length) + ending[1];
   if (PLURAL_ALREADY.test(lower)) return word;
   if (/(s|x|z|ch|sh)$/.test(lower)) return `${word}es`;
   if (/[^aeiou]y$/.test(lower)) return `${word.slice(0, -1)}ies`;

@@ -44,6 +44,8 @@ export interface Synset {
 /** The database in memory. */
 export interface WordNet {
   readonly synsets: ReadonlyMap<string, Synset>;
+  /** Whether a word form (lower case, single word) is in the database. */
+  knows(word: string): boolean;
   /** Synset of a sense key such as `sofa%1:06:00::`; throws `not_found` when the key is unknown. */
   bySenseKey(key: string): Synset;
 }
@@ -52,6 +54,7 @@ const FILE_OF_POS: Readonly<Record<Pos, string>> = { n: 'noun', v: 'verb', a: 'a
 const POS_OF_SENSE_TYPE: Readonly<Record<string, Pos>> = { '1': 'n', '2': 'v', '3': 'a', '4': 'r', '5': 'a' };
 
 interface SenseEntry {
+  readonly form: string;
   readonly sense: number;
   readonly tagCount: number;
 }
@@ -64,20 +67,22 @@ export function wordNetFolder(): string {
 /** Reads the four data files and the sense index (34 MB, half a second); throws `not_found` when they are not there. */
 export function readWordNet(folder: string = wordNetFolder()): WordNet {
   const senseIndex = readDataFile(folder, 'index.sense');
-  const byForm = new Map<string, SenseEntry>();
-  for (const line of lines(senseIndex)) parseSense(line, byForm);
+  const senses = new Map<string, SenseEntry[]>();
+  for (const line of lines(senseIndex)) parseSense(line, senses);
   const synsets = new Map<string, Synset>();
   for (const pos of ['n', 'v', 'a', 'r'] as const) {
     for (const line of lines(readDataFile(folder, `data.${FILE_OF_POS[pos]}`))) {
       if (line.startsWith(' ')) continue; // the licence at the head of each file
-      const synset = parseSynset(line, pos, byForm);
+      const synset = parseSynset(line, pos, senses);
       synsets.set(synset.id, synset);
     }
   }
   return {
     synsets,
+    knows: (word) => findSense(senseIndex, `${word}%`).key.startsWith(`${word}%`),
     bySenseKey(key) {
-      const synset = synsets.get(findSense(senseIndex, key) ?? '');
+      const { key: found, id } = findSense(senseIndex, key);
+      const synset = found === key ? synsets.get(id) : undefined;
       if (!synset) throw new HarnessError('not_found', `expected a WordNet sense key, received "${key}"`);
       return synset;
     },
@@ -94,19 +99,18 @@ function readDataFile(folder: string, file: string): string {
   }
 }
 
-/** Synset id of a sense key, by binary search: the lines of the index are sorted. */
-function findSense(senseIndex: string, key: string): string | undefined {
+/** The first entry whose key is not before `key`, by binary search: the lines of the index are sorted. */
+function findSense(senseIndex: string, key: string): { key: string; id: string } {
   let low = 0;
   let high = senseIndex.length;
   while (low < high) {
     const start = senseIndex.lastIndexOf('\n', Math.floor((low + high) / 2) - 1) + 1;
     const end = senseIndex.indexOf('\n', start);
-    const [found = '', offset = ''] = senseIndex.slice(start, end).split(' ', 2);
-    if (found === key) return (POS_OF_SENSE_TYPE[key[key.indexOf('%') + 1] ?? ''] ?? '') + offset;
-    if (found < key) low = end + 1;
+    if (senseIndex.slice(start, senseIndex.indexOf(' ', start)) < key) low = end + 1;
     else high = start;
   }
-  return undefined;
+  const [found = '', offset = ''] = senseIndex.slice(low, low + 200).split(' ', 2);
+  return { key: found, id: (POS_OF_SENSE_TYPE[found[found.indexOf('%') + 1] ?? ''] ?? '') + offset };
 }
 
 function* lines(text: string): Generator<string> {
@@ -117,24 +121,30 @@ function* lines(text: string): Generator<string> {
   }
 }
 
-/** `lemma%type:lexFile:lexId:head:headId offset senseNumber tagCount` */
-function parseSense(line: string, byForm: Map<string, SenseEntry>): void {
+/** `lemma%type:lexFile:lexId:head:headId offset senseNumber tagCount`; collected by synset id. */
+function parseSense(line: string, senses: Map<string, SenseEntry[]>): void {
   const [key = '', offset, sense, tagCount] = line.split(' ');
   const cut = key.indexOf('%');
-  const pos = POS_OF_SENSE_TYPE[key[cut + 1] ?? ''];
-  if (pos) byForm.set(`${pos}${offset} ${key.slice(0, cut)}`, { sense: Number(sense), tagCount: Number(tagCount) });
+  const id = (POS_OF_SENSE_TYPE[key[cut + 1] ?? ''] ?? '') + offset;
+  const entry = { form: key.slice(0, cut), sense: Number(sense), tagCount: Number(tagCount) };
+  const entries = senses.get(id);
+  if (entries) entries.push(entry);
+  else senses.set(id, [entry]);
 }
 
 /** `offset lexFile type wordCount(hex) (word lexId)+ pointerCount (symbol offset pos sourceTarget)* [frames] | gloss` */
-function parseSynset(line: string, pos: Pos, byForm: ReadonlyMap<string, SenseEntry>): Synset {
+function parseSynset(line: string, pos: Pos, senses: ReadonlyMap<string, readonly SenseEntry[]>): Synset {
   const bar = line.indexOf(' | ');
   const fields = line.slice(0, bar).split(' ');
   const id = pos + fields[0];
   const wordCount = Number.parseInt(fields[3] ?? '0', 16);
+  const entries = senses.get(id) ?? [];
   const lemmas: Lemma[] = [];
   for (let i = 0; i < wordCount; i++) {
-    const word = (fields[4 + 2 * i] ?? '').replace(/\((a|p|ip)\)$/, '');
-    const entry = byForm.get(`${id} ${word.toLowerCase()}`);
+    const marked = fields[4 + 2 * i] ?? '';
+    const word = pos === 'a' ? marked.replace(/\((a|p|ip)\)$/, '') : marked;
+    const form = word.toLowerCase();
+    const entry = entries.find((candidate) => candidate.form === form);
     lemmas.push({ text: word.replaceAll('_', ' '), sense: entry?.sense ?? 1, tagCount: entry?.tagCount ?? 0 });
   }
   const hypernyms: string[] = [];
@@ -146,11 +156,9 @@ function parseSynset(line: string, pos: Pos, byForm: ReadonlyMap<string, SenseEn
   for (let i = 0; i < pointerCount; i++) {
     const at = firstPointer + 4 * i;
     const symbol = fields[at];
-    const target = `${fields[at + 2]}${fields[at + 1]}`;
-    if (symbol === '@') hypernyms.push(target);
-    else if (symbol === '~') hyponyms.push(target);
-    else if (symbol === '&') similar.push(target);
-    else if (symbol === '@i') instance = true;
+    const list = symbol === '@' ? hypernyms : symbol === '~' ? hyponyms : symbol === '&' ? similar : undefined;
+    list?.push(`${fields[at + 2]}${fields[at + 1]}`);
+    if (symbol === '@i') instance = true;
   }
   const { definition, examples } = splitGloss(line.slice(bar + 3).trim());
   return { id, pos, lexFile: Number(fields[1]), lemmas, definition, examples, hypernyms, hyponyms, similar, instance };
