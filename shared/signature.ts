@@ -20,9 +20,11 @@ export const SIGNATURE_HEADERS = {
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const imported = new Map<string, Promise<CryptoKey>>();
+/** Named through its maker: the runtimes' own type declarations do not agree on a global `CryptoKey`. */
+type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+const imported = new Map<string, Promise<HmacKey>>();
 
-function hmacKey(secret: string): Promise<CryptoKey> {
+function hmacKey(secret: string): Promise<HmacKey> {
   let key = imported.get(secret);
   if (key === undefined) {
     key = crypto.subtle.importKey('raw', encoder.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [
