@@ -2,7 +2,7 @@
 import type { Ad } from '../shared/contract/ads.ts';
 import type { Attribute } from './attributes.ts';
 import type { Concept, Name } from './concepts.ts';
-import { departmentOf } from './departments.ts';
+import { DEPARTMENTS, departmentOf } from './departments.ts';
 import type { Random } from './random.ts';
 import { plural, sentenceCase, stem, titleCase, tokens } from './word-forms.ts';
 
@@ -74,7 +74,9 @@ export function writeCopy(brief: CopyBrief, random: Random): AdCopy {
   };
   const titles = random.sample(TITLES, TITLES.length).map((write) => write(parts));
   return {
-    title: titles.find((title) => title.length <= LONGEST_TITLE) ?? parts.thing.slice(0, LONGEST_TITLE).trim(),
+    title:
+      titles.find((title) => title.length <= LONGEST_TITLE && !hasAvoided(title, brief.avoided)) ??
+      parts.thing.slice(0, LONGEST_TITLE).trim(),
     description: describe(brief, attributeWords, random),
     keywords: keywords({ name, names, attributeWords }, random),
   };
@@ -106,7 +108,20 @@ function glossClause({ concept, avoided }: CopyBrief, random: Random): string | 
 }
 
 function hasAvoided(text: string, avoided: ReadonlySet<string>): boolean {
-  return avoided.size > 0 && tokens(text).some((word) => avoided.has(stem(word)));
+  return avoided.size > 0 && stemsOf(text).some((word) => avoided.has(word));
+}
+
+/** Stems of sentences that many ads share. */
+const knownStems = new Map(
+  [...OFFERS, ...DEPARTMENTS.flatMap(({ taglines }) => taglines)].map((text) => [text, stems(text)]),
+);
+
+function stemsOf(text: string): readonly string[] {
+  return knownStems.get(text) ?? stems(text);
+}
+
+function stems(text: string): string[] {
+  return tokens(text).map(stem);
 }
 
 function keywords(

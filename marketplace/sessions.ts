@@ -4,6 +4,9 @@ import type { Query } from './queries.ts';
 import type { Random } from './random.ts';
 import type { User } from './users.ts';
 
+/** What traffic needs of a market. */
+export type TrafficMarket = Pick<Market, 'queries' | 'concepts' | 'grade' | 'random'>;
+
 /** Searches that one person makes in a row. */
 export interface Session {
   readonly user: User;
@@ -20,7 +23,7 @@ const STAY = 0.4;
 
 /** Plans sessions with `searches` searches in all; deterministic for a stream. */
 export function planSessions(
-  options: { market: Market; users: readonly User[]; searches: number },
+  options: { market: TrafficMarket; users: readonly User[]; searches: number },
   random: Random,
 ): Session[] {
   const { market, users, searches } = options;

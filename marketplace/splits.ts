@@ -52,27 +52,20 @@ export function holdOut(concepts: Concepts, taxonomy: Taxonomy, random: Random):
     });
     if (fits && family.length <= LARGEST_FAMILY) for (const member of family) ids.add(member);
   }
-  const phrases = new Set<string>();
-  for (const id of ids) {
-    for (const { text } of concepts.get(id)!.names) {
-      for (const form of [text, plural(text)]) phrases.add(tokens(form).join(' '));
-    }
-  }
-  return { has: (id) => ids.has(id), ids: [...ids].sort(), mentions: (text) => mentionsAny(text, phrases) };
+  const forms = [...ids].flatMap((id) => concepts.get(id)!.names.flatMap(({ text }) => [text, plural(text)]));
+  const mentions = phraseFinder(forms.map(tokens));
+  return { has: (id) => ids.has(id), ids: [...ids].sort(), mentions };
 }
 
-const LONGEST_NAME = 4;
-
-function mentionsAny(text: string, phrases: ReadonlySet<string>): boolean {
-  const words = tokens(text);
-  for (let from = 0; from < words.length; from++) {
-    let phrase = '';
-    for (let to = from; to < Math.min(words.length, from + LONGEST_NAME); to++) {
-      phrase = phrase === '' ? words[to]! : `${phrase} ${words[to]!}`;
-      if (phrases.has(phrase)) return true;
-    }
-  }
-  return false;
+/** Tells whether a text holds one of the phrases as a run of words. */
+function phraseFinder(phrases: readonly (readonly string[])[]): (text: string) => boolean {
+  const byFirst = Map.groupBy(phrases, ([first]) => first);
+  return (text) => {
+    const words = tokens(text);
+    return words.some((word, at) =>
+      byFirst.get(word)?.some((phrase) => phrase.every((expected, i) => words[at + i] === expected)),
+    );
+  };
 }
 
 /**

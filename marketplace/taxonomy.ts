@@ -14,8 +14,8 @@ export interface Taxonomy {
   siblings(id: string): readonly string[];
 }
 
-/** A hypernym over more sold concepts than this (`device`, `garment`) says little about their likeness. */
-const SIBLING_SPAN = 12;
+/** A hypernym with more sold concepts right under it than this (`device`, `garment`) says little about their likeness. */
+const MOST_SIBLINGS = 12;
 
 /** Builds the look-up tables. */
 export function buildTaxonomy(wordNet: WordNet, concepts: Concepts): Taxonomy {
@@ -28,8 +28,7 @@ export function buildTaxonomy(wordNet: WordNet, concepts: Concepts): Taxonomy {
       above.filter((other) => concepts.has(other)),
     );
     if (!sold) continue;
-    // Hypernyms that are no concepts count too: siblings may meet under a term that nobody types.
-    for (const other of above) narrower.set(other, [...(narrower.get(other) ?? []), id]);
+    for (const other of broader.get(id)!) narrower.set(other, [...(narrower.get(other) ?? []), id]);
   }
   return {
     broader: (id) => broader.get(id) ?? [],
@@ -44,11 +43,10 @@ export function buildTaxonomy(wordNet: WordNet, concepts: Concepts): Taxonomy {
       return [...reached];
     },
     siblings(id) {
-      const parents = wordNet.synsets.get(id)?.hypernyms ?? [];
-      const beside = parents
-        .filter((parent) => (narrower.get(parent)?.length ?? 0) <= SIBLING_SPAN)
-        .flatMap((parent) => wordNet.synsets.get(parent)!.hyponyms);
-      return [...new Set(beside)].filter((other) => other !== id && concepts.get(other)?.sold);
+      const families = (wordNet.synsets.get(id)?.hypernyms ?? [])
+        .map((parent) => wordNet.synsets.get(parent)!.hyponyms.filter((child) => concepts.get(child)?.sold))
+        .filter((family) => family.length <= MOST_SIBLINGS);
+      return [...new Set(families.flat())].filter((other) => other !== id);
     },
   };
 }

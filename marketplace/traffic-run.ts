@@ -5,14 +5,16 @@ import type { AdsResponse } from '../shared/contract/ads.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { DEPARTMENTS, departmentOf } from './departments.ts';
-import { createMarket, MARKET_SEED, type Market } from './market.ts';
+import { createMarket, MARKET_SEED } from './market.ts';
 import type { Query } from './queries.ts';
 import type { Random } from './random.ts';
 import { RELEVANT } from './relevance.ts';
-import { planSessions, type Session } from './sessions.ts';
+import { planSessions, type Session, type TrafficMarket } from './sessions.ts';
 import { createTally, type Tally, type TrafficSummary } from './traffic-counts.ts';
 import { clickProbability, conversionProbability, createUsers, drawSale, type User } from './users.ts';
 import { Visitor } from './visitor.ts';
+
+export { MARKET_SEED };
 
 export interface TrafficOptions {
   /** Base URL of the edge. */
@@ -28,7 +30,7 @@ export interface TrafficOptions {
   /** Sessions in flight. */
   readonly concurrency?: number;
   /** The market; made from `MARKET_SEED` when not given. */
-  readonly market?: Market;
+  readonly market?: TrafficMarket;
   readonly fetch?: typeof fetch;
   /** Called after each search. */
   readonly onProgress?: (progress: { done: number; total: number }) => void;
@@ -93,7 +95,7 @@ async function expectEdge(edge: string, doFetch: typeof fetch): Promise<void> {
 }
 
 interface Reaction {
-  readonly market: Market;
+  readonly market: TrafficMarket;
   readonly query: Query;
   readonly answer: AdsResponse;
   readonly user: User;

@@ -8,7 +8,6 @@ import { HarnessError } from '../shared/problem.ts';
 import type { TrafficCounts, TrafficSummary } from './traffic-counts.ts';
 import { DEFAULT_CONCURRENCY, DEFAULT_EDGE, runTraffic, type TrafficOptions } from './traffic-run.ts';
 
-export { MARKET_SEED } from './market.ts';
 export type { TrafficCounts, TrafficSummary } from './traffic-counts.ts';
 export { runTraffic, type TrafficOptions } from './traffic-run.ts';
 

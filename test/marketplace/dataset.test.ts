@@ -1,0 +1,80 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { type DatasetMeta, type QueryRecord, writeDataset } from '../../marketplace/dataset.ts';
+import { createMarket } from '../../marketplace/market.ts';
+import { tokens } from '../../marketplace/word-forms.ts';
+
+const market = createMarket({ seed: 7 });
+const folder = mkdtempSync(join(tmpdir(), 'market-'));
+const meta = writeDataset(folder, { seed: 7, market });
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function read<T>(file: string): T[] {
+  return readFileSync(join(folder, file), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as T);
+}
+const queries = (split: string) => read<QueryRecord>(`queries.${split}.jsonl`);
+
+describe('writeDataset', () => {
+  it('writes the files that meta.json lists, and nothing else', () => {
+    expect(readdirSync(folder).sort()).toEqual([...Object.keys(meta.files), 'meta.json'].sort());
+    expect(JSON.parse(readFileSync(join(folder, 'meta.json'), 'utf8')) as DatasetMeta).toEqual(meta);
+    for (const [file, { lines }] of Object.entries(meta.files)) expect(read(file)).toHaveLength(lines);
+  });
+
+  it('writes the same bytes for the same seed, and others for another', () => {
+    const other = mkdtempSync(join(tmpdir(), 'market-'));
+    try {
+      expect(writeDataset(other, { seed: 7 })).toEqual(meta);
+      const digests = (m: DatasetMeta) => Object.values(m.files).map(({ sha256 }) => sha256);
+      expect(digests(writeDataset(other, { seed: 8 }))).not.toEqual(digests(meta));
+    } finally {
+      rmSync(other, { recursive: true });
+    }
+  }, 120_000);
+
+  it('keeps oracle context and judgements out of the queries', () => {
+    for (const split of ['train', 'validation', 'test']) {
+      const keys = new Set(queries(split).flatMap((query) => Object.keys(query)));
+      expect([...keys].sort()).toEqual(['frequency', 'id', 'kind', 'market', 'slice', 'text']);
+      expect(read<{ queryId: string }>(`oracle.${split}.jsonl`).map(({ queryId }) => queryId)).toEqual(
+        queries(split).map(({ id }) => id),
+      );
+    }
+  });
+
+  it('judges every query of validation and test, with grades 1 to 3 of ads in the catalogue', () => {
+    const ads = new Set(read<{ id: string }>('catalogue.jsonl').map(({ id }) => id));
+    for (const split of ['validation', 'test']) {
+      const qrels = read<{ queryId: string; adId: string; grade: number }>(`qrels.${split}.jsonl`);
+      expect(new Set(qrels.map(({ queryId }) => queryId))).toEqual(new Set(queries(split).map(({ id }) => id)));
+      expect(qrels.filter(({ adId, grade }) => !ads.has(adId) || ![1, 2, 3].includes(grade))).toEqual([]);
+    }
+  });
+
+  it('clicks on training queries only, never on ads of held-out concepts', () => {
+    const trained = new Set(queries('train').map(({ id }) => id));
+    const heldOutAds = new Set(
+      market.catalogue.filter(({ conceptId }) => market.heldOut.has(conceptId)).map(({ ad }) => ad.id),
+    );
+    expect(heldOutAds.size).toBeGreaterThan(1_000);
+    const clicks = read<{ queryId: string; adId: string; impressions: number; clicks: number }>('clicks.train.jsonl');
+    expect(clicks.filter((row) => !trained.has(row.queryId) || heldOutAds.has(row.adId))).toEqual([]);
+    expect(clicks.filter((row) => row.clicks > row.impressions || row.clicks < 0)).toEqual([]);
+  });
+
+  it('has general text without names or glosses of held-out concepts', () => {
+    const lines = read<{ text: string }>('text.general.jsonl').map(({ text }) => text);
+    expect(lines.length).toBeGreaterThanOrEqual(60_000);
+    expect(lines.filter((line) => market.heldOut.mentions(line))).toEqual([]);
+    const glosses = new Set(market.heldOut.ids.map((id) => market.concepts.get(id)!.definition));
+    expect(lines.filter((line) => glosses.has(line))).toEqual([]);
+    // The filter is not vacuous: a held-out name inside a line is found.
+    const name = market.concepts.get(market.heldOut.ids[0]!)!.names[0]!.text;
+    expect(market.heldOut.mentions(`a ${tokens(name).join(' ')} for you`)).toBe(true);
+  });
+});
