@@ -6,6 +6,9 @@ import ort from 'onnxruntime-node';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Device, DeviceName } from './encoder.ts';
 
+// What goes wrong is thrown; the runtime would print it as well, past the log.
+ort.env.logLevel = 'fatal';
+
 export interface Session {
   device: Device;
   /** ids and mask are [batch, tokens] int64; answers [batch, dimension] float32. Holds the calling thread while it runs. */

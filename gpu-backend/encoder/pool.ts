@@ -18,7 +18,9 @@ export interface EncoderOptions {
   maxQueued?: number;
   /** Tokens of one run, at most. */
   tokenBudget?: number;
-  /** Called when a worker ended unexpectedly and another took its place. */
+  /** Script of the workers; tests bring one that ends when told to. */
+  workerUrl?: URL;
+  /** Called when a worker ended unexpectedly and another takes its place. */
   onRestart?: (why: string) => void;
 }
 
@@ -33,8 +35,8 @@ interface Started {
 }
 
 /** Starts one worker; `onLost` is called once if it ends without having been asked to. */
-function startWorker(settings: WorkerSettings, onLost: (why: string) => void): Promise<Started> {
-  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: settings, execArgv: [] });
+function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) => void): Promise<Started> {
+  const worker = new Worker(url, { workerData: settings, execArgv: [] });
   const send = (message: ToWorker) => worker.postMessage(message);
   const pending = new Map<number, { resolve(done: Awaited<ReturnType<Lane>>): void; reject(error: unknown): void }>();
   let nextId = 0;
@@ -126,7 +128,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
       if (self === undefined) lostEarly = why;
       else replace(self, why);
     };
-    self = await startWorker(settings, onLost);
+    self = await startWorker(options.workerUrl ?? new URL('./worker.ts', import.meta.url), settings, onLost);
     workers.add(self);
     if (lostEarly === undefined) batcher.addLane(self.lane);
     else replace(self, lostEarly);

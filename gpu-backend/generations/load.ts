@@ -34,7 +34,7 @@ export interface LoadedGeneration {
 const FIX = 'the folder is skipped; build a new generation with POST /v1/generations';
 
 async function loadLexical(path: string, version: number, ads: readonly GenerationAd[]): Promise<LexicalIndex> {
-  if (version === LEXICAL_VERSION) return LexicalIndex.load(await readFile(path, 'utf8'));
+  if (version === LEXICAL_VERSION) return LexicalIndex.load(await readFile(path, 'utf8'), ads.length);
   const lexical = new LexicalIndex();
   for (const [row, { ad }] of ads.entries()) lexical.put(row, ad);
   return lexical;

@@ -21,6 +21,13 @@ const FIELDS = {
 };
 type Field = keyof typeof FIELDS;
 
+/**
+ * A term that more than this share of the ads has ("delivery", "order") adds to the score of what the rarer terms found
+ * and brings in nothing by itself, unless the query has nothing rarer: its postings are most of the work and none of the
+ * answer.
+ */
+const COMMON_SHARE = 0.05;
+
 const STOP_WORDS = new Set(
   (
     'a an and any are as at be been but by can could did do does for from had has have how i if in into is it its me my ' +
@@ -42,7 +49,7 @@ function processTerm(token: string): string | null {
   let term = token.toLowerCase();
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
   if (!/^[\x00-\x7f]*$/.test(term)) term = term.normalize('NFD').replace(/\p{M}+/gu, '');
-  return term === '' || STOP_WORDS.has(term) ? null : singular(term);
+  return !/[\p{L}\p{N}]/u.test(term) || STOP_WORDS.has(term) ? null : singular(term);
 }
 
 const tokenize = MiniSearch.getDefault('tokenize') as (text: string) => string[];
@@ -75,12 +82,16 @@ const OPTIONS: Options<Document> = {
   },
 };
 
+/** Terms are lower-cased anyway, so plain ASCII needs no normalisation. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
+const normalized = (text: string) => (/^[\x00-\x7f]*$/.test(text) ? text : normalize(text));
+
 function documentOf(slot: number, ad: Ad): Document {
   return {
     slot,
-    title: normalize(ad.title),
-    keywords: ad.keywords.map(({ text }) => normalize(text)).join(' \n '),
-    description: normalize(ad.description),
+    title: normalized(ad.title),
+    keywords: normalized(ad.keywords.map(({ text }) => text).join(' \n ')),
+    description: normalized(ad.description),
   };
 }
 
@@ -95,14 +106,18 @@ export interface LexicalHit {
 /** An index of ads by slot: a small number that the owner gives each ad and does not reuse while it is in. */
 export class LexicalIndex {
   readonly #index: MiniSearch<Document>;
+  /** By slot, which search (or count) saw it last. */
+  #stamps = new Uint32Array(1024);
+  #stamp = 0;
 
-  constructor(index = new MiniSearch<Document>(OPTIONS)) {
+  constructor(index = new MiniSearch<Document>(OPTIONS), slots = 0) {
     this.#index = index;
+    this.#reserve(slots);
   }
 
-  /** From {@link serialize}; yields to the event loop on the way. */
-  static async load(json: string): Promise<LexicalIndex> {
-    return new LexicalIndex(await MiniSearch.loadJSONAsync<Document>(json, OPTIONS));
+  /** From {@link serialize}, with `slots` the number of slots in use; yields to the event loop on the way. */
+  static async load(json: string, slots: number): Promise<LexicalIndex> {
+    return new LexicalIndex(await MiniSearch.loadJSONAsync<Document>(json, OPTIONS), slots);
   }
 
   serialize(): string {
@@ -115,6 +130,7 @@ export class LexicalIndex {
 
   /** Adds the ad, or replaces what the slot held. */
   put(slot: number, ad: Ad): void {
+    this.#reserve(slot + 1);
     if (this.#index.has(slot)) this.#index.replace(documentOf(slot, ad));
     else this.#index.add(documentOf(slot, ad));
   }
@@ -129,41 +145,74 @@ export class LexicalIndex {
     query: string,
     { limit, accept, tieKey }: { limit: number; accept: (slot: number) => boolean; tieKey: (slot: number) => string },
   ): LexicalHit[] {
-    const queryTerms = terms(query);
-    if (queryTerms.length === 0) return [];
+    const having = this.#count(terms(query), accept);
+    const all = Math.max(1, this.#index.documentCount);
+    const rare = having.filter(({ ads }) => ads <= COMMON_SHARE * all);
+    const selective = rare.some(({ ads }) => ads > 0) ? rare : having;
+    const weight = new Map(having.map(({ term, ads }) => [term, Math.log(1 + (all - ads + 0.5) / (ads + 0.5))]));
+    const total = having.reduce((sum, { term }) => sum + weight.get(term)!, 0);
+
     const found: { slot: number; score: number; match: Record<string, string[]> }[] = [];
-    const documents = new Map<string, number>();
-    this.#index.search(queryTerms.join(' '), {
-      boostDocument: (slot: number) => (accept(slot) ? 1 : 0),
+    const selecting = new Set(selective.map(({ term }) => term));
+    const stamp = this.#nextStamp();
+    const order = [...selecting, ...having.map(({ term }) => term).filter((term) => !selecting.has(term))];
+    this.#index.search(order.join(' '), {
+      boostDocument: (slot: number, term: string) => {
+        if (!selecting.has(term)) return this.#stamps[slot] === stamp ? 1 : 0;
+        if (!accept(slot)) return 0;
+        this.#stamps[slot] = stamp;
+        return 1;
+      },
       // Visits every match; nothing is kept by MiniSearch, which would sort them all.
       filter: ({ id, score, match, terms: matched }) => {
         // MiniSearch multiplies by the number of matched terms; BM25 does not.
         found.push({ slot: id as number, score: score / matched.length, match });
-        for (const term of matched) documents.set(term, (documents.get(term) ?? 0) + 1);
         return false;
       },
     });
-    const weight = this.#weights(queryTerms, documents);
-    const total = queryTerms.reduce((sum, term) => sum + weight.get(term)!, 0);
     return best(found, limit, tieKey).map(({ slot, score, match }) => {
       const covered = Object.entries(match).reduce(
         (sum, [term, fields]) =>
-          sum + (weight.get(term) ?? 0) * Math.max(...fields.map((field) => FIELDS[field as Field].certainty)),
+          sum + weight.get(term)! * Math.max(...fields.map((field) => FIELDS[field as Field].certainty)),
         0,
       );
       return { slot, score, relevance: Math.min(1, covered / total) };
     });
   }
 
-  /** Inverse document frequency of each query term among the accepted ads. */
-  #weights(queryTerms: readonly string[], documents: ReadonlyMap<string, number>): Map<string, number> {
-    const all = Math.max(1, this.#index.documentCount);
-    return new Map(
-      queryTerms.map((term) => {
-        const having = documents.get(term) ?? 0;
-        return [term, Math.log(1 + (all - having + 0.5) / (having + 0.5))];
-      }),
-    );
+  /** How many accepted ads have each term: a search that scores nothing. */
+  #count(queryTerms: readonly string[], accept: (slot: number) => boolean): { term: string; ads: number }[] {
+    return queryTerms.map((term) => {
+      let ads = 0;
+      const stamp = this.#nextStamp();
+      this.#index.search(term, {
+        // Called once a field that has the term; the stamp counts an ad once.
+        boostDocument: (slot: number) => {
+          if (this.#stamps[slot] !== stamp && accept(slot)) {
+            this.#stamps[slot] = stamp;
+            ads++;
+          }
+          return 0;
+        },
+      });
+      return { term, ads };
+    });
+  }
+
+  #reserve(slots: number): void {
+    if (slots <= this.#stamps.length) return;
+    const grown = new Uint32Array(Math.max(slots, 2 * this.#stamps.length));
+    grown.set(this.#stamps);
+    this.#stamps = grown;
+  }
+
+  #nextStamp(): number {
+    this.#stamp = (this.#stamp + 1) >>> 0;
+    if (this.#stamp === 0) {
+      this.#stamps.fill(0);
+      this.#stamp = 1;
+    }
+    return this.#stamp;
   }
 }
 

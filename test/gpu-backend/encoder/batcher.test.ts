@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import { Batcher, type Lane, LaneLost } from '../../../gpu-backend/encoder/batcher.ts';
+
+/** A lane that holds each batch until it is told to answer; vectors are [length of the text]. */
+function gatedLane() {
+  const batches: { texts: string[]; answer: () => void; fail: (error: unknown) => void }[] = [];
+  const lane: Lane = (texts) =>
+    new Promise((resolve, reject) => {
+      const answer = () =>
+        resolve({
+          vectors: Float32Array.from(texts, (text) => text.length),
+          tokens: Int32Array.from(texts, () => 1),
+        });
+      batches.push({ texts, answer, fail: reject });
+    });
+  return { lane, batches };
+}
+
+function setUp(options: { maxQueued?: number; tokenBudget?: number } = {}) {
+  let nowMs = 1000;
+  const batcher = new Batcher({
+    dimension: 1,
+    maxQueued: options.maxQueued ?? 100,
+    tokenBudget: options.tokenBudget ?? 1000,
+    maxTokens: 64,
+    now: () => nowMs,
+  });
+  const gate = gatedLane();
+  batcher.addLane(gate.lane);
+  return { batcher, ...gate, advance: (ms: number) => (nowMs += ms) };
+}
+
+/** Lets settled promises run their reactions. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('Batcher', () => {
+  it('starts at once when a lane is free, and takes all that waited as the next batch', async () => {
+    const { batcher, batches } = setUp();
+    const calls = ['a', 'bb', 'ccc', 'dddd'].map((text) => batcher.encode([text]));
+    expect(batches.map(({ texts }) => texts)).toEqual([['a']]);
+    batches[0]!.answer();
+    await settle();
+    expect(batches[1]!.texts).toEqual(['bb', 'ccc', 'dddd']);
+    batches[1]!.answer();
+    expect((await Promise.all(calls)).map(({ vectors }) => [...vectors[0]!])).toEqual([[1], [2], [3], [4]]);
+  });
+
+  it('cuts batches at the token budget and puts the parts of a call back together in order', async () => {
+    const { batcher, batches } = setUp({ tokenBudget: 10 });
+    const texts = Array.from({ length: 7 }, (_, i) => 'x'.repeat(i + 1));
+    const call = batcher.encode(texts);
+    for (let i = 0; i < 10; i++) {
+      batches[i]?.answer();
+      await settle();
+    }
+    expect(batches.length).toBeGreaterThan(1);
+    for (const batch of batches) {
+      expect(batch.texts.reduce((sum, { length }) => sum + 2 + Math.ceil(length / 4), 0)).toBeLessThanOrEqual(10);
+    }
+    const { vectors, tokens } = await call;
+    expect(vectors.map(([length]) => length)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(tokens).toBe(7);
+  });
+
+  it('refuses single and batch calls alike when the queue is full, and says when to come back', async () => {
+    const { batcher, batches } = setUp({ maxQueued: 3 });
+    const running = batcher.encode(['first']);
+    const waiting = batcher.encode(['a', 'b', 'c']);
+    for (const texts of [['one'], ['one', 'two', 'three', 'four']]) {
+      await expect(batcher.encode(texts)).rejects.toMatchObject({
+        code: 'too_many_requests',
+        retryAfterSeconds: expect.toSatisfy((seconds: number) => seconds >= 1),
+      });
+    }
+    expect(batcher.stats()).toMatchObject({ refused: 2, queued: 3, running: 1 });
+    batches[0]!.answer();
+    await settle();
+    batches[1]!.answer();
+    await Promise.all([running, waiting]);
+    const later = batcher.encode(['later']);
+    batches[2]!.answer();
+    expect((await later).vectors).toHaveLength(1);
+  });
+
+  it('never computes what expired while it waited', async () => {
+    const { batcher, batches, advance } = setUp();
+    const running = batcher.encode(['first']);
+    const late = batcher.encode(['late'], { deadlineAtMs: 1050 });
+    const patient = batcher.encode(['patient'], { deadlineAtMs: 5000 });
+    const expectation = expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    advance(100);
+    batches[0]!.answer();
+    await settle();
+    expect(batches[1]!.texts).toEqual(['patient']);
+    batches[1]!.answer();
+    await Promise.all([running, patient, expectation]);
+    expect(batcher.stats()).toMatchObject({ expired: 1, encoded: 2 });
+  });
+
+  it('makes room for new calls by dropping what expired', async () => {
+    const { batcher, batches, advance } = setUp({ maxQueued: 1 });
+    const running = batcher.encode(['first']);
+    const late = batcher.encode(['late'], { deadlineAtMs: 1050 });
+    const expectation = expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    advance(100);
+    const next = batcher.encode(['next']);
+    batches[0]!.answer();
+    await settle();
+    batches[1]!.answer();
+    await Promise.all([running, next, expectation]);
+  });
+
+  it('drops a caller that goes away while waiting, at once', async () => {
+    const { batcher, batches } = setUp();
+    const running = batcher.encode(['first']);
+    const leaving = new AbortController();
+    const gone = batcher.encode(['gone', 'gone too'], { signal: leaving.signal });
+    leaving.abort(new Error('left'));
+    await expect(gone).rejects.toThrow('left');
+    batches[0]!.answer();
+    await running;
+    await settle();
+    expect(batches).toHaveLength(1);
+    expect(batcher.stats()).toMatchObject({ cancelled: 1, encoded: 1, queued: 0 });
+  });
+
+  it('fails the batch of a lost lane and goes on with the others', async () => {
+    const { batcher, batches } = setUp();
+    const doomed = batcher.encode(['doomed']);
+    const waiting = batcher.encode(['waiting']);
+    const other = gatedLane();
+    batches[0]!.fail(new LaneLost('it crashed'));
+    await expect(doomed).rejects.toMatchObject({ code: 'internal', message: 'The encoder lost a worker: it crashed.' });
+    batcher.addLane(other.lane);
+    other.batches[0]!.answer();
+    expect((await waiting).vectors).toHaveLength(1);
+    expect(batches).toHaveLength(1);
+  });
+
+  it('uses a lane again whose batch failed for another reason', async () => {
+    const { batcher, batches } = setUp();
+    const failed = batcher.encode(['bad']);
+    batches[0]!.fail(new Error('bad batch'));
+    await expect(failed).rejects.toThrow('bad batch');
+    const next = batcher.encode(['good']);
+    batches[1]!.answer();
+    expect((await next).vectors).toHaveLength(1);
+  });
+
+  it('rejects everything once no lane will come back', async () => {
+    const { batcher, batches } = setUp();
+    const running = batcher.encode(['first']);
+    const waiting = batcher.encode(['second']);
+    batches[0]!.fail(new LaneLost('gone'));
+    batcher.fail(new LaneLost('gone for good'));
+    await expect(running).rejects.toThrow('gone');
+    await expect(waiting).rejects.toThrow('gone for good');
+    await expect(batcher.encode(['third'])).rejects.toThrow('gone for good');
+    await batcher.close();
+  });
+
+  it('closes when everything taken is answered, not before', async () => {
+    const { batcher, batches } = setUp();
+    const calls = [batcher.encode(['a']), batcher.encode(['b'])];
+    let closed = false;
+    const closing = batcher.close().then(() => {
+      closed = true;
+    });
+    await expect(batcher.encode(['c'])).rejects.toMatchObject({ code: 'not_ready' });
+    batches[0]!.answer();
+    await settle();
+    expect(closed).toBe(false);
+    batches[1]!.answer();
+    await Promise.all([...calls, closing]);
+    expect(closed).toBe(true);
+  });
+});

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { adTextDigest } from '../../../shared/ad-text.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
+
+const at = testFolder('bundle');
+const ADS = [
+  { id: 'a1', title: 'Red sofa', description: 'Soft and wide.' },
+  { id: 'a2', title: 'Blue car', description: '' },
+];
+const FILES = ['student', 'tokenizer', 'ads', 'report'] as const;
+
+async function fresh(name: string): Promise<Bundle> {
+  return tinyBundle({ dir: at(name), words: ['red', 'sofa', 'blue', 'car'], ads: ADS });
+}
+
+async function flipByte(path: string, position: number): Promise<void> {
+  const bytes = await readFile(path);
+  bytes[position]! ^= 1;
+  await writeFile(path, bytes);
+}
+
+describe('loadBundle', () => {
+  it('opens a whole bundle, with the ads and the texts their vectors stand for', async () => {
+    const bundle = await fresh('whole');
+    const ads = await bundle.readAds();
+    expect(ads.ids).toEqual(['a1', 'a2']);
+    expect(ads.textDigests).toEqual([await adTextDigest(ADS[0]!), await adTextDigest(ADS[1]!)]);
+    expect(ads.vectors).toHaveLength(2 * bundle.manifest.dimension);
+  });
+
+  it.each(FILES)('refuses one flipped byte in %s, naming the file and the fix', async (part) => {
+    const { dir, paths } = await fresh(`flipped-${part}`);
+    const { length } = await readFile(paths[part]);
+    for (const position of [0, Math.floor(length / 2), length - 1]) {
+      await flipByte(paths[part], position);
+      await expect(loadBundle(dir)).rejects.toMatchObject({
+        code: 'bundle_damaged',
+        message: expect.stringMatching(new RegExp(`${paths[part]}: expected SHA-256 .*; restore the folder`)),
+      });
+      await flipByte(paths[part], position);
+    }
+    await expect(loadBundle(dir)).resolves.toBeDefined();
+  });
+
+  it.each(FILES)('refuses a truncated %s by its size', async (part) => {
+    const { dir, paths } = await fresh(`truncated-${part}`);
+    const { length } = await readFile(paths[part]);
+    await truncate(paths[part], length - 1);
+    await expect(loadBundle(dir)).rejects.toThrow(`${paths[part]}: expected ${length} bytes, got ${length - 1}`);
+  });
+
+  it('refuses a missing file, a manifest that is none, and an empty folder', async () => {
+    const { dir, paths } = await fresh('holes');
+    await rm(paths.tokenizer);
+    await expect(loadBundle(dir)).rejects.toThrow(/tokenizer\.json: expected \d+ bytes, the file cannot be read/);
+    await writeFile(join(dir, 'manifest.json'), '{"manifestVersion":1}');
+    await expect(loadBundle(dir)).rejects.toMatchObject({ code: 'bundle_damaged' });
+    await expect(loadBundle(at('nowhere'))).rejects.toMatchObject({
+      code: 'configuration',
+      message: expect.stringContaining('no bundle there'),
+    });
+  });
+
+  it('refuses ad vectors of another space', async () => {
+    const { dir, paths, manifest } = await fresh('space');
+    const image = (await readFile(paths.ads)).toString('latin1').replace(manifest.spaceId, '0123456789abcdef');
+    await writeFile(paths.ads, image, 'latin1');
+    const text = await readFile(join(dir, 'manifest.json'), 'utf8');
+    const sha256 = createHash('sha256').update(image, 'latin1').digest('hex');
+    await writeFile(join(dir, 'manifest.json'), text.replace(manifest.ads.sha256, sha256));
+    const bundle = await loadBundle(dir);
+    await expect(bundle.readAds()).rejects.toMatchObject({
+      code: 'space_mismatch',
+      message: expect.stringContaining('0123456789abcdef'),
+    });
+  });
+});

@@ -1,0 +1,86 @@
+import { writeFile } from 'node:fs/promises';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { createEncoder } from '../../../gpu-backend/encoder/pool.ts';
+import { encoderConformance } from '../../conformance/encoder.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
+
+const at = testFolder('encoder');
+const TEXTS = [
+  'sofa',
+  'red leather sofa',
+  'car',
+  'a small red car with four doors and a spare wheel under the boot',
+  'green apple green apple green apple green apple',
+  'zyx',
+];
+const WORDS = ['red', 'leather', 'car', 'small', 'with', 'four', 'green', 'apple'];
+let bundle: Bundle;
+
+beforeAll(async () => {
+  bundle = await tinyBundle({ dir: at('bundle'), words: WORDS, synonyms: [['sofa', 'couch']] });
+});
+
+encoderConformance({
+  name: 'the pool of one worker',
+  open: () => createEncoder({ bundle, workers: 1 }),
+  texts: TEXTS,
+  maxTokens: 32,
+});
+encoderConformance({
+  name: 'the pool of two workers with a small token budget',
+  open: () => createEncoder({ bundle, workers: 2, tokenBudget: 12 }),
+  texts: TEXTS,
+  maxTokens: 32,
+});
+
+describe('createEncoder', () => {
+  it('puts synonyms near each other, as the fixture promises', async () => {
+    const encoder = await createEncoder({ bundle, workers: 1 });
+    const [sofa, couch, car] = (await encoder.encode(['sofa', 'couch', 'car'])).vectors;
+    const cosine = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+    expect(cosine(sofa!, couch!)).toBeGreaterThan(0.9);
+    expect(cosine(sofa!, car!)).toBeLessThan(0.7);
+    await encoder.close();
+  });
+
+  it.each(['cuda', 'webgpu'] as const)('asked for %s, runs on it, or on the CPU and says why', async (device) => {
+    const encoder = await createEncoder({ bundle, device, workers: 1 });
+    expect(encoder.device.requested).toBe(device);
+    if (encoder.device.provider === 'cpu') expect(encoder.device.reason).toContain(`${device} did not start`);
+    else expect(encoder.device.provider).toBe(device);
+    expect((await encoder.encode(['sofa'])).vectors[0]).toHaveLength(32);
+    await encoder.close();
+  });
+
+  it('replaces a worker that ends, failing only what it was computing', async () => {
+    const reasons: string[] = [];
+    const encoder = await createEncoder({
+      bundle,
+      workers: 1,
+      workerUrl: new URL('../../fixtures/mortal-worker.ts', import.meta.url),
+      onRestart: (why) => reasons.push(why),
+    });
+    const before = await encoder.encode(['sofa']);
+    await expect(encoder.encode(['please end'])).rejects.toMatchObject({
+      code: 'internal',
+      message: 'The encoder lost a worker: exit code 3.',
+    });
+    const after = await encoder.encode(['sofa']);
+    expect(after.vectors[0]).toEqual(before.vectors[0]);
+    expect(reasons).toEqual(['exit code 3']);
+    expect(encoder.stats().restarts).toBe(1);
+    await encoder.close();
+  });
+
+  it('refuses a model that the runtime cannot read', async () => {
+    const damaged = await tinyBundle({ dir: at('damaged'), seed: 2 });
+    await writeFile(damaged.paths.student, 'not a model');
+    await expect(createEncoder({ bundle: damaged, workers: 1 })).rejects.toMatchObject({
+      code: 'bundle_damaged',
+      message: expect.stringContaining('the runtime refuses the model'),
+    });
+    await expect(loadBundle(damaged.dir)).rejects.toMatchObject({ code: 'bundle_damaged' });
+  });
+});

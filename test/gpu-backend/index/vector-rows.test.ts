@@ -1,0 +1,39 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { float32Rows, int8Rows, quantize } from '../../../gpu-backend/index/vector-rows.ts';
+import { unit } from '../../fixtures/vectors.ts';
+
+const vector = fc
+  .array(fc.float({ min: -1, max: 1, noNaN: true }), { minLength: 24, maxLength: 24 })
+  .map((values) => Float32Array.from(values))
+  .filter((values) => Math.hypot(...values) > 0.1);
+
+describe('int8 rows', () => {
+  it('keep the cosine to a hundredth, and bound it', () => {
+    fc.assert(
+      fc.property(vector, vector, (row, query) => {
+        const direction = unit(query);
+        const exact = float32Rows(row, 24).cosine(0, direction);
+        const coarse = int8Rows(quantize(row), 24).cosine(0, direction);
+        expect(Math.abs(coarse - exact)).toBeLessThan(0.02);
+        expect(Math.abs(coarse)).toBeLessThanOrEqual(1);
+      }),
+      { seed: 4, numRuns: 300 },
+    );
+  });
+
+  it('do not depend on the scale of the row', () => {
+    const query = unit(Float32Array.of(1, 2, 3, 4));
+    const [a, b] = [int8Rows(Int8Array.of(10, 20, 30, 31), 4), int8Rows(Int8Array.of(40, 80, 120, 124), 4)];
+    expect(a.cosine(0, query)).toBeCloseTo(b.cosine(0, query), 6);
+  });
+
+  it('score a row of zeros 0', () => {
+    expect(int8Rows(new Int8Array(4), 4).cosine(0, unit(Float32Array.of(1, 1, 1, 1)))).toBe(0);
+    expect([...quantize(new Float32Array(3))]).toEqual([0, 0, 0]);
+  });
+
+  it('refuse a matrix that is not whole rows', () => {
+    expect(() => int8Rows(new Int8Array(10), 4)).toThrow('expected rows of 4 components, got 10 components in all');
+  });
+});
