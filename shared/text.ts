@@ -12,7 +12,7 @@ export const MAX_QUERY_LENGTH = 200;
 
 const VULGAR_FRACTION_AFTER_DIGIT = /(?<=\d)(?=[\u00BC-\u00BE\u2150-\u215E\u2189])/gu;
 const QUOTES: [RegExp, string][] = [
-  [/[\u2018\u2019\u201A\u201B\u2032\u02BC]/gu, "'"],
+  [/[\u00B4\u2018\u2019\u201A\u201B\u2032\u02BC]/gu, "'"],
   [/[\u201C\u201D\u201E\u201F\u2033\u00AB\u00BB]/gu, '"'],
   [/[\u2010-\u2015\u2212]/gu, '-'],
   [/\u2044/gu, '/'],
@@ -25,9 +25,16 @@ const INVISIBLE = /[\u00AD\u061C\u115F\u1160\u180E\u200B\u200E\u200F\u202A-\u202
 const CONTROL_OR_SPACE = /[\p{Cc}\p{Z}\uFFFD\s]+/gu;
 const TURKIC = /^(tr|az)\b/i;
 
-function pass(text: string, locale: string): string {
-  let out = text.toWellFormed().replace(VULGAR_FRACTION_AFTER_DIGIT, ' ').normalize('NFKC');
+/** Before NFKC, which takes a double prime apart and makes a spacing accent a space; after it, for what it brings up. */
+function unifyQuotes(text: string): string {
+  let out = text;
   for (const [pattern, replacement] of QUOTES) out = out.replace(pattern, replacement);
+  return out;
+}
+
+function pass(text: string, locale: string): string {
+  let out = unifyQuotes(text.toWellFormed().replace(VULGAR_FRACTION_AFTER_DIGIT, ' '));
+  out = unifyQuotes(out.normalize('NFKC'));
   out = out.replace(INVISIBLE, '').replace(STRAY_JOINER, '');
   // U+0130 lower-cases to i + U+0307 outside Turkic locales; sharp s and final sigma are folded so that case pairs meet.
   out = TURKIC.test(locale) ? out.toLocaleLowerCase(locale) : out.replaceAll('\u0130', 'i').toLowerCase();
