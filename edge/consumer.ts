@@ -5,8 +5,15 @@ import type { EventCounts } from './events.ts';
 /** As much of a MessageBatch as is used here. */
 export interface EventMessages {
   readonly queue: string;
-  readonly messages: readonly { readonly body: HarnessEvent; readonly attempts: number; ack(): void }[];
-  retryAll(options: { delaySeconds: number }): void;
+  readonly messages: readonly EventMessage[];
+}
+
+interface EventMessage {
+  readonly body: HarnessEvent;
+  /** 1 on the first delivery. */
+  readonly attempts: number;
+  ack(): void;
+  retry(options: { delaySeconds: number }): void;
 }
 
 export interface ConsumerOptions {
@@ -24,10 +31,11 @@ export async function consume(batch: EventMessages, { store, counts, onError }: 
   try {
     result = await store(batch.messages.map(({ body }) => body));
   } catch (error) {
-    const attempts = Math.max(...batch.messages.map((message) => message.attempts));
-    const delaySeconds = Math.min(attempts, MAX_DELAY_SECONDS);
-    if (attempts === 1) onError(`${batch.messages.length} events of ${batch.queue} wait for the backend`, error);
-    batch.retryAll({ delaySeconds });
+    for (const message of batch.messages)
+      message.retry({ delaySeconds: Math.min(message.attempts, MAX_DELAY_SECONDS) });
+    if (batch.messages.some(({ attempts }) => attempts === 1)) {
+      onError(`${batch.messages.length} events of ${batch.queue} wait for the backend`, error);
+    }
     return;
   }
   // What the backend refuses now it will refuse always: said once, then done with.

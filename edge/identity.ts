@@ -22,10 +22,10 @@ export interface Unit {
 
 /**
  * Programs that fetch pages by themselves and say so in their user agent. Libraries that a site's own server may call us
- * with (node, okhttp, Go-http-client) are no bots.
+ * with (node, okhttp, Go-http-client) are no bots, and neither are the telephones named Cubot.
  */
 const BOT =
-  /bot\b|bot[/;_-]|crawl|spider|slurp|archiver|scrapy|headless|phantomjs|lighthouse|pingdom|uptime|facebookexternalhit|embedly|preview|feedfetcher|mediapartners|python-requests|python-urllib|\bcurl\/|\bwget\//i;
+  /(?<!cu)bot\b|bot[/;_-]|crawl|spider|slurp|archiver|scrapy|headless|phantomjs|lighthouse|pingdom|uptime|facebookexternalhit|embedly|preview|feedfetcher|mediapartners|python-requests|python-urllib|\bcurl\/|\bwget\//i;
 
 /** Whether a user agent names a crawler or another program that nobody looks through. */
 export function isBot(userAgent: string | null): boolean {

@@ -57,7 +57,8 @@ export class TieredCache {
     const near = await this.#nearest(path, lookup);
     if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return this.#found(near.entry, near.status);
     try {
-      return this.#found(await this.#once(path, lookup), 'miss');
+      const { entry, status } = await this.#once(path, lookup);
+      return this.#found(entry, status);
     } catch (error) {
       if (near === undefined || !(error instanceof HarnessError)) throw error;
       return { ...this.#found(near.entry, 'stale'), reason: error.code };
@@ -85,13 +86,16 @@ export class TieredCache {
   }
 
   /** Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`. */
-  async #once(path: string, lookup: Lookup): Promise<CacheEntry> {
+  async #once(path: string, lookup: Lookup): Promise<{ entry: CacheEntry; status: CacheStatus }> {
     for (let round = 0; round < 2; round++) {
       const flight = this.#flights.get(path);
       if (flight === undefined) break;
       const shared = await within(flight, this.#options.followMs);
-      if (shared !== TIMED_OUT) return shared;
+      if (shared !== TIMED_OUT) return { entry: shared, status: 'miss' };
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
+      // Another follower may have asked, and be done, before this one woke up.
+      const near = await this.#nearest(path, lookup);
+      if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return near;
     }
     const flight = this.#load(path, lookup).finally(() => {
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
@@ -99,7 +103,7 @@ export class TieredCache {
     this.#flights.set(path, flight);
     // The call outlives a leader whose client hangs up, because others may be waiting for it.
     lookup.waitUntil(flight.catch(() => undefined));
-    return flight;
+    return { entry: await flight, status: 'miss' };
   }
 
   async #load(path: string, { key, load, waitUntil }: Lookup): Promise<CacheEntry> {

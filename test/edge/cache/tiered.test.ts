@@ -1,0 +1,187 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type CacheEntry, type CachePort, cachePath } from '../../../edge/cache/cache-port.ts';
+import { MemoryCache } from '../../../edge/cache/memory.ts';
+import { type Loaded, type Lookup, TieredCache } from '../../../edge/cache/tiered.ts';
+import { fingerprint, Plan } from '../../../shared/plan.ts';
+import { HarnessError } from '../../../shared/problem.ts';
+import { key, NEIGHBOURS } from '../../conformance/cache-port.ts';
+
+beforeEach(() => void vi.useFakeTimers({ now: 1_800_000_000_000 }));
+afterEach(() => void vi.useRealTimers());
+
+const FOLLOW_MS = 500;
+
+function tiered(tiers?: CachePort[]) {
+  const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
+  const errors: unknown[] = [];
+  const cache = new TieredCache({
+    tiers: tiers ?? [near],
+    now: Date.now,
+    softMs: 60_000,
+    hardMs: 3_600_000,
+    followMs: FOLLOW_MS,
+    onTierError: (_, error) => errors.push(error),
+  });
+  return { cache, near, errors };
+}
+
+const loaded: Loaded = { body: '"list"', generation: 7 };
+const lookup = (load: () => Promise<Loaded>, overrides: Partial<Lookup> = {}): Lookup => ({
+  key,
+  load,
+  waitUntil: () => undefined,
+  ...overrides,
+});
+const away = () => Promise.reject(new HarnessError('backend_unavailable', 'away'));
+
+describe('single flight', () => {
+  it('lets one call serve all that ask meanwhile', async () => {
+    const { cache } = tiered();
+    const { promise, resolve } = Promise.withResolvers<Loaded>();
+    const load = vi.fn(() => promise);
+    const found = Promise.all(Array.from({ length: 100 }, () => cache.find(lookup(load))));
+    await vi.advanceTimersByTimeAsync(FOLLOW_MS - 1);
+    resolve(loaded);
+    expect(new Set((await found).map(({ status, entry }) => status + entry.body))).toEqual(new Set(['miss"list"']));
+    expect(load).toHaveBeenCalledTimes(1);
+  });
+
+  it('does not let a leader that died hang its followers, nor those who come later', async () => {
+    const { cache } = tiered();
+    const dead = vi.fn(() => new Promise<Loaded>(() => undefined));
+    void cache.find(lookup(dead));
+    const alive = vi.fn(async () => loaded);
+    const followers = Promise.all(Array.from({ length: 10 }, () => cache.find(lookup(alive))));
+    await vi.advanceTimersByTimeAsync(FOLLOW_MS);
+    expect((await followers).map(({ entry }) => entry.body)).toEqual(Array(10).fill('"list"'));
+    expect(alive).toHaveBeenCalledTimes(1);
+    expect((await cache.find(lookup(alive))).status).toBe('memory');
+  });
+
+  it('gives up following after two dead leaders and calls for itself', async () => {
+    const { cache } = tiered();
+    const dead = () => new Promise<Loaded>(() => undefined);
+    void cache.find(lookup(dead));
+    void cache.find(lookup(dead));
+    const follower = cache.find(lookup(async () => loaded));
+    await vi.advanceTimersByTimeAsync(2 * FOLLOW_MS);
+    expect((await follower).entry.body).toBe('"list"');
+  });
+
+  it('shares a failure too, and starts anew after it', async () => {
+    const { cache } = tiered();
+    const load = vi.fn(away);
+    const all = await Promise.allSettled(Array.from({ length: 5 }, () => cache.find(lookup(load))));
+    expect(all.map(({ status }) => status)).toEqual(Array(5).fill('rejected'));
+    expect(load).toHaveBeenCalledTimes(1);
+    await expect(cache.find(lookup(load))).rejects.toThrow('away');
+    expect(load).toHaveBeenCalledTimes(2);
+  });
+
+  it('keeps the leader alive for its followers, and never leaves a rejection unhandled', async () => {
+    const { cache } = tiered();
+    const work: Promise<unknown>[] = [];
+    await expect(cache.find(lookup(away, { waitUntil: (promise) => work.push(promise) }))).rejects.toThrow('away');
+    expect(work.length).toBeGreaterThan(0);
+    await Promise.all(work);
+  });
+});
+
+describe('the ladder', () => {
+  it('asks again after the soft expiry, and takes the stale list only when that fails', async () => {
+    const { cache } = tiered();
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 59_999);
+    expect(await cache.find(lookup(away))).toMatchObject({ status: 'memory', ageMs: 59_999 });
+    vi.setSystemTime(Date.now() + 1);
+    expect(await cache.find(lookup(away))).toMatchObject({
+      status: 'stale',
+      ageMs: 60_000,
+      reason: 'backend_unavailable',
+    });
+    expect(await cache.find(lookup(async () => ({ body: '"new"', generation: 7 })))).toMatchObject({ status: 'miss' });
+    expect((await cache.find(lookup(away))).entry.body).toBe('"new"');
+    expect(cache.counts).toMatchObject({ miss: 2, memory: 2, stale: 1 });
+  });
+
+  it('does not hide a fault of our own behind a stale list', async () => {
+    const { cache } = tiered();
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 60_000);
+    await expect(cache.find(lookup(() => Promise.reject(new TypeError('bug'))))).rejects.toThrow('bug');
+  });
+
+  it('copies what a far tier had into the near ones', async () => {
+    const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
+    const far = named('colo', new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
+    await tiered([far]).cache.find(lookup(async () => loaded));
+    const { cache } = tiered([near, far]);
+    expect((await cache.find(lookup(away))).status).toBe('colo');
+    expect((await cache.find(lookup(away))).status).toBe('memory');
+  });
+
+  it('prefers a fresh list from afar to a stale one nearby', async () => {
+    const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
+    const far = named('colo', new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
+    await tiered([near]).cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 60_000);
+    await tiered([far]).cache.find(lookup(async () => ({ body: '"newer"', generation: 7 })));
+    const { entry, status } = await tiered([near, far]).cache.find(lookup(away));
+    expect([entry.body, status]).toEqual(['"newer"', 'colo']);
+  });
+
+  it('goes on without a tier that fails, and says so', async () => {
+    const broken: CachePort = {
+      status: 'colo',
+      get: () => Promise.reject(new Error('get')),
+      put: () => Promise.reject(new Error('put')),
+    };
+    const { cache, errors } = tiered([broken]);
+    expect((await cache.find(lookup(async () => loaded))).status).toBe('miss');
+    await vi.runAllTimersAsync();
+    expect(errors.map(String)).toEqual(['Error: get', 'Error: put']);
+  });
+
+  it('keeps an answer of a newer generation under that generation', async () => {
+    const { cache, near } = tiered();
+    await cache.find(lookup(async () => ({ body: '"8"', generation: 8 })));
+    expect(await near.get(cachePath(key))).toBeUndefined();
+    expect((await near.get(cachePath({ ...key, generation: 8 })))?.body).toBe('"8"');
+  });
+});
+
+describe('the key', () => {
+  it('separates all that differs in one dimension', () => {
+    const paths = [{}, ...NEIGHBOURS].map((neighbour) => cachePath({ ...key, ...neighbour }));
+    expect(new Set(paths).size).toBe(paths.length);
+  });
+
+  const plan = fc.record({
+    retrievers: fc.array(fc.constantFrom('lexical' as const, 'dense' as const), { minLength: 1, maxLength: 4 }),
+    k: fc.integer({ min: 1, max: 200 }),
+    minRelevance: fc.double({ min: 0, max: 1, noNaN: true }),
+  });
+  const canonical = (value: unknown) => JSON.stringify(Plan.parse(value));
+
+  it('is shared by equal plans and never by different ones', async () => {
+    vi.useRealTimers();
+    await fc.assert(
+      fc.asyncProperty(plan, plan, async (a, b) => {
+        const [pathA, pathB] = [
+          cachePath({ ...key, plan: await fingerprint(a as Plan) }),
+          cachePath({ ...key, plan: await fingerprint(b as Plan) }),
+        ];
+        expect(pathA === pathB).toBe(canonical(a) === canonical(b));
+        // The order and repetition of retrievers, and of fields, is no difference.
+        const same = { minRelevance: a.minRelevance, k: a.k, retrievers: [...a.retrievers, ...a.retrievers].reverse() };
+        expect(await fingerprint(same as Plan)).toBe(await fingerprint(a as Plan));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+function named(status: 'colo', cache: CachePort): CachePort {
+  return { status, get: (path) => cache.get(path), put: (path, entry: CacheEntry) => cache.put(path, entry) };
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { identify, isBot, readCookie, UNIT_COOKIE } from '../../edge/identity.ts';
+import { signToken } from '../../shared/signature.ts';
+
+const OLD = { id: 'old', secret: 'an-old-secret-of-16+' };
+const NEW = { id: 'new', secret: 'a-new-secret-of-16-+' };
+let n = 0;
+const newId = () => `id-${++n}`;
+const cookieOf = (setCookie: string | undefined) => setCookie!.split(';')[0]!;
+const visit = (cookie: string | undefined, keys = [NEW]) =>
+  identify(new Headers(cookie === undefined ? {} : { cookie }), keys, newId);
+
+describe('identify', () => {
+  it('keeps a visitor over a change of the signing key, until the old key is dropped', async () => {
+    const before = await visit(undefined, [OLD]);
+    const cookie = cookieOf(before.setCookie);
+    const during = await visit(cookie, [NEW, OLD]);
+    expect(during).toEqual({ unitId: before.unitId, bot: false, setCookie: undefined });
+    const after = await visit(cookie, [NEW]);
+    expect(after.unitId).not.toBe(before.unitId);
+    expect(after.setCookie).toBeDefined();
+  });
+
+  it('never lets the unit id tell the cookie, nor the other way round', async () => {
+    const { unitId, setCookie } = await visit(undefined);
+    const token = cookieOf(setCookie).slice(UNIT_COOKIE.length + 1);
+    const id = atob(token.split('.')[1]!);
+    expect(setCookie).not.toContain(unitId);
+    expect(unitId).not.toContain(id);
+    expect(unitId).not.toBe((await visit(cookieOf(setCookie), [{ ...NEW, secret: 'another-secret-16-+' }])).unitId);
+  });
+
+  it('does not take a token of another purpose for a visitor', async () => {
+    const token = await signToken([NEW], 'click', 'id-1');
+    expect((await visit(`${UNIT_COOKIE}=${token}`)).setCookie).toBeDefined();
+  });
+});
+
+describe('readCookie', () => {
+  it.each([
+    [null, undefined],
+    ['', undefined],
+    ['a=1', '1'],
+    [' b=2 ;a = 1; c', '1'],
+    ['aa=1; a=2', '2'],
+    ['a=x=y', 'x=y'],
+    ['a', undefined],
+    ['=a; ;;a=1', '1'],
+  ])('%j', (header, value) => {
+    expect(readCookie(header, 'a')).toBe(value);
+  });
+});
+
+describe('isBot', () => {
+  it.each([
+    'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)',
+    'Mozilla/5.0 (compatible; bingbot/2.0)',
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0 Safari/537.36',
+    'facebookexternalhit/1.1',
+    'curl/8.5.0',
+    'python-requests/2.32',
+    'Baiduspider',
+    'AhrefsBot/7.0',
+    'Mozilla/5.0 (compatible; YandexBot/3.0)',
+  ])('%s is one', (userAgent) => {
+    expect(isBot(userAgent)).toBe(true);
+  });
+
+  it.each([
+    null,
+    '',
+    'node',
+    'okhttp/4.12.0',
+    'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1',
+    'Mozilla/5.0 (Linux; Android 15; CUBOT NOTE 50) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36',
+  ])('%s is none', (userAgent) => {
+    expect(isBot(userAgent)).toBe(false);
+  });
+});

@@ -1,0 +1,136 @@
+/**
+ * A stand-in for the GPU backend, over real HTTP: it checks signatures like the real one, and a test may make it slow,
+ * broken or silent. One server serves many tests: each takes a name of its own, which is the first segment of its URLs.
+ * `POST /NAME` sets behaviour, `GET /NAME` tells what was called, `POST /NAME/release` lets held calls go on.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
+import { parseKeyRing, verifyRequest } from '../../shared/signature.ts';
+import { type Behaviour, CANDIDATES, TEST_KEYS, type Told } from './stand-in.ts';
+
+const initial = (): Behaviour => ({
+  retrieve: 'ok',
+  config: { ...DEFAULT_CONFIG, version: 3, generation: 7 },
+  events: 'ok',
+  reject: [],
+  news: { configVersion: 3, generation: 7 },
+  candidates: CANDIDATES,
+});
+
+interface Room {
+  behaviour: Behaviour;
+  told: Told;
+  waiting: (() => void)[];
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Starts it on a free port of this machine. */
+export async function startStandIn(): Promise<{ url: string; close(): Promise<void> }> {
+  const rooms = new Map<string, Room>();
+  const ring = parseKeyRing(TEST_KEYS);
+
+  const roomOf = (name: string): Room => {
+    let room = rooms.get(name);
+    if (room === undefined) {
+      room = {
+        behaviour: initial(),
+        told: { retrieved: [], configCalls: 0, batches: [], unsigned: 0, held: 0 },
+        waiting: [],
+      };
+      rooms.set(name, room);
+    }
+    return room;
+  };
+
+  async function backend(room: Room, path: string, body: string, response: ServerResponse): Promise<void> {
+    const { behaviour, told } = room;
+    const send = (status: number, value: unknown, type = 'application/json') => {
+      const headers: Record<string, string> = { 'content-type': type };
+      // Read again: a held call answers with the news of the moment it is let go.
+      const { configVersion, generation } = room.behaviour.news;
+      if (configVersion !== null) headers['harness-config-version'] = String(configVersion);
+      if (generation !== null) headers['harness-generation'] = String(generation);
+      response.writeHead(status, headers).end(typeof value === 'string' ? value : JSON.stringify(value));
+    };
+    if (path === '/v1/config') {
+      told.configCalls += 1;
+      if (behaviour.config !== 'hang') send(200, behaviour.config);
+    } else if (path === '/v1/retrieve') {
+      told.retrieved.push(JSON.parse(body));
+      if (behaviour.retrieve === 'hold') {
+        told.held += 1;
+        await new Promise<void>((resolve) => room.waiting.push(resolve));
+        told.held -= 1;
+      }
+      if (behaviour.retrieve === 'hang') return;
+      if (behaviour.retrieve === 'drop') response.destroy();
+      else if (behaviour.retrieve === 'garbage') send(200, { candidates: 'none' });
+      else if (behaviour.retrieve === 'page') send(502, '<h1>Bad gateway</h1>', 'text/html');
+      else if (behaviour.retrieve === 'refuse') {
+        send(
+          429,
+          { type: 'x', title: 'x', status: 429, code: 'too_many_requests', detail: 'Too many.' },
+          'application/problem+json',
+        );
+      } else {
+        send(200, {
+          generation: room.behaviour.news.generation ?? 1,
+          model: 'test-model',
+          spaceId: '0123456789abcdef',
+          candidates: room.behaviour.candidates,
+          timings: { totalMs: 3, encodeMs: 2, searchMs: 1 },
+        });
+      }
+    } else if (path === '/v1/events') {
+      const { events } = JSON.parse(body) as { events: Told['batches'][number] };
+      told.batches.push(events);
+      if (behaviour.events === 'hang') return;
+      if (behaviour.events === 'fail') return send(503, 'away', 'text/plain');
+      const rejected = events.flatMap(({ id }, index) =>
+        behaviour.reject.includes(id) ? [{ index, reason: 'refused by the test' }] : [],
+      );
+      send(200, { stored: events.length - rejected.length, duplicates: 0, rejected });
+    } else send(404, {});
+  }
+
+  const server = createServer(async (request, response) => {
+    const body = await bodyOf(request);
+    const url = request.url ?? '/';
+    const [, name = '', ...rest] = url.split('/');
+    const room = roomOf(name);
+    if (rest.length === 0) {
+      if (request.method === 'POST') Object.assign(room.behaviour, JSON.parse(body));
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(room.told));
+      return;
+    }
+    if (rest[0] === 'release') {
+      for (const go of room.waiting.splice(0)) go();
+      response.writeHead(200).end();
+      return;
+    }
+    const headers = { get: (key: string) => request.headers[key] as string | undefined };
+    try {
+      await verifyRequest(ring, { method: request.method ?? '', path: url, body }, headers, Date.now());
+    } catch {
+      room.told.unsigned += 1;
+      response.writeHead(401).end();
+      return;
+    }
+    await backend(room, `/${rest.join('/')}`, body, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * One edge for one test, in workerd: an isolate of its own over the stand-in backend, with a clock that can be set
+ * forward, a cache of its own, and a queue that keeps what it is given.
+ */
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { expect, inject } from 'vitest';
+import { createApp } from '../../edge/app.ts';
+import { createIsolate } from '../../edge/isolate.ts';
+import { AdsResponse } from '../../shared/contract/ads.ts';
+import type { HarnessEvent } from '../../shared/contract/events.ts';
+import { Problem } from '../../shared/problem.ts';
+import type { Behaviour, Told } from './stand-in.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    standInUrl: string;
+  }
+}
+
+type Bindings = Parameters<typeof createIsolate>[0];
+let count = 0;
+
+export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
+  const name = `${expect.getState().testPath?.replaceAll(/\W/g, '-')}-${++count}`;
+  const room = `${inject('standInUrl')}/${name}`;
+  const queued: HarnessEvent[] = [];
+  let aheadMs = 0;
+  let ids = 0;
+  const bindings: Bindings = {
+    ...(env as unknown as Bindings),
+    BACKEND_URL: room,
+    CACHE_SOFT_SECONDS: '10',
+    EVENTS: {
+      send: async (event) => {
+        queued.push(structuredClone(event));
+      },
+    },
+    ...overrides,
+  };
+  const newIsolate = () =>
+    createIsolate(bindings, {
+      clock: {
+        now: () => Date.now() + aheadMs,
+        elapsed: () => performance.now(),
+        newId: () => `${String(++ids).padStart(8, '0')}-${crypto.randomUUID().slice(9)}`,
+      },
+      openCache: () => caches.open(name) as never,
+    });
+  let isolate = newIsolate();
+  let app = createApp(isolate);
+
+  return {
+    queued,
+    get isolate() {
+      return isolate;
+    },
+    /** Another isolate of the same data centre: empty memory, same Cache API. */
+    restart() {
+      isolate = newIsolate();
+      app = createApp(isolate);
+    },
+    /** Sets the clock forward. */
+    later(seconds: number) {
+      aheadMs += seconds * 1_000;
+    },
+    async fetch(path: string, init: RequestInit = {}): Promise<Response> {
+      const ctx = createExecutionContext();
+      const request = new Request(path.startsWith('http') ? path : `https://edge.example${path}`, {
+        redirect: 'manual',
+        ...init,
+      } as never);
+      const response = await app.fetch(request as never, bindings, ctx as never);
+      await waitOnExecutionContext(ctx as never);
+      return response;
+    },
+    /** An answer with ads; fails the test for anything else. */
+    async ads(query: string, init: RequestInit = {}): Promise<AdsResponse> {
+      const response = await this.fetch(`/v1/ads?${query}`, init);
+      const body = await response.json();
+      expect(body).toEqual(AdsResponse.parse(body));
+      expect(response.status).toBe(200);
+      return body as AdsResponse;
+    },
+    /** A problem; fails the test for anything else. */
+    async problem(path: string, init: RequestInit = {}): Promise<Problem> {
+      const response = await this.fetch(path, init);
+      expect(response.headers.get('content-type')).toBe('application/problem+json');
+      const problem = Problem.parse(await response.json());
+      expect(problem.status).toBe(response.status);
+      return problem;
+    },
+    /** Changes how the backend behaves. */
+    async backend(behaviour: Partial<Behaviour>): Promise<void> {
+      await (await fetch(room, { method: 'POST', body: JSON.stringify(behaviour) })).text();
+    },
+    /** What the backend was called with so far. */
+    async told(): Promise<Told> {
+      return (await fetch(room)).json();
+    },
+    /** Lets held calls go on. */
+    async release(): Promise<void> {
+      await (await fetch(`${room}/release`, { method: 'POST' })).text();
+    },
+  };
+}
