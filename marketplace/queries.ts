@@ -3,15 +3,12 @@
  * whole log; everyday concepts and plain names lead it.
  */
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
-import { normalize } from '../shared/text.ts';
-import { type Attribute, type AttributeSet, drawAttributes, openAttributes } from './attributes.ts';
+import type { AttributeSet } from './attributes.ts';
 import type { Concept, Concepts } from './concepts.ts';
-import { mistype, paraphrase, reorder, shoppingPhrase } from './phrasing.ts';
 import type { Random } from './random.ts';
 import type { Intent, Relevance } from './relevance.ts';
-import { phrasingKey } from './splits.ts';
+import { speakerOf } from './speaker.ts';
 import type { Vocabulary } from './vocabulary.ts';
-import { plural, sentenceCase } from './word-forms.ts';
 
 /**
  * How a phrasing came about: `name` a name that ads use, `synonym` one that they do not, `broader` any phrasing of a term
@@ -65,7 +62,6 @@ export interface QuerySources {
 const PHRASINGS = 128_000;
 const FEWEST_A_CONCEPT = 38;
 const MOST_A_CONCEPT = 200;
-const NO_STEMS: ReadonlySet<string> = new Set();
 
 /** All phrasings, distinct under normalisation, the most asked for first. */
 export function phraseQueries(sources: QuerySources, random: Random): Phrasing[] {
@@ -83,12 +79,12 @@ export function phraseQueries(sources: QuerySources, random: Random): Phrasing[]
     const speaker = speakerOf({ concept, sources, meanings });
     let found = 0;
     for (let attempt = 0; found < wanted && attempt < wanted * 4; attempt++) {
-      const phrasing = speaker(attempt, random);
-      if (!phrasing) continue;
-      if (seen.has(phrasing.normalized)) continue;
+      const spoken = speaker(attempt, random);
+      if (!spoken || seen.has(spoken.phrasing.normalized)) continue;
+      const { phrasing, familiarity } = spoken;
       seen.add(phrasing.normalized);
       found++;
-      const weight = (rank + 25) ** -0.9 * KIND_WEIGHT[phrasing.form];
+      const weight = (rank + 25) ** -0.9 * KIND_WEIGHT[phrasing.form] * familiarity;
       scored.push({ phrasing, score: random.logNormal(concept.sold ? weight : weight * BROADER_WEIGHT, 0.7) });
     }
   }
@@ -118,118 +114,6 @@ function meaningsByName(concepts: readonly Concept[]): ReadonlyMap<string, reado
     }
   }
   return meanings;
-}
-
-type Draft = Pick<Phrasing, 'text' | 'form' | 'intent'>;
-
-/** What people who think of a concept type: first its names, then whatever chance brings. */
-function speakerOf(options: {
-  concept: Concept;
-  sources: QuerySources;
-  meanings: ReadonlyMap<string, readonly string[]>;
-}): (attempt: number, random: Random) => Phrasing | undefined {
-  const { concept, sources, meanings } = options;
-  const used = new Set(sources.vocabulary.adNames(concept.id));
-  const open = openAttributes(concept, sources.attributes.get(concept.department)!, NO_STEMS);
-  const brands = sources.brands.get(concept.department) ?? [];
-  const names = concept.names.map((name) => ({ ...name, text: name.text.toLowerCase(), own: used.has(name) }));
-  const intentOf = (name: string, more: Partial<Intent> = {}): Intent => ({
-    targets: meanings.get(name)!,
-    attributes: [],
-    ...more,
-  });
-  // People know the rarer names too: the exponent flattens the weights.
-  const drawName = (random: Random) => random.weighted(names, ({ weight }) => weight ** 0.4);
-  const inflect = (text: string, random: Random) => (concept.countable && random.chance(0.4) ? plural(text) : text);
-
-  const described = (random: Random): Draft | undefined => {
-    const name = drawName(random);
-    const attributes: readonly Attribute[] = random.sample(drawAttributes(open, random), 2);
-    if (attributes.length === 0) return undefined;
-    const words = attributes.map(({ names: forms }) =>
-      random.weighted(forms, (form) => (forms.indexOf(form) + 1) ** -1.5),
-    );
-    const text = random.chance(0.85)
-      ? [...words, inflect(name.text, random)].join(' ')
-      : `${inflect(name.text, random)} in ${words.join(' ')}`;
-    return { text, form: 'attribute', intent: intentOf(name.text, { attributes }) };
-  };
-  const shopping = (random: Random): Draft => {
-    const name = drawName(random);
-    return {
-      text: shoppingPhrase({ text: name.text, countable: concept.countable }, random),
-      form: 'modifier',
-      intent: intentOf(name.text),
-    };
-  };
-  const branded = (random: Random): Draft | undefined => {
-    if (brands.length === 0) return undefined;
-    const name = drawName(random);
-    const brand = random.pick(brands);
-    const words = [brand.toLowerCase(), inflect(name.text, random)];
-    return {
-      text: (random.chance(0.7) ? words : words.reverse()).join(' '),
-      form: 'brand',
-      intent: intentOf(name.text, { brand }),
-    };
-  };
-  const glossed = (random: Random): Draft | undefined => {
-    const text = paraphrase(
-      concept.definition,
-      names.map((name) => name.text),
-      random,
-    );
-    return text === undefined ? undefined : { text, form: 'gloss', intent: { targets: [concept.id], attributes: [] } };
-  };
-  const changed = (
-    form: 'order' | 'typo',
-    change: (text: string, random: Random) => string | undefined,
-    random: Random,
-  ): Draft | undefined => {
-    const name = drawName(random);
-    const base =
-      random.chance(0.3) && form === 'typo'
-        ? { text: inflect(name.text, random), intent: intentOf(name.text) }
-        : random.chance(0.6)
-          ? described(random)
-          : shopping(random);
-    const text = base && change(base.text, random);
-    return base && text !== undefined && text !== base.text ? { text, form, intent: base.intent } : undefined;
-  };
-
-  return (attempt, random) => {
-    const draft = opening(attempt, names, concept.countable, intentOf) ?? drawDraft(random);
-    if (!draft) return undefined;
-    const kind = concept.sold ? draft.form : 'broader';
-    // A few people start with a capital.
-    const text = random.chance(0.04) ? sentenceCase(draft.text) : draft.text;
-    const normalized = normalize(text);
-    return { ...draft, text, normalized, key: phrasingKey(normalized), kind, conceptId: concept.id };
-  };
-
-  function drawDraft(random: Random): Draft | undefined {
-    const point = random.next();
-    if (point < 0.3) return shopping(random);
-    if (point < 0.58) return described(random);
-    if (point < 0.78) return glossed(random);
-    if (point < 0.81) return branded(random);
-    if (point < 0.9) return changed('order', reorder, random);
-    return changed('typo', mistype, random);
-  }
-}
-
-/** The plain names and their plurals come first, so that every concept has them. */
-function opening(
-  attempt: number,
-  names: readonly { text: string; own: boolean }[],
-  countable: boolean,
-  intentOf: (name: string) => Intent,
-): Draft | undefined {
-  const name = names[attempt % names.length];
-  if (!name || attempt >= names.length * 2) return undefined;
-  if (attempt < names.length)
-    return { text: name.text, form: name.own ? 'name' : 'synonym', intent: intentOf(name.text) };
-  return countable ? { text: plural(name.text), form: 'plural', intent: intentOf(name.text) } : undefined;
 }
 
 const ZIPF_EXPONENT = 0.85;
