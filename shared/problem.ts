@@ -12,7 +12,6 @@ export const STATUS = {
   unknown_market: 400,
   unknown_locale: 400,
   invalid_token: 400,
-  expired_token: 400,
   space_mismatch: 409,
   conflict: 409,
   unauthorized: 401,

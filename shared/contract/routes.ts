@@ -21,9 +21,9 @@ export const EDGE_ROUTES: readonly Route[] = [
   {
     method: 'get',
     path: '/v1/click/{token}',
-    summary: 'Count a click and go to the ad',
+    summary: 'Count a click and go to the ad; a token older than a day redirects without counting',
     status: 302,
-    errors: ['invalid_token', 'expired_token'],
+    errors: ['invalid_token'],
   },
   {
     method: 'post',
