@@ -1,0 +1,76 @@
+/** The recipe's settings, each with its meaning. Copy this file, change it, and run `npm run recipe -- --config FILE`. */
+import type { RecipeConfig } from './config.ts';
+
+const config: RecipeConfig = {
+  /** Name of the student in answers, logs and the manifest. */
+  name: 'default-4x384-int8',
+
+  /** Decides every random choice. Same seed, same data, same machine: same student, byte for byte. */
+  seed: 1,
+
+  /**
+   * The encoder whose vector space the student learns: a folder with config.json, model.safetensors and tokenizer.json,
+   * or a Hugging Face repository. BERT family.
+   */
+  teacher: 'sentence-transformers/all-MiniLM-L6-v2',
+
+  /** Threads of the numeric runtime; 0 takes one a core. */
+  threads: 0,
+
+  data: {
+    /** The dataset folder, as `npm run market` writes it. */
+    folder: '.harness/market',
+    /** Share of bad rows a file may have before it is refused. */
+    maxBadShare: 0.001,
+    /** Share of general text among the training texts; without it the student forgets what the market never asks. */
+    generalShare: 0.3,
+    /** Parts that the training texts are dealt into; one is in memory at a time, with its vectors (1.5 kB a text at 384 dimensions). */
+    parts: 16,
+  },
+
+  student: {
+    /** Layers kept of the teacher's. */
+    layers: 4,
+    /** Which: 'even' (spaced evenly), 'importance' (largest change of the states on calibration text), or a list such as [0, 1, 3, 5]. */
+    select: 'even',
+    /** Longest query, in tokens; longer ones are cut. */
+    maxTokens: 64,
+  },
+
+  align: {
+    /** Optimizer steps of `batch` texts each. */
+    steps: 2_000,
+    batch: 256,
+    /** Peak learning rate, reached after the warm-up, then falling in a line to `finalRate` of it. */
+    learningRate: 3e-4,
+    warmupSteps: 100,
+    finalRate: 0.02,
+    /** AdamW. Biases and gains are never decayed. */
+    weightDecay: 0.01,
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-6,
+    /** Largest global norm of a gradient. */
+    clipNorm: 1,
+    /** Whether the word table is trained too: 47 MB of state more a step for a 30,522-word table. */
+    trainWords: false,
+    /** Steps between checkpoints: what a killed run repeats at most. */
+    checkpointEvery: 100,
+  },
+
+  export: {
+    /** Largest int8 weight: 127, or 63 for the same vectors on processors without VNNI. */
+    weightLimit: 127,
+    /** Training texts on which activation ranges are measured before int8; 0 leaves activations as they are. */
+    calibrationTexts: 256,
+  },
+
+  evaluate: {
+    /** Resamples behind each 95 % interval. */
+    bootstrapSamples: 1_000,
+    /** Queries timed at batch 1. */
+    speedTexts: 400,
+  },
+};
+
+export default config;

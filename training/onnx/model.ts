@@ -1,0 +1,126 @@
+/**
+ * ONNX protobuf messages (ModelProto, GraphProto, TensorProto) in the few shapes that emission needs, and their encoding.
+ * Source: the ONNX IR specification, https://github.com/onnx/onnx/blob/main/docs/IR.md; message classes from `onnx-proto`.
+ */
+import onnxProto from 'onnx-proto';
+import type { Dim, DType, Shape } from '../graph/ops.ts';
+
+const { onnx } = onnxProto;
+type INode = InstanceType<typeof onnx.NodeProto>;
+export type GraphProto = InstanceType<typeof onnx.GraphProto>;
+
+/** Opset 20 is the first with Gelu, 18 with reductions whose axes are an operand; IR 9 carries it. */
+export const OPSET = 20;
+const IR_VERSION = 9;
+
+export type TypedArray = Float32Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
+
+/** A tensor's values on the host, row-major. */
+export interface TensorData {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: TypedArray;
+}
+
+const ELEMENT_TYPE: Record<DType, number> = {
+  float32: onnx.TensorProto.DataType.FLOAT,
+  int64: onnx.TensorProto.DataType.INT64,
+  int32: onnx.TensorProto.DataType.INT32,
+  int8: onnx.TensorProto.DataType.INT8,
+  uint8: onnx.TensorProto.DataType.UINT8,
+  bool: onnx.TensorProto.DataType.BOOL,
+};
+
+export const elementType = (dtype: DType): number => ELEMENT_TYPE[dtype];
+
+/** Values of a literal as the array that holds its element type. */
+export function typedArray(dtype: DType, values: readonly number[]): TypedArray {
+  switch (dtype) {
+    case 'float32':
+      return Float32Array.from(values);
+    case 'int64':
+      return BigInt64Array.from(values, BigInt);
+    case 'int32':
+      return Int32Array.from(values);
+    case 'int8':
+      return Int8Array.from(values);
+    case 'uint8':
+    case 'bool':
+      return Uint8Array.from(values);
+  }
+}
+
+export function tensorProto(name: string, { dtype, shape, data }: TensorData) {
+  return onnx.TensorProto.create({
+    name,
+    dims: [...shape],
+    dataType: ELEMENT_TYPE[dtype],
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  });
+}
+
+export function valueInfo(name: string, dtype: DType, shape: Shape) {
+  const dim = (length: Dim) => (typeof length === 'number' ? { dimValue: length } : { dimParam: length });
+  return onnx.ValueInfoProto.create({
+    name,
+    type: { tensorType: { elemType: ELEMENT_TYPE[dtype], shape: { dim: shape.map(dim) } } },
+  });
+}
+
+/** Attribute values that occur: integers, lists of integers, and floats (wrapped, as JavaScript has one number type). */
+export type NodeAttribute = number | readonly number[] | { readonly float: number } | string;
+
+function attributeProto(name: string, value: NodeAttribute) {
+  const { AttributeType } = onnx.AttributeProto;
+  if (typeof value === 'number') return { name, type: AttributeType.INT, i: value };
+  if (typeof value === 'string') return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) };
+  if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
+  return { name, type: AttributeType.INTS, ints: [...value] };
+}
+
+export interface NodeDescription {
+  readonly type: string;
+  /** Names of operands; '' leaves an optional one out. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes?: Readonly<Record<string, NodeAttribute>>;
+}
+
+export function nodeProto({ type, inputs, outputs, attributes = {} }: NodeDescription): INode {
+  return onnx.NodeProto.create({
+    opType: type,
+    name: outputs.find((name) => name !== '') ?? '',
+    input: [...inputs],
+    output: [...outputs],
+    attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
+  });
+}
+
+export interface GraphParts {
+  readonly name: string;
+  readonly nodes: readonly INode[];
+  readonly inputs: readonly ReturnType<typeof valueInfo>[];
+  readonly outputs: readonly ReturnType<typeof valueInfo>[];
+  readonly initializers: readonly ReturnType<typeof tensorProto>[];
+}
+
+export function graphProto({ name, nodes, inputs, outputs, initializers }: GraphParts): GraphProto {
+  return onnx.GraphProto.create({
+    name,
+    node: [...nodes],
+    input: [...inputs],
+    output: [...outputs],
+    initializer: [...initializers],
+  });
+}
+
+/** The bytes of a model file; the same graph gives the same bytes. */
+export function encodeModel(graph: GraphProto): Uint8Array<ArrayBuffer> {
+  const model = onnx.ModelProto.create({
+    irVersion: IR_VERSION,
+    producerName: 'harness',
+    opsetImport: [{ domain: '', version: OPSET }],
+    graph,
+  });
+  return Uint8Array.from(onnx.ModelProto.encode(model).finish());
+}

@@ -1,0 +1,170 @@
+/** Publishing: the bundle folder that serving loads. It is written beside its place, checked by digest, and renamed when complete. */
+
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { adText, adTextDigest } from '../shared/ad-text.ts';
+import {
+  type BundleFile,
+  MANIFEST_VERSION,
+  Manifest,
+  parseManifest,
+  requireSameSpace,
+  spaceIdOf,
+} from '../shared/bundle.ts';
+import type { Ad } from '../shared/contract/ads.ts';
+import { sha256Hex } from '../shared/digest.ts';
+import { HarnessError } from '../shared/problem.ts';
+import { readSafetensors, writeSafetensors } from '../shared/safetensors.ts';
+import { NORMALIZER_VERSION } from '../shared/text.ts';
+import { toStored } from './data/tensor-file.ts';
+import type { Logistic } from './evaluate/logistic.ts';
+import type { Candidate, EvaluationReport } from './evaluate/report.ts';
+import { quantizeMatrix } from './onnx/quantize.ts';
+import type { EncoderModel } from './runner/encoder.ts';
+import type { Checkpoint } from './teacher/checkpoint.ts';
+import { TextTokenizer } from './teacher/tokenizer.ts';
+
+/** Names the space that this teacher's vectors live in. */
+export const spaceOf = (teacher: Checkpoint): Promise<string> =>
+  spaceIdOf({
+    teacherSha256: teacher.sha256,
+    projection: 'none',
+    dimension: teacher.config.hidden_size,
+    normalizerVersion: NORMALIZER_VERSION,
+    queryPrompt: '',
+  });
+
+/** The teacher's vectors of ads in int8, one scale a row that cosine ignores. */
+export async function adVectors(
+  ads: readonly Ad[],
+  { encode, dimension }: { encode: (texts: string[]) => Promise<Float32Array>; dimension: number },
+): Promise<Int8Array<ArrayBuffer>> {
+  const vectors = await encode(ads.map(adText));
+  return quantizeMatrix(vectors, [ads.length, dimension], { along: 'rows' }).values;
+}
+
+/** The bytes of `ads.safetensors`. */
+export async function adsFile(
+  ads: readonly Ad[],
+  { vectors, spaceId }: { vectors: Int8Array; spaceId: string },
+): Promise<Uint8Array<ArrayBuffer>> {
+  const lines = (items: readonly string[]) => {
+    const data = new TextEncoder().encode(items.join('\n'));
+    return toStored({ dtype: 'uint8', shape: [data.length], data });
+  };
+  const digests = await Promise.all(ads.map(adTextDigest));
+  return writeSafetensors({
+    tensors: new Map([
+      ['vectors', toStored({ dtype: 'int8', shape: [ads.length, vectors.length / ads.length], data: vectors })],
+      ['ids', lines(ads.map(({ id }) => id))],
+      ['textDigests', lines(digests)],
+    ]),
+    metadata: { spaceId },
+  });
+}
+
+export interface PublishOptions {
+  /** The bundle folder; what is there is replaced. */
+  readonly out: string;
+  readonly name: string;
+  readonly teacher: Checkpoint;
+  readonly teacherSource: string;
+  readonly student: EncoderModel;
+  readonly model: Uint8Array<ArrayBuffer>;
+  readonly maxTokens: number;
+  readonly ads: Uint8Array<ArrayBuffer>;
+  readonly adCount: number;
+  readonly calibration: Logistic;
+  readonly report: EvaluationReport & Readonly<Record<string, unknown>>;
+  readonly provenance: Manifest['provenance'];
+}
+
+/** Writes the bundle and returns its manifest. */
+export async function publish(options: PublishOptions): Promise<Manifest> {
+  const { out, teacher, student } = options;
+  const partial = `${out}.partial`;
+  await rm(partial, { recursive: true, force: true });
+  await mkdir(partial, { recursive: true });
+  const put = async (file: string, content: Uint8Array<ArrayBuffer> | string): Promise<BundleFile> => {
+    const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+    await writeFile(join(partial, file), bytes);
+    return { file, sha256: await sha256Hex(bytes), bytes: bytes.byteLength };
+  };
+  let parameters = 0;
+  for (const { data } of student.weights.values()) parameters += data.length;
+  const manifest: Manifest = {
+    manifestVersion: MANIFEST_VERSION,
+    name: options.name,
+    spaceId: await spaceOf(teacher),
+    dimension: student.config.hidden_size,
+    normalizerVersion: NORMALIZER_VERSION,
+    maxTokens: options.maxTokens,
+    student: {
+      ...(await put('student.onnx', options.model)),
+      precision: 'int8',
+      layers: student.config.num_hidden_layers,
+      hidden: student.config.hidden_size,
+      parameters,
+    },
+    tokenizer: await put('tokenizer.json', teacher.tokenizerJson),
+    ads: { ...(await put('ads.safetensors', options.ads)), count: options.adCount },
+    report: await put('report.json', `${JSON.stringify(options.report, null, 2)}\n`),
+    calibration: { slope: options.calibration.slope, intercept: options.calibration.intercept },
+    teacher: { name: teacher.name, sha256: teacher.sha256, license: teacher.license, source: options.teacherSource },
+    license: teacher.license,
+    provenance: options.provenance,
+  };
+  await put('manifest.json', `${JSON.stringify(Manifest.parse(manifest), null, 2)}\n`);
+  // A folder cannot be renamed over another: the old one steps aside first and is put back if the new one cannot take its place.
+  const old = `${out}.old`;
+  await rm(old, { recursive: true, force: true });
+  if (existsSync(out)) await rename(out, old);
+  try {
+    await rename(partial, out);
+  } catch (error) {
+    if (existsSync(old)) await rename(old, out);
+    throw error;
+  }
+  await rm(old, { recursive: true, force: true });
+  return manifest;
+}
+
+/** Reads a published bundle for evaluation. @throws HarnessError naming the file that is missing or altered. */
+export async function readBundle(folder: string): Promise<{ manifest: Manifest; candidate: Candidate }> {
+  const read = async (file: string): Promise<Uint8Array<ArrayBuffer>> => {
+    try {
+      return Uint8Array.from(await readFile(join(folder, file)));
+    } catch (cause) {
+      throw new HarnessError('not_found', `${folder}: expected a bundle with ${file}; npm run recipe publishes one.`, {
+        cause,
+      });
+    }
+  };
+  const checked = async ({ file, sha256 }: BundleFile) => {
+    const bytes = await read(file);
+    const found = await sha256Hex(bytes);
+    if (found !== sha256)
+      throw new HarnessError(
+        'bundle_damaged',
+        `${join(folder, file)}: expected SHA-256 ${sha256}, found ${found}; publish the bundle again.`,
+      );
+    return bytes;
+  };
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  const manifest = parseManifest(text(await read('manifest.json')), join(folder, 'manifest.json'));
+  const { tensors, metadata } = readSafetensors(await checked(manifest.ads), manifest.ads.file);
+  requireSameSpace(
+    { what: 'the student', spaceId: manifest.spaceId },
+    { what: manifest.ads.file, spaceId: metadata.spaceId ?? 'none' },
+  );
+  const vectors = tensors.get('vectors')!.data;
+  const candidate: Candidate = {
+    model: await checked(manifest.student),
+    tokenizer: new TextTokenizer(text(await checked(manifest.tokenizer)), { maxTokens: manifest.maxTokens, padId: 0 }),
+    dimension: manifest.dimension,
+    vectors: new Int8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
+    adIds: text(tensors.get('ids')!.data).split('\n'),
+  };
+  return { manifest, candidate };
+}

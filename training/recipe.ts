@@ -1,0 +1,112 @@
+/** `npm run recipe`: from a teacher, queries and a catalogue to a published bundle. */
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { HarnessError } from '../shared/problem.ts';
+import { loadConfig } from './config.ts';
+import type { EvaluationReport } from './evaluate/report.ts';
+import { evaluationTable } from './evaluate/table.ts';
+import { alignPhase, evaluatePhase, openRecipe, publishPhase } from './pipeline.ts';
+
+const DEFAULT_CONFIG = resolve(import.meta.dirname, 'default.config.ts');
+const DEFAULT_BUNDLE = 'models/default';
+
+interface Options {
+  readonly teacher?: string;
+  readonly data?: string;
+  readonly config: string;
+  readonly seed?: number;
+  readonly steps?: number;
+  readonly out: string;
+  readonly bundle: string;
+  readonly json?: boolean;
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('expected a whole number >= 0');
+  return value;
+}
+
+const say = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+const open = async (options: Options) => {
+  const { teacher, data: folder, seed, steps } = options;
+  return openRecipe(await loadConfig(options.config, { teacher, folder, seed, steps }), say);
+};
+
+function print(report: EvaluationReport, json: boolean | undefined): void {
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : evaluationTable(report));
+}
+
+/** Options that every command has. */
+const common = (command: Command): Command =>
+  command
+    .option(
+      '--teacher <folder|repository>',
+      'checkpoint folder, or Hugging Face repository (default: from the configuration)',
+    )
+    .option('--data <folder>', 'dataset folder (default: from the configuration)')
+    .option('--config <file>', 'configuration (.ts, .js or .json)', DEFAULT_CONFIG)
+    .option('--seed <number>', 'seed (default: from the configuration)', whole)
+    .option('--steps <number>', 'alignment steps (default: from the configuration)', whole)
+    .option('--json', 'print the result as JSON');
+
+/** The command; parsing its arguments runs it. */
+export function createRecipeCommand(): Command {
+  const program = common(new Command('recipe').enablePositionalOptions())
+    .description(
+      'Train a student for a teacher, evaluate it, and publish both as a bundle. A killed run goes on where it was.',
+    )
+    .option('--out <folder>', 'bundle folder to write', DEFAULT_BUNDLE)
+    .action(async (options: Options) => {
+      const context = await open(options);
+      const { manifest, report } = await publishPhase(context, { ...(await alignPhase(context)), out: options.out });
+      say(`published ${manifest.name} in ${options.out}`);
+      print(report, options.json);
+    });
+  program.addCommand(
+    common(new Command('align'))
+      .description('Phase 2 alone: teacher vectors, pruned student, alignment; the state stays in .cache/.')
+      .action(async (options: Options) => {
+        const { losses, keep } = await alignPhase(await open(options));
+        const result = { layersKept: keep, losses };
+        process.stdout.write(
+          options.json ? `${JSON.stringify(result)}\n` : `last mean loss ${losses.at(-1)?.loss.toFixed(5)}\n`,
+        );
+      }),
+  );
+  program.addCommand(
+    common(new Command('export'))
+      .description('Publish what alignment has made (aligning first where it has not run to its end).')
+      .option('--out <folder>', 'bundle folder to write', DEFAULT_BUNDLE)
+      .action(async (options: Options) => {
+        const context = await open(options);
+        const { manifest } = await publishPhase(context, { ...(await alignPhase(context)), out: options.out });
+        process.stdout.write(
+          options.json ? `${JSON.stringify(manifest)}\n` : `published ${manifest.name} in ${options.out}\n`,
+        );
+      }),
+  );
+  program.addCommand(
+    common(new Command('evaluate'))
+      .description('Measure a published bundle: quality against its teacher and the floors, and speed.')
+      .option('--bundle <folder>', 'bundle folder to read', DEFAULT_BUNDLE)
+      .action(async (options: Options) =>
+        print(await evaluatePhase(await open(options), options.bundle), options.json),
+      ),
+  );
+  return program;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  try {
+    await createRecipeCommand().parseAsync();
+  } catch (error) {
+    // A user's mistake is one line; a fault keeps its stack.
+    if (!(error instanceof HarnessError)) throw error;
+    say(`recipe: ${error.message}`);
+    process.exitCode = 1;
+  }
+}

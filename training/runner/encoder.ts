@@ -1,0 +1,122 @@
+/** Runs an inference graph over texts: vectors in the order asked, batches of similar length inside. */
+import { Graph } from '../graph/graph.ts';
+import { type BertConfig, bertEmbedding, type Pooling, tokenInputs } from '../nn/bert.ts';
+import { emitModel } from '../onnx/emit.ts';
+import { quantize } from '../onnx/quantize.ts';
+import { type ChannelRanges, rangeGraph, rangeName } from '../onnx/smooth.ts';
+import type { Weights } from '../teacher/checkpoint.ts';
+import type { TextTokenizer, TokenBatch } from '../teacher/tokenizer.ts';
+import { openSession, type TokenSession } from './session.ts';
+
+/** What computes a vector: an architecture, how states are pooled, and the parameters. */
+export interface EncoderModel {
+  readonly config: BertConfig;
+  readonly pooling: Pooling;
+  readonly weights: Weights;
+}
+
+function addEncoder(graph: Graph, { config, pooling }: EncoderModel): void {
+  graph.output('embedding', bertEmbedding(graph, config, { ...tokenInputs(graph, ['batch', 'tokens']), pooling }));
+}
+
+/** The inference graph with dynamic batch and tokens, as ONNX bytes. Output: `embedding`, float32 [batch, dim]. */
+export function floatModel(model: EncoderModel): Uint8Array<ArrayBuffer> {
+  const graph = new Graph();
+  addEncoder(graph, model);
+  return emitModel(graph, { name: 'encoder', initializers: model.weights });
+}
+
+/** As `floatModel`, with int8 weights and tables; smoothed where channel ranges are given. */
+export function int8Model(
+  model: EncoderModel,
+  { weightLimit, ranges }: { weightLimit: 63 | 127; ranges?: ChannelRanges },
+): Uint8Array<ArrayBuffer> {
+  const graph = new Graph();
+  addEncoder(graph, model);
+  const small = quantize(graph, { weights: model.weights, weightLimit, ...(ranges ? { ranges } : {}) });
+  return emitModel(small.graph, { name: 'encoder', initializers: small.weights });
+}
+
+/** Channel ranges over calibration texts, one text at a time: padding would count as data. */
+export async function channelRanges(
+  model: EncoderModel,
+  { texts, tokenizer }: { texts: readonly string[]; tokenizer: TextTokenizer },
+): Promise<ChannelRanges> {
+  const graph = rangeGraph((target) => addEncoder(target, model));
+  const session = await openSession(emitModel(graph, { name: 'ranges', initializers: model.weights }));
+  const ranges = new Map<string, Float32Array>();
+  const measured = [...model.weights.keys()].filter((name) => graph.outputs.has(rangeName(name)));
+  for (const text of texts) {
+    const results = await session.run(tokenizer.pad([tokenizer.encode(text)]));
+    for (const name of measured) {
+      const seen = results[rangeName(name)]!.data as Float32Array;
+      const widest = ranges.get(name);
+      if (!widest) ranges.set(name, Float32Array.from(seen));
+      else for (let i = 0; i < seen.length; i++) widest[i] = Math.max(widest[i]!, seen[i]!);
+    }
+  }
+  await session.close();
+  return ranges;
+}
+
+export interface EncodeOptions {
+  /** Bound on a batch's padded size, in tokens. */
+  readonly batchTokens?: number;
+  /** Told how many texts are done. */
+  readonly onProgress?: (done: number) => void;
+}
+
+export class TextEncoderSession {
+  readonly dimension: number;
+  readonly tokenizer: TextTokenizer;
+  readonly #session: TokenSession;
+
+  private constructor(
+    session: TokenSession,
+    { tokenizer, dimension }: { tokenizer: TextTokenizer; dimension: number },
+  ) {
+    this.#session = session;
+    this.tokenizer = tokenizer;
+    this.dimension = dimension;
+  }
+
+  /** @param threads 0 takes one thread a core. */
+  static async open(
+    model: Uint8Array,
+    { tokenizer, dimension, threads = 0 }: { tokenizer: TextTokenizer; dimension: number; threads?: number },
+  ): Promise<TextEncoderSession> {
+    return new TextEncoderSession(await openSession(model, { threads }), { tokenizer, dimension });
+  }
+
+  /** Vectors [batch, dim] of one padded batch. */
+  async run(batch: TokenBatch): Promise<Float32Array> {
+    const { embedding } = await this.#session.run(batch);
+    return embedding!.data as Float32Array;
+  }
+
+  /** Vectors of texts, [texts, dim], in their order. */
+  async encode(
+    texts: readonly string[],
+    { batchTokens = 2048, onProgress = () => {} }: EncodeOptions = {},
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const rows = texts.map((text) => this.tokenizer.encode(text));
+    const vectors = new Float32Array(rows.length * this.dimension);
+    const order = [...rows.keys()].sort((a, b) => rows[a]!.length - rows[b]!.length || a - b);
+    for (let start = 0; start < order.length; ) {
+      let end = start + 1;
+      while (end < order.length && rows[order[end]!]!.length * (end + 1 - start) <= batchTokens) end++;
+      const batch = order.slice(start, end);
+      const result = await this.run(this.tokenizer.pad(batch.map((i) => rows[i]!)));
+      batch.forEach((row, i) => {
+        vectors.set(result.subarray(i * this.dimension, (i + 1) * this.dimension), row * this.dimension);
+      });
+      start = end;
+      onProgress(end);
+    }
+    return vectors;
+  }
+
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * A training step compiled from a model and its loss: forward, backward and optimizer as one graph.
+ *
+ * State goes in and comes out under the same names, so a runner only has to hand each output back as the next input, on whatever
+ * device it lives; the graph itself (`graph`) can also become the body of a Scan.
+ */
+import { backward } from '../graph/backward.ts';
+import { Graph, type Value } from '../graph/graph.ts';
+import { type AdamWOptions, adamW, clipFactor, globalNorm, learningRate, type Schedule } from '../nn/optimizers.ts';
+import { emitModel } from '../onnx/emit.ts';
+import type { TensorData } from '../onnx/model.ts';
+import type { Weights } from '../teacher/checkpoint.ts';
+
+export interface StepOptions {
+  /** Adds the model and its loss, a float32 scalar, to the graph; its trainable tensors are parameters named in `weights`. */
+  readonly build: (graph: Graph) => Value;
+  readonly weights: Weights;
+  /** Parameters that stay as they are: they become part of the model instead of the state. */
+  readonly frozen: (name: string) => boolean;
+  readonly schedule: Schedule;
+  readonly adamW: AdamWOptions;
+  /** Largest global norm of the gradient. */
+  readonly clipNorm: number;
+}
+
+export interface CompiledStep {
+  readonly graph: Graph;
+  /** ONNX bytes. */
+  readonly model: Uint8Array<ArrayBuffer>;
+  /** State before the first step, by the name under which it goes in and comes out. */
+  readonly initialState: Weights;
+  /** Names of the trained parameters. */
+  readonly trained: readonly string[];
+}
+
+/** Outputs beside the state: float32 scalars. */
+export const REPORTS = ['loss', 'gradientNorm', 'learningRate'] as const;
+export type Report = Record<(typeof REPORTS)[number], number>;
+
+/** What a state tensor's output is called. */
+export const nextName = (name: string): string => `next.${name}`;
+const STEP = 'step';
+
+/** Biases and gains are not decayed. */
+const decays = (value: Value): boolean => value.shape.length > 1;
+
+export function compileStep(options: StepOptions): CompiledStep {
+  const { build, weights, frozen, schedule, clipNorm } = options;
+  const graph = new Graph();
+  const loss = build(graph);
+  const parameters = graph.nodes.filter((node) => node.op === 'parameter');
+  const trained = parameters.filter((node) => !frozen(node.attributes.name));
+  const gradients = backward(graph, loss, trained);
+
+  const state = new Map<string, TensorData>();
+  const carry = (name: string, before: Value, after: Value, data: TensorData) => {
+    graph.output(nextName(name), after);
+    state.set(name, data);
+    return before;
+  };
+
+  const before = graph.parameter(STEP, []);
+  const step = graph.plus(before, 1);
+  carry(STEP, before, step, { dtype: 'float32', shape: [], data: new Float32Array(1) });
+  const rate = learningRate(graph, step, schedule);
+  const norm = globalNorm(graph, gradients);
+  const clip = clipFactor(graph, norm, clipNorm);
+
+  trained.forEach((parameter, i) => {
+    const { name } = parameter.attributes;
+    const data = weights.get(name);
+    if (!data) throw new Error(`no values for parameter '${name}'`);
+    const zeros = (): TensorData => ({ ...data, data: new Float32Array(data.data.length) });
+    const moments = { m: graph.parameter(`m.${name}`, data.shape), v: graph.parameter(`v.${name}`, data.shape) };
+    const next = adamW(
+      graph,
+      { parameter, gradient: gradients[i]!, ...moments, rate, step, clip },
+      { ...options.adamW, weightDecay: decays(parameter) ? options.adamW.weightDecay : 0 },
+    );
+    carry(name, parameter, next.parameter, data);
+    carry(`m.${name}`, moments.m, next.m, zeros());
+    carry(`v.${name}`, moments.v, next.v, zeros());
+  });
+  graph.output('loss', loss);
+  graph.output('gradientNorm', norm);
+  graph.output('learningRate', rate);
+
+  const initializers = new Map([...weights].filter(([name]) => frozen(name)));
+  return {
+    graph,
+    model: emitModel(graph, { name: 'training step', initializers }),
+    initialState: state,
+    trained: trained.map((node) => node.attributes.name),
+  };
+}

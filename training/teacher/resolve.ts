@@ -1,0 +1,77 @@
+/** Where a teacher is: a checkpoint folder, or a Hugging Face repository fetched once into the cache. */
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { downloadFile } from '@huggingface/hub';
+import { HarnessError } from '../../shared/problem.ts';
+
+/** Files of a checkpoint; those marked optional may be absent. */
+const FILES: readonly (readonly [path: string, optional: boolean])[] = [
+  ['config.json', false],
+  ['model.safetensors', false],
+  ['tokenizer.json', false],
+  ['modules.json', true],
+  ['1_Pooling/config.json', true],
+  ['sentence_bert_config.json', true],
+  ['README.md', true],
+];
+const REPOSITORY = /^[\w.-]+\/[\w.-]+$/;
+
+export interface TeacherPlace {
+  readonly folder: string;
+  readonly name: string;
+  /** Where it came from, for the manifest. */
+  readonly source: string;
+}
+
+/**
+ * Finds the teacher, fetching it where need be. `cache` holds fetched repositories, one folder each.
+ * @throws HarnessError in one line where it is neither a folder nor can be fetched.
+ */
+export async function resolveTeacher(
+  teacher: string,
+  { cache, onFile = () => {} }: { cache: string; onFile?: (path: string) => void },
+): Promise<TeacherPlace> {
+  if (existsSync(join(teacher, 'config.json'))) {
+    const name = basename(resolve(teacher));
+    return { folder: teacher, name, source: `checkpoint folder ${name}` };
+  }
+  if (!REPOSITORY.test(teacher))
+    throw new HarnessError(
+      'not_found',
+      `teacher ${teacher}: expected a folder with config.json, or a Hugging Face repository such as sentence-transformers/all-MiniLM-L6-v2.`,
+    );
+  const place = { folder: join(cache, teacher), name: basename(teacher), source: `https://huggingface.co/${teacher}` };
+  if (!existsSync(join(place.folder, 'config.json'))) await fetchRepository(teacher, place.folder, onFile);
+  return place;
+}
+
+/** Fetches into a folder that appears under its name only when complete. */
+async function fetchRepository(repository: string, folder: string, onFile: (path: string) => void): Promise<void> {
+  const partial = `${folder}.partial`;
+  await rm(partial, { recursive: true, force: true });
+  for (const [path, optional] of FILES) {
+    onFile(path);
+    let blob: Blob | null;
+    try {
+      blob = await downloadFile({ repo: repository, path });
+    } catch (cause) {
+      throw new HarnessError(
+        'not_found',
+        `teacher ${repository}: could not fetch ${path} from huggingface.co (${(cause as Error).message}); with no network, pass a checkpoint folder with --teacher.`,
+        { cause },
+      );
+    }
+    if (!blob) {
+      if (optional) continue;
+      throw new HarnessError(
+        'not_found',
+        `teacher ${repository}: the repository has no ${path}; a safetensors checkpoint is needed.`,
+      );
+    }
+    const target = join(partial, path);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, new Uint8Array(await blob.arrayBuffer()));
+  }
+  await rename(partial, folder);
+}
