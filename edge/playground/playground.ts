@@ -16,21 +16,28 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-const escapeAttribute = (text: string) =>
-  text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
+const escapeHtml = (text: string) =>
+  text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-export const playgroundRoute = ({ settings }: Isolate) => {
-  const html = page.replaceAll('{{dashboardUrl}}', escapeAttribute(settings.dashboardUrl ?? ''));
-  const asset = (body: string, type: string) => () =>
-    new Response(body, {
-      headers: {
-        'content-type': `${type}; charset=utf-8`,
-        'cache-control': 'no-cache',
-        'content-security-policy': POLICY,
-      },
-    });
+const answer = (body: string, type: string) =>
+  new Response(body, {
+    headers: {
+      'content-type': `${type}; charset=utf-8`,
+      'cache-control': 'no-cache',
+      'content-security-policy': POLICY,
+    },
+  });
+
+export const playgroundRoute = ({ settings, config }: Isolate) => {
+  const render = () =>
+    page
+      .replaceAll('{{dashboardUrl}}', escapeHtml(settings.dashboardUrl ?? ''))
+      .replaceAll(
+        '{{markets}}',
+        config.serving.config.markets.map((market) => `<option>${escapeHtml(market)}</option>`).join(''),
+      );
   return new Hono<EdgeContext>()
-    .get('/', asset(html, 'text/html'))
-    .get('/playground/style.css', asset(style, 'text/css'))
-    .get('/playground/client.js', asset(script, 'text/javascript'));
+    .get('/', () => answer(render(), 'text/html'))
+    .get('/playground/style.css', () => answer(style, 'text/css'))
+    .get('/playground/client.js', () => answer(script, 'text/javascript'));
 };

@@ -3,17 +3,9 @@ import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
 import { AdsResponse } from '../../shared/contract/ads.ts';
+import { freePort } from './free-port.ts';
 import { type Behaviour, TEST_KEYS, type Told } from './stand-in.ts';
 import { startStandIn } from './stand-in-server.ts';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-  });
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 let standIn: Awaited<ReturnType<typeof startStandIn>>;
 beforeAll(async () => {
