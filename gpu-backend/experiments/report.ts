@@ -1,10 +1,9 @@
 /** The report on one experiment: events -> rollup -> estimates -> effects and checks. The same events give the same bytes. */
-import { eq } from 'drizzle-orm';
 import type { ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
-import { Experiment } from '../../shared/experiment.ts';
+import type { Experiment } from '../../shared/experiment.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
-import { experiments } from '../db/schema.ts';
+import { getExperiment } from '../serving-config/experiment-store.ts';
 import { checkSampleRatio } from './checks/sample-ratio.ts';
 import { ratioOfSums } from './estimators/delta.ts';
 import { type Estimate, scaled } from './estimators/estimate.ts';
@@ -26,13 +25,9 @@ export async function buildReport(
 ): Promise<ExperimentReport> {
   if (!(confidence >= 0.5 && confidence <= 0.9999))
     throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
-  const [row] = await db
-    .select({ definition: experiments.definition })
-    .from(experiments)
-    .where(eq(experiments.key, key));
-  if (row === undefined) throw new HarnessError('not_found', `There is no experiment "${key}".`);
+  const experiment = await getExperiment(db, key);
   return reportOn({
-    experiment: Experiment.parse(row.definition),
+    experiment,
     rollup: await rollUp(db, key, METRICS),
     metrics: METRICS,
     confidence,

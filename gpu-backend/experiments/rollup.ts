@@ -9,7 +9,8 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { type Database, rows } from '../db/connect.ts';
 import { clicks, conversions, exposures, impressions } from '../db/schema.ts';
-import { MEASURES, type Measure, type MeasureName, type Metric, type Source } from './metrics.ts';
+import { MEASURES, type Measure, type MeasureName, type Source } from './measures.ts';
+import type { Metric } from './metrics.ts';
 
 export interface ArmRollup {
   arm: string;

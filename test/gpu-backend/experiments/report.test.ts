@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { METRICS, type MeasureName } from '../../../gpu-backend/experiments/metrics.ts';
+import type { MeasureName } from '../../../gpu-backend/experiments/measures.ts';
+import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
 import { timeline } from '../../../gpu-backend/experiments/timeline.ts';

@@ -1,0 +1,29 @@
+/** What metrics are made of: whole numbers that are summed over a unit's rows, by declaration. A new one needs a line here only. */
+import { type SQL, sql } from 'drizzle-orm';
+import { clicks, conversions, impressions } from '../db/schema.ts';
+
+/** The kind of row that a measure sums over; clicks of bots never count. */
+export type Source = 'impression' | 'click' | 'conversion';
+
+export interface Measure {
+  from: Source;
+  /** A whole number for each row of the source, in SQL. */
+  value: SQL;
+}
+
+export const MEASURES = {
+  /** Answered queries. */
+  queries: { from: 'impression', value: sql`1` },
+  /** Answered queries with at least one ad. */
+  covered: { from: 'impression', value: sql`(${impressions.slotCount} > 0)::int` },
+  /** Ads shown. */
+  shown: { from: 'impression', value: sql`${impressions.slotCount}` },
+  clicks: { from: 'click', value: sql`1` },
+  /** Micros charged for clicks. */
+  revenue: { from: 'click', value: sql`${clicks.chargeMicros}` },
+  conversions: { from: 'conversion', value: sql`1` },
+  /** Micros that advertisers say their conversions are worth. */
+  conversionValue: { from: 'conversion', value: sql`${conversions.valueMicros}` },
+} as const satisfies Record<string, Measure>;
+
+export type MeasureName = keyof typeof MEASURES;

@@ -1,0 +1,125 @@
+/** A report in words and digits, the same in the terminal and on the dashboard. Pure; English, UTC. */
+import type { Effect, ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
+import { MICROS } from '../../shared/money.ts';
+import { METRICS } from './metrics.ts';
+
+export type Unit = MetricReport['unit'];
+
+/** Where there is nothing to show. */
+export const NONE = '–';
+
+const fixed = (digits: number) =>
+  new Intl.NumberFormat('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const whole = fixed(0);
+const cents = fixed(2);
+/** Three significant digits or more, so that 0.0123 and 12.34 both say enough. */
+const significant = (value: number) =>
+  (Math.abs(value) >= 100 ? fixed(1) : Math.abs(value) >= 1 || value === 0 ? fixed(2) : fixed(4)).format(value);
+
+/** A metric's value in its unit; money in the account's currency. */
+export function value(unit: Unit, amount: number | null): string {
+  if (amount === null) return NONE;
+  if (unit === 'micros')
+    return Math.abs(amount) < MICROS ? fixed(4).format(amount / MICROS) : cents.format(amount / MICROS);
+  if (unit === 'ratio') return `${cents.format(amount * 100)} %`;
+  return unit === 'ms' ? `${significant(amount)} ms` : significant(amount);
+}
+
+/** A sum over an arm: whole numbers, or money. */
+export function total(unit: Unit, amount: number): string {
+  return unit === 'micros' ? cents.format(amount / MICROS) : whole.format(amount);
+}
+
+/** Keeps the sign of a difference; what rounds to 0 has none. */
+const signed = (digits: number) =>
+  new Intl.NumberFormat('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+    signDisplay: 'exceptZero',
+  });
+
+/** Decimals of an effect's percentages, alike for the effect and both ends of its interval: the wider, the fewer. */
+function decimals({ relativeInterval }: Effect): number {
+  const widest = Math.max(...relativeInterval!.map(Math.abs));
+  return widest >= 1 ? 0 : widest >= 0.1 ? 1 : 2;
+}
+
+/** A relative effect as signed per cent. */
+function percent(share: number, digits: number): string {
+  return `${signed(digits).format(share * 100)} %`;
+}
+
+function absolute(unit: Unit, amount: number): string {
+  return amount > 0 ? `+${value(unit, amount)}` : value(unit, amount);
+}
+
+/** The difference: relative to control, or absolute where control is 0. */
+export function difference(unit: Unit, effect: Effect | null): string {
+  if (effect === null) return NONE;
+  return effect.relative === null ? absolute(unit, effect.absolute) : percent(effect.relative, decimals(effect));
+}
+
+/** The interval of {@link difference}. */
+export function interval(unit: Unit, effect: Effect | null): string {
+  if (effect === null) return NONE;
+  const [low, high] =
+    effect.relativeInterval?.map((end) => percent(end, decimals(effect))) ??
+    effect.interval.map((end) => absolute(unit, end));
+  return `${low} to ${high}`;
+}
+
+export function pValue(effect: Effect | null): string {
+  if (effect === null) return NONE;
+  return effect.pValue < 0.0001 ? '< 0.0001' : effect.pValue.toFixed(4);
+}
+
+export type Finding = 'better' | 'worse' | 'changed' | 'open';
+
+/**
+ * What a reader may conclude: the interval excludes 0, and on which side. At the border the relative interval, which also
+ * carries the control's own uncertainty, may reach over 0 where the absolute one does not; then nothing is claimed.
+ */
+export function finding({ direction }: Pick<MetricReport, 'direction'>, effect: Effect | null): Finding {
+  if (effect === null || !effect.significant) return 'open';
+  const [low, high] = effect.relativeInterval ?? effect.interval;
+  if (low <= 0 && high >= 0) return 'open';
+  if (direction === 'none') return 'changed';
+  return effect.absolute > 0 === (direction === 'increase') ? 'better' : 'worse';
+}
+
+export interface TotalRow {
+  title: string;
+  /** One cell an arm, in the report's order. */
+  cells: string[];
+}
+
+/** Units, queries, and the sums that have a title. */
+export function totals(report: ExperimentReport): TotalRow[] {
+  const sums = METRICS.flatMap(({ key, totalTitle }) => {
+    const metric = report.metrics.find((each) => each.metric === key);
+    return metric === undefined || totalTitle === undefined
+      ? []
+      : [{ title: totalTitle, cells: metric.arms.map((arm) => total(metric.unit, arm.total)) }];
+  });
+  return [
+    { title: 'Units', cells: report.arms.map(({ units }) => whole.format(units)) },
+    { title: 'Queries', cells: report.arms.map(({ queries }) => whole.format(queries)) },
+    ...sums,
+  ];
+}
+
+/** What the report left out, in one sentence. */
+export function excluded({ excluded: { bots, mixedUnits } }: ExperimentReport): string {
+  const queries = `${whole.format(bots)} ${bots === 1 ? 'query' : 'queries'} of bots`;
+  return `Left out: ${queries}, ${whole.format(mixedUnits)} ${mixedUnits === 1 ? 'unit' : 'units'} seen in several arms.`;
+}
+
+/** An instant to the minute, UTC. */
+export function minute(instant: string): string {
+  return `${instant.slice(0, 10)} ${instant.slice(11, 16)}`;
+}
+
+/** When the counted queries were answered. */
+export function period({ from, to }: ExperimentReport): string {
+  return from === null || to === null ? 'no queries yet' : `${minute(from)} to ${minute(to)} UTC`;
+}

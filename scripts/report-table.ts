@@ -1,0 +1,65 @@
+/** The report as aligned text: arms side by side, then each arm's difference to control with its interval. */
+import {
+  difference,
+  excluded,
+  finding,
+  interval,
+  period,
+  pValue,
+  totals,
+  value,
+} from '../gpu-backend/experiments/wording.ts';
+import type { ExperimentReport } from '../shared/contract/experiments.ts';
+
+const MARK = { better: '✓', worse: '✗', changed: '*', open: '' } as const;
+
+/** Rows of equal length as text: the first column to the left, the others to the right. */
+function align(rows: readonly string[][]): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join('   ')
+      .trimEnd(),
+  );
+}
+
+/** The whole report, without a final newline. */
+export function reportTable(report: ExperimentReport): string {
+  const { experiment, metrics, confidence } = report;
+  const arms = report.arms.map(({ arm }) => arm);
+  const control = arms.indexOf(experiment.control);
+  const lines = [
+    `${experiment.key} (${experiment.status}), ${period(report)}`,
+    ...(experiment.description === '' ? [] : [experiment.description]),
+    '',
+    ...align([['', ...arms], ...totals(report).map(({ title, cells }) => [title, ...cells])]),
+  ];
+  const level = `${Number((confidence * 100).toFixed(2))} % interval`;
+  for (const [at, arm] of arms.entries()) {
+    if (at === control) continue;
+    lines.push(
+      '',
+      ...align([
+        ['', experiment.control, arm, 'difference', level, 'p', ''],
+        ...metrics.map((metric) => {
+          const { unit, title } = metric;
+          const { value: own, effect } = metric.arms[at]!;
+          const shown = [value(unit, metric.arms[control]!.value), value(unit, own)];
+          return [
+            title,
+            ...shown,
+            difference(unit, effect),
+            interval(unit, effect),
+            pValue(effect),
+            MARK[finding(metric, effect)],
+          ];
+        }),
+      ]),
+    );
+  }
+  lines.push('', '✓ better, ✗ worse, * changed: the interval excludes 0. Money is in the currency of the account.');
+  for (const { check, ok, message } of report.checks)
+    lines.push(`${check === 'sample_ratio' ? 'Sample ratio' : check} ${ok ? 'ok' : 'WRONG'}. ${message}`);
+  return [...lines, excluded(report)].join('\n');
+}

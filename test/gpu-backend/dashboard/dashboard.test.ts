@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'drizzle-orm';
+import { parseHTML } from 'linkedom';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { answerDashboard } from '../../../gpu-backend/dashboard/dashboard.ts';
+import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
+import {
+  experimentOf,
+  impressionOf,
+  START_MS,
+  storeEvents,
+  storeExperiment,
+  trafficOf,
+} from '../../fixtures/experiment-traffic.ts';
+import { DATABASE_TIMEOUT_MS, openEmbeddedDatabase, type TestDatabase } from '../../setup/databases.ts';
+
+describe('GET /dashboard', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await openEmbeddedDatabase();
+  }, DATABASE_TIMEOUT_MS);
+  afterAll(() => database.close());
+  beforeEach(() =>
+    database.db.execute(sql`truncate impressions, exposures, clicks, conversions, experiments`).then(() => {}),
+  );
+
+  async function open(query: Record<string, string> = {}) {
+    const answer = await answerDashboard(database.db, query);
+    const text = await answer.text();
+    return { answer, text, document: parseHTML(text).document };
+  }
+
+  it('shows health, effects, numbers and traffic of the experiment', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
+    const { answer, document, text } = await open({ experiment: 'test' });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(document.querySelector('#health .badge')!.textContent).toContain('sample ratio');
+    const forest = document.querySelector('.effects svg')!;
+    for (const { title } of METRICS) {
+      expect(forest.textContent).toContain(title);
+      expect(document.querySelector('.metrics')!.textContent).toContain(title);
+    }
+    expect(document.querySelectorAll('.charts .wide svg')).toHaveLength(2);
+    expect(/NaN|undefined|Infinity/.exec(text)).toBeNull();
+  });
+
+  it('draws each interval where its numbers are', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    await storeEvents(database.db, trafficOf({ seed: 7, units: 200, experiment: 'test' }));
+    const { document } = await open();
+    const svg = document.querySelector('.effects .wide svg')!;
+    const x = (element: NonNullable<ReturnType<typeof svg.querySelector>>, name: string) => {
+      const [, shift] = /translate\(([-\d.]+)/.exec(element.parentElement!.getAttribute('transform') ?? '') ?? [];
+      return Number(element.getAttribute(name)) + Number(shift ?? 0);
+    };
+    const zero = x(
+      svg.querySelector('[aria-label="rule"][stroke-opacity="0.6"] line, g[aria-label="rule"] line')!,
+      'x1',
+    );
+    const whiskers = [...svg.querySelectorAll('g[aria-label="rule"]')].at(-1)!.querySelectorAll('line');
+    const dots = [...svg.querySelectorAll('g[aria-label="dot"] circle')];
+    const rows = [...document.querySelectorAll('.metrics tbody tr')].map((row) => {
+      const [low, high] = row.querySelector('[data-label=interval]')!.textContent!.split(' to ').map(Number.parseFloat);
+      return {
+        low: low!,
+        high: high!,
+        effect: Number.parseFloat(row.querySelector('[data-label=difference]')!.textContent!),
+      };
+    });
+    expect(rows).toHaveLength(METRICS.length);
+    for (const [i, row] of rows.entries()) {
+      const [from, to] = [x(whiskers[i]!, 'x1'), x(whiskers[i]!, 'x2')];
+      expect(Math.sign(from - zero), `low end of row ${i}`).toBe(Math.sign(row.low));
+      expect(Math.sign(to - zero), `high end of row ${i}`).toBe(Math.sign(row.high));
+      // The dot divides its whisker as the numbers do, unless the whisker was cut at the edge.
+      const at = (x(dots[i]!, 'cx') - from) / (to - from);
+      expect(at, `row ${i}`).toBeCloseTo((row.effect - row.low) / (row.high - row.low), 1);
+    }
+  });
+
+  it('escapes all that people and events bring in', async () => {
+    const attack = `"><script>window.pwned=1</script><img src=x onerror=window.pwned=1>'`;
+    await storeExperiment(database.db, { ...experimentOf('test'), description: attack });
+    await storeEvents(database.db, [
+      impressionOf({ id: '1', unit: 'a', arm: 'control' }),
+      impressionOf({ id: '2', unit: 'b', arm: 'control', atMs: START_MS + 1 }),
+      impressionOf({ id: '3', unit: 'c', arm: attack }),
+      impressionOf({ id: '4', unit: 'd', arm: attack, shown: 3 }),
+    ]);
+    for (const query of [{}, { experiment: attack }, { experiment: 'test', refresh: attack }]) {
+      const { document, text } = await open(query);
+      expect(text.includes('window.pwned=1')).toBe(true); // it is shown, as text
+      expect(document.querySelectorAll('script, img, [onerror]')).toHaveLength(0);
+      expect(/<script|<img/.test(text)).toBe(false);
+    }
+  });
+
+  it('lets nothing else load or run', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 30, experiment: 'test' }));
+    const { answer, document, text } = await open();
+    const policy = answer.headers.get('content-security-policy')!;
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toContain('unsafe');
+    const style = document.querySelectorAll('style');
+    expect(style).toHaveLength(1);
+    const digest = createHash('sha256').update(style[0]!.textContent!).digest('base64');
+    expect(policy).toContain(`style-src 'sha256-${digest}'`);
+    expect(document.querySelectorAll('[style]')).toHaveLength(0);
+    expect(/https?:|src=|@import|url\(/.exec(text.replaceAll('http://www.w3.org/', ''))).toBeNull();
+  });
+
+  it('chooses the default experiment, or the first, and says when there is none', async () => {
+    const none = await open();
+    expect([none.answer.status, none.document.querySelector('[role=alert]')!.textContent]).toEqual([
+      200,
+      'There is no experiment yet: create one with PUT /v1/experiments/:key.',
+    ]);
+    await storeExperiment(database.db, experimentOf('another'));
+    expect((await open()).document.querySelector('h1')!.textContent).toBe('another');
+    await storeExperiment(database.db, experimentOf('student-retrieval'));
+    const page = await open();
+    expect(page.document.querySelector('h1')!.textContent).toBe('student-retrieval');
+    expect(page.document.querySelector('[aria-current=page]')!.textContent).toBe('student-retrieval');
+    expect(page.text).toContain('No queries yet');
+    const unknown = await open({ experiment: 'nothing' });
+    expect([unknown.answer.status, unknown.document.querySelector('[role=alert]')!.textContent]).toEqual([
+      404,
+      'There is no experiment "nothing"; choose one above.',
+    ]);
+  });
+
+  it('loads itself again only when asked to, and not too often', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    const refresh = async (query: Record<string, string>) =>
+      (await open(query)).document.querySelector('meta[http-equiv=refresh]')?.getAttribute('content');
+    expect(await refresh({})).toBeUndefined();
+    expect(await refresh({ refresh: 'soon' })).toBeUndefined();
+    expect(await refresh({ refresh: '30' })).toBe('30');
+    expect(await refresh({ refresh: '0.6' })).toBe('5');
+    expect(await refresh({ refresh: '1e12' })).toBe('3600');
+  });
+
+  it('warns in place of claiming when the sample ratio is off', async () => {
+    await storeExperiment(database.db, experimentOf('test', { control: 9, treatment: 1 }));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
+    const { document } = await open();
+    expect(document.querySelector('#health .badge.bad')!.textContent).toContain('mismatch');
+    expect(document.querySelector('.effects[data-untrusted] h2')!.textContent).toContain('not to be read');
+  });
+});
