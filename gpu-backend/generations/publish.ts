@@ -72,6 +72,17 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   };
 
+  /** A step after which the number is spent: what fails leaves the record of its reason in the folder. */
+  const orFail = async <T>(number: number, step: () => Promise<T>): Promise<T> => {
+    try {
+      return await step();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      await store.fail(number, { reason, nowMs: now() });
+      throw error;
+    }
+  };
+
   /** Asked queries, and titles of evenly chosen ads where there are too few. */
   const gateQueries = async (generation: LoadedGeneration): Promise<Float32Array[]> => {
     const asked = (await options.sampleQueries?.()) ?? [];
@@ -126,20 +137,17 @@ export function createPublisher(options: PublisherOptions): Publisher {
           onProgress: (done, total) => onProgress?.('index', done, total),
           ...(signal === undefined ? {} : { signal }),
         });
-        try {
+        const generation = await orFail(number, async () => {
           onProgress?.('check', 0, 1);
-          const generation = await loadGeneration(path, { spaceId });
-          const queries = await gateQueries(generation);
+          const loaded = await loadGeneration(path, { spaceId });
+          const queries = await gateQueries(loaded);
           const liveAds = live.view?.ads ?? 0;
-          const recall = await checkGeneration(generation, { spaceId, queries, liveAds, force: force ?? false });
+          const recall = await checkGeneration(loaded, { spaceId, queries, liveAds, force: force ?? false });
           await store.publish(number, { recall, nowMs: now() });
-          live.swap(generation);
-          onProgress?.('check', 1, 1);
-        } catch (error) {
-          const reason = error instanceof Error ? error.message : String(error);
-          await store.fail(number, { reason, nowMs: now() });
-          throw error;
-        }
+          return loaded;
+        });
+        live.swap(generation);
+        onProgress?.('check', 1, 1);
         return listed(number);
       }),
     rollback: (to) =>
@@ -149,16 +157,13 @@ export function createPublisher(options: PublisherOptions): Publisher {
         const { generations } = await store.list();
         const recall = generations.find((candidate) => candidate.number === to)?.recall ?? null;
         const path = await store.copy(to, { number, nowMs: now() });
-        try {
-          const generation = await loadGeneration(path, { spaceId });
-          const catalogue = await current(generation);
+        const [generation, catalogue] = await orFail(number, async () => {
+          const loaded = await loadGeneration(path, { spaceId });
+          const ads = await current(loaded);
           await store.publish(number, { recall, nowMs: now() });
-          live.swap(generation, { catalogue });
-        } catch (error) {
-          const reason = error instanceof Error ? error.message : String(error);
-          await store.fail(number, { reason, nowMs: now() });
-          throw error;
-        }
+          return [loaded, ads] as const;
+        });
+        live.swap(generation, { catalogue });
         return listed(number);
       }),
     start: () =>

@@ -49,11 +49,12 @@ function overGraph(graph: Graph, rows: VectorRows, members: ArrayLike<number>): 
       requireDimension(query, rows.dimension);
       const wanted = Math.min(k, size);
       if (wanted <= 0) return [];
-      if (accept === undefined) {
-        const hits = propose(query, wanted);
-        return hits.length < wanted ? scan(rows, query, { k: wanted, members }) : hits.sort(byScore);
-      }
+      // A few more than wanted: float16 confuses neighbours at the edge, and a filter takes some away.
       let count = Math.min(size, wanted + Math.max(16, wanted >> 2));
+      if (accept === undefined) {
+        const hits = propose(query, count);
+        return hits.length < wanted ? scan(rows, query, { k: wanted, members }) : hits.sort(byScore).slice(0, wanted);
+      }
       for (;;) {
         const proposed = propose(query, count);
         const hits = proposed.filter(({ row }) => accept(row));

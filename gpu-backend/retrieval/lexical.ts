@@ -1,7 +1,7 @@
 /**
  * The lexical retriever: BM25+ (Lv and Zhai, 2011; MiniSearch) over title, keywords and description. Any query term may
  * match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms are folded by the
- * S-stemmer (Harman, 1991: plurals only) and freed of accents; stop words do not count.
+ * S-stemmer (Harman, 1991: plurals only, and the e of dresses) and freed of accents; stop words do not count.
  *
  * Relevance without a dense score is coverage: the share of the query's information (inverse document frequency summed
  * over its distinct terms) that the ad matches, a term found only in the description counting less. A term that no ad has
@@ -12,7 +12,7 @@ import type { Ad } from '../../shared/contract/ads.ts';
 import { normalize } from '../../shared/text.ts';
 
 /** Raised whenever {@link terms} or the fields change: an index serialized under another version is built anew. */
-export const LEXICAL_VERSION = 1;
+export const LEXICAL_VERSION = 2;
 
 const FIELDS = {
   title: { boost: 2, certainty: 1 },
@@ -36,8 +36,15 @@ const STOP_WORDS = new Set(
   ).split(' '),
 );
 
-/** Plurals to singulars (Harman, 1991): ies to y, es to e, s to nothing, with his exceptions. */
+/**
+ * Plurals to singulars (Harman, 1991): ies to y, es to e, s to nothing, with his exceptions; then the e that only the
+ * plural has (dresses, watches, boxes) goes, and with it that of the few singulars that end so, alike on both sides.
+ */
 function singular(term: string): string {
+  return strip(term).replace(/(ss|sh|ch|x|zz)e$/, '$1');
+}
+
+function strip(term: string): string {
   if (term.length < 4 || !term.endsWith('s')) return term;
   if (term.endsWith('ies')) return /[ea]ies$/.test(term) ? term : `${term.slice(0, -3)}y`;
   if (term.endsWith('es')) return /[aeo]es$/.test(term) ? term : term.slice(0, -1);

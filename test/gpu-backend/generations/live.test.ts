@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { Live } from '../../../gpu-backend/generations/live.ts';
+import { loadGeneration } from '../../../gpu-backend/generations/load.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { type SmallHouse, smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+const at = testFolder('live');
+let bundle: Bundle;
+/** Built generation 1 into at('data'); its encoder serves all. */
+let first: SmallHouse;
+/** Opened over generation 1 for each test. */
+let house: SmallHouse;
+
+beforeAll(async () => {
+  bundle = await smallBundle(at('bundle'));
+  first = await smallHouse({ bundle, dataDir: at('data') });
+  await first.publisher.build();
+});
+afterAll(() => first.close());
+beforeEach(async () => {
+  house = await smallHouse({ bundle, dataDir: at('data'), encoder: first.encoder });
+  await house.publisher.start();
+});
+
+const everyPlan = [
+  { retrievers: ['lexical' as const] },
+  { retrievers: ['dense' as const] },
+  { retrievers: ['dense' as const, 'lexical' as const] },
+];
+
+describe('a change holds for the next query', () => {
+  it('pausing: no plan returns the ad again, however it is asked for, until it is active again', async () => {
+    const { ad } = house.catalogue.get('sofa-golden')!;
+    for (const plan of everyPlan) expect(await house.ids('golden sofa', { market: 'gb', ...plan })).toContain(ad.id);
+    await house.put({ ...ad, status: 'paused' });
+    for (const plan of everyPlan) {
+      expect(await house.ids('golden sofa', { market: 'gb', k: 200, ...plan })).not.toContain(ad.id);
+    }
+    await house.put(ad);
+    for (const plan of everyPlan) expect(await house.ids('golden sofa', { market: 'gb', ...plan })).toContain(ad.id);
+  });
+
+  it('a new ad: found by its words and by its meaning, in its markets only', async () => {
+    await house.put(sampleAd({ id: 'new', title: 'golden couch', description: '', keywords: [], markets: ['us'] }));
+    for (const plan of everyPlan) {
+      expect((await house.ids('golden couch', plan))[0]).toBe('new');
+      expect(await house.ids('golden couch', { market: 'gb', k: 200, ...plan })).not.toContain('new');
+    }
+    expect(await house.ids('golden sofa', { retrievers: ['dense'], k: 3 })).toContain('new');
+  });
+
+  it('a new text: found by the new words, no longer by the old', async () => {
+    const { ad } = house.catalogue.get('ring-red')!;
+    await house.put({ ...ad, title: 'white kettle', keywords: [] });
+    expect((await house.ids('white kettle', { market: ad.markets[0]! })).slice(0, 2)).toContain(ad.id);
+    expect(await house.ids('ring', { market: ad.markets[0]!, retrievers: ['lexical'] })).not.toContain(ad.id);
+    const rings = await house.ids('red ring', { market: ad.markets[0]!, retrievers: ['dense'], k: 3 });
+    expect(rings).not.toContain(ad.id);
+  });
+
+  it('new keywords, bid and markets: found by the keyword, at the new bid, where it is booked', async () => {
+    const { ad } = house.catalogue.get('sofa-red')!;
+    expect(ad.markets).toEqual(['us']);
+    await house.put({
+      ...ad,
+      keywords: [{ text: 'chesterfield', match: 'broad' }],
+      bidMicros: 777,
+      markets: ['gb'],
+    });
+    const { candidates } = await house.ask('chesterfield', { market: 'gb', retrievers: ['lexical'] });
+    expect(candidates.map(({ adId, bidMicros }) => [adId, bidMicros])).toEqual([['sofa-red', 777]]);
+    for (const plan of everyPlan) {
+      expect(await house.ids('red sofa', { market: 'us', k: 200, ...plan })).not.toContain('sofa-red');
+      expect(await house.ids('red sofa', { market: 'gb', ...plan })).toContain('sofa-red');
+    }
+  });
+
+  it('deleting: gone, also when an older change arrives afterwards', async () => {
+    const { ad, revision } = house.catalogue.get('sofa-red')!;
+    house.remove('sofa-red');
+    house.live.applyPatch(ad, revision + 1);
+    const stale = house.live.stats().stale;
+    house.live.applyUpsert(ad, revision);
+    expect(house.live.stats().stale).toBe(stale + 1);
+    for (const plan of everyPlan) expect(await house.ids('red sofa', { k: 200, ...plan })).not.toContain('sofa-red');
+  });
+
+  it('a text without a vector yet: found by its words, with relevance from them', async () => {
+    house.live.applyUpsert(sampleAd({ id: 'wordy', title: 'violet sofa', markets: ['us'] }), 1000);
+    const { candidates } = await house.ask('violet sofa');
+    const wordy = candidates.find(({ adId }) => adId === 'wordy')!;
+    expect(wordy.sources.map(({ retriever }) => retriever)).toEqual(['lexical']);
+    expect(wordy.relevance).toBe(1);
+  });
+});
+
+describe('Live', () => {
+  const generation = () => loadGeneration(first.store.folder(1), bundle.manifest);
+
+  it('refuses a generation of another space', async () => {
+    const other = new Live({ spaceId: 'ffffffffffffffff' });
+    const loaded = await generation();
+    expect(() => other.swap(loaded)).toThrow(/cannot be compared/);
+    expect(other.view).toBeUndefined();
+  });
+
+  it('keeps every change that a newer generation does not hold, in any order of arrival', async () => {
+    const ads = smallCatalogue().slice(0, 4);
+    const change = fc.record({
+      ad: fc.integer({ min: 0, max: ads.length - 1 }),
+      kind: fc.constantFrom('active', 'paused', 'delete'),
+    });
+    // Loading is slow beside the property, so a few generations serve many runs, one after the other.
+    const loaded = await Promise.all(Array.from({ length: 30 }, generation));
+    await fc.assert(
+      fc.property(fc.array(change, { maxLength: 12 }), fc.infiniteStream(fc.nat()), (history, shuffle) => {
+        const live = new Live(bundle.manifest);
+        const changes = history.map((entry, i) => ({ ...entry, revision: 2 + i, at: shuffle.next().value! }));
+        const arrived = changes.toSorted((a, b) => a.at - b.at);
+        const swapAt = Math.floor(arrived.length / 2);
+        const apply = (entry: (typeof arrived)[number]) => {
+          const ad = ads[entry.ad]!;
+          if (entry.kind === 'delete') live.applyDelete(ad.id, entry.revision);
+          else live.applyUpsert({ ...ad, status: entry.kind as 'active' | 'paused' }, entry.revision);
+        };
+        for (const entry of arrived.slice(0, swapAt)) apply(entry);
+        live.swap(loaded.pop()!);
+        for (const entry of arrived.slice(swapAt)) apply(entry);
+        const found = new Set(
+          ['us', 'gb'].flatMap((market) =>
+            live.view!.lexical('sofa', market, 100).map(({ slot }) => live.view!.ad(slot).id),
+          ),
+        );
+        for (const [i, ad] of ads.entries()) {
+          const last = changes.findLast((entry) => entry.ad === i);
+          expect([ad.id, found.has(ad.id)]).toEqual([ad.id, last === undefined || last.kind === 'active']);
+        }
+      }),
+      { seed: 6, numRuns: 30 },
+    );
+  });
+
+  it('counts what is searched outside the index', async () => {
+    const live = new Live(bundle.manifest);
+    live.swap(await generation());
+    expect(live.stats()).toMatchObject({ generation: 1, ads: 36, delta: 0, swaps: 1 });
+    live.applyUpsert(sampleAd({ id: 'new' }), 2);
+    live.applyUpsert(sampleAd({ id: 'new', title: 'changed' }), 3);
+    expect(live.stats()).toMatchObject({ ads: 37, delta: 1 });
+  });
+});
+
+describe('a swap under queries', () => {
+  it('never mixes generations: what an answer holds is of the generation that it names', async () => {
+    // In generation g every sofa is priced g; the bid shows where a candidate came from.
+    const priced = await smallHouse({ bundle, dataDir: at('priced'), encoder: first.encoder });
+    const price = (bidMicros: number) => {
+      for (const [id, { ad, revision }] of priced.catalogue) {
+        priced.catalogue.set(id, { ad: { ...ad, bidMicros }, revision: revision + 1 });
+      }
+    };
+    price(1);
+    await priced.publisher.build();
+    let building = true;
+    const publishing = (async () => {
+      for (let number = 2; number <= 5; number++) {
+        price(number);
+        await priced.publisher.build();
+      }
+      building = false;
+    })();
+    const seen = new Set<number>();
+    while (building) {
+      const answers = await Promise.all(Array.from({ length: 8 }, () => priced.ask('red sofa')));
+      for (const { generation, candidates } of answers) {
+        expect(new Set(candidates.map(({ bidMicros }) => bidMicros))).toEqual(new Set([generation]));
+        seen.add(generation);
+      }
+    }
+    await publishing;
+    seen.add((await priced.ask('red sofa')).generation);
+    expect(seen.size).toBeGreaterThan(2);
+  });
+
+  it('keeps a change that was made while the generation was being built', async () => {
+    const busy = await smallHouse({ bundle, dataDir: at('busy'), encoder: first.encoder });
+    await busy.publisher.build();
+    const build = busy.publisher.build({
+      onProgress: (phase, done, total) => {
+        if (phase !== 'index' || done !== total) return;
+        busy.live.applyDelete('car-red', 50);
+        busy.live.applyPatch({ ...busy.catalogue.get('sofa-red')!.ad, status: 'paused' }, 51);
+        busy.live.applyUpsert(sampleAd({ id: 'late', title: 'late sofa', markets: ['us'] }), 52);
+      },
+    });
+    expect((await build).number).toBe(2);
+    const sofas = await busy.ids('sofa', { k: 100 });
+    expect(sofas).toContain('late');
+    expect(sofas).not.toContain('sofa-red');
+    expect(await busy.ids('red car', { k: 100 })).not.toContain('car-red');
+  });
+});

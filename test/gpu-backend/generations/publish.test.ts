@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { GATE } from '../../../gpu-backend/generations/gate.ts';
+import type { Phase } from '../../../gpu-backend/generations/publish.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { type SmallHouse, smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+const at = testFolder('publish');
+const houses: SmallHouse[] = [];
+let bundle: Bundle;
+let made = 0;
+
+beforeAll(async () => {
+  bundle = await smallBundle(at('bundle'));
+});
+afterEach(async () => {
+  await Promise.all(houses.splice(0).map((house) => house.close()));
+});
+
+async function openHouse(dataDir = at(`house-${made++}`)): Promise<SmallHouse> {
+  const house = await smallHouse({ bundle, dataDir });
+  houses.push(house);
+  return house;
+}
+
+describe('publication', () => {
+  it('builds, checks, publishes and serves, reporting progress', async () => {
+    const house = await openHouse();
+    const phases: Phase[] = [];
+    const generation = await house.publisher.build({ onProgress: (phase) => phases.push(phase) });
+    expect(generation).toMatchObject({ number: 1, status: 'live', ads: 36, model: 'tiny-1', recall: 1 });
+    expect([...new Set(phases)]).toEqual(['vectors', 'index', 'check']);
+    const manifest = JSON.parse(await readFile(join(house.store.folder(1), 'manifest.json'), 'utf8'));
+    expect(manifest).toMatchObject({ markets: { gb: 24, us: 24 }, vectors: { bundle: 36, student: 0, uploaded: 0 } });
+    expect((await house.ids('red sofa', { k: 1 }))[0]).toBe('sofa-red');
+  });
+
+  it('gives numbers that only grow, a rollback included', async () => {
+    const house = await openHouse();
+    const numbers = [
+      await house.publisher.build(),
+      await house.publisher.build(),
+      await house.publisher.rollback(1),
+      await house.publisher.build(),
+    ].map(({ number }) => number);
+    expect(numbers).toEqual([1, 2, 3, 4]);
+    expect((await house.store.list()).live).toBe(4);
+  });
+
+  it('rolls back the index, never the catalogue: what was paused, reworded, removed or added since stays so', async () => {
+    const house = await openHouse();
+    await house.publisher.build();
+    await house.put({ ...house.catalogue.get('sofa-red')!.ad, status: 'paused' });
+    await house.put({ ...house.catalogue.get('lamp-red')!.ad, title: 'crimson kettle' });
+    await house.put(sampleAd({ id: 'new', title: 'violet sofa', markets: ['us'] }));
+    house.remove('car-red');
+    await house.publisher.build();
+    const before = {
+      sofa: await house.ids('sofa'),
+      car: await house.ids('red car'),
+      kettle: await house.ids('kettle'),
+    };
+    const generation = await house.publisher.rollback(1);
+    expect(generation).toMatchObject({ number: 3, status: 'live', reason: 'content of generation 1' });
+    expect((await house.ask('sofa')).generation).toBe(3);
+    expect(before.sofa).toContain('new');
+    expect(before.sofa).not.toContain('sofa-red');
+    expect(before.car).not.toContain('car-red');
+    expect(before.kettle).toContain('lamp-red');
+    const after = { sofa: await house.ids('sofa'), car: await house.ids('red car'), kettle: await house.ids('kettle') };
+    expect(after).toEqual(before);
+  });
+
+  it('refuses to roll back to what was never published', async () => {
+    const house = await openHouse();
+    await house.publisher.build();
+    await expect(house.publisher.rollback(7)).rejects.toMatchObject({
+      code: 'not_found',
+      message: 'Generation 7 was never published or is gone; there are 1.',
+    });
+  });
+
+  it('goes on from disk after a restart, with the changes that the catalogue knows', async () => {
+    const first = await openHouse(at('restart'));
+    await first.publisher.build();
+    const second = await openHouse(at('restart'));
+    second.catalogue.delete('sofa-red');
+    second.catalogue.set('sofa-blue', { ad: sampleAd({ id: 'sofa-blue', title: 'blue kettle' }), revision: 9 });
+    expect(await second.publisher.start()).toEqual({ number: 1, problems: [] });
+    expect(await second.ids('red sofa')).not.toContain('sofa-red');
+    expect((await second.ids('blue kettle', { retrievers: ['lexical'] }))[0]).toBe('sofa-blue');
+    expect(await second.ids('blue sofa', { retrievers: ['lexical'], minRelevance: 0.9 })).toEqual([]);
+  });
+
+  it('runs one at a time', async () => {
+    const house = await openHouse();
+    const first = house.publisher.build();
+    await expect(house.publisher.build()).rejects.toMatchObject({ code: 'conflict' });
+    await expect(first).resolves.toMatchObject({ number: 1 });
+  });
+
+  it('refuses a catalogue that shrank to less than half, keeps serving, and takes it when forced', async () => {
+    const house = await openHouse();
+    await house.publisher.build();
+    for (const { id } of smallCatalogue().slice(0, 25)) house.catalogue.delete(id);
+    await expect(house.publisher.build()).rejects.toMatchObject({
+      code: 'gate_failed',
+      message: expect.stringContaining('has 11 ads, the live one 36: expected at least 50 %'),
+    });
+    expect((await house.ask('sofa')).generation).toBe(1);
+    expect((await house.store.list()).generations.at(-1)).toMatchObject({ number: 2, status: 'failed' });
+    const forced = await house.publisher.build({ force: true });
+    expect(forced).toMatchObject({ number: 3, ads: 11, status: 'live' });
+  });
+
+  it('stops a build when told to, leaving the live generation and no folder', async () => {
+    const house = await openHouse();
+    await house.publisher.build();
+    const stop = new AbortController();
+    const build = house.publisher.build({
+      signal: stop.signal,
+      onProgress: (phase) => phase === 'index' && stop.abort(new Error('stopping')),
+    });
+    await expect(build).rejects.toThrow('stopping');
+    expect((await house.store.list()).generations.map(({ number }) => number)).toEqual([1]);
+    expect(house.publisher.building).toBeNull();
+    expect((await house.publisher.build()).number).toBe(2);
+  });
+
+  it('keeps the gate where it is', () => {
+    expect(GATE).toEqual({ k: 10, minRecall: 0.95, minSizeShare: 0.5 });
+  });
+});

@@ -1,0 +1,145 @@
+import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { loadGeneration } from '../../../gpu-backend/generations/load.ts';
+import { openGenerationStore } from '../../../gpu-backend/generations/store.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-house.ts';
+
+const at = testFolder('store');
+const houses: SmallHouse[] = [];
+let bundle: Bundle;
+let made = 0;
+
+beforeAll(async () => {
+  bundle = await smallBundle(at('bundle'));
+  // Three generations, made once: each test works on a copy.
+  const house = await smallHouse({ bundle, dataDir: at('three') });
+  for (let i = 0; i < 3; i++) await house.publisher.build();
+  await house.close();
+});
+afterEach(async () => {
+  await Promise.all(houses.splice(0).map((house) => house.close()));
+});
+
+async function threeGenerations(): Promise<string> {
+  const dataDir = at(`copy-${made++}`);
+  await cp(at('three'), dataDir, { recursive: true });
+  return dataDir;
+}
+
+async function openHouse(dataDir: string, keep = 3): Promise<SmallHouse> {
+  const house = await smallHouse({ bundle, dataDir, keep });
+  houses.push(house);
+  return house;
+}
+
+async function flipByte(path: string): Promise<void> {
+  const bytes = await readFile(path);
+  bytes[bytes.length >> 1]! ^= 1;
+  await writeFile(path, bytes);
+}
+
+const folder = (dataDir: string, number: number, file = '') => join(dataDir, 'generations', String(number), file);
+const names = async (dataDir: string) => (await readdir(join(dataDir, 'generations'))).sort();
+
+describe('loadGeneration', () => {
+  it.each(['ads.jsonl', 'vectors.safetensors', 'us.usearch', 'gb.usearch', 'lexical.json'])(
+    'refuses one flipped byte and a missing end in %s, naming it',
+    async (file) => {
+      const dataDir = await threeGenerations();
+      const { spaceId } = bundle.manifest;
+      await expect(loadGeneration(folder(dataDir, 3), { spaceId })).resolves.toBeDefined();
+      await flipByte(folder(dataDir, 3, file));
+      await expect(loadGeneration(folder(dataDir, 3), { spaceId })).rejects.toMatchObject({
+        code: 'bundle_damaged',
+        message: expect.stringContaining(`${file}: expected SHA-256`),
+      });
+      await truncate(folder(dataDir, 3, file), 100);
+      await expect(loadGeneration(folder(dataDir, 3), { spaceId })).rejects.toThrow(/expected \d+ bytes, got 100/);
+    },
+  );
+
+  it('refuses a generation of another space, naming both', async () => {
+    const dataDir = await threeGenerations();
+    await expect(loadGeneration(folder(dataDir, 3), { spaceId: 'ffffffffffffffff' })).rejects.toMatchObject({
+      code: 'space_mismatch',
+      message: expect.stringMatching(new RegExp(`${bundle.manifest.spaceId}.*ffffffffffffffff`)),
+    });
+  });
+});
+
+describe('the generation store', () => {
+  it('removes what an interrupted build or publication left, and nothing else', async () => {
+    const dataDir = await threeGenerations();
+    const before = await names(dataDir);
+    await mkdir(join(dataDir, 'generations', 'building-4'));
+    await writeFile(join(dataDir, 'generations', 'building-4', 'ads.jsonl'), '{}');
+    await writeFile(join(dataDir, 'generations', 'live.next'), '4');
+    const house = await openHouse(dataDir);
+    expect(await names(dataDir)).toEqual(before);
+    expect(await house.publisher.start()).toEqual({ number: 3, problems: [] });
+  });
+
+  it('ignores a generation that was built but never published', async () => {
+    const dataDir = await threeGenerations();
+    await rm(folder(dataDir, 3, 'published.json'));
+    await writeFile(join(dataDir, 'generations', 'live'), '2\n');
+    const house = await openHouse(dataDir);
+    expect(await house.publisher.start()).toMatchObject({ number: 2 });
+    expect(await house.store.nextNumber()).toBe(4);
+  });
+
+  it('serves the last whole generation under a new number when the live one is damaged, and says why', async () => {
+    const dataDir = await threeGenerations();
+    await flipByte(folder(dataDir, 3, 'us.usearch'));
+    await flipByte(folder(dataDir, 2, 'lexical.json'));
+    const house = await openHouse(dataDir);
+    const { number, problems } = await house.publisher.start();
+    expect(number).toBe(4);
+    expect(problems.map((problem) => [problem.number, problem.error.code])).toEqual([
+      [3, 'bundle_damaged'],
+      [2, 'bundle_damaged'],
+    ]);
+    expect((await house.ids('red sofa'))[0]).toBe('sofa-red');
+    expect((await house.store.list()).generations.at(-1)).toMatchObject({
+      number: 4,
+      status: 'live',
+      reason: 'content of generation 1',
+    });
+  });
+
+  it('has nothing to serve when all are damaged or of another space, and builds anew under a higher number', async () => {
+    const dataDir = await threeGenerations();
+    for (const number of [1, 2, 3]) await flipByte(folder(dataDir, number, 'ads.jsonl'));
+    const house = await openHouse(dataDir);
+    const { number, problems } = await house.publisher.start();
+    expect([number, problems.length]).toEqual([null, 3]);
+    await expect(house.ask('sofa')).rejects.toMatchObject({ code: 'not_ready' });
+    expect((await house.publisher.build()).number).toBe(4);
+    expect((await house.ids('red sofa'))[0]).toBe('sofa-red');
+  });
+
+  it('survives a live pointer that was cut short', async () => {
+    const dataDir = await threeGenerations();
+    await writeFile(join(dataDir, 'generations', 'live'), '');
+    const house = await openHouse(dataDir);
+    expect(await house.publisher.start()).toMatchObject({ number: 4, problems: [] });
+  });
+
+  it('keeps the last few published generations and collects the others', async () => {
+    const dataDir = await threeGenerations();
+    const house = await openHouse(dataDir, 2);
+    await house.publisher.build();
+    expect(await names(dataDir)).toEqual(['3', '4', 'live']);
+    expect(await house.store.nextNumber()).toBe(5);
+  });
+
+  it('starts empty', async () => {
+    const store = await openGenerationStore({ dataDir: at('empty') });
+    expect(await store.list()).toEqual({ live: null, generations: [] });
+    expect(await store.nextNumber()).toBe(1);
+    expect(await store.openLive({ spaceId: 'x', nowMs: 0 })).toEqual({ problems: [] });
+  });
+});

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { quantize } from '../../../gpu-backend/index/vector-rows.ts';
+import { normalize } from '../../../shared/text.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-house.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+const at = testFolder('vectors');
+let house: SmallHouse;
+
+beforeAll(async () => {
+  house = await smallHouse({ bundle: await smallBundle(at('bundle')), dataDir: at('data') });
+});
+afterAll(() => house.close());
+
+describe('the ladder of an ad vector', () => {
+  it('prefers the upload, then the bundle while the text is the one embedded, then the student, and counts them', async () => {
+    const { ad } = house.catalogue.get('sofa-red')!;
+    const uploaded = new Int8Array(house.encoder.dimension).fill(7);
+    const reworded = { ...ad, title: 'green sofa' };
+    const repriced = { ...ad, bidMicros: 1, keywords: [] };
+    const unknown = sampleAd({ id: 'unknown', title: 'red sofa', description: ad.description });
+    const vectors = await house.ladder.resolve([
+      { ad, uploaded },
+      { ad },
+      { ad: repriced },
+      { ad: reworded },
+      { ad: unknown },
+    ]);
+    expect(vectors.map(({ source }) => source)).toEqual(['uploaded', 'bundle', 'bundle', 'student', 'student']);
+    expect(vectors[0]!.int8).toBe(uploaded);
+    const ads = await house.bundle.readAds();
+    const row = ads.ids.indexOf('sofa-red');
+    expect(vectors[1]!.int8).toEqual(ads.vectors.subarray(row * ads.dimension, (row + 1) * ads.dimension));
+    const [student] = (await house.encoder.encode([normalize('green sofa. Delivered tomorrow.')])).vectors;
+    expect(vectors[3]!.int8).toEqual(quantize(student!));
+    expect(house.ladder.counts()).toEqual({ uploaded: 1, bundle: 2, student: 2 });
+  });
+
+  it('reports progress to the last one, and stops when told to', async () => {
+    const ads = Array.from({ length: 40 }, (_, i) => ({ ad: sampleAd({ id: `u${i}` }) }));
+    const steps: number[] = [];
+    await house.ladder.resolve(ads, { onProgress: (done, total) => steps.push(done / total) });
+    expect([steps[0], steps.at(-1)]).toEqual([0, 1]);
+    const stop = new AbortController();
+    const resolving = house.ladder.resolve(ads, {
+      signal: stop.signal,
+      onProgress: () => stop.abort(new Error('enough')),
+    });
+    await expect(resolving).rejects.toThrow('enough');
+  });
+
+  it('refuses an upload of another dimension', async () => {
+    const wrong = { ad: sampleAd({ id: 'wrong' }), uploaded: new Int8Array(3) };
+    await expect(house.ladder.resolve([wrong])).rejects.toMatchObject({
+      code: 'bad_request',
+      message: 'ad wrong: expected a vector of 32 int8, got 3.',
+    });
+  });
+});

@@ -1,0 +1,141 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LexicalIndex, terms } from '../../../gpu-backend/retrieval/lexical.ts';
+import type { Ad } from '../../../shared/contract/ads.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+const ad = (id: string, change: Partial<Ad>): Ad => sampleAd({ id, description: '', keywords: [], ...change });
+
+const ADS = [
+  ad('bottle-steel', { title: 'Steel bottle', description: 'Free delivery.' }),
+  ad('bottle-glass', { title: 'Glass bottles', keywords: [{ text: 'carafe', match: 'broad' }] }),
+  ad('cup', { title: 'Cup', description: 'Goes with any bottle.' }),
+  ad('dress', { title: 'Été dresses', description: 'Free delivery.' }),
+  ad('ferry', { title: 'Ferries to the islands', description: 'Free delivery.' }),
+];
+
+function indexOf(ads: readonly Ad[]): LexicalIndex {
+  const index = new LexicalIndex();
+  for (const [slot, entry] of ads.entries()) index.put(slot, entry);
+  return index;
+}
+
+const options = (ads: readonly Ad[], accept: (slot: number) => boolean = () => true, limit = 10) => ({
+  limit,
+  accept,
+  tieKey: (slot: number) => ads[slot]!.id,
+});
+
+function search(query: string, accept?: (slot: number) => boolean): [id: string, relevance: number][] {
+  return indexOf(ADS)
+    .search(query, options(ADS, accept))
+    .map(({ slot, relevance }) => [ADS[slot]!.id, relevance]);
+}
+
+const ids = (query: string) => search(query).map(([id]) => id);
+
+describe('terms', () => {
+  it('folds plurals and accents, drops stop words, symbols and repetitions', () => {
+    expect(terms('the dresses, dress & ferries of été | buses')).toEqual(['dress', 'ferry', 'ete', 'buse']);
+    expect(terms('watches watch boxes box axes axe brushes')).toEqual(['watch', 'box', 'ax', 'brush']);
+    expect(terms('glass bus genius gas ties goes')).toEqual(['glass', 'bus', 'genius', 'gas', 'ty', 'goes']);
+    expect(terms('for the and of')).toEqual([]);
+    expect(terms('')).toEqual([]);
+  });
+});
+
+describe('the lexical index', () => {
+  it('finds any of the words, the best match first, singular or plural, accent or none', () => {
+    expect(ids('steel bottles')).toEqual(['bottle-steel', 'bottle-glass', 'cup']);
+    expect(ids('ferry')).toEqual(['ferry']);
+    expect(ids('ete')).toEqual(['dress']);
+    expect(ids('carafe')).toEqual(['bottle-glass']);
+  });
+
+  it('matches whole words only', () => {
+    expect(ids('bott')).toEqual([]);
+    expect(ids('botle')).toEqual([]);
+  });
+
+  it('answers nothing for nothing, stop words and symbols', () => {
+    for (const query of ['', ' ', 'the of and', '| & !?', '💥']) expect(ids(query)).toEqual([]);
+  });
+
+  it('counts as relevance how much of what the query says the ad says', () => {
+    const relevance = new Map(search('steel bottle'));
+    expect(relevance.get('bottle-steel')).toBe(1);
+    expect(relevance.get('bottle-glass')).toBeGreaterThan(0);
+    expect(relevance.get('bottle-glass')).toBeLessThan(0.5); // the rarer word is missing
+    expect(relevance.get('cup')).toBeLessThan(relevance.get('bottle-glass')!); // in the description only
+    expect(new Map(search('zyx bottle')).get('bottle-steel')).toBeLessThan(0.5); // a word nobody has weighs most
+  });
+
+  it('returns only what is accepted, and measures rarity among that', () => {
+    expect(search('bottle', (slot) => slot !== 0).map(([id]) => id)).toEqual(['bottle-glass', 'cup']);
+    expect(search('bottle', () => false)).toEqual([]);
+  });
+
+  it('breaks ties by ad id, whatever the order of insertion', () => {
+    const same = ['c', 'a', 'b'].map((id) => ad(id, { title: 'Red kettle' }));
+    for (const order of [same, same.toReversed()]) {
+      const hits = indexOf(order).search('kettle', options(order));
+      expect(hits.map(({ slot }) => order[slot]!.id)).toEqual(['a', 'b', 'c']);
+      expect(indexOf(order).search('kettle', options(order, undefined, 2))).toHaveLength(2);
+    }
+  });
+
+  it('cuts to the best of many', () => {
+    const many = Array.from({ length: 400 }, (_, i) =>
+      ad(`k${String(i).padStart(3, '0')}`, {
+        title: i % 10 === 0 ? 'kettle' : 'kettle with a long title of other words',
+      }),
+    );
+    const hits = indexOf(many).search('kettle', options(many, undefined, 40));
+    expect(hits.map(({ slot }) => slot)).toEqual(Array.from({ length: 40 }, (_, i) => i * 10));
+  });
+
+  it('lets a common word add to the score of what the rarer one finds, and find by itself when it is alone', () => {
+    const stock = Array.from({ length: 100 }, (_, i) =>
+      ad(`a${i}`, { title: i < 3 ? 'copper kettle' : `thing ${i}`, description: i % 2 === 0 ? 'delivery' : '' }),
+    );
+    const index = indexOf(stock);
+    const found = (query: string) => index.search(query, options(stock, undefined, 200)).map(({ slot }) => slot);
+    expect(found('kettle delivery')).toEqual([0, 2, 1]);
+    expect(found('delivery')).toHaveLength(50);
+    expect(found('zyx delivery')).toHaveLength(50);
+  });
+
+  it('follows replacement and removal', () => {
+    const index = indexOf(ADS);
+    const own = [...ADS];
+    own[0] = ad('bottle-steel', { title: 'Copper kettle' });
+    index.put(0, own[0]);
+    index.remove(2);
+    index.remove(2);
+    const found = (query: string) => index.search(query, options(own)).map(({ slot }) => own[slot]!.id);
+    expect(found('kettle')).toEqual(['bottle-steel']);
+    expect(found('bottle')).toEqual(['bottle-glass']);
+    expect(index.size).toBe(4);
+  });
+
+  it('answers the same after it was serialized', async () => {
+    const index = indexOf(ADS);
+    const loaded = await LexicalIndex.load(index.serialize(), ADS.length);
+    for (const query of ['bottle', 'free delivery', 'steel carafe']) {
+      expect(loaded.search(query, options(ADS))).toEqual(index.search(query, options(ADS)));
+    }
+  });
+
+  it('takes any query', () => {
+    const index = indexOf(ADS);
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (query) => {
+        for (const { relevance, score } of index.search(query, options(ADS))) {
+          expect(relevance >= 0 && relevance <= 1 && score > 0).toBe(true);
+        }
+      }),
+      { seed: 8, numRuns: 300 },
+    );
+    for (const query of ['constructor', '__proto__', 'toString hasOwnProperty']) expect(search(query)).toEqual([]);
+  });
+});

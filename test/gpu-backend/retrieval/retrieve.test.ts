@@ -1,0 +1,140 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Live } from '../../../gpu-backend/generations/live.ts';
+import { createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
+import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import { NORMALIZER_VERSION, normalize } from '../../../shared/text.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-house.ts';
+
+const at = testFolder('retrieve');
+let house: SmallHouse;
+
+beforeAll(async () => {
+  house = await smallHouse({ bundle: await smallBundle(at('bundle')), dataDir: at('data') });
+  await house.publisher.build();
+});
+afterAll(() => house.close());
+
+const LEXICAL = { retrievers: ['lexical' as const] };
+const DENSE = { retrievers: ['dense' as const] };
+const BOTH = { retrievers: ['dense' as const, 'lexical' as const] };
+
+describe('retrieve', () => {
+  it('finds by meaning what shares no word with the query, which words alone do not', async () => {
+    expect(await house.ids('couch', LEXICAL)).toEqual([]);
+    for (const plan of [DENSE, BOTH]) {
+      const ids = await house.ids('couch', { ...plan, k: 4 });
+      expect(ids.every((id) => id.startsWith('sofa-'))).toBe(true);
+    }
+  });
+
+  it('answers what the contract says, naming generation, model and space', async () => {
+    const answer = await house.ask('red sofa');
+    expect(RetrieveResponse.parse(answer)).toEqual(answer);
+    expect(answer).toMatchObject({ generation: 1, model: 'tiny-1', spaceId: house.bundle.manifest.spaceId });
+    expect(answer.timings.encodeMs).toBeGreaterThan(0);
+    expect((await house.ask('red sofa', LEXICAL)).timings.encodeMs).toBe(0);
+  });
+
+  it('says of each candidate where it was found, with rank and score', async () => {
+    const { candidates } = await house.ask('red sofa');
+    expect(candidates[0]).toMatchObject({ adId: 'sofa-red', title: 'red sofa' });
+    expect(candidates[0]!.sources).toEqual([
+      { retriever: 'dense', rank: 1, score: expect.any(Number) },
+      { retriever: 'lexical', rank: 1, score: expect.any(Number) },
+    ]);
+    for (const { sources } of candidates) expect(sources.length).toBeGreaterThan(0);
+  });
+
+  it('gives lexical and dense finds one scale of relevance: the calibrated cosine', async () => {
+    const { slope, intercept } = house.bundle.manifest.calibration;
+    const { candidates } = await house.ask('red sofa', { k: 100 });
+    const dense = new Map((await house.ask('red sofa', { ...DENSE, k: 100 })).candidates.map((c) => [c.adId, c]));
+    for (const { adId, relevance } of candidates) {
+      const cosine = dense.get(adId)!.sources[0]!.score;
+      expect(relevance).toBeCloseTo(1 / (1 + Math.exp(-(slope * cosine + intercept))), 10);
+    }
+  });
+
+  it('cuts below the least relevance, and to k', async () => {
+    const all = await house.ask('red sofa', { k: 100 });
+    const cut = await house.ask('red sofa', { k: 100, minRelevance: 0.5 });
+    expect(cut.candidates).toEqual(all.candidates.filter(({ relevance }) => relevance >= 0.5));
+    expect(cut.candidates.length).toBeLessThan(all.candidates.length);
+    expect((await house.ask('red sofa', { k: 3 })).candidates).toEqual(all.candidates.slice(0, 3));
+  });
+
+  it('fills k in a market as far as the market has ads', async () => {
+    for (const [market, booked] of [
+      ['us', 24],
+      ['gb', 24],
+      ['au', 0],
+    ] as const) {
+      const { candidates } = await house.ask('couch', { ...DENSE, market, k: 200 });
+      expect(candidates).toHaveLength(booked);
+      for (const { adId } of candidates) expect(house.catalogue.get(adId)!.ad.markets).toContain(market);
+    }
+  });
+
+  it('answers an empty list, and no error, where a query says nothing', async () => {
+    for (const query of ['the of and', '!?', '|']) {
+      for (const plan of [LEXICAL, DENSE, BOTH]) expect(await house.ids(query, plan)).toEqual([]);
+    }
+  });
+
+  it('answers the same to the same question, and takes any query', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 100 }), async (raw) => {
+        const query = normalize(raw);
+        if (query === '') return;
+        const [first, second] = [await house.ask(query), await house.ask(query)];
+        expect(first.candidates).toEqual(second.candidates);
+      }),
+      { seed: 11, numRuns: 60 },
+    );
+  });
+
+  it('breaks ties by ad id', async () => {
+    const { ad } = house.catalogue.get('sofa-red')!;
+    for (const id of ['twin-c', 'twin-a', 'twin-b']) await house.put({ ...ad, id, title: 'purple couch' });
+    for (const plan of [LEXICAL, DENSE, BOTH]) {
+      const ids = (await house.ids('purple couch', plan)).filter((id) => id.startsWith('twin'));
+      expect(ids).toEqual(['twin-a', 'twin-b', 'twin-c']);
+    }
+    for (const id of ['twin-c', 'twin-a', 'twin-b']) house.remove(id);
+  });
+
+  it('passes on deadlines and departures', async () => {
+    const request = {
+      query: 'red sofa',
+      normalizerVersion: NORMALIZER_VERSION,
+      market: 'us',
+      locale: 'en',
+      plan: { ...BOTH, k: 10, minRelevance: 0 },
+      deadlineMs: 0.001,
+    };
+    await expect(house.retrieval.retrieve(request)).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    const signal = AbortSignal.abort(new Error('left'));
+    await expect(house.retrieval.retrieve({ ...request, deadlineMs: 1000 }, { signal })).rejects.toThrow('left');
+  });
+
+  it('refuses another normaliser, and a service without a generation', async () => {
+    const request = {
+      query: 'red sofa',
+      normalizerVersion: NORMALIZER_VERSION + 1,
+      market: 'us',
+      locale: 'en',
+      plan: { ...LEXICAL, k: 10, minRelevance: 0 },
+      deadlineMs: 1000,
+    };
+    await expect(house.retrieval.retrieve(request)).rejects.toMatchObject({ code: 'bad_request' });
+    const empty = createRetrieval({
+      encoder: house.encoder,
+      live: new Live(house.encoder),
+      calibration: house.bundle.manifest.calibration,
+    });
+    const right = { ...request, normalizerVersion: NORMALIZER_VERSION };
+    await expect(empty.retrieve(right)).rejects.toMatchObject({ code: 'not_ready' });
+  });
+});
