@@ -23,10 +23,12 @@ type Field = keyof typeof FIELDS;
 
 /**
  * A term that more than this share of the ads has ("delivery", "order") adds to the score of what the rarer terms found
- * and brings in nothing by itself, unless the query has nothing rarer: its postings are most of the work and none of the
- * answer.
+ * and brings in nothing by itself, unless it is the rarest of the query: its postings are most of the work and none of
+ * the answer.
  */
 const COMMON_SHARE = 0.05;
+/** A term that fewer ads have is not common in any catalogue: it costs next to nothing. */
+const LEAST_COMMON = 256;
 
 const STOP_WORDS = new Set(
   (
@@ -116,6 +118,9 @@ export class LexicalIndex {
   /** By slot, which search (or count) saw it last. */
   #stamps = new Uint32Array(1024);
   #stamp = 0;
+  /** Ads that have a term, for terms that many have. */
+  readonly #commonTerms = new Map<string, number>();
+  #changes = 0;
 
   constructor(index = new MiniSearch<Document>(OPTIONS), slots = 0) {
     this.#index = index;
@@ -138,13 +143,16 @@ export class LexicalIndex {
   /** Adds the ad, or replaces what the slot held. */
   put(slot: number, ad: Ad): void {
     this.#reserve(slot + 1);
+    this.#changed();
     if (this.#index.has(slot)) this.#index.replace(documentOf(slot, ad));
     else this.#index.add(documentOf(slot, ad));
   }
 
   /** Does nothing when the slot is empty. */
   remove(slot: number): void {
-    if (this.#index.has(slot)) this.#index.discard(slot);
+    if (!this.#index.has(slot)) return;
+    this.#changed();
+    this.#index.discard(slot);
   }
 
   /** The `limit` best accepted ads, best first, ties by `tieKey`; none for a query of stop words only. */
@@ -152,10 +160,12 @@ export class LexicalIndex {
     query: string,
     { limit, accept, tieKey }: { limit: number; accept: (slot: number) => boolean; tieKey: (slot: number) => string },
   ): LexicalHit[] {
-    const having = this.#count(terms(query), accept);
+    const having = terms(query).map((term) => ({ term, ads: this.#adsWith(term) }));
     const all = Math.max(1, this.#index.documentCount);
-    const rare = having.filter(({ ads }) => ads <= COMMON_SHARE * all);
-    const selective = rare.some(({ ads }) => ads > 0) ? rare : having;
+    const present = having.filter(({ ads }) => ads > 0).sort((a, b) => a.ads - b.ads);
+    const common = Math.max(LEAST_COMMON, COMMON_SHARE * all);
+    const selective = present.filter(({ ads }, i) => i === 0 || ads <= common);
+    if (selective.length === 0) return [];
     const weight = new Map(having.map(({ term, ads }) => [term, Math.log(1 + (all - ads + 0.5) / (ads + 0.5))]));
     const total = having.reduce((sum, { term }) => sum + weight.get(term)!, 0);
 
@@ -187,23 +197,29 @@ export class LexicalIndex {
     });
   }
 
-  /** How many accepted ads have each term: a search that scores nothing. */
-  #count(queryTerms: readonly string[], accept: (slot: number) => boolean): { term: string; ads: number }[] {
-    return queryTerms.map((term) => {
-      let ads = 0;
-      const stamp = this.#nextStamp();
-      this.#index.search(term, {
-        // Called once a field that has the term; the stamp counts an ad once.
-        boostDocument: (slot: number) => {
-          if (this.#stamps[slot] !== stamp && accept(slot)) {
-            this.#stamps[slot] = stamp;
-            ads++;
-          }
-          return 0;
-        },
-      });
-      return { term, ads };
+  /** How many ads have a term: a search that scores nothing. Counts of common terms are kept while they hold well enough. */
+  #adsWith(term: string): number {
+    const known = this.#commonTerms.get(term);
+    if (known !== undefined) return known;
+    let ads = 0;
+    const stamp = this.#nextStamp();
+    this.#index.search(term, {
+      // Called once a field that has the term; the stamp counts an ad once.
+      boostDocument: (slot: number) => {
+        if (this.#stamps[slot] !== stamp) ads++;
+        this.#stamps[slot] = stamp;
+        return 0;
+      },
     });
+    if (ads >= LEAST_COMMON) this.#commonTerms.set(term, ads);
+    return ads;
+  }
+
+  /** Forgets the kept counts once a hundredth of the ads has changed. */
+  #changed(): void {
+    if (++this.#changes * 100 < this.#index.documentCount) return;
+    this.#changes = 0;
+    this.#commonTerms.clear();
   }
 
   #reserve(slots: number): void {
