@@ -4,6 +4,7 @@ import { type AuctionSlot, auction } from '../shared/auction.ts';
 import type { AdsResponse } from '../shared/contract/ads.ts';
 import type { ImpressionEvent } from '../shared/contract/events.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
+import { HarnessError } from '../shared/problem.ts';
 import { type AdsRequest, readAdsRequest } from './ads-request.ts';
 import { type Retrieved, retrieve } from './candidates.ts';
 import { CLICK_VALID_SECONDS, signClick } from './click.ts';
@@ -31,6 +32,7 @@ export const adsRoute = (isolate: Isolate) =>
     const { settings, clock, config, events } = isolate;
     const startedAt = clock.elapsed();
     const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+    const origin = settings.publicUrl ?? originOf(c.req.url);
     await config.keepUp(waitUntil);
     const { serving } = config;
 
@@ -52,7 +54,7 @@ export const adsRoute = (isolate: Isolate) =>
       slots,
       totalMs: 0,
     };
-    const clickUrls = await signClickUrls(isolate, outcome, settings.publicUrl ?? new URL(c.req.url).origin);
+    const clickUrls = await signClickUrls(isolate, outcome, origin);
     outcome.totalMs = clock.elapsed() - startedAt;
     await events.log(impressionOf(outcome), waitUntil);
 
@@ -60,6 +62,13 @@ export const adsRoute = (isolate: Isolate) =>
     if (unit.setCookie !== undefined) c.header('set-cookie', unit.setCookie);
     return c.json(answerOf(outcome, clickUrls));
   });
+
+/** Where this request was sent to; a Host header may hold anything. */
+function originOf(url: string): string {
+  const origin = URL.parse(url)?.origin;
+  if (origin === undefined) throw new HarnessError('bad_request', 'Host: expected a host name');
+  return origin;
+}
 
 function signClickUrls({ settings }: Isolate, { id, atMs, slots }: Outcome, origin: string): Promise<string[]> {
   const expiry = Math.floor(atMs / 1_000) + CLICK_VALID_SECONDS;

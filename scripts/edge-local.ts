@@ -23,6 +23,8 @@ export interface EdgeOptions {
   persistDir?: string;
   /** Variables of wrangler.toml to set otherwise. */
   vars?: Record<string, string>;
+  /** A line that the Worker or workerd logged; standard error by default. */
+  onLine?: (line: string) => void;
 }
 
 export interface RunningEdge {
@@ -87,7 +89,7 @@ function withoutSignalHandlers<T>(start: () => T): T {
 
 /** Starts the edge; throws `configuration` when the port is taken or a setting is wrong. The caller handles signals. */
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
-  const { port, host = '127.0.0.1' } = options;
+  const { port, host = '127.0.0.1', onLine = console.error } = options;
   await requireFreePort(host, port);
   const { script, workerOptions } = await build();
   process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS;
@@ -109,6 +111,8 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     cf: false,
     telemetry: { enabled: false },
     log: new Log(LogLevel.WARN),
+    // workerd remarks that it cannot use its compile cache under V8 flags; nobody needs to act on that.
+    handleStructuredLogs: ({ message }) => message.startsWith('NOSENTRY') || onLine(message),
     ...(options.persistDir === undefined ? {} : { resourcePersistencePath: options.persistDir }),
   };
   const miniflare = withoutSignalHandlers(() => new Miniflare(convertV4MiniflareOptions(settings)));

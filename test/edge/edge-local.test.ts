@@ -1,5 +1,5 @@
 /** The local runner: the Worker's own bundle in workerd, with Miniflare's Queue and Cache API, over real sockets. */
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
 import { AdsResponse } from '../../shared/contract/ads.ts';
@@ -74,4 +74,54 @@ describe('startEdge', () => {
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     await new Promise((resolve) => server.close(resolve));
   }, 60_000);
+
+  it('gives what is no proper HTTP a 4xx at most, and lives on', async () => {
+    const port = await freePort();
+    const edge = await startEdge({ port, backendUrl: `${standIn.url}/raw`, keys: TEST_KEYS });
+    const json = 'content-type: application/json';
+    const ads = 'GET /v1/ads?q=sofa HTTP/1.1';
+    const post = 'POST /v1/conversions HTTP/1.1';
+    try {
+      for (const raw of [
+        'GET /v1/ads?q=\xff\xfe HTTP/1.1\r\nhost: a\r\n\r\n',
+        'GET /v1/ads?q=\0 HTTP/1.1\r\nhost: a\r\n\r\n',
+        `GET /v1/ads?q=${'a'.repeat(100_000)} HTTP/1.1\r\nhost: a\r\n\r\n`,
+        `${ads}\r\n\r\n`,
+        `${ads}\r\nhost: exa mple<>\r\n\r\n`,
+        `${ads}\r\nhost: [::\r\n\r\n`,
+        `${ads}\r\nhost: a\r\ncookie: \xff=\xfe; __Host-harness-unit=\xe9\r\nuser-agent: \xff\r\n\r\n`,
+        `${ads}\r\nhost: a\r\ncookie: ${'x'.repeat(50_000)}\r\n\r\n`,
+        'GET http://elsewhere.example/v1/ads?q=sofa HTTP/1.1\r\nhost: a\r\n\r\n',
+        'OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n',
+        `${post}\r\nhost: a\r\n${json}\r\ncontent-length: 10\r\n\r\n{}`,
+        `${post}\r\nhost: a\r\n${json}\r\ncontent-length: 2\r\n\r\n\xff\xfe`,
+        `${post}\r\nhost: a\r\n${json}\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n`,
+        `${post}\r\nhost: a\r\n${json}\r\ntransfer-encoding: chunked\r\n\r\n2000\r\n${'x'.repeat(8_192)}\r\n0\r\n\r\n`,
+        '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+      ]) {
+        const status = await statusOf(port, raw);
+        expect(status === undefined || status < 500, `${status} for ${raw.slice(0, 80)}`).toBe(true);
+      }
+      expect((await fetch(`${edge.url}/v1/ads?q=sofa`)).status).toBe(200);
+    } finally {
+      await edge.stop();
+    }
+  }, 60_000);
 });
+
+/** Sends bytes as they are, closes its side, and reads the status of the first answer; `undefined` when there is none. */
+function statusOf(port: number, raw: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      answer += text;
+      if (answer.includes('\r\n')) socket.destroy();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () =>
+      resolve(/^HTTP\/1\.\d (\d{3})/.exec(answer)?.[1] === undefined ? undefined : Number(answer.slice(9, 12))),
+    );
+    socket.end(raw, 'latin1');
+  });
+}
