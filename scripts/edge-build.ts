@@ -39,7 +39,7 @@ export async function bundleEdge(options: { minify?: boolean } = {}): Promise<st
         // The rule of wrangler.toml, which esbuild does not read.
         name: 'playground-as-text',
         setup({ onLoad }) {
-          onLoad({ filter: /edge[\\/]playground[\\/][\w.-]+\.(html|css|js)$/ }, async ({ path: file }) => ({
+          onLoad({ filter: /edge[\\/]playground[\\/][\w.-]+\.(html|css|client\.js)$/ }, async ({ path: file }) => ({
             contents: await readFile(file, 'utf8'),
             loader: 'text',
           }));

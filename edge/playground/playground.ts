@@ -1,9 +1,9 @@
 /** `GET /`: a page to search with and to see what happened. Three static files and one policy that allows nothing else. */
 import { Hono } from 'hono';
 import type { EdgeContext, Isolate } from '../isolate.ts';
-import script from './client.js';
+import script from './page.client.js';
+import style from './page.css';
 import page from './page.html';
-import style from './style.css';
 
 const POLICY = [
   "default-src 'none'",
@@ -38,6 +38,6 @@ export const playgroundRoute = ({ settings, config }: Isolate) => {
       );
   return new Hono<EdgeContext>()
     .get('/', () => answer(render(), 'text/html'))
-    .get('/playground/style.css', () => answer(style, 'text/css'))
-    .get('/playground/client.js', () => answer(script, 'text/javascript'));
+    .get('/playground/page.css', () => answer(style, 'text/css'))
+    .get('/playground/page.client.js', () => answer(script, 'text/javascript'));
 };
