@@ -24,6 +24,8 @@ export interface ConsumerOptions {
 
 /** Longest pause between two attempts: short enough that the backend's return is noticed soon. */
 const MAX_DELAY_SECONDS = 15;
+/** Between attempts at what has failed 100 times already; see the dead-letter queue in wrangler.toml. */
+const DEAD_LETTER_DELAY_SECONDS = 60;
 
 /** Never throws: what was not stored is retried, after a pause that grows with the attempts. */
 export async function consume(batch: EventMessages, { store, counts, onError }: ConsumerOptions): Promise<void> {

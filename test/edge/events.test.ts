@@ -86,6 +86,9 @@ describe('consume', () => {
     await consume({ queue: 'q', messages }, { store: away, counts: counts(), onError: () => undefined });
     expect(messages.map(({ retry }) => retry.mock.calls[0]![0].delaySeconds)).toEqual([1, 2, 7, 15, 15, 15]);
     expect(messages.flatMap(({ ack }) => ack.mock.calls)).toEqual([]);
+    const dead = message(1);
+    await consume({ queue: 'q-dead', messages: [dead] }, { store: away, counts: counts(), onError: () => undefined });
+    expect(dead.retry).toHaveBeenCalledWith({ delaySeconds: 60 });
   });
 
   it('says once that events wait, not at every attempt', async () => {
