@@ -33,8 +33,10 @@ export async function consume(batch: EventMessages, { store, counts, onError }: 
   try {
     result = await store(batch.messages.map(({ body }) => body));
   } catch (error) {
-    for (const message of batch.messages)
-      message.retry({ delaySeconds: Math.min(message.attempts, MAX_DELAY_SECONDS) });
+    const dead = batch.queue.endsWith('-dead');
+    for (const message of batch.messages) {
+      message.retry({ delaySeconds: dead ? DEAD_LETTER_DELAY_SECONDS : Math.min(message.attempts, MAX_DELAY_SECONDS) });
+    }
     if (batch.messages.some(({ attempts }) => attempts === 1)) {
       onError(`${batch.messages.length} events of ${batch.queue} wait for the backend`, error);
     }
