@@ -185,6 +185,16 @@ describe('a swap under queries', () => {
     expect(seen.size).toBeGreaterThan(2);
   });
 
+  it('searches what is live when the query is encoded, not what was live when it came', async () => {
+    const next = await loadGeneration(first.store.folder(1), bundle.manifest);
+    const answer = house.ask('red sofa', { k: 100 });
+    house.live.swap({ ...next, manifest: { ...next.manifest, number: 9 } });
+    house.live.applyPatch({ ...house.catalogue.get('sofa-red')!.ad, status: 'paused' }, 60);
+    const { generation, candidates } = await answer;
+    expect(generation).toBe(9);
+    expect(candidates.map(({ adId }) => adId)).not.toContain('sofa-red');
+  });
+
   it('keeps a change that was made while the generation was being built', async () => {
     const busy = await smallHouse({ bundle, dataDir: at('busy'), encoder: first.encoder });
     await busy.publisher.build();
