@@ -1,6 +1,7 @@
 /** The recipe as stages that share one context: teacher, targets, student, bundle. The command line picks which of them run. */
 import { join } from 'node:path';
-import type { Manifest } from '../shared/bundle.ts';
+import { adText } from '../shared/ad-text.ts';
+import { type Manifest, requireSameSpace } from '../shared/bundle.ts';
 import { canonicalJson, sha256Hex } from '../shared/digest.ts';
 import type { RecipeConfig } from './config.ts';
 import { type BadRow, type DatasetFolder, openDataset } from './data/records.ts';
@@ -10,7 +11,7 @@ import { type EvaluationReport, evaluate } from './evaluate/report.ts';
 import { type Aligned, type AlignmentPart, align } from './phases/align.ts';
 import { evenlySpaced, layerImportance, mostImportant, prune } from './phases/prune.ts';
 import { type Progress, startProgress } from './progress.ts';
-import { adsFile, adVectors, publish, readBundle, spaceOf } from './publish.ts';
+import { adsFile, int8Rows, publish, readBundle, spaceOf } from './publish.ts';
 import { channelRanges, type EncoderModel, floatModel, int8Model, TextEncoderSession } from './runner/encoder.ts';
 import { type Checkpoint, readCheckpoint } from './teacher/checkpoint.ts';
 import { resolveTeacher } from './teacher/resolve.ts';
@@ -49,36 +50,52 @@ export async function openRecipe(config: RecipeConfig, say: (line: string) => vo
   return { config, dataset, teacher, teacherSource: place.source, say };
 }
 
-/** The training texts in parts, each text with the teacher's vector on disk. */
-async function targetsOf(
-  { config, teacher, say }: RecipeContext,
-  texts: readonly TextPart[],
-): Promise<AlignmentPart[]> {
+/** The teacher's vectors on disk, and the teacher to make what is missing: opened when first needed. */
+function openTargets({ teacher, config }: RecipeContext, what: { label: string; total: number; unit: string }) {
   const dimension = teacher.config.hidden_size;
-  const store = new VectorStore({
-    folder: join(CACHE, 'targets', teacher.sha256.slice(0, 16), String(texts.length)),
-    dimension,
-  });
-  const total = texts.reduce((sum, { rows }) => sum + rows, 0);
+  const { parts } = config.data;
+  const folder = join(CACHE, 'targets', teacher.sha256.slice(0, 16), String(parts));
   let session: TextEncoderSession | undefined;
   let progress: Progress | undefined;
+  let done = 0;
+  return {
+    store: new VectorStore({ folder, dimension }),
+    parts,
+    encode: async (texts: readonly string[]): Promise<Float32Array> => {
+      session ??= await openTeacher(teacher, config.threads);
+      progress ??= startProgress({ ...what, start: done });
+      return session.encode(texts);
+    },
+    onProgress(texts: number) {
+      done = texts;
+      progress?.update(done);
+    },
+    async close() {
+      progress?.stop();
+      await session?.close();
+    },
+  };
+}
+
+/** The training texts in parts, each text with the teacher's vector on disk. */
+async function targetsOf(context: RecipeContext, texts: readonly TextPart[]): Promise<AlignmentPart[]> {
+  const total = texts.reduce((sum, { rows }) => sum + rows, 0);
+  const targets = openTargets(context, { label: 'teacher vectors', total, unit: 'texts' });
+  const read = async (part: TextPart) => ({ index: part.index, texts: await readPart(part) });
   let finished = 0;
   for (const part of texts) {
-    await store.prepare(
-      part,
-      async (missing) => {
-        session ??= await openTeacher(teacher, config.threads);
-        progress ??= startProgress({ label: 'teacher vectors', total, start: finished, unit: 'texts' });
-        return session.encode(missing);
-      },
-      (done) => progress?.update(finished + done),
-    );
+    await targets.store.prepare(await read(part), targets.encode, (done) => targets.onProgress(finished + done));
     finished += part.rows;
   }
-  progress?.stop();
-  await session?.close();
-  say(`${total} training texts have their teacher vectors`);
-  return texts.map((part) => ({ rows: part.rows, read: () => store.read(part) }));
+  await targets.close();
+  context.say(`${total} training texts have their teacher vectors`);
+  return texts.map((part) => ({
+    rows: part.rows,
+    async read() {
+      const stored = await read(part);
+      return { texts: stored.texts, vectors: await targets.store.read(stored) };
+    },
+  }));
 }
 
 const openTeacher = (teacher: Checkpoint, threads: number): Promise<TextEncoderSession> =>
@@ -210,14 +227,10 @@ export async function publishPhase(
   const model = int8Model(student, { weightLimit: config.export.weightLimit, ...ranges });
 
   const ads = await dataset.all('catalogue.jsonl');
-  const progress = startProgress({ label: 'ad vectors', total: ads.length, unit: 'ads' });
-  const session = await openTeacher(teacher, threads);
-  const vectors = await adVectors(ads, {
-    dimension,
-    encode: (adTexts) => session.encode(adTexts, { onProgress: (done) => progress.update(done) }),
-  });
-  await session.close();
-  progress.stop();
+  const targets = openTargets(context, { label: 'ad vectors', total: ads.length, unit: 'ads' });
+  const adTexts = ads.map((ad) => adText(ad).replaceAll('\n', ' '));
+  const vectors = int8Rows(await targets.store.vectorsOf(adTexts, targets), dimension);
+  await targets.close();
 
   const candidate = { model, tokenizer, dimension, vectors, adIds: ads.map(({ id }) => id) };
   const { report, calibration } = await evaluate({
@@ -255,7 +268,6 @@ export async function publishPhase(
 export async function evaluatePhase(context: RecipeContext, bundle: string): Promise<EvaluationReport> {
   const { config, dataset, teacher, say } = context;
   const { manifest, candidate } = await readBundle(bundle);
-  const { requireSameSpace } = await import('../shared/bundle.ts');
   requireSameSpace(
     { what: `bundle ${manifest.name}`, spaceId: manifest.spaceId },
     { what: `teacher ${teacher.name}`, spaceId: await spaceOf(teacher) },

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { adText, adTextDigest } from '../shared/ad-text.ts';
+import { adTextDigest } from '../shared/ad-text.ts';
 import {
   type BundleFile,
   MANIFEST_VERSION,
@@ -35,14 +35,9 @@ export const spaceOf = (teacher: Checkpoint): Promise<string> =>
     queryPrompt: '',
   });
 
-/** The teacher's vectors of ads in int8, one scale a row that cosine ignores. */
-export async function adVectors(
-  ads: readonly Ad[],
-  { encode, dimension }: { encode: (texts: string[]) => Promise<Float32Array>; dimension: number },
-): Promise<Int8Array<ArrayBuffer>> {
-  const vectors = await encode(ads.map(adText));
-  return quantizeMatrix(vectors, [ads.length, dimension], { along: 'rows' }).values;
-}
+/** Vectors in int8, one scale a row that cosine ignores. */
+export const int8Rows = (vectors: Float32Array, dimension: number): Int8Array<ArrayBuffer> =>
+  quantizeMatrix(vectors, [vectors.length / dimension, dimension], { along: 'rows' }).values;
 
 /** The bytes of `ads.safetensors`. */
 export async function adsFile(

@@ -76,7 +76,7 @@ function matmulGradient({ graph, node, inputs, dy }: GradientContext<'matmul'>):
 /** d/dx of x Phi(x) = Phi(x) + x phi(x), with u = x / sqrt 2: (1 + erf u) / 2 + u exp(-u^2) / sqrt pi. */
 function geluGradient({ graph: g, inputs: [x], dy }: GradientContext<'gelu'>): Value[] {
   const u = g.times(x!, Math.SQRT1_2);
-  const density = g.apply('exp', g.apply('neg', g.times(u, u)));
+  const density = g.apply('exp', g.times(g.times(u, -1), u));
   const twice = g.plus(g.plus(g.apply('erf', u), 1), g.times(g.times(u, density), 2 / Math.sqrt(Math.PI)));
   return [g.times(g.times(twice, 0.5), dy)];
 }

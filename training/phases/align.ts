@@ -18,7 +18,7 @@ import type { TensorData } from '../onnx/model.ts';
 import { CpuRunner } from '../runner/cpu.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
-import type { TargetPart } from '../teacher/targets.ts';
+import type { StoredVectors } from '../teacher/targets.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 
 /** Batches a window of similar lengths. */
@@ -26,7 +26,7 @@ const WINDOW = 64;
 
 export interface AlignmentPart {
   readonly rows: number;
-  readonly read: () => Promise<TargetPart>;
+  readonly read: () => Promise<StoredVectors>;
 }
 
 export interface AlignOptions {

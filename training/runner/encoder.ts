@@ -94,7 +94,10 @@ export class TextEncoderSession {
     return embedding!.data as Float32Array;
   }
 
-  /** Vectors of texts, [texts, dim], in their order. */
+  /**
+   * Vectors of texts, [texts, dim], in their order. Only texts of one length share a batch: there is no padding, and in fp32 a text's vector
+   * is the same, bit for bit, whatever it was computed with.
+   */
   async encode(
     texts: readonly string[],
     { batchTokens = 2048, onProgress = () => {} }: EncodeOptions = {},
@@ -104,7 +107,9 @@ export class TextEncoderSession {
     const order = [...rows.keys()].sort((a, b) => rows[a]!.length - rows[b]!.length || a - b);
     for (let start = 0; start < order.length; ) {
       let end = start + 1;
-      while (end < order.length && rows[order[end]!]!.length * (end + 1 - start) <= batchTokens) end++;
+      const tokens = rows[order[start]!]!.length;
+      while (end < order.length && rows[order[end]!]!.length === tokens && tokens * (end + 1 - start) <= batchTokens)
+        end++;
       const batch = order.slice(start, end);
       const result = await this.run(this.tokenizer.pad(batch.map((i) => rows[i]!)));
       batch.forEach((row, i) => {

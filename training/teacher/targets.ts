@@ -1,13 +1,13 @@
 /**
- * The teacher's vectors of texts, each computed once and kept on disk: a killed run goes on at the part where it was, and a changed
- * dataset pays only for its new texts.
+ * The teacher's vectors of texts, each computed once and kept on disk: a killed run goes on where it was, and a changed dataset or
+ * catalogue pays only for its new texts.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { hash32 } from '../data/seeded.ts';
 import { readTensors, writeTensors } from '../data/tensor-file.ts';
-import { readPart, type TextPart } from '../data/texts.ts';
 
-export interface TargetPart {
+export interface StoredVectors {
   readonly texts: readonly string[];
   /** float32 [texts, dimension]. */
   readonly vectors: Float32Array;
@@ -18,6 +18,15 @@ export interface VectorStoreOptions {
   readonly folder: string;
   readonly dimension: number;
 }
+
+/** Texts whose hash falls into one file of the store. */
+export interface StorePart {
+  readonly index: number;
+  readonly texts: readonly string[];
+}
+
+/** Vectors [texts, dimension] of texts, in their order. */
+export type Encode = (texts: readonly string[]) => Promise<Float32Array>;
 
 /** Texts encoded between two writes to disk: what a killed run computes again at most. */
 const TEXTS_A_WRITE = 8_192;
@@ -30,16 +39,11 @@ export class VectorStore {
   }
 
   /** Makes sure that every text of a part has its vector. `onProgress` is told how many have, from time to time. */
-  async prepare(
-    part: TextPart,
-    encode: (texts: readonly string[]) => Promise<Float32Array>,
-    onProgress: (texts: number) => void,
-  ): Promise<void> {
+  async prepare({ index, texts }: StorePart, encode: Encode, onProgress: (texts: number) => void): Promise<void> {
     const { dimension } = this.#options;
-    const texts = await readPart(part);
-    let stored = await this.#read(part);
+    let stored = await this.#read(index);
     const known = new Set(stored.texts);
-    const missing = texts.filter((text) => !known.has(text));
+    const missing = [...new Set(texts.filter((text) => !known.has(text)))];
     for (let start = 0; start < missing.length; start += TEXTS_A_WRITE) {
       onProgress(texts.length - missing.length + start);
       const fresh = missing.slice(start, start + TEXTS_A_WRITE);
@@ -47,40 +51,63 @@ export class VectorStore {
       vectors.set(stored.vectors);
       vectors.set(await encode(fresh), stored.vectors.length);
       stored = { texts: [...stored.texts, ...fresh], vectors };
-      await this.#write(part, stored);
+      await this.#write(index, stored);
     }
     onProgress(texts.length);
   }
 
-  /** The part's texts with their vectors, in the part's order. @throws Error where `prepare` has not run. */
-  async read(part: TextPart): Promise<TargetPart> {
+  /** The vectors of a part's texts, [texts, dimension], in their order. @throws Error where `prepare` has not run. */
+  async read({ index, texts }: StorePart): Promise<Float32Array> {
     const { dimension } = this.#options;
-    const texts = await readPart(part);
-    const stored = await this.#read(part);
+    const stored = await this.#read(index);
     const rowOf = new Map(stored.texts.map((text, row) => [text, row]));
     const vectors = new Float32Array(texts.length * dimension);
     texts.forEach((text, i) => {
       const row = rowOf.get(text);
-      if (row === undefined) throw new Error(`no vector of '${text}' in ${this.#path(part)}`);
+      if (row === undefined) throw new Error(`no vector of '${text}' in ${this.#path(index)}`);
       vectors.set(stored.vectors.subarray(row * dimension, (row + 1) * dimension), i * dimension);
     });
-    return { texts, vectors };
+    return vectors;
   }
 
-  #path = ({ index }: TextPart): string => join(this.#options.folder, `${index}.safetensors`);
+  /** Vectors of any texts without line breaks, [texts, dimension], in their order; missing ones are computed. */
+  async vectorsOf(
+    texts: readonly string[],
+    { parts, encode, onProgress }: { parts: number; encode: Encode; onProgress: (texts: number) => void },
+  ): Promise<Float32Array> {
+    const { dimension } = this.#options;
+    const rowsOf = Array.from({ length: parts }, (): number[] => []);
+    texts.forEach((text, row) => {
+      rowsOf[hash32(text) % parts]!.push(row);
+    });
+    const vectors = new Float32Array(texts.length * dimension);
+    let done = 0;
+    for (const [index, rows] of rowsOf.entries()) {
+      const part = { index, texts: rows.map((row) => texts[row]!) };
+      await this.prepare(part, encode, (ready) => onProgress(done + ready));
+      const found = await this.read(part);
+      rows.forEach((row, i) => {
+        vectors.set(found.subarray(i * dimension, (i + 1) * dimension), row * dimension);
+      });
+      done += rows.length;
+    }
+    return vectors;
+  }
 
-  async #read(part: TextPart): Promise<TargetPart> {
-    if (!existsSync(this.#path(part))) return { texts: [], vectors: new Float32Array() };
-    const { tensors } = await readTensors(this.#path(part));
+  #path = (index: number): string => join(this.#options.folder, `${index}.safetensors`);
+
+  async #read(index: number): Promise<StoredVectors> {
+    if (!existsSync(this.#path(index))) return { texts: [], vectors: new Float32Array() };
+    const { tensors } = await readTensors(this.#path(index));
     return {
       texts: new TextDecoder().decode(tensors.get('texts')!.data as Uint8Array).split('\n'),
       vectors: tensors.get('vectors')!.data as Float32Array,
     };
   }
 
-  async #write(part: TextPart, { texts, vectors }: TargetPart): Promise<void> {
+  async #write(index: number, { texts, vectors }: StoredVectors): Promise<void> {
     const bytes = new TextEncoder().encode(texts.join('\n'));
-    await writeTensors(this.#path(part), {
+    await writeTensors(this.#path(index), {
       tensors: new Map([
         ['vectors', { dtype: 'float32', shape: [texts.length, this.#options.dimension], data: vectors }],
         ['texts', { dtype: 'uint8', shape: [bytes.length], data: bytes }],

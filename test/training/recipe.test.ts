@@ -1,0 +1,182 @@
+/** The recipe from its command line: data to bundle, killed and gone on, measured again, and what it says when something is wrong. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { watch } from 'node:fs';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseManifest } from '../../shared/bundle.ts';
+import { readSafetensors } from '../../shared/safetensors.ts';
+import defaults from '../../training/default.config.ts';
+import { TINY } from './golden.ts';
+import { smallAds, writeSmallMarket } from './small-market.ts';
+
+const RECIPE = resolve('training/recipe.ts');
+/** Loading the runtime takes most of the time of a run on a busy machine. */
+const TIMEOUT = { timeout: 120_000 };
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'harness-recipe-'));
+  await writeSmallMarket(join(folder, 'market'));
+  await writeFile(
+    join(folder, 'config.json'),
+    JSON.stringify({
+      ...defaults,
+      name: 'small',
+      teacher: TINY,
+      threads: 1,
+      data: { ...defaults.data, folder: 'market', parts: 2 },
+      student: { layers: 2, select: 'even', maxTokens: 12 },
+      align: { ...defaults.align, steps: 300, batch: 8, learningRate: 3e-3, warmupSteps: 5, checkpointEvery: 10 },
+      export: { ...defaults.export, calibrationTexts: 8 },
+      evaluate: { bootstrapSamples: 50, speedTexts: 40 },
+    }),
+  );
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Run {
+  readonly child: ChildProcess;
+  /** Settles when the process has ended. */
+  readonly ended: Promise<{ code: number | null; signal: string | null; out: string; err: string }>;
+}
+
+/** Starts the command in a working directory of its own, so that its cache is its own. */
+function start(
+  cwd: string,
+  args: readonly string[],
+  onErr: (all: string, child: ChildProcess) => void = () => {},
+): Run {
+  const child = spawn(process.execPath, [RECIPE, ...args], { cwd });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (part: Buffer) => {
+    out += part;
+  });
+  child.stderr.on('data', (part: Buffer) => {
+    err += part;
+    onErr(err, child);
+  });
+  const ended = new Promise<Awaited<Run['ended']>>((done) => {
+    child.on('close', (code, signal) => done({ code, signal, out, err }));
+  });
+  return { child, ended };
+}
+
+const place = async (name: string): Promise<string> => {
+  await mkdir(join(folder, name));
+  return join(folder, name);
+};
+const common = () => ['--config', join(folder, 'config.json'), '--data', join(folder, 'market')];
+
+describe('npm run recipe', () => {
+  let whole: string;
+  let bundle: string;
+  beforeAll(async () => {
+    whole = await place('whole');
+    bundle = join(whole, 'bundle');
+    const { code, err } = await start(whole, [...common(), '--out', 'bundle']).ended;
+    expect(code, err).toBe(0);
+  }, 120_000);
+
+  it('publishes a bundle whose manifest and vectors are what serving expects', async () => {
+    expect((await readdir(bundle)).sort()).toEqual([
+      'ads.safetensors',
+      'manifest.json',
+      'report.json',
+      'student.onnx',
+      'tokenizer.json',
+    ]);
+    const manifest = parseManifest(await readFile(join(bundle, 'manifest.json'), 'utf8'), 'manifest.json');
+    expect(manifest).toMatchObject({ name: 'small', dimension: 32, maxTokens: 12, license: 'unknown' });
+    expect(manifest.student).toMatchObject({ precision: 'int8', layers: 2, hidden: 32 });
+    // Where things lay on the machine that trained is nobody's business.
+    expect(JSON.stringify(manifest)).not.toContain(folder);
+    const { tensors, metadata } = readSafetensors(Uint8Array.from(await readFile(join(bundle, 'ads.safetensors'))));
+    const ids = new TextDecoder().decode(tensors.get('ids')!.data).split('\n');
+    expect(ids).toEqual(smallAds().map(({ id }) => id));
+    expect(tensors.get('vectors')).toMatchObject({ dtype: 'I8', shape: [ids.length, 32] });
+    expect(new TextDecoder().decode(tensors.get('textDigests')!.data).split('\n')).toHaveLength(ids.length);
+    expect(metadata.spaceId).toBe(manifest.spaceId);
+    expect(manifest.calibration.slope).not.toBe(0);
+  });
+
+  it('learns: the student keeps most of its teacher, and the report says so with intervals', async () => {
+    const report = JSON.parse(await readFile(join(bundle, 'report.json'), 'utf8'));
+    expect(report.queries).toBe(20);
+    expect(report.recovery.p10).toBeGreaterThan(0.8);
+    expect(report.recovery.interval.p10[0]).toBeLessThanOrEqual(report.recovery.p10);
+    expect(report.cosine.mean).toBeGreaterThan(0.5);
+    expect(report.floors.bm25.p10).toBeGreaterThan(0);
+    expect(report.alignment.layersKept).toEqual([0, 2]);
+    expect(report.alignment.losses.at(-1).loss).toBeLessThan(report.alignment.losses[0].loss / 2);
+  });
+
+  it('measures the published bundle again to the same quality', TIMEOUT, async () => {
+    const { code, out, err } = await start(whole, ['evaluate', ...common(), '--bundle', 'bundle', '--json']).ended;
+    expect(code, err).toBe(0);
+    const [again, report] = [JSON.parse(out), JSON.parse(await readFile(join(bundle, 'report.json'), 'utf8'))];
+    expect(again.recovery).toEqual(report.recovery);
+    expect(again.slices).toEqual(report.slices);
+    expect(again.speed.latencyRatio).toBeGreaterThan(0);
+    expect(again.speed.throughputRatio).toBeGreaterThan(0);
+  });
+
+  it('ends in the same bytes after kill -9 at several moments', TIMEOUT, async () => {
+    const cwd = await place('killed');
+    const args = [...common(), '--out', 'bundle'];
+    // While reading, at the first step, and as soon as a checkpoint is there.
+    const onText = (text: string) => (err: string, child: ChildProcess) => {
+      if (err.includes(text)) child.kill('SIGKILL');
+    };
+    expect((await start(cwd, args, onText('texts left out')).ended).signal).toBe('SIGKILL');
+    const second = await start(cwd, args, onText('align  1/300')).ended;
+    expect(second.signal).toBe('SIGKILL');
+    const run = join(cwd, /state of this run: (\S+)/.exec(second.err)![1]!);
+    await mkdir(run, { recursive: true });
+    const third = start(cwd, args);
+    const watcher = watch(run, (_, file) => {
+      if (file === 'state.safetensors') third.child.kill('SIGKILL');
+    });
+    expect((await third.ended).signal).toBe('SIGKILL');
+    watcher.close();
+    const last = await start(cwd, args).ended;
+    expect(last.code, last.err).toBe(0);
+    expect(Number(/align {2}(\d+)\/300/.exec(last.err)?.[1])).toBeGreaterThan(1);
+    for (const file of ['student.onnx', 'ads.safetensors', 'tokenizer.json']) {
+      expect((await readFile(join(cwd, 'bundle', file))).equals(await readFile(join(bundle, file))), file).toBe(true);
+    }
+  });
+
+  it('refuses an altered bundle, naming the file', TIMEOUT, async () => {
+    const cwd = await place('altered');
+    await start(cwd, [...common(), '--out', 'bundle', '--steps', '2']).ended;
+    await appendFile(join(cwd, 'bundle/student.onnx'), 'x');
+    const { code, err } = await start(cwd, ['evaluate', ...common(), '--bundle', 'bundle']).ended;
+    expect(code).toBe(1);
+    expect(err).toMatch(/student\.onnx: expected SHA-256/);
+  });
+});
+
+describe('what is wrong is one line', () => {
+  it.each<[string, () => string[], RegExp]>([
+    ['no data', () => ['--config', join(folder, 'config.json'), '--data', 'nowhere'], /npm run market/],
+    ['no teacher', () => [...common(), '--teacher', 'no-such-thing'], /expected a folder with config\.json/],
+    ['an unfit configuration', () => ['--config', join(folder, 'market/catalogue.jsonl')], /expected a configuration/],
+    ['no bundle', () => ['evaluate', ...common(), '--bundle', 'nowhere'], /expected a bundle/],
+  ])('%s', TIMEOUT, async (_, args, message) => {
+    const { code, out, err } = await start(folder, args()).ended;
+    expect(code).toBe(1);
+    expect(out).toBe('');
+    expect(err.trim().split('\n').at(-1)).toMatch(message);
+    expect(err).not.toContain('    at ');
+  });
+
+  it('too many bad rows', TIMEOUT, async () => {
+    await writeSmallMarket(join(folder, 'bad'), { badRows: 3 });
+    const { code, err } = await start(folder, [...common(), '--data', join(folder, 'bad')]).ended;
+    expect(code).toBe(1);
+    expect(err).toMatch(/queries\.train\.jsonl:101: bad row: not JSON/);
+    expect(err).toMatch(/1 of 101 rows are bad, more than the 0\.1 %/);
+  });
+});
