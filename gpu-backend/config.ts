@@ -32,19 +32,45 @@ const integer = (from: number, to: number, message: string) =>
 const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, { error: `one of ${values.join(', ')}` });
 
+const WORKERS = Math.min(4, Math.max(1, availableParallelism() - 1));
+
 const SETTINGS = z.object({
-  PORT: integer(0, 65_535, 'a port from 0 (any free one) to 65535').default(8788),
-  HOST: z.string().default('127.0.0.1'),
-  HARNESS_DATA: z.string().default('.harness'),
-  HARNESS_BUNDLE: z.string().default('models/default'),
-  HARNESS_KEYS: z.string({ error: 'id:secret[,id:secret], the same as at the edge (npm start makes one by itself)' }),
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'postgres://user:password@host:port/database' }).optional(),
-  HARNESS_DEVICE: choice('cpu', 'cuda', 'webgpu').default('cpu'),
-  HARNESS_ENCODER_WORKERS: integer(1, 64, 'a number of threads from 1 to 64').default(
-    Math.min(4, Math.max(1, availableParallelism() - 1)),
-  ),
-  LOG_LEVEL: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
+  PORT: integer(0, 65_535, 'a port from 0 (any free one) to 65535').default(8788).describe('Port to listen on'),
+  HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe('Address to listen on; what needs no signature is open to whom it serves'),
+  HARNESS_DATA: z.string().default('.harness').describe('Folder of all state: database, generations, lock'),
+  HARNESS_BUNDLE: z.string().default('models/default').describe('Folder of the student to serve'),
+  HARNESS_KEYS: z
+    .string({ error: 'id:secret[,id:secret], the same as at the edge (npm start makes one by itself)' })
+    .describe('Keys that verify signed calls, id:secret[,id:secret]; required'),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: 'postgres://user:password@host:port/database' })
+    .optional()
+    .describe('Postgres 15 or newer; unset, the embedded database in HARNESS_DATA'),
+  HARNESS_DEVICE: choice('cpu', 'cuda', 'webgpu')
+    .default('cpu')
+    .describe('Where queries are encoded; falls back to cpu'),
+  HARNESS_ENCODER_WORKERS: integer(1, 64, 'a number of threads from 1 to 64')
+    .default(WORKERS)
+    .describe('Threads that encode queries'),
+  LOG_LEVEL: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
+    .default('info')
+    .describe('Least level logged'),
 });
+
+/** One line a setting, for `--help`. */
+export function settingsHelp(names: readonly string[] = Object.keys(SETTINGS.shape)): string {
+  const lines = Object.entries(SETTINGS.shape)
+    .filter(([name]) => names.includes(name))
+    .map(([name, schema]) => {
+      const fallback = z.safeParse(schema, undefined);
+      const shown = fallback.success && fallback.data !== undefined ? ` (default: ${fallback.data})` : '';
+      return `  ${name.padEnd(25)} ${schema.description}${shown}`;
+    });
+  return `\nSettings (environment):\n${lines.join('\n')}`;
+}
 
 /** Settings whose value must not be repeated in a message. */
 const SECRET = new Set(['HARNESS_KEYS', 'DATABASE_URL']);

@@ -102,7 +102,7 @@ CREATE TABLE "impressions" (
 	"slots" jsonb NOT NULL
 );
 --> statement-breakpoint
-CREATE INDEX "ads_revision" ON "ads" USING btree ("revision");--> statement-breakpoint
+CREATE INDEX "ads_revision" ON "ads" USING btree ("revision","id");--> statement-breakpoint
 CREATE INDEX "clicks_impression" ON "clicks" USING btree ("impression_id");--> statement-breakpoint
 CREATE INDEX "conversions_click" ON "conversions" USING btree ("click_id");--> statement-breakpoint
 CREATE INDEX "exposures_experiment_unit" ON "exposures" USING btree ("experiment","unit_id");--> statement-breakpoint

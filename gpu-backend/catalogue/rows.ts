@@ -1,5 +1,5 @@
 /** Ads <-> rows of the catalogue, and the reads that others build on. */
-import { and, asc, eq, gt, isNull } from 'drizzle-orm';
+import { and, asc, eq, gt, isNull, or, type SQL } from 'drizzle-orm';
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { Database } from '../db/connect.ts';
 import { ads, adVectors } from '../db/schema.ts';
@@ -57,18 +57,31 @@ export async function findAd(db: Database, id: string, lock = false): Promise<Ad
   return row === undefined ? undefined : adOf(row);
 }
 
+/** Rows read at a time: one answer over the whole catalogue would be held several times over on its way. */
+const PAGE = 2_000;
+
 /** What changed after a revision, in the order of the commits; from 0 on, the whole catalogue. */
 export async function changesSince(db: Database, revision: number, spaceId: string): Promise<Change[]> {
-  const found = await db
-    .select({ ad: ads, vector: adVectors.vector, textDigest: adVectors.textDigest })
-    .from(ads)
-    .leftJoin(adVectors, and(eq(adVectors.adId, ads.id), eq(adVectors.spaceId, spaceId)))
-    .where(gt(ads.revision, revision))
-    .orderBy(asc(ads.revision), asc(ads.id));
-  return found.map(({ ad, vector, textDigest }) => ({
-    id: ad.id,
-    revision: ad.revision,
-    ad: ad.deletedAt === null ? adOf(ad) : undefined,
-    stored: vector === null || textDigest === null ? undefined : { vector, textDigest },
-  }));
+  const changes: Change[] = [];
+  let later: SQL | undefined = gt(ads.revision, revision);
+  for (;;) {
+    const found = await db
+      .select({ ad: ads, vector: adVectors.vector, textDigest: adVectors.textDigest })
+      .from(ads)
+      .leftJoin(adVectors, and(eq(adVectors.adId, ads.id), eq(adVectors.spaceId, spaceId)))
+      .where(later)
+      .orderBy(asc(ads.revision), asc(ads.id))
+      .limit(PAGE);
+    for (const { ad, vector, textDigest } of found) {
+      changes.push({
+        id: ad.id,
+        revision: ad.revision,
+        ad: ad.deletedAt === null ? adOf(ad) : undefined,
+        stored: vector === null || textDigest === null ? undefined : { vector, textDigest },
+      });
+    }
+    if (found.length < PAGE) return changes;
+    const { revision: at, id } = changes.at(-1)!;
+    later = or(gt(ads.revision, at), and(eq(ads.revision, at), gt(ads.id, id)));
+  }
 }

@@ -2,8 +2,8 @@
  * The data folder (`.harness/` unless HARNESS_DATA says otherwise) and its lock: one process at a time, because PGlite and
  * the published generations have one writer. The lock is a file that names its holder; that of a dead process is taken over.
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { HarnessError } from '../../shared/problem.ts';
 
 /** A folder whose lock this process holds. */
@@ -51,13 +51,18 @@ function holderOf(file: string): Holder | undefined {
   }
 }
 
+/** Node's recursive mkdir never returns where the parent exists and takes no folders (/proc), so it is used for missing parents only. */
+function makeFolder(path: string): void {
+  if (!existsSync(path)) mkdirSync(path, { recursive: !existsSync(dirname(path)) });
+}
+
 /** Creates the folder when missing and takes its lock; throws `configuration` naming the process that holds it. */
 export function lockDataFolder(dir: string): DataFolder {
   const path = resolve(dir);
   const file = join(path, LOCK);
   const mine = join(path, `${LOCK}.${process.pid}`);
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
     writeFileSync(mine, JSON.stringify({ pid: process.pid, started: startedOf(process.pid) } satisfies Holder));
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;

@@ -3,7 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { HarnessError } from '../../shared/problem.ts';
-import { type Database, rows } from './connect.ts';
+import { exitWith, parseCommandLine } from '../command-line.ts';
+import { parseConfig } from '../config.ts';
+import { type Database, openPglite, openPostgres, rows } from './connect.ts';
+import { lockDataFolder } from './data-folder.ts';
 
 const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url));
 /** Any number that no other program locks on: "HARN" in ASCII. */
@@ -41,4 +44,23 @@ export async function migrate(db: Database): Promise<number> {
     }
     return pending.length;
   });
+}
+
+if (import.meta.main) {
+  parseCommandLine({
+    name: 'npm run db:migrate --',
+    description: 'Brings the database to the newest schema. The backend does so itself when it starts.',
+    settings: ['DATABASE_URL', 'HARNESS_DATA'],
+  });
+  try {
+    const { databaseUrl, dataDir } = parseConfig({ HARNESS_KEYS: 'unused:'.padEnd(32, '-'), ...process.env });
+    const folder = databaseUrl === undefined ? lockDataFolder(dataDir) : undefined;
+    const connection = folder === undefined ? await openPostgres(databaseUrl!) : await openPglite(folder);
+    const count = await migrate(connection.db);
+    await connection.close();
+    folder?.release();
+    console.log(count === 0 ? 'The schema is up to date.' : `Applied ${count} migration${count === 1 ? '' : 's'}.`);
+  } catch (error) {
+    exitWith(error);
+  }
 }

@@ -7,6 +7,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 import type { FromWorker, ToWorker } from './pglite.ts';
 
+/** PGlite's own, and less memory than the 128 MB it takes: the operating system caches the files as well. */
+const START = [...PGlite.defaultStartParams, '-c', 'shared_buffers=16MB'];
+
 const port = parentPort!;
 const say = (message: FromWorker, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
@@ -32,7 +35,7 @@ function framer(): (chunk: Uint8Array) => Uint8Array | undefined {
 }
 
 try {
-  const database = await PGlite.create((workerData as { dir: string }).dir);
+  const database = await PGlite.create((workerData as { dir: string }).dir, { startParams: START });
   let frame = framer();
   port.on('message', (message: ToWorker) => {
     if (message.type === 'connect') frame = framer();

@@ -1,4 +1,9 @@
-/** The near side of pglite-worker.ts: starts the thread and offers sockets into it. One session at a time, as PGlite has. */
+/**
+ * The near side of pglite-worker.ts: starts the thread and offers sockets into it, one session at a time as PGlite has. A
+ * thread that died is replaced when the driver connects again; the database recovers from its log, as after a crash.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 
@@ -11,59 +16,94 @@ export type FromWorker =
 
 export interface EmbeddedDatabase {
   /** A connection of the wire protocol; opening one drops the one before. */
-  socket(): Duplex;
+  socket(): Promise<Duplex>;
   /** Shuts the database down cleanly and ends the thread. */
   close(): Promise<void>;
 }
 
-/** Opens or creates the database in a folder; throws what PGlite says when it cannot. */
-export async function startPglite(dir: string): Promise<EmbeddedDatabase> {
-  const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), { workerData: { dir } });
-  const tell = (message: ToWorker) => worker.postMessage(message);
-  await new Promise<void>((resolve, reject) => {
-    worker.once('error', reject);
-    worker.once('message', (message: FromWorker) =>
-      message.type === 'failed' ? reject(new Error(message.reason)) : resolve(),
-    );
-  }).catch(async (error) => {
+interface Thread {
+  worker: Worker;
+  isAlive(): boolean;
+}
+
+async function startThread(dir: string): Promise<Thread> {
+  const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), {
+    workerData: { dir },
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: 8 }, // its work is in WebAssembly memory; V8 would take 100 MB
+  });
+  let alive = true;
+  worker.on('exit', () => {
+    alive = false;
+  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      worker.on('error', reject); // later ones end the thread, and the exit tells
+      worker.once('exit', (code) => reject(new Error(`the database thread ended with exit code ${code}`)));
+      worker.once('message', (message: FromWorker) =>
+        message.type === 'failed' ? reject(new Error(message.reason)) : resolve(),
+      );
+    });
+  } catch (error) {
     await worker.terminate();
     throw error;
-  });
+  }
+  return { worker, isAlive: () => alive };
+}
 
+/** Shuts the database down cleanly and ends its thread. */
+async function stopThread({ worker, isAlive }: Thread): Promise<void> {
+  if (!isAlive()) return;
+  const closed = new Promise<void>((resolve) => {
+    worker.once('exit', () => resolve());
+    worker.on('message', (message: FromWorker) => message.type === 'closed' && resolve());
+  });
+  worker.postMessage({ type: 'close' } satisfies ToWorker);
+  await closed;
+  await worker.terminate();
+}
+
+/** A connection to the thread, until the thread ends or the next connection is opened. */
+function connectTo({ worker }: Thread): Duplex {
+  const tell = (message: ToWorker) => worker.postMessage(message);
+  tell({ type: 'connect' });
+  const socket = new Duplex({
+    read() {},
+    write(bytes: Uint8Array, _encoding, done) {
+      tell({ type: 'data', bytes });
+      done();
+    },
+    final(done) {
+      this.push(null);
+      done();
+    },
+    destroy(error, done) {
+      worker.off('message', hear);
+      worker.off('exit', lose);
+      done(error);
+    },
+  });
+  const hear = (message: FromWorker) => message.type === 'data' && socket.push(message.bytes);
+  const lose = (code: number) => socket.destroy(new Error(`the database thread ended with exit code ${code}`));
+  worker.on('message', hear);
+  worker.once('exit', lose);
+  // postgres.js asks a socket for its state, as node:net has it.
+  return Object.assign(socket, { readyState: 'open' });
+}
+
+/** Opens or creates the database in a folder; throws what PGlite says when it cannot. */
+export async function startPglite(dir: string): Promise<EmbeddedDatabase> {
+  // Creating a database takes some 200 MB that only the end of the thread gives back.
+  if (!existsSync(join(dir, 'PG_VERSION'))) await stopThread(await startThread(dir));
+  let thread = await startThread(dir);
   let current: Duplex | undefined;
-  worker.removeAllListeners('error');
-  worker.on('error', (error) => current?.destroy(error as Error));
-  worker.on('message', (message: FromWorker) => {
-    if (message.type === 'data') current?.push(message.bytes);
-  });
-
   return {
-    socket() {
+    async socket() {
       current?.destroy();
-      tell({ type: 'connect' });
-      const socket = new Duplex({
-        read() {},
-        write(chunk: Uint8Array, _encoding, done) {
-          tell({ type: 'data', bytes: chunk });
-          done();
-        },
-        final(done) {
-          this.push(null);
-          done();
-        },
-      });
-      current = socket;
-      // postgres.js asks a socket for its state, as node:net has it.
-      return Object.assign(socket, { readyState: 'open' });
+      if (!thread.isAlive()) thread = await startThread(dir);
+      current = connectTo(thread);
+      return current;
     },
-    async close() {
-      const closed = new Promise<void>((resolve) => {
-        worker.once('exit', () => resolve());
-        worker.on('message', (message: FromWorker) => message.type === 'closed' && resolve());
-      });
-      tell({ type: 'close' });
-      await closed;
-      await worker.terminate();
-    },
+    close: () => stopThread(thread),
   };
 }

@@ -60,7 +60,7 @@ export const ads = pgTable(
     /** Set when the ad was removed. */
     deletedAt: instant('deleted_at'),
   },
-  (table) => [index('ads_revision').on(table.revision)],
+  (table) => [index('ads_revision').on(table.revision, table.id)],
 );
 
 /** Teacher vectors that came with an upload; the bundle's own stay in the bundle. */

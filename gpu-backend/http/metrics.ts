@@ -10,6 +10,8 @@ export interface Metrics {
   observeEvents(result: EventBatchResult): void;
   /** A batch of events that the database refused as a whole. */
   countRefusedBatch(): void;
+  /** Ads that were taken into the live state without a vector. */
+  countMissingVectors(ads: number): void;
   /** Says which device encodes; a device other than the one asked for counts as a fallback. */
   setDevice(device: Device): void;
   /** A number read when the metrics are. */
@@ -57,6 +59,11 @@ export function createMetrics(): Metrics {
     help: 'Batches that the database refused as a whole and that were stored event by event.',
     registers,
   });
+  const missingVectors = new Counter({
+    name: 'harness_ads_without_vector_total',
+    help: 'Ads taken into the live state without a vector, because none could be had.',
+    registers,
+  });
   const device = new Gauge({
     name: 'harness_encoder_device',
     help: 'The device that encodes, and the one asked for.',
@@ -85,6 +92,7 @@ export function createMetrics(): Metrics {
       events.inc({ outcome: 'rejected' }, rejected.length);
     },
     countRefusedBatch: () => refusedBatches.inc(),
+    countMissingVectors: (ads) => missingVectors.inc(ads),
     setDevice({ requested, provider }) {
       device.reset();
       device.set({ requested, provider }, 1);

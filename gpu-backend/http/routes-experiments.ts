@@ -1,6 +1,7 @@
 /** Experiments, their reports and the dashboard, and the configuration that carries them to the edge. */
 import { Experiment } from '../../shared/experiment.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import { answerDashboard } from '../dashboard/dashboard.ts';
 import type { Database } from '../db/connect.ts';
 import { buildReport } from '../experiments/report.ts';
 import { getExperiment, putExperiment } from '../serving-config/experiment-store.ts';
@@ -22,6 +23,7 @@ export function experimentRoutes({ db, config }: { db: Database; config: Serving
       },
     }),
     endpoint({ on: 'get /v1/experiments/{key}/report', handle: ({ params }) => buildReport(db, params.key!) }),
+    endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(db, query) }),
     endpoint({ on: 'get /v1/config', handle: () => config.refresh() }),
   ];
 }

@@ -1,15 +1,16 @@
 /** `POST|GET /v1/generations`. */
 import { GenerationRequest } from '../../shared/contract/generations.ts';
-import type { Publisher } from '../generations/publisher.ts';
+import type { Publication } from '../serving-config/publication.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 
-export function generationRoutes(publisher: Publisher): Endpoint[] {
+/** A build goes on when its caller has left, and ends early when `stopping` aborts. */
+export function generationRoutes(publication: Publication, stopping: AbortSignal): Endpoint[] {
   return [
     endpoint({
       on: 'post /v1/generations',
       body: GenerationRequest,
-      handle: ({ body }) => (body.action === 'build' ? publisher.build() : publisher.rollBack(body.to)),
+      handle: ({ body }) => (body.action === 'build' ? publication.build(stopping) : publication.rollBack(body.to)),
     }),
-    endpoint({ on: 'get /v1/generations', handle: () => publisher.list() }),
+    endpoint({ on: 'get /v1/generations', handle: () => publication.list() }),
   ];
 }

@@ -1,0 +1,30 @@
+/** What the parts know of themselves, as metrics that are read when asked for. */
+import type { Encoder } from '../encoder/encoder.ts';
+import type { Live } from '../generations/live.ts';
+import type { ServingConfigSource } from '../serving-config/serving-config.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface WatchedState {
+  metrics: Metrics;
+  encoder: Encoder;
+  live: Live;
+  config: ServingConfigSource;
+}
+
+export function watchState({ metrics, encoder, live, config }: WatchedState): void {
+  const gauges: [name: string, help: string, read: () => number][] = [
+    ['encoder_queue', 'Texts waiting to be encoded.', () => encoder.stats().queued],
+    ['encoder_running', 'Texts being encoded.', () => encoder.stats().running],
+    ['encoder_encoded', 'Texts encoded since the start.', () => encoder.stats().encoded],
+    ['encoder_refused', 'Calls refused because the queue was full.', () => encoder.stats().refused],
+    ['encoder_expired', 'Calls whose deadline passed before their turn.', () => encoder.stats().expired],
+    ['encoder_restarts', 'Workers that ended unexpectedly and were replaced.', () => encoder.stats().restarts],
+    ['generation', 'Number of the live generation, 0 before the first.', () => live.stats().generation ?? 0],
+    ['generation_swaps', 'Generations taken live since the start.', () => live.stats().swaps],
+    ['ads', 'Ads in the live view.', () => live.stats().ads],
+    ['ads_delta', 'Ads searched outside the index, new since the generation.', () => live.stats().delta],
+    ['config_version', 'Version of the serving configuration.', () => config.current().version],
+    ['kill_list', 'Ads on the kill list.', () => config.current().killList.length],
+  ];
+  for (const [name, help, read] of gauges) metrics.gauge({ name: `harness_${name}`, help, read });
+}
