@@ -2,11 +2,15 @@ import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { TEST_KEYS } from './test/edge/stand-in.ts';
 
+// No test asserts a time: these only end what hangs, on a machine however busy.
+const PATIENCE = { testTimeout: 120_000, hookTimeout: 240_000 };
+
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
+          ...PATIENCE,
           name: 'node',
           include: ['test/**/*.test.ts'],
           exclude: ['test/edge/**/*.worker.test.ts'],
@@ -20,6 +24,7 @@ export default defineConfig({
           }),
         ],
         test: {
+          ...PATIENCE,
           name: 'workerd',
           include: ['test/edge/**/*.worker.test.ts'],
           globalSetup: ['test/edge/global-setup.ts'],

@@ -5,12 +5,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { terms } from '../gpu-backend/retrieval/lexical.ts';
 import { createMarket, type Market } from '../marketplace/market.ts';
 import type { Query } from '../marketplace/queries.ts';
 import { MARKET_SEED } from '../marketplace/traffic-run.ts';
 import { type System, startSystem } from '../scripts/system.ts';
 import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
+import { terms } from '../shared/coverage.ts';
 import { NORMALIZER_VERSION, normalize } from '../shared/text.ts';
 import { type Visitor, visitorIn } from '../test/e2e/jar.ts';
 import { freePorts } from '../test/e2e/ports.ts';

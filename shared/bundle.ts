@@ -40,8 +40,11 @@ export const Manifest = z
     tokenizer: BundleFile,
     ads: BundleFile.extend({ count: z.int().nonnegative() }),
     report: BundleFile,
-    /** Logistic map from cosine to the probability that a judge calls the pair relevant, fitted on validation queries. */
-    calibration: z.strictObject({ slope: z.number(), intercept: z.number() }),
+    /**
+     * Logistic map from cosine and lexical coverage (shared/coverage.ts) to the probability that a judge calls the pair
+     * relevant, fitted on validation queries; `coverage` is 0 where only the cosine was fitted.
+     */
+    calibration: z.strictObject({ slope: z.number(), intercept: z.number(), coverage: z.number().default(0) }),
     teacher: z.strictObject({ name: z.string(), sha256: Digest, license: z.string(), source: z.string() }),
     license: z.string(),
     /** How it was made: the recipe's configuration and the digest of its data. */

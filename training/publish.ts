@@ -105,7 +105,7 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
     tokenizer: await put('tokenizer.json', teacher.tokenizerJson),
     ads: { ...(await put('ads.safetensors', options.ads)), count: options.adCount },
     report: await put('report.json', `${JSON.stringify(options.report, null, 2)}\n`),
-    calibration: { slope: options.calibration.slope, intercept: options.calibration.intercept },
+    calibration: options.calibration,
     teacher: { name: teacher.name, sha256: teacher.sha256, license: teacher.license, source: options.teacherSource },
     license: teacher.license,
     provenance: options.provenance,

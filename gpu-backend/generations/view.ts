@@ -7,7 +7,7 @@ import { adText } from '../../shared/ad-text.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { byScore, type Hit } from '../index/ann-index.ts';
 import { int8Rows, quantize, type VectorRows } from '../index/vector-rows.ts';
-import type { LexicalHit } from '../retrieval/lexical.ts';
+import type { LexicalFound } from '../retrieval/lexical.ts';
 import type { VectorSource } from './layout.ts';
 import type { LoadedGeneration } from './load.ts';
 import type { AdVector } from './vectors.ts';
@@ -68,9 +68,13 @@ export class View {
   }
 
   /** Best first by BM25+, ties by ad id; active ads of the market only. */
-  lexical(query: string, market: string, limit: number): LexicalHit[] {
+  lexical(
+    query: string,
+    { market, limit, also = new Set() }: { market: string; limit: number; also?: ReadonlySet<number> },
+  ): LexicalFound {
     return this.#generation.lexical.search(query, {
       limit,
+      also,
       accept: (slot) => this.#servable(slot, market),
       tieKey: (slot) => this.#entries[slot]!.ad.id,
     });

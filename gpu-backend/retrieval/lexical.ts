@@ -1,25 +1,26 @@
 /**
  * The lexical retriever: BM25+ (Lv and Zhai, 2011; MiniSearch) over title, keywords and description. Any query term may
- * match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms are folded by the
- * S-stemmer (Harman, 1991: plurals only, and the e of dresses) and freed of accents; stop words do not count.
- *
- * Relevance without a dense score is coverage: the share of the query's information (inverse document frequency summed
- * over its distinct terms) that the ad matches, a term found only in the description counting less. A term that no ad has
- * weighs most, so an ad that matches only the common half of a query is not sure of itself.
+ * match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms and coverage, which is the
+ * relevance of an ad where there is no dense score, are those of shared/coverage.ts.
  */
 import MiniSearch, { type Options } from 'minisearch';
 import type { Ad } from '../../shared/contract/ads.ts';
+import {
+  coverage,
+  FIELD_CERTAINTY,
+  indexTerm,
+  type LexicalField,
+  TERMS_VERSION,
+  terms,
+  termWeight,
+  tokens,
+} from '../../shared/coverage.ts';
 import { normalize } from '../../shared/text.ts';
 
-/** Raised whenever {@link terms} or the fields change: an index serialized under another version is built anew. */
-export const LEXICAL_VERSION = 2;
+/** Raised, by either part, whenever terms or fields change: an index serialized under another version is built anew. */
+export const LEXICAL_VERSION = 100 * TERMS_VERSION + 2;
 
-const FIELDS = {
-  title: { boost: 2, certainty: 1 },
-  keywords: { boost: 1.5, certainty: 1 },
-  description: { boost: 1, certainty: 0.6 },
-};
-type Field = keyof typeof FIELDS;
+const BOOST: Record<LexicalField, number> = { title: 2, keywords: 1.5, description: 1 };
 
 /**
  * A term that more than this share of the ads has ("delivery", "order") adds to the score of what the rarer terms found
@@ -30,60 +31,17 @@ const COMMON_SHARE = 0.05;
 /** A term that fewer ads have is not common in any catalogue: it costs next to nothing. */
 const LEAST_COMMON = 256;
 
-const STOP_WORDS = new Set(
-  (
-    'a an and any are as at be been but by can could did do does for from had has have how i if in into is it its me my ' +
-    'no not of off on or our out should so some such than that the their them then there these they this those to up ' +
-    'was we were what when where which who why will with would you your'
-  ).split(' '),
-);
-
-/**
- * Plurals to singulars (Harman, 1991): ies to y, es to e, s to nothing, with his exceptions; then the e that only the
- * plural has (dresses, watches, boxes) goes, and with it that of the few singulars that end so, alike on both sides.
- */
-function singular(term: string): string {
-  return strip(term).replace(/(ss|sh|ch|x|zz)e$/, '$1');
-}
-
-function strip(term: string): string {
-  if (term.length < 4 || !term.endsWith('s')) return term;
-  if (term.endsWith('ies')) return /[ea]ies$/.test(term) ? term : `${term.slice(0, -3)}y`;
-  if (term.endsWith('es')) return /[aeo]es$/.test(term) ? term : term.slice(0, -1);
-  return /[us]s$/.test(term) ? term : term.slice(0, -1);
-}
-
-/** The index term of a token, or `null` for a stop word. */
-function processTerm(token: string): string | null {
-  let term = token.toLowerCase();
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
-  if (!/^[\x00-\x7f]*$/.test(term)) term = term.normalize('NFD').replace(/\p{M}+/gu, '');
-  return !/[\p{L}\p{N}]/u.test(term) || STOP_WORDS.has(term) ? null : singular(term);
-}
-
-const tokenize = MiniSearch.getDefault('tokenize') as (text: string) => string[];
-
-/** Distinct index terms of a normalized query, stop words left out. */
-export function terms(query: string): string[] {
-  return [
-    ...new Set(
-      tokenize(query)
-        .map(processTerm)
-        .filter((term) => term !== null),
-    ),
-  ];
-}
-
-interface Document extends Record<Field, string> {
+interface Document extends Record<LexicalField, string> {
   slot: number;
 }
 
 const OPTIONS: Options<Document> = {
   idField: 'slot',
-  fields: Object.keys(FIELDS),
-  processTerm,
+  fields: Object.keys(BOOST),
+  tokenize: tokens,
+  processTerm: indexTerm,
   searchOptions: {
-    boost: Object.fromEntries(Object.entries(FIELDS).map(([name, { boost }]) => [name, boost])),
+    boost: BOOST,
     combineWith: 'OR',
     // Query terms come in already processed.
     tokenize: (text) => text.split(' '),
@@ -104,12 +62,32 @@ function documentOf(slot: number, ad: Ad): Document {
   };
 }
 
+/** Fields in which an ad has a term, by term. */
+type Match = Record<string, string[]>;
+
+const fieldsOf = (match: Match, term: string): LexicalField[] =>
+  Object.hasOwn(match, term) ? (match[term] as LexicalField[]) : [];
+
 export interface LexicalHit {
   slot: number;
   /** BM25+, summed over fields by boost. */
   score: number;
   /** Coverage, 0 to 1. */
   relevance: number;
+}
+
+export interface LexicalSearch {
+  limit: number;
+  accept: (slot: number) => boolean;
+  tieKey: (slot: number) => string;
+  /** Slots whose coverage is wanted, however low they rank. */
+  also?: ReadonlySet<number>;
+}
+
+export interface LexicalFound {
+  hits: LexicalHit[];
+  /** By slot, 0 to 1. */
+  coverage: ReadonlyMap<number, number>;
 }
 
 /** An index of ads by slot: a small number that the owner gives each ad and does not reuse while it is in. */
@@ -155,21 +133,20 @@ export class LexicalIndex {
     this.#index.discard(slot);
   }
 
-  /** The `limit` best accepted ads, best first, ties by `tieKey`; none for a query of stop words only. */
-  search(
-    query: string,
-    { limit, accept, tieKey }: { limit: number; accept: (slot: number) => boolean; tieKey: (slot: number) => string },
-  ): LexicalHit[] {
+  /**
+   * The `limit` best accepted ads, best first, ties by `tieKey`; none for a query of stop words only. `coverage` holds
+   * theirs and that of the slots in `also` that match at all.
+   */
+  search(query: string, { limit, accept, tieKey, also }: LexicalSearch): LexicalFound {
     const having = terms(query).map((term) => ({ term, ads: this.#adsWith(term) }));
     const all = Math.max(1, this.#index.documentCount);
     const present = having.filter(({ ads }) => ads > 0).sort((a, b) => a.ads - b.ads);
     const common = Math.max(LEAST_COMMON, COMMON_SHARE * all);
     const selective = present.filter(({ ads }, i) => i === 0 || ads <= common);
-    if (selective.length === 0) return [];
-    const weight = new Map(having.map(({ term, ads }) => [term, Math.log(1 + (all - ads + 0.5) / (ads + 0.5))]));
-    const total = having.reduce((sum, { term }) => sum + weight.get(term)!, 0);
+    if (selective.length === 0) return { hits: [], coverage: new Map() };
+    const weights = new Map(having.map(({ term, ads }) => [term, termWeight(all, ads)]));
 
-    const found: { slot: number; score: number; match: Record<string, string[]> }[] = [];
+    const found: { slot: number; score: number; match: Match }[] = [];
     const selecting = new Set(selective.map(({ term }) => term));
     const stamp = this.#nextStamp();
     const order = [...selecting, ...having.map(({ term }) => term).filter((term) => !selecting.has(term))];
@@ -187,14 +164,17 @@ export class LexicalIndex {
         return false;
       },
     });
-    return best(found, limit, tieKey).map(({ slot, score, match }) => {
-      const covered = Object.entries(match).reduce(
-        (sum, [term, fields]) =>
-          sum + weight.get(term)! * Math.max(...fields.map((field) => FIELDS[field as Field].certainty)),
-        0,
-      );
-      return { slot, score, relevance: Math.min(1, covered / total) };
+    const coverageOf = (match: Match): number =>
+      coverage(weights, (term) => Math.max(0, ...fieldsOf(match, term).map((field) => FIELD_CERTAINTY[field])));
+    const matches = new Map(
+      found.filter(({ slot }) => also?.has(slot)).map(({ slot, match }) => [slot, coverageOf(match)]),
+    );
+    const hits = best(found, limit, tieKey).map(({ slot, score, match }) => {
+      const relevance = matches.get(slot) ?? coverageOf(match);
+      matches.set(slot, relevance);
+      return { slot, score, relevance };
     });
+    return { hits, coverage: matches };
   }
 
   /** How many ads have a term: a search that scores nothing. Counts of common terms are kept while they hold well enough. */

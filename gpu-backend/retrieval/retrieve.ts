@@ -3,20 +3,20 @@
  * calibrate, cut. A swap therefore falls before or after a request's search, never into it.
  */
 import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
+import { terms } from '../../shared/coverage.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
 import type { View } from '../generations/view.ts';
-import { type Calibration, relevanceOfCosine } from './calibrate.ts';
+import { type Calibration, relevanceOf } from './calibrate.ts';
 import { dense } from './dense.ts';
 import { fuse } from './fuse.ts';
-import { terms } from './lexical.ts';
 
 export interface RetrievalOptions {
   encoder: Encoder;
   live: Live;
-  /** The bundle's map from cosine to relevance. */
+  /** The bundle's map from cosine and coverage to relevance. */
   calibration: Calibration;
 }
 
@@ -35,15 +35,16 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
   const search = (request: RetrieveRequest, view: View, vector: Float32Array | undefined): Candidate[] => {
     const { query, market, plan } = request;
     const limit = depth(plan.k);
-    const found = {
-      lexical: plan.retrievers.includes('lexical') ? view.lexical(query, market, limit) : [],
-      dense: vector === undefined ? [] : dense(view, vector, { market, limit }),
-    };
-    const coverage = new Map(found.lexical.map(({ slot, relevance }) => [slot, relevance]));
+    const near = vector === undefined ? [] : dense(view, vector, { market, limit });
+    // A plan without the lexical retriever has no lexical evidence either: its arm measures the student alone.
+    const lexical = plan.retrievers.includes('lexical')
+      ? view.lexical(query, { market, limit, also: new Set(near.map(({ slot }) => slot)) })
+      : undefined;
+    const found = { lexical: lexical?.hits ?? [], dense: near };
     const relevance = (slot: number): number => {
-      if (vector === undefined) return coverage.get(slot) ?? 0;
-      const cosine = view.cosine(slot, vector);
-      return cosine === undefined ? (coverage.get(slot) ?? 0) : relevanceOfCosine(cosine, calibration);
+      const coverage = lexical?.coverage.get(slot) ?? 0;
+      const cosine = vector === undefined ? undefined : view.cosine(slot, vector);
+      return cosine === undefined ? coverage : relevanceOf({ cosine, coverage }, calibration);
     };
     return fuse(
       plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),

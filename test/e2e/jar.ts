@@ -20,10 +20,16 @@ export function visitor(edgeUrl: string): Visitor {
 }
 
 /** A visitor whom the experiment has put into the arm; tries fresh ones until it is so. */
-export async function visitorIn(arm: string, edgeUrl: string, query = 'sofa'): Promise<Visitor> {
+export async function visitorIn(
+  arm: string,
+  edgeUrl: string,
+  onAnswer: (answer: AdsResponse) => void = () => {},
+): Promise<Visitor> {
   for (let tries = 0; tries < 64; tries++) {
     const candidate = visitor(edgeUrl);
-    const { assignments } = await candidate.search(query);
+    const answer = await candidate.search('sofa');
+    onAnswer(answer);
+    const { assignments } = answer;
     if (assignments.some((assignment) => assignment.arm === arm)) return candidate;
   }
   throw new Error(`none of 64 visitors fell into arm ${arm}`);

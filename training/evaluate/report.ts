@@ -7,12 +7,13 @@ import { seeded } from '../data/seeded.ts';
 import { floatModel, TextEncoderSession } from '../runner/encoder.ts';
 import type { Checkpoint } from '../teacher/checkpoint.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
+import { coverageOver } from './coverage.ts';
 import { lexicalFloor } from './lexical.ts';
-import { fitLogistic, type LabelledScore, type Logistic } from './logistic.ts';
+import { fitLogistic, type LabelledPair, type Logistic } from './logistic.ts';
 import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
 import { METRICS, type Metric, mean, measure, RELEVANT } from './metrics.ts';
 import { type Pair, recovery } from './recovery.ts';
-import { openSearch, unitRows } from './search.ts';
+import { type Hit, openSearch, unitRows } from './search.ts';
 import { measureSpeed, type Speed } from './speed.ts';
 
 /** What a bundle holds, as far as evaluation needs it. */
@@ -109,6 +110,41 @@ function adsInOrder(ads: readonly Ad[], ids: readonly string[]): Ad[] {
   });
 }
 
+/**
+ * The pairs that an ensemble meets, with the judges' word: what the student finds for each validation query, and as many
+ * ads of the query's market as share most of its words.
+ */
+function labelledPairs(options: {
+  ads: readonly Ad[];
+  /** float32 [ads, dimension] and [queries, dimension], rows of length 1. */
+  rows: Float32Array;
+  vectors: Float32Array;
+  validation: readonly JudgedQuery[];
+  hits: readonly (readonly Hit[])[];
+}): LabelledPair[] {
+  const { ads, rows, vectors, validation, hits } = options;
+  const dimension = rows.length / ads.length;
+  const coverageOf = coverageOver(ads);
+  const cosine = (query: number, row: number): number => {
+    let sum = 0;
+    for (let i = 0; i < dimension; i++) sum += vectors[query * dimension + i]! * rows[row * dimension + i]!;
+    return sum;
+  };
+  return validation.flatMap((query, i) => {
+    const coverage = coverageOf(query.normalized);
+    const shared = [...coverage]
+      .filter(([row]) => mayShow(ads[row]!, query))
+      .sort(([a, x], [b, y]) => y - x || a - b)
+      .slice(0, DEPTH);
+    const met = new Set([...hits[i]!.map(({ row }) => row), ...shared.map(([row]) => row)]);
+    return [...met].map((row) => ({
+      cosine: cosine(i, row),
+      coverage: coverage.get(row) ?? 0,
+      relevant: (query.judgements.get(ads[row]!.id) ?? 0) >= RELEVANT,
+    }));
+  });
+}
+
 export async function evaluate(options: EvaluateOptions): Promise<{ report: EvaluationReport; calibration: Logistic }> {
   const { candidate, teacher, dataset, settings, seed, threads, onStage } = options;
   const { dimension } = candidate;
@@ -125,7 +161,8 @@ export async function evaluate(options: EvaluateOptions): Promise<{ report: Eval
       threads: count,
     });
   const [teacherFull, studentFull] = [await open('teacher', threads), await open('student', threads)];
-  const search = await openSearch(unitRows(candidate.vectors, dimension), dimension);
+  const unit = unitRows(candidate.vectors, dimension);
+  const search = await openSearch(unit, dimension);
   const hitsOf = async (vectors: Float32Array, of: readonly JudgedQuery[]) =>
     search.search(vectors, { k: DEPTH, allowed: (query, row) => mayShow(ads[row]!, of[query]!) });
   const idsOf = (hits: readonly { row: number }[]) => hits.map(({ row }) => ads[row]!.id);
@@ -156,12 +193,13 @@ export async function evaluate(options: EvaluateOptions): Promise<{ report: Eval
 
   onStage('fitting the relevance map on validation queries');
   const validationVectors = await studentFull.encode(validation.map(({ normalized }) => normalized));
-  const labelled: LabelledScore[] = (await hitsOf(validationVectors, validation)).flatMap((found, i) =>
-    found.map(({ row, score }) => ({
-      score,
-      relevant: (validation[i]!.judgements.get(ads[row]!.id) ?? 0) >= RELEVANT,
-    })),
-  );
+  const labelled = labelledPairs({
+    ads,
+    rows: unit,
+    vectors: validationVectors,
+    validation,
+    hits: await hitsOf(validationVectors, validation),
+  });
 
   onStage('measuring latency and throughput');
   const singles = { teacher: await open('teacher', 1), student: await open('student', 1) };

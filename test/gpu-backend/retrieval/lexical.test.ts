@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LexicalIndex, terms } from '../../../gpu-backend/retrieval/lexical.ts';
+import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
 import type { Ad } from '../../../shared/contract/ads.ts';
+import { terms } from '../../../shared/coverage.ts';
 import { sampleAd } from '../../setup/samples.ts';
 
 const ad = (id: string, change: Partial<Ad>): Ad => sampleAd({ id, description: '', keywords: [], ...change });
@@ -29,7 +30,7 @@ const options = (ads: readonly Ad[], accept: (slot: number) => boolean = () => t
 function search(query: string, accept?: (slot: number) => boolean): [id: string, relevance: number][] {
   return indexOf(ADS)
     .search(query, options(ADS, accept))
-    .map(({ slot, relevance }) => [ADS[slot]!.id, relevance]);
+    .hits.map(({ slot, relevance }) => [ADS[slot]!.id, relevance]);
 }
 
 const ids = (query: string) => search(query).map(([id]) => id);
@@ -78,9 +79,9 @@ describe('the lexical index', () => {
   it('breaks ties by ad id, whatever the order of insertion', () => {
     const same = ['c', 'a', 'b'].map((id) => ad(id, { title: 'Red kettle' }));
     for (const order of [same, same.toReversed()]) {
-      const hits = indexOf(order).search('kettle', options(order));
+      const hits = indexOf(order).search('kettle', options(order)).hits;
       expect(hits.map(({ slot }) => order[slot]!.id)).toEqual(['a', 'b', 'c']);
-      expect(indexOf(order).search('kettle', options(order, undefined, 2))).toHaveLength(2);
+      expect(indexOf(order).search('kettle', options(order, undefined, 2)).hits).toHaveLength(2);
     }
   });
 
@@ -90,7 +91,7 @@ describe('the lexical index', () => {
         title: i % 10 === 0 ? 'kettle' : 'kettle with a long title of other words',
       }),
     );
-    const hits = indexOf(many).search('kettle', options(many, undefined, 40));
+    const hits = indexOf(many).search('kettle', options(many, undefined, 40)).hits;
     expect(hits.map(({ slot }) => slot)).toEqual(Array.from({ length: 40 }, (_, i) => i * 10));
   });
 
@@ -99,7 +100,7 @@ describe('the lexical index', () => {
       ad(`a${i}`, { title: i < 3 ? 'copper kettle' : `thing ${i}`, description: i % 2 === 0 ? 'delivery' : '' }),
     );
     const index = indexOf(stock);
-    const found = (query: string) => index.search(query, options(stock, undefined, 600)).map(({ slot }) => slot);
+    const found = (query: string) => index.search(query, options(stock, undefined, 600)).hits.map(({ slot }) => slot);
     expect(found('kettle delivery')).toEqual([0, 2, 1]);
     expect(found('delivery')).toHaveLength(300);
     expect(found('zyx delivery')).toHaveLength(300);
@@ -110,7 +111,7 @@ describe('the lexical index', () => {
       ad(`a${i}`, { title: `${i % 2 === 0 ? 'next' : 'same'} ${i % 3 === 0 ? 'day' : 'week'}` }),
     );
     const index = indexOf(stock);
-    const found = (query: string) => index.search(query, options(stock, undefined, 1000)).map(({ slot }) => slot);
+    const found = (query: string) => index.search(query, options(stock, undefined, 1000)).hits.map(({ slot }) => slot);
     expect(found('next day').toSorted((a, b) => a - b)).toEqual(Array.from({ length: 334 }, (_, i) => 3 * i));
     expect(found('next day')[0]! % 6).toBe(0);
     for (let i = 0; i < 900; i++) {
@@ -126,7 +127,7 @@ describe('the lexical index', () => {
     index.put(0, own[0]);
     index.remove(2);
     index.remove(2);
-    const found = (query: string) => index.search(query, options(own)).map(({ slot }) => own[slot]!.id);
+    const found = (query: string) => index.search(query, options(own)).hits.map(({ slot }) => own[slot]!.id);
     expect(found('kettle')).toEqual(['bottle-steel']);
     expect(found('bottle')).toEqual(['bottle-glass']);
     expect(index.size).toBe(4);
@@ -136,7 +137,7 @@ describe('the lexical index', () => {
     const index = indexOf(ADS);
     const loaded = await LexicalIndex.load(index.serialize(), ADS.length);
     for (const query of ['bottle', 'free delivery', 'steel carafe']) {
-      expect(loaded.search(query, options(ADS))).toEqual(index.search(query, options(ADS)));
+      expect(loaded.search(query, options(ADS)).hits).toEqual(index.search(query, options(ADS)).hits);
     }
   });
 
@@ -144,7 +145,7 @@ describe('the lexical index', () => {
     const index = indexOf(ADS);
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (query) => {
-        for (const { relevance, score } of index.search(query, options(ADS))) {
+        for (const { relevance, score } of index.search(query, options(ADS)).hits) {
           expect(relevance >= 0 && relevance <= 1 && score > 0).toBe(true);
         }
       }),

@@ -47,13 +47,18 @@ describe('retrieve', () => {
     for (const { sources } of candidates) expect(sources.length).toBeGreaterThan(0);
   });
 
-  it('gives lexical and dense finds one scale of relevance: the calibrated cosine', async () => {
-    const { slope, intercept } = house.bundle.manifest.calibration;
+  it('gives lexical and dense finds one scale of relevance, from cosine and coverage', async () => {
+    const { slope, intercept, coverage: weight } = house.bundle.manifest.calibration;
     const { candidates } = await house.ask('red sofa', { k: 100 });
-    const dense = new Map((await house.ask('red sofa', { ...DENSE, k: 100 })).candidates.map((c) => [c.adId, c]));
+    const of = async (plan: typeof DENSE | typeof LEXICAL) =>
+      new Map((await house.ask('red sofa', { ...plan, k: 100 })).candidates.map((c) => [c.adId, c]));
+    const [dense, lexical] = [await of(DENSE), await of(LEXICAL)];
+    expect(lexical.size).toBeGreaterThan(0);
+    expect(lexical.size).toBeLessThan(dense.size);
     for (const { adId, relevance } of candidates) {
       const cosine = dense.get(adId)!.sources[0]!.score;
-      expect(relevance).toBeCloseTo(1 / (1 + Math.exp(-(slope * cosine + intercept))), 10);
+      const coverage = lexical.get(adId)?.relevance ?? 0;
+      expect(relevance).toBeCloseTo(1 / (1 + Math.exp(-(slope * cosine + weight * coverage + intercept))), 10);
     }
   });
 

@@ -48,17 +48,20 @@ describe('fitLogistic', () => {
   it('finds the coefficients that made the labels', () => {
     const random = seeded('labels');
     const data = Array.from({ length: 20_000 }, () => {
-      const score = random();
-      return { score, relevant: random() < 1 / (1 + Math.exp(-(12 * score - 7))) };
+      const [cosine, coverage] = [random(), random()];
+      return { cosine, coverage, relevant: random() < 1 / (1 + Math.exp(-(12 * cosine + 3 * coverage - 7))) };
     });
-    const { slope, intercept } = fitLogistic(data);
-    expect(Math.abs(slope - 12)).toBeLessThan(0.6);
-    expect(Math.abs(intercept + 7)).toBeLessThan(0.4);
+    const { slope, coverage, intercept } = fitLogistic(data);
+    expect(Math.abs(slope - 12)).toBeLessThan(0.8);
+    expect(Math.abs(coverage - 3)).toBeLessThan(0.4);
+    expect(Math.abs(intercept + 7)).toBeLessThan(0.5);
   });
 
-  it('stays finite where one score parts the labels', () => {
-    const { slope, intercept } = fitLogistic([0.1, 0.2, 0.8, 0.9].map((score) => ({ score, relevant: score > 0.5 })));
+  it('stays finite where one score parts the labels, and gives a feature that never varies no weight', () => {
+    const data = [0.1, 0.2, 0.8, 0.9].map((cosine) => ({ cosine, coverage: 0, relevant: cosine > 0.5 }));
+    const { slope, coverage, intercept } = fitLogistic(data);
     expect(slope).toBeGreaterThan(0);
+    expect(coverage).toBe(0);
     expect(Number.isFinite(intercept)).toBe(true);
   });
 });

@@ -1,0 +1,182 @@
+/**
+ * The whole house as `npm start` runs it, on the bundled market and student: queries, arms, takedown, clicks, live traffic
+ * with a backend that dies, and books that balance at the end.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createMarket, type Market } from '../../marketplace/market.ts';
+import { MARKET_SEED, runTraffic } from '../../marketplace/traffic-run.ts';
+import { type System, startSystem } from '../../scripts/system.ts';
+import type { Ad, AdsResponse } from '../../shared/contract/ads.ts';
+import type { ExperimentReport } from '../../shared/contract/experiments.ts';
+import { DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
+import { type Visitor, visitorIn } from './jar.ts';
+import { freePorts } from './ports.ts';
+
+let system: System;
+let market: Market;
+const dataDir = mkdtempSync(join(tmpdir(), 'harness-e2e-'));
+const lines: string[] = [];
+/** Ids of every answer that anybody in this file got. */
+const answered = new Set<string>();
+let visitors: { control: Visitor; treatment: Visitor };
+
+const remember = (answer: AdsResponse) => {
+  answered.add(answer.requestId);
+  return answer;
+};
+const search = async (who: Visitor, query: string, parameters: Record<string, string> = {}) =>
+  remember(await who.search(query, parameters));
+const report = () => system.backend<ExperimentReport>('GET', `/v1/experiments/${DEFAULT_EXPERIMENT}/report`);
+
+beforeAll(async () => {
+  market = createMarket({ seed: MARKET_SEED });
+  const [edgePort, backendPort] = await freePorts(2);
+  system = await startSystem({
+    dataDir,
+    bundleDir: 'models/default',
+    edgePort: edgePort!,
+    backendPort: backendPort!,
+    say: (line) => lines.push(line),
+  });
+  visitors = {
+    control: await visitorIn('control', system.edgeUrl, remember),
+    treatment: await visitorIn('treatment', system.edgeUrl, remember),
+  };
+}, 240_000);
+
+afterAll(async () => {
+  await system?.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+}, 60_000);
+
+describe('a query', () => {
+  test('gets relevant ads in both arms, from the backend first and from memory then', async () => {
+    for (const arm of ['control', 'treatment'] as const) {
+      const query = market.queries.test.find(({ kind, market: where }) => kind === 'plural' && where === 'us')!;
+      const first = await search(visitors[arm], query.text, { market: 'us' });
+      expect(first.assignments).toEqual([{ experiment: DEFAULT_EXPERIMENT, layer: 'retrieval', arm }]);
+      expect(first.degraded).toBeUndefined();
+      expect(first.slots.map(({ position }) => position)).toEqual(first.slots.map((_, i) => i + 1));
+      expect(market.grade(query, first.slots[0]!.adId)).toBeGreaterThanOrEqual(2);
+      const again = await search(visitors[arm], `  ${query.text.toUpperCase()} `, { market: 'us' });
+      expect(again.cache.status).toBe('memory');
+      expect(again.slots.map(({ adId }) => adId)).toEqual(first.slots.map(({ adId }) => adId));
+    }
+  });
+
+  test('reads a synonym that no relevant ad contains in the treatment arm only', async () => {
+    // The README's ten come from the same rule; here it is enough that the arms differ as they should.
+    const { wordless } = await import('../../bench/quality.ts');
+    const ten = wordless(market).slice(0, 10);
+    const relevant = { control: 0, treatment: 0 };
+    for (const query of ten) {
+      for (const arm of ['control', 'treatment'] as const) {
+        const { slots } = await search(visitors[arm], query.text, { market: query.market });
+        if (slots[0] !== undefined && market.grade(query, slots[0].adId) >= 2) relevant[arm]++;
+      }
+    }
+    expect(relevant.control).toBe(0);
+    expect(relevant.treatment).toBeGreaterThanOrEqual(7);
+  });
+});
+
+test('a paused ad leaves every answer, cached ones too, and comes back when it is active again', async () => {
+  const shown = async () => (await search(visitors.treatment, 'sofa')).slots.map(({ adId }) => adId);
+  const [first] = await shown();
+  expect(await shown()).toContain(first); // now it is cached
+  await system.backend<Ad>('PATCH', `/v1/ads/${first}`, { status: 'paused' });
+  await vi.waitFor(async () => expect(await shown()).not.toContain(first), { timeout: 5_000, interval: 200 });
+  await system.backend<Ad>('PATCH', `/v1/ads/${first}`, { status: 'active' });
+  await vi.waitFor(async () => expect(await shown()).toContain(first), { timeout: 5_000, interval: 200 });
+});
+
+test('a new ad is found at once, before any new generation', async () => {
+  const ad: Ad = {
+    id: 'e2e-new',
+    advertiserId: 'e2e',
+    campaignId: 'e2e',
+    title: 'Quokka Plush Toy',
+    description: 'A soft quokka for children.',
+    displayUrl: 'quokka.example',
+    landingUrl: 'https://quokka.example/plush',
+    keywords: [{ text: 'quokka', match: 'broad' }],
+    markets: ['us'],
+    bidMicros: 900_000,
+    dailyBudgetMicros: 10_000_000,
+    status: 'active',
+  };
+  await system.backend('PUT', `/v1/ads/${ad.id}`, ad);
+  for (const who of Object.values(visitors))
+    expect((await search(who, 'quokka plush', { market: 'us' })).slots[0]?.adId).toBe(ad.id);
+});
+
+test('a click leads to the ad and back to a conversion', async () => {
+  const { slots } = await search(visitors.treatment, 'umbrella');
+  const click = await fetch(slots[0]!.clickUrl, { redirect: 'manual' });
+  expect(click.status).toBe(302);
+  const landing = new URL(click.headers.get('location')!);
+  expect(landing.hostname).toMatch(/\.example$/);
+  const conversion = await fetch(`${system.edgeUrl}/v1/conversions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ clickId: landing.searchParams.get('hclid'), orderId: 'order-1', valueMicros: 5_000_000 }),
+  });
+  expect(conversion.status).toBe(202);
+});
+
+test('live traffic while the backend is killed: every search is answered, and every impression and click is stored once', async () => {
+  let killed = false;
+  let degraded = 0;
+  const sent = await runTraffic({
+    edge: system.edgeUrl,
+    queries: 1_500,
+    market,
+    onAnswer: (answer) => {
+      remember(answer);
+      if (answer.degraded !== undefined) degraded++;
+      if (!killed && answered.size > 500) {
+        killed = true;
+        process.kill(system.pids().backend, 'SIGKILL');
+      }
+    },
+  });
+  expect(killed).toBe(true);
+  expect(Object.values(sent.refused)).toEqual([]);
+  expect(lines.join('\n')).toContain('starting it again');
+  // The queue delivers what it holds once the backend is back.
+  await vi.waitFor(
+    async () => {
+      const { arms, metrics } = await report();
+      expect(arms.reduce((sum, { queries }) => sum + queries, 0)).toBe(answered.size);
+      const clicks = metrics.find(({ metric }) => metric === 'clicks')!;
+      expect(clicks.arms.reduce((sum, { total }) => sum + total, 0)).toBe(sent.clicks + 1);
+    },
+    { timeout: 60_000, interval: 500 },
+  );
+  console.log(`answers while the backend was away: ${degraded} degraded of ${sent.requests}`);
+}, 240_000);
+
+test('a second start is quick to answer and remembers everything; a stop leaves no process behind', async () => {
+  const before = await report();
+  const pids = Object.values(system.pids());
+  const { undelivered } = await system.stop();
+  expect(undelivered).toBe(0);
+  const running = execFileSync('ps', ['-eo', 'pid='], { encoding: 'utf8' }).split('\n').map(Number);
+  for (const pid of pids) expect(running).not.toContain(pid);
+
+  const [edgePort, backendPort] = await freePorts(2);
+  system = await startSystem({
+    dataDir,
+    bundleDir: 'models/default',
+    edgePort: edgePort!,
+    backendPort: backendPort!,
+    say: (line) => lines.push(line),
+  });
+  expect(await report()).toEqual(before);
+  const who = await visitorIn('treatment', system.edgeUrl);
+  expect((await who.search('sofa')).slots.length).toBeGreaterThan(0);
+}, 120_000);
