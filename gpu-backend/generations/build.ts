@@ -1,18 +1,19 @@
 /**
  * Builds a generation beside the live one: the catalogue snapshot and its vectors are written into an unfinished folder,
- * a worker thread makes the indices from those files, and only when everything is on disk does a rename make it a
+ * a process of its own makes the indices from those files, and only when everything is on disk does a rename make it a
  * generation. A process killed anywhere before that leaves a folder that the next start removes.
  */
+import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { writeSafetensors } from '../../shared/safetensors.ts';
 import { LEXICAL_VERSION } from '../retrieval/lexical.ts';
-import type { BuildSettings, FromBuilder } from './build-worker.ts';
+import type { BuildSettings, FromBuilder } from './build-process.ts';
 import { FILES, GENERATION_FORMAT, type GenerationAd, type GenerationManifest, partition } from './layout.ts';
 import type { AdVector } from './vectors.ts';
 
@@ -86,23 +87,27 @@ function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Uint
   });
 }
 
-/** Runs the worker over the folder; it adds the index files. */
+/** Runs the process over the folder; it adds the index files. */
 function buildIndices(settings: BuildSettings, { onProgress, signal }: BuildOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./build-worker.ts', import.meta.url), { workerData: settings, execArgv: [] });
-    const abort = () => void worker.terminate();
+    const script = fileURLToPath(new URL('./build-process.ts', import.meta.url));
+    const child = fork(script, [JSON.stringify(settings)], {
+      execArgv: [],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    const abort = () => child.kill('SIGKILL');
     signal?.addEventListener('abort', abort, { once: true });
     let done = false;
-    worker.on('message', (message: FromBuilder) => {
-      if (message.kind === 'progress') onProgress?.(message.done, message.total);
-      else done = true;
+    child.on('message', (message: FromBuilder) => {
+      if (message.kind === 'done') done = true;
+      else onProgress?.(message.done, message.total);
     });
-    worker.once('error', reject);
-    worker.once('exit', (code) => {
+    child.once('error', reject);
+    child.once('exit', (code, killedBy) => {
       signal?.removeEventListener('abort', abort);
       if (signal?.aborted) reject(signal.reason);
       else if (done) resolve();
-      else reject(new HarnessError('internal', `The index build ended early with exit code ${code}.`));
+      else reject(new HarnessError('internal', `The index build ended early with ${killedBy ?? `exit code ${code}`}.`));
     });
   });
 }

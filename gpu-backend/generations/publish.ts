@@ -3,6 +3,7 @@
  * One at a time; a step that fails leaves the live generation as it was.
  */
 
+import { availableParallelism } from 'node:os';
 import { adText } from '../../shared/ad-text.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -26,7 +27,7 @@ export interface PublisherOptions {
   sampleQueries?: () => Promise<string[]>;
   /** Epoch milliseconds. */
   now: () => number;
-  /** Native threads of an index build. */
+  /** Native threads of an index build; by default all for the first and one while queries are served. */
   buildThreads?: number;
 }
 
@@ -133,7 +134,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
           dimension,
           model,
           nowMs: now(),
-          threads: options.buildThreads ?? 1,
+          // The first build has the machine to itself; later ones leave it to the queries.
+          threads: options.buildThreads ?? (live.view === undefined ? availableParallelism() : 1),
           onProgress: (done, total) => onProgress?.('index', done, total),
           ...(signal === undefined ? {} : { signal }),
         });

@@ -1,17 +1,22 @@
 /** The two data files of a generation, read back. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
 import { int8Rows, type VectorRows } from '../index/vector-rows.ts';
 import type { GenerationAd } from './layout.ts';
 
-/** Lines of ads.jsonl in row order. They were valid when written, and the file's digest says that they still are. */
-export function readRows(jsonl: string): GenerationAd[] {
+/**
+ * Lines of ads.jsonl in row order, letting others run in between. They were valid when written, and the file's digest says
+ * that they still are.
+ */
+export async function readRows(jsonl: string): Promise<GenerationAd[]> {
   const rows: GenerationAd[] = [];
   for (let from = 0; from < jsonl.length; ) {
     const end = jsonl.indexOf('\n', from);
     const to = end < 0 ? jsonl.length : end;
     if (to > from) rows.push(JSON.parse(jsonl.slice(from, to)));
     from = to + 1;
+    if (rows.length % 1000 === 0) await nextTurn();
   }
   return rows;
 }

@@ -1,7 +1,10 @@
-/** The thread that makes the indices of a generation from the files in its folder; native adds hold it, and nobody else. */
+/**
+ * The process that makes the indices of a generation from the files in its folder. A process of its own, because native
+ * adds hold their thread, and because the memory of a build goes back to the system only with the process that took it.
+ */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parentPort, workerData } from 'node:worker_threads';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DEFAULT_HNSW, usearchBuilder } from '../index/usearch.ts';
 import { LexicalIndex } from '../retrieval/lexical.ts';
 import { FILES, indexFile, partition } from './layout.ts';
@@ -14,12 +17,16 @@ export interface BuildSettings {
 }
 export type FromBuilder = { kind: 'progress'; done: number; total: number } | { kind: 'done' };
 
-const port = parentPort;
-if (port === null) throw new Error('build-worker.ts runs as a worker thread of build.ts only.');
-const { dir, dimension, threads } = workerData as BuildSettings;
-const say = (message: FromBuilder) => port.postMessage(message);
+if (process.send === undefined) throw new Error('build-process.ts runs as a child process of build.ts only.');
+// The service has gone: what is being built will be removed when it comes back.
+process.on('disconnect', () => process.exit(1));
+const { dir, dimension, threads } = JSON.parse(process.argv[2] ?? '') as BuildSettings;
+const say = async (message: FromBuilder) => {
+  process.send?.(message);
+  await nextTurn();
+};
 
-const ads = readRows(await readFile(join(dir, FILES.ads), 'utf8'));
+const ads = await readRows(await readFile(join(dir, FILES.ads), 'utf8'));
 const vectors = readVectors(await readFile(join(dir, FILES.vectors)), {
   path: FILES.vectors,
   count: ads.length,
@@ -31,7 +38,7 @@ const total = ads.length + [...partitions.values()].reduce((sum, rows) => sum + 
 const lexical = new LexicalIndex();
 for (const [row, { ad }] of ads.entries()) {
   lexical.put(row, ad);
-  if (row % 500 === 499) say({ kind: 'progress', done: row + 1, total });
+  if (row % 500 === 499) await say({ kind: 'progress', done: row + 1, total });
 }
 await writeFile(join(dir, FILES.lexical), lexical.serialize());
 
@@ -39,8 +46,9 @@ let done = ads.length;
 for (const [market, rows] of partitions) {
   const builder = usearchBuilder(vectors, rows, { ...DEFAULT_HNSW, threads });
   let step = builder.next();
-  for (; !step.done; step = builder.next()) say({ kind: 'progress', done: done + step.value, total });
+  for (; !step.done; step = builder.next()) await say({ kind: 'progress', done: done + step.value, total });
   step.value.save(join(dir, indexFile(market)));
   done += rows.length;
 }
-say({ kind: 'done' });
+await say({ kind: 'done' });
+process.disconnect();
