@@ -1,147 +1,20 @@
-/** The recipe as stages that share one context: teacher, targets, student, bundle. The command line picks which of them run. */
+/** The recipe as stages, one after the other; the command line picks which of them run. */
 import { join } from 'node:path';
 import { adText } from '../shared/ad-text.ts';
 import { type Manifest, requireSameSpace } from '../shared/bundle.ts';
 import { canonicalJson, sha256Hex } from '../shared/digest.ts';
-import type { RecipeConfig } from './config.ts';
-import { type BadRow, type DatasetFolder, openDataset } from './data/records.ts';
-import { seeded, shuffle } from './data/seeded.ts';
-import { dealTexts, mixedTexts, readPart, type TextPart } from './data/texts.ts';
+import { CACHE, type RecipeContext } from './context.ts';
+import type { TextPart } from './data/texts.ts';
 import { type EvaluationReport, evaluate } from './evaluate/report.ts';
-import { type Aligned, type AlignmentPart, align } from './phases/align.ts';
+import { type Aligned, align } from './phases/align.ts';
+import { mixKey, openTargets, sampleTexts, TRAINING_FILES, targetsOf, trainingTexts } from './phases/prepare.ts';
 import { evenlySpaced, layerImportance, mostImportant, prune } from './phases/prune.ts';
-import { type Progress, startProgress } from './progress.ts';
+import { startProgress } from './progress.ts';
 import { adsFile, int8Rows, publish, readBundle, spaceOf } from './publish.ts';
-import { channelRanges, type EncoderModel, floatModel, int8Model, TextEncoderSession } from './runner/encoder.ts';
-import { type Checkpoint, readCheckpoint } from './teacher/checkpoint.ts';
-import { resolveTeacher } from './teacher/resolve.ts';
-import { VectorStore } from './teacher/targets.ts';
+import { channelRanges, type EncoderModel, int8Model } from './runner/encoder.ts';
 import { TextTokenizer } from './teacher/tokenizer.ts';
 
-/** Fetched checkpoints, teacher vectors and run states; may be deleted at any time, at the price of computing them again. */
-export const CACHE = '.cache';
 const CALIBRATION_TEXTS = 512;
-
-export interface RecipeContext {
-  readonly config: RecipeConfig;
-  readonly dataset: DatasetFolder;
-  readonly teacher: Checkpoint;
-  readonly teacherSource: string;
-  readonly say: (line: string) => void;
-}
-
-const SHOWN_BAD_ROWS = 5;
-
-/** Opens data and teacher. @throws HarnessError in one line where either is missing. */
-export async function openRecipe(config: RecipeConfig, say: (line: string) => void): Promise<RecipeContext> {
-  let bad = 0;
-  const dataset = openDataset(config.data.folder, {
-    maxBadShare: config.data.maxBadShare,
-    onBadRow({ file, line, reason }: BadRow) {
-      if (++bad <= SHOWN_BAD_ROWS) say(`${file}:${line}: bad row: ${reason}`);
-      else if (Number.isInteger(Math.log10(bad))) say(`${bad} bad rows so far`);
-    },
-  });
-  const place = await resolveTeacher(config.teacher, {
-    cache: join(CACHE, 'checkpoints'),
-    onFile: (path) => say(`fetching ${path} of ${config.teacher}`),
-  });
-  const teacher = await readCheckpoint(place.folder, place.name);
-  return { config, dataset, teacher, teacherSource: place.source, say };
-}
-
-/** The teacher's vectors on disk, and the teacher to make what is missing: opened when first needed. */
-function openTargets({ teacher, config }: RecipeContext, what: { label: string; total: number; unit: string }) {
-  const dimension = teacher.config.hidden_size;
-  const { parts } = config.data;
-  const folder = join(CACHE, 'targets', teacher.sha256.slice(0, 16), String(parts));
-  let session: TextEncoderSession | undefined;
-  let progress: Progress | undefined;
-  let done = 0;
-  return {
-    store: new VectorStore({ folder, dimension }),
-    parts,
-    encode: async (texts: readonly string[]): Promise<Float32Array> => {
-      session ??= await openTeacher(teacher, config.threads);
-      progress ??= startProgress({ ...what, start: done });
-      return session.encode(texts);
-    },
-    onProgress(texts: number) {
-      done = texts;
-      progress?.update(done);
-    },
-    async close() {
-      progress?.stop();
-      await session?.close();
-    },
-  };
-}
-
-/** The training texts in parts, each text with the teacher's vector on disk. */
-async function targetsOf(context: RecipeContext, texts: readonly TextPart[]): Promise<AlignmentPart[]> {
-  const total = texts.reduce((sum, { rows }) => sum + rows, 0);
-  const targets = openTargets(context, { label: 'teacher vectors', total, unit: 'texts' });
-  const read = async (part: TextPart) => ({ index: part.index, texts: await readPart(part) });
-  let finished = 0;
-  for (const part of texts) {
-    await targets.store.prepare(await read(part), targets.encode, (done) => targets.onProgress(finished + done));
-    finished += part.rows;
-  }
-  await targets.close();
-  context.say(`${total} training texts have their teacher vectors`);
-  return texts.map((part) => ({
-    rows: part.rows,
-    async read() {
-      const stored = await read(part);
-      return { texts: stored.texts, vectors: await targets.store.read(stored) };
-    },
-  }));
-}
-
-const openTeacher = (teacher: Checkpoint, threads: number): Promise<TextEncoderSession> =>
-  TextEncoderSession.open(floatModel(teacher), {
-    tokenizer: teacher.tokenizer,
-    dimension: teacher.config.hidden_size,
-    threads,
-  });
-
-/** The training texts dealt into parts, under a folder of their own for this mix. */
-async function trainingTexts({ config, dataset, say }: RecipeContext): Promise<TextPart[]> {
-  const { seed, data } = config;
-  const mix = {
-    seed,
-    generalShare: data.generalShare,
-    onHeldOut: (count: number) => say(`${count} texts left out: they are validation or test queries`),
-  };
-  return dealTexts(mixedTexts(dataset, mix), {
-    folder: join(CACHE, 'texts', await mixKey(config, dataset)),
-    parts: data.parts,
-  });
-}
-
-const TRAINING_FILES = [
-  'queries.train.jsonl',
-  'text.general.jsonl',
-  'queries.validation.jsonl',
-  'queries.test.jsonl',
-] as const;
-
-/** Names what the training texts are made from. */
-async function mixKey({ seed, data }: RecipeConfig, dataset: DatasetFolder): Promise<string> {
-  const identity = {
-    data: await dataset.digest(TRAINING_FILES),
-    seed,
-    share: String(data.generalShare),
-    parts: data.parts,
-  };
-  return (await sha256Hex(canonicalJson(identity))).slice(0, 16);
-}
-
-/** Some training texts, spread over a part, for calibration. */
-async function sampleTexts(parts: readonly TextPart[], count: number): Promise<string[]> {
-  const texts = count === 0 ? [] : await readPart(parts[0]!);
-  return shuffle(texts, seeded('calibration')).slice(0, count);
-}
 
 /** The pruned copy of the teacher that training starts from, and which layers it kept. */
 async function prunedStudent(

@@ -3,9 +3,10 @@ import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { HarnessError } from '../shared/problem.ts';
 import { loadConfig } from './config.ts';
+import { openRecipe } from './context.ts';
 import type { EvaluationReport } from './evaluate/report.ts';
 import { evaluationTable } from './evaluate/table.ts';
-import { alignPhase, evaluatePhase, openRecipe, publishPhase } from './pipeline.ts';
+import { alignPhase, evaluatePhase, publishPhase } from './pipeline.ts';
 
 const DEFAULT_CONFIG = resolve(import.meta.dirname, 'default.config.ts');
 const DEFAULT_BUNDLE = 'models/default';

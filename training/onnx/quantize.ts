@@ -77,24 +77,46 @@ export function quantize(
     return { name, data: tensor.data, shape: tensor.shape as readonly [number, number] };
   };
 
-  const product = (x: Value, { name, data, shape }: Matrix): Value => {
-    const range = ranges.get(name);
-    const factors = range && smoothingFactors(range, data, shape);
-    const { values, scales } = quantizeMatrix(factors ? scaleRows(data, factors) : data, shape, {
+  // Products of one operand (query, key and value read the same states) are smoothed alike, so that it is quantised once.
+  const nodes = reachable(graph);
+  const weightOf = (node: Value): Matrix | undefined =>
+    node.op === 'matmul' && !node.attributes.transA && !node.attributes.transB
+      ? matrixOf(graph.node(node.inputs[1]!))
+      : undefined;
+  const sharers = Map.groupBy(
+    nodes.filter((node) => weightOf(node)),
+    (node) => node.inputs[0]!,
+  );
+  const smoothing = new Map<number, { name: string; factors: Float32Array }>();
+  for (const [operand, products] of sharers) {
+    const matrices = products.map((node) => weightOf(node)!);
+    const range = ranges.get(matrices[0]!.name);
+    if (!range) continue;
+    const factors = smoothingFactors(
+      range,
+      matrices.map(({ data }) => data),
+    );
+    smoothing.set(operand, { name: `${matrices[0]!.name}.smooth`, factors });
+  }
+
+  const product = (operand: Value, { name, data, shape }: Matrix): Value => {
+    const smooth = smoothing.get(operand.id);
+    const { values, scales } = quantizeMatrix(smooth ? scaleRows(data, smooth.factors) : data, shape, {
       along: 'columns',
       limit: weightLimit,
     });
-    const smooth = factors
+    const x = move(operand);
+    const scaled = smooth
       ? target.times(
           x,
           vector(
-            `${name}.smooth`,
-            factors.map((f) => 1 / f),
+            smooth.name,
+            smooth.factors.map((factor) => 1 / factor),
           ),
         )
       : x;
     const weight = store(`${name}.int8`, { dtype: 'int8', shape, data: values });
-    return target.add('matmulInt8', [smooth, weight, vector(`${name}.scale`, scales)], {});
+    return target.add('matmulInt8', [scaled, weight, vector(`${name}.scale`, scales)], {});
   };
 
   const lookup = (indices: Value, { name, data, shape }: Matrix): Value => {
@@ -108,10 +130,10 @@ export function quantize(
     const known = moved.get(node.id);
     if (known) return known;
     const [first, second] = node.inputs.map((id) => graph.node(id));
-    const weight = node.op === 'matmul' && !node.attributes.transA && !node.attributes.transB && matrixOf(second);
+    const weight = weightOf(node);
     const table = node.op === 'gather' && matrixOf(first);
     let copy: Value;
-    if (weight) copy = product(move(first!), weight);
+    if (weight) copy = product(first!, weight);
     else if (table) copy = lookup(move(second!), table);
     else if (node.op === 'parameter') {
       const tensor = weights.get(node.attributes.name);
@@ -126,7 +148,7 @@ export function quantize(
   };
 
   // In order, so that the recursion never goes deep; weights are reached only through the products that use them.
-  for (const node of reachable(graph)) if (node.op !== 'parameter') move(node);
+  for (const node of nodes) if (node.op !== 'parameter') move(node);
   for (const [name, value] of graph.outputs) target.output(name, move(value));
   return { graph: target, weights: stored };
 }

@@ -33,18 +33,17 @@ export function rangeGraph(build: (graph: Graph) => void): Graph {
   return graph;
 }
 
-/** Factors [k] for a weight [k, n]: range^strength / largest weight^(1 - strength) of each channel. */
-export function smoothingFactors(
-  range: Float32Array,
-  weight: Float32Array,
-  [rows, columns]: readonly [number, number],
-): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: rows }, (_, i) => {
+/** Factors [k] for weights [k, n] that share an operand: range^strength / largest weight^(1 - strength) of each channel. */
+export function smoothingFactors(range: Float32Array, weights: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  return range.map((seen, i) => {
     let largest = 0;
-    for (let j = 0; j < columns; j++) largest = Math.max(largest, Math.abs(weight[i * columns + j]!));
-    if (largest === 0 || range[i] === 0) return 1;
-    return Math.max(SMALLEST_FACTOR, range[i]! ** STRENGTH / largest ** (1 - STRENGTH));
-  });
+    for (const weight of weights) {
+      const columns = weight.length / range.length;
+      for (let j = i * columns; j < (i + 1) * columns; j++) largest = Math.max(largest, Math.abs(weight[j]!));
+    }
+    if (largest === 0 || seen === 0) return 1;
+    return Math.max(SMALLEST_FACTOR, seen ** STRENGTH / largest ** (1 - STRENGTH));
+  }) as Float32Array<ArrayBuffer>;
 }
 
 /** A weight [k, n] with each row multiplied by its factor. */

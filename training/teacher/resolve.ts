@@ -15,6 +15,8 @@ const FILES: readonly (readonly [path: string, optional: boolean])[] = [
   ['sentence_bert_config.json', true],
   ['README.md', true],
 ];
+/** Where repositories come from unless told otherwise. */
+const HUB = 'https://huggingface.co';
 const REPOSITORY = /^[\w.-]+\/[\w.-]+$/;
 
 export interface TeacherPlace {
@@ -25,12 +27,12 @@ export interface TeacherPlace {
 }
 
 /**
- * Finds the teacher, fetching it where need be. `cache` holds fetched repositories, one folder each.
+ * Finds the teacher, fetching it where need be. `cache` holds fetched repositories, one folder each; `hub` is the address of a mirror.
  * @throws HarnessError in one line where it is neither a folder nor can be fetched.
  */
 export async function resolveTeacher(
   teacher: string,
-  { cache, onFile = () => {} }: { cache: string; onFile?: (path: string) => void },
+  { cache, hub = HUB, onFile = () => {} }: { cache: string; hub?: string; onFile?: (path: string) => void },
 ): Promise<TeacherPlace> {
   if (existsSync(join(teacher, 'config.json'))) {
     const name = basename(resolve(teacher));
@@ -42,23 +44,27 @@ export async function resolveTeacher(
       `teacher ${teacher}: expected a folder with config.json, or a Hugging Face repository such as sentence-transformers/all-MiniLM-L6-v2.`,
     );
   const place = { folder: join(cache, teacher), name: basename(teacher), source: `https://huggingface.co/${teacher}` };
-  if (!existsSync(join(place.folder, 'config.json'))) await fetchRepository(teacher, place.folder, onFile);
+  if (!existsSync(join(place.folder, 'config.json')))
+    await fetchRepository(teacher, { folder: place.folder, hub, onFile });
   return place;
 }
 
 /** Fetches into a folder that appears under its name only when complete. */
-async function fetchRepository(repository: string, folder: string, onFile: (path: string) => void): Promise<void> {
+async function fetchRepository(
+  repository: string,
+  { folder, hub, onFile }: { folder: string; hub: string; onFile: (path: string) => void },
+): Promise<void> {
   const partial = `${folder}.partial`;
   await rm(partial, { recursive: true, force: true });
   for (const [path, optional] of FILES) {
     onFile(path);
     let blob: Blob | null;
     try {
-      blob = await downloadFile({ repo: repository, path });
+      blob = await downloadFile({ repo: repository, path, hubUrl: hub });
     } catch (cause) {
       throw new HarnessError(
         'not_found',
-        `teacher ${repository}: could not fetch ${path} from huggingface.co (${(cause as Error).message}); with no network, pass a checkpoint folder with --teacher.`,
+        `teacher ${repository}: could not fetch ${path} from ${hub} (${(cause as Error).message}); with no network, pass a checkpoint folder with --teacher.`,
         { cause },
       );
     }

@@ -1,0 +1,114 @@
+/** Finding a teacher: folders, a hub that answers, a hub that does not, and checkpoints that are not whole. */
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readSafetensors, writeSafetensors } from '../../../shared/safetensors.ts';
+import { readCheckpoint } from '../../../training/teacher/checkpoint.ts';
+import { resolveTeacher } from '../../../training/teacher/resolve.ts';
+import { TINY } from '../golden.ts';
+
+let folder: string;
+let server: Server | undefined;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'harness-teacher-'));
+});
+afterEach(async () => {
+  server?.close();
+  server = undefined;
+  await rm(folder, { recursive: true });
+});
+
+/** Serves the golden checkpoint the way the hub serves a repository, without the named file. */
+async function hub(without?: string): Promise<string> {
+  server = createServer(async (request, response) => {
+    const path = request.url!.replace('/owner/tiny/resolve/main/', '');
+    const file = join(TINY, path);
+    if (path === without || !existsSync(file)) {
+      response.writeHead(404, { 'X-Error-Code': 'EntryNotFound' }).end();
+      return;
+    }
+    const content = await readFile(file);
+    const range = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '');
+    const part = range ? content.subarray(Number(range[1]), Number(range[2]) + 1) : content;
+    const headers = { etag: '"1"', 'content-range': `bytes 0-${part.length - 1}/${content.length}` };
+    response.writeHead(range ? 206 : 200, headers).end(part);
+  });
+  await new Promise<void>((listening) => server!.listen(0, '127.0.0.1', listening));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('resolveTeacher', () => {
+  it('takes a folder as it is, and calls it by its name', async () => {
+    const place = await resolveTeacher(TINY, { cache: folder });
+    expect(place).toEqual({ folder: TINY, name: 'bert-tiny', source: 'checkpoint folder bert-tiny' });
+  });
+
+  it('fetches a repository once, and reads it like the folder it came from', async () => {
+    const fetched: string[] = [];
+    const options = { cache: folder, hub: await hub(), onFile: (path: string) => fetched.push(path) };
+    const place = await resolveTeacher('owner/tiny', options);
+    expect(fetched).toContain('model.safetensors');
+    const [checkpoint, original] = [await readCheckpoint(place.folder, place.name), await readCheckpoint(TINY)];
+    expect(checkpoint).toMatchObject({ name: 'tiny', sha256: original.sha256, pooling: original.pooling });
+    fetched.length = 0;
+    expect(await resolveTeacher('owner/tiny', options)).toEqual(place);
+    expect(fetched).toEqual([]);
+  });
+
+  it.each([
+    ['a hub that cannot be reached', async () => 'http://127.0.0.1:9', /could not fetch config\.json .*--teacher/],
+    ['a repository without safetensors', () => hub('model.safetensors'), /has no model\.safetensors/],
+  ])('says in one line what is wrong with %s, and leaves nothing half done', async (_, address, message) => {
+    const failing = resolveTeacher('owner/tiny', { cache: folder, hub: await address() });
+    await expect(failing).rejects.toThrow(message);
+    expect(existsSync(join(folder, 'owner/tiny'))).toBe(false);
+  });
+
+  it('refuses what is neither a folder nor a repository', async () => {
+    await expect(resolveTeacher('nothing here', { cache: folder })).rejects.toThrow(
+      'expected a folder with config.json',
+    );
+  });
+});
+
+describe('readCheckpoint', () => {
+  const damaged = async (change: (copy: string) => Promise<void>): Promise<string> => {
+    const copy = join(folder, 'copy');
+    await cp(TINY, copy, { recursive: true });
+    await change(copy);
+    return copy;
+  };
+
+  it.each<[string, (copy: string) => Promise<void>, RegExp]>([
+    ['a missing file', (copy) => rm(join(copy, 'tokenizer.json')), /found no tokenizer\.json/],
+    [
+      'another architecture',
+      (copy) => writeFile(join(copy, 'config.json'), '{"model_type":"t5"}'),
+      /model_type: .*BERT/,
+    ],
+    ['a cut file', (copy) => writeFile(join(copy, 'model.safetensors'), 'short'), /not a whole safetensors file/],
+    ['a tokenizer that is none', (copy) => writeFile(join(copy, 'tokenizer.json'), '{}'), /tokenizer\.json: expected/],
+    [
+      'a missing tensor',
+      async (copy) => {
+        const path = join(copy, 'model.safetensors');
+        const file = readSafetensors(Uint8Array.from(await readFile(path)));
+        file.tensors.delete('encoder.layer.2.output.dense.weight');
+        await writeFile(path, writeSafetensors(file));
+      },
+      /encoder\.layer\.2\.output\.dense\.weight: expected \[32, 64\], found none/,
+    ],
+    [
+      'an unknown module',
+      (copy) =>
+        writeFile(join(copy, 'modules.json'), '[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]'),
+      /models\.Dense of modules\.json is not supported/,
+    ],
+  ])('names %s in one line', async (_, change, message) => {
+    await expect(readCheckpoint(await damaged(change))).rejects.toThrow(message);
+  });
+});

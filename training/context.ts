@@ -1,0 +1,43 @@
+/** What every stage of the recipe works with: settings, data, the teacher, and a line to say things on. */
+import { join } from 'node:path';
+import type { RecipeConfig } from './config.ts';
+import { type BadRow, type DatasetFolder, openDataset } from './data/records.ts';
+import { type Checkpoint, readCheckpoint } from './teacher/checkpoint.ts';
+import { resolveTeacher } from './teacher/resolve.ts';
+
+/** Fetched checkpoints, teacher vectors and run states; may be deleted at any time, at the price of computing them again. */
+export const CACHE = '.cache';
+
+export interface RecipeContext {
+  readonly config: RecipeConfig;
+  readonly dataset: DatasetFolder;
+  readonly teacher: Checkpoint;
+  readonly teacherSource: string;
+  readonly say: (line: string) => void;
+}
+
+const SHOWN_BAD_ROWS = 5;
+
+/** Opens data and teacher. @throws HarnessError in one line where either is missing. */
+export async function openRecipe(config: RecipeConfig, say: (line: string) => void): Promise<RecipeContext> {
+  // Files are read more than once; a row is reported once.
+  const bad = new Set<string>();
+  const dataset = openDataset(config.data.folder, {
+    maxBadShare: config.data.maxBadShare,
+    onBadRow({ file, line, reason }: BadRow) {
+      const place = `${file}:${line}`;
+      if (bad.has(place)) return;
+      bad.add(place);
+      if (bad.size <= SHOWN_BAD_ROWS) say(`${place}: bad row: ${reason}`);
+      else if (Number.isInteger(Math.log10(bad.size))) say(`${bad.size} bad rows so far`);
+    },
+  });
+  const place = await resolveTeacher(config.teacher, {
+    cache: join(CACHE, 'checkpoints'),
+    // The variable that Hugging Face's own tools read.
+    ...(process.env.HF_ENDPOINT ? { hub: process.env.HF_ENDPOINT } : {}),
+    onFile: (path) => say(`fetching ${path} of ${config.teacher}`),
+  });
+  const teacher = await readCheckpoint(place.folder, place.name);
+  return { config, dataset, teacher, teacherSource: place.source, say };
+}
