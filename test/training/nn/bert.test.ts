@@ -27,6 +27,20 @@ describe('a random checkpoint', () => {
     await session.close();
   });
 
+  it('does not see padding', async () => {
+    const session = await open(floatModel(checkpoint));
+    const vectors = await session.run(checkpoint.tokenizer.pad(expected.ids));
+    expect(leastCosine(vectors, expected.mean, DIM)).toBeGreaterThanOrEqual(0.9999);
+    await session.close();
+  });
+
+  it('gives a text the same bits alone and in a batch', async () => {
+    const session = await open(floatModel(checkpoint));
+    const texts = ['red belt', 'wool sock', 'cheap shoe', 'a belt of wool', 'men'];
+    expect(await session.encode(texts, { batchTokens: 1 })).toEqual(await session.encode(texts));
+    await session.close();
+  });
+
   it('reads pooling from the files of sentence-transformers', () => {
     expect(checkpoint.pooling).toEqual({ mode: 'mean', normalize: true });
   });
