@@ -49,10 +49,12 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
     },
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+      // A connection that was busy a moment ago is kept alive by its client: let go of it as soon as it is idle.
+      const idle = setInterval(() => server.closeIdleConnections(), 10);
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
-      clearTimeout(timer);
+      clearInterval(idle);
+      clearTimeout(cut);
     },
   };
 }

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { z } from 'zod';
 import type { Backend } from '../../gpu-backend/main.ts';
 import type { EventBatchResult } from '../../shared/contract/events.ts';
@@ -14,7 +14,7 @@ import {
   loadTestMarket,
   makeFolders,
   retrieval,
-  start,
+  start as startBackend,
   type TestFolders,
 } from '../setup/backend.ts';
 import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
@@ -27,6 +27,13 @@ beforeAll(async () => {
   folders = await makeFolders();
 }, DATABASE_TIMEOUT_MS);
 afterAll(() => folders?.remove());
+
+/** A backend in this process that is stopped with the test, however that ends. */
+async function start(where = folders, change: Record<string, string> = {}): Promise<Backend> {
+  const backend = await startBackend(where, change);
+  onTestFinished(() => backend.stop());
+  return backend;
+}
 
 const found = async (url: string, query: string) => {
   const { body } = await call<{ candidates: { adId: string }[] }>(url, 'POST /v1/retrieve', { body: retrieval(query) });
@@ -42,6 +49,7 @@ async function startProcess(change: Record<string, string> = {}): Promise<{ chil
     env: { ...process.env, ...backendEnvironment(folders, { PORT: String(port), LOG_LEVEL: 'info', ...change }) },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  onTestFinished(() => void child.kill('SIGKILL'));
   child.stdout!.setEncoding('utf8');
   for await (const [text] of on(child)) if (text.includes('"listening"')) break;
   return { child, url: `http://127.0.0.1:${port}` };

@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { followInto } from '../../../gpu-backend/catalogue/follow.ts';
+import type { Change } from '../../../gpu-backend/catalogue/rows.ts';
+import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
+import { createEncoder } from '../../../gpu-backend/encoder/pool.ts';
+import { Live } from '../../../gpu-backend/generations/live.ts';
+import { type AdVector, createVectorLadder, type VectorLadder } from '../../../gpu-backend/generations/vectors.ts';
+import { adTextDigest } from '../../../shared/ad-text.ts';
+import type { Ad } from '../../../shared/contract/ads.ts';
+import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+/** Writes down what it is told; everything else as the real one. */
+class RecordedLive extends Live {
+  readonly puts: [Ad, number, AdVector | undefined][] = [];
+  readonly deletes: [string, number][] = [];
+  override applyUpsert(ad: Ad, revision: number, vector?: AdVector): void {
+    this.puts.push([ad, revision, vector]);
+    super.applyUpsert(ad, revision, vector);
+  }
+  override applyDelete(id: string, revision: number): void {
+    this.deletes.push([id, revision]);
+    super.applyDelete(id, revision);
+  }
+}
+
+let dir: string;
+let encoder: Encoder;
+let ladder: VectorLadder;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'harness-bundle-'));
+  const bundle = await tinyBundle({ dir, words: ['trail', 'running', 'shoes'] });
+  encoder = await createEncoder({ bundle, workers: 1 });
+  ladder = createVectorLadder({ bundleAds: await bundle.readAds(), encoder });
+});
+afterAll(async () => {
+  await encoder?.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function following(isBuilding: boolean) {
+  const live = new RecordedLive({ spaceId: encoder.spaceId });
+  const missing: number[] = [];
+  const onVectorsMissing = (_error: unknown, ads: number) => void missing.push(ads);
+  return { live, missing, follow: followInto({ live, ladder, isBuilding: () => isBuilding, onVectorsMissing }) };
+}
+const change = (ad: Ad | undefined, more: Partial<Change> = {}): Change => ({
+  id: ad?.id ?? 'gone',
+  revision: 5,
+  ad,
+  stored: undefined,
+  ...more,
+});
+
+test('an uploaded vector is used while it is of the present text', async () => {
+  const { live, follow } = following(true);
+  const vector = new Int8Array(encoder.dimension).fill(3);
+  const ad = sampleAd();
+  await follow([change(ad, { stored: { vector, textDigest: await adTextDigest(ad) } })]);
+  await follow([change(ad, { revision: 6, stored: { vector, textDigest: 'of another text.' } }), change(undefined)]);
+  expect(live.puts.map(([, revision, given]) => [revision, given?.source])).toEqual([
+    [5, 'uploaded'],
+    [6, 'student'],
+  ]);
+  expect(live.puts[0]![2]!.int8).toEqual(vector);
+  expect(live.deletes).toEqual([['gone', 5]]);
+});
+
+test('nothing is encoded while nothing is searched', async () => {
+  const { live, follow } = following(false);
+  const before = encoder.stats().encoded;
+  await follow([change(sampleAd())]);
+  expect(live.puts).toEqual([[sampleAd(), 5, undefined]]);
+  expect(encoder.stats().encoded).toBe(before);
+});
+
+test('changes hold though no vector can be had', async () => {
+  await encoder.close();
+  const { live, missing, follow } = following(true);
+  await follow([change(sampleAd({ id: 'a' })), change(undefined), change(sampleAd({ id: 'b', status: 'paused' }))]);
+  expect(live.puts.map(([{ id }, , vector]) => [id, vector])).toEqual([
+    ['a', undefined],
+    ['b', undefined],
+  ]);
+  expect(live.deletes).toEqual([['gone', 5]]);
+  expect(missing).toEqual([2]);
+});
