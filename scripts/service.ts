@@ -11,6 +11,8 @@ export interface ServiceOptions {
   /** Source file to run. */
   entry: string;
   env: Record<string, string>;
+  /** Flags of the child's Node. */
+  flags?: readonly string[];
   /** Lines of the child's standard error and output. */
   onLine: (line: string) => void;
   /** Called when the child ends without having been asked to. */
@@ -39,8 +41,8 @@ function ended(child: ChildProcess): Promise<void> {
 }
 
 /** Starts the child and waits until it is ready; throws `configuration` with the child's last words when it ends first. */
-export async function startService({ name, entry, env, onLine, onExit }: ServiceOptions): Promise<Service> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], {
+export async function startService({ name, entry, env, flags = [], onLine, onExit }: ServiceOptions): Promise<Service> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...flags, entry], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,

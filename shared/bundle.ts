@@ -13,6 +13,7 @@
 import { z } from 'zod';
 import { canonicalJson, sha256Hex } from './digest.ts';
 import { HarnessError } from './problem.ts';
+import { RelevanceMap } from './relevance.ts';
 import { NORMALIZER_VERSION } from './text.ts';
 
 export const MANIFEST_VERSION = 1;
@@ -40,11 +41,8 @@ export const Manifest = z
     tokenizer: BundleFile,
     ads: BundleFile.extend({ count: z.int().nonnegative() }),
     report: BundleFile,
-    /**
-     * Logistic map from cosine and lexical coverage (shared/coverage.ts) to the probability that a judge calls the pair
-     * relevant, fitted on validation queries; `coverage` is 0 where only the cosine was fitted.
-     */
-    calibration: z.strictObject({ slope: z.number(), intercept: z.number(), coverage: z.number().default(0) }),
+    /** Weights of the logistic relevance map (shared/relevance.ts), fitted on validation queries. */
+    calibration: RelevanceMap,
     teacher: z.strictObject({ name: z.string(), sha256: Digest, license: z.string(), source: z.string() }),
     license: z.string(),
     /** How it was made: the recipe's configuration and the digest of its data. */

@@ -6,6 +6,21 @@ import { HarnessError } from '../shared/problem.ts';
 
 const share = z.number().min(0).max(1);
 
+/** Settings that every phase has. */
+const optimization = {
+  steps: z.int().positive(),
+  batch: z.int().positive(),
+  learningRate: z.number().positive(),
+  warmupSteps: z.int().nonnegative(),
+  finalRate: share,
+  weightDecay: z.number().nonnegative(),
+  beta1: share,
+  beta2: share,
+  epsilon: z.number().positive(),
+  clipNorm: z.number().positive(),
+  checkpointEvery: z.int().positive(),
+};
+
 export const RecipeConfig = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits and . _ -'),
   seed: z.int().nonnegative(),
@@ -22,19 +37,13 @@ export const RecipeConfig = z.strictObject({
     select: z.union([z.enum(['importance', 'even']), z.array(z.int().nonnegative()).min(1)]),
     maxTokens: z.int().min(8),
   }),
-  align: z.strictObject({
-    steps: z.int().positive(),
-    batch: z.int().positive(),
-    learningRate: z.number().positive(),
-    warmupSteps: z.int().nonnegative(),
-    finalRate: share,
-    weightDecay: z.number().nonnegative(),
-    beta1: share,
-    beta2: share,
-    epsilon: z.number().positive(),
-    clipNorm: z.number().positive(),
-    trainWords: z.boolean(),
-    checkpointEvery: z.int().positive(),
+  align: z.strictObject({ ...optimization, trainWords: z.boolean() }),
+  refine: z.strictObject({
+    ...optimization,
+    steps: z.int().nonnegative(),
+    temperature: z.number().positive(),
+    falseNegativeMargin: z.number().nonnegative(),
+    negatives: z.strictObject({ depth: z.int().positive(), cap: share }),
   }),
   export: z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),

@@ -58,6 +58,28 @@ const config: RecipeConfig = {
     checkpointEvery: 100,
   },
 
+  /** Phase 3: the student against the teacher's frozen ad vectors, on clicked pairs. */
+  refine: {
+    /** Optimizer steps of `batch` clicked pairs each; 0 leaves the phase out. */
+    steps: 400,
+    batch: 256,
+    learningRate: 1e-4,
+    warmupSteps: 40,
+    finalRate: 0.02,
+    weightDecay: 0.01,
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-6,
+    clipNorm: 1,
+    checkpointEvery: 100,
+    /** Logits are cosines divided by it. */
+    temperature: 0.05,
+    /** An ad that beats the clicked one by more than this cosine is taken for a missed positive. */
+    falseNegativeMargin: 0.1,
+    /** One hard negative a pair: drawn from the `depth` best ads that score below `cap` times the clicked one's cosine. */
+    negatives: { depth: 30, cap: 0.95 },
+  },
+
   export: {
     /** Largest int8 weight: 63 gives the same vectors on processors without VNNI, 127 is a little finer with it. */
     weightLimit: 63,

@@ -15,10 +15,10 @@ import {
 import type { Ad } from '../shared/contract/ads.ts';
 import { sha256Hex } from '../shared/digest.ts';
 import { HarnessError } from '../shared/problem.ts';
+import type { RelevanceMap } from '../shared/relevance.ts';
 import { readSafetensors, writeSafetensors } from '../shared/safetensors.ts';
 import { NORMALIZER_VERSION } from '../shared/text.ts';
 import { toStored } from './data/tensor-file.ts';
-import type { Logistic } from './evaluate/logistic.ts';
 import type { Candidate, EvaluationReport } from './evaluate/report.ts';
 import { quantizeMatrix } from './onnx/quantize.ts';
 import type { EncoderModel } from './runner/encoder.ts';
@@ -70,7 +70,7 @@ export interface PublishOptions {
   readonly maxTokens: number;
   readonly ads: Uint8Array<ArrayBuffer>;
   readonly adCount: number;
-  readonly calibration: Logistic;
+  readonly calibration: RelevanceMap;
   readonly report: EvaluationReport & Readonly<Record<string, unknown>>;
   readonly provenance: Manifest['provenance'];
 }

@@ -6,7 +6,7 @@ import { loadConfig } from './config.ts';
 import { openRecipe } from './context.ts';
 import type { EvaluationReport } from './evaluate/report.ts';
 import { evaluationTable } from './evaluate/table.ts';
-import { alignPhase, evaluatePhase, publishPhase } from './pipeline.ts';
+import { alignPhase, evaluatePhase, publishPhase, refinePhase, trainStudent } from './pipeline.ts';
 
 const DEFAULT_CONFIG = resolve(import.meta.dirname, 'default.config.ts');
 const DEFAULT_BUNDLE = 'models/default';
@@ -63,7 +63,7 @@ export function createRecipeCommand(): Command {
     .option('--out <folder>', 'bundle folder to write', DEFAULT_BUNDLE)
     .action(async (options: Options) => {
       const context = await open(options);
-      const { manifest, report } = await publishPhase(context, { ...(await alignPhase(context)), out: options.out });
+      const { manifest, report } = await publishPhase(context, { ...(await trainStudent(context)), out: options.out });
       say(`published ${manifest.name} in ${options.out}`);
       print(report, options.json);
     });
@@ -72,19 +72,30 @@ export function createRecipeCommand(): Command {
       .description('Phase 2 alone: teacher vectors, pruned student, alignment; the state stays in .cache/.')
       .action(async (options: Options) => {
         const { losses, keep } = await alignPhase(await open(options));
-        const result = { layersKept: keep, losses };
+        const result = { layersKept: keep, losses: losses.align };
         process.stdout.write(
-          options.json ? `${JSON.stringify(result)}\n` : `last mean loss ${losses.at(-1)?.loss.toFixed(5)}\n`,
+          options.json ? `${JSON.stringify(result)}\n` : `last mean loss ${losses.align.at(-1)?.loss.toFixed(5)}\n`,
+        );
+      }),
+  );
+  program.addCommand(
+    common(new Command('refine'))
+      .description('Phases 2 and 3 alone: refine against the frozen ad vectors; the state stays in .cache/.')
+      .action(async (options: Options) => {
+        const context = await open(options);
+        const { losses } = await refinePhase(context, await alignPhase(context));
+        process.stdout.write(
+          options.json ? `${JSON.stringify(losses)}\n` : `last mean loss ${losses.refine?.at(-1)?.loss.toFixed(5)}\n`,
         );
       }),
   );
   program.addCommand(
     common(new Command('export'))
-      .description('Publish what alignment has made (aligning first where it has not run to its end).')
+      .description('Publish what training has made (training first where it has not run to its end).')
       .option('--out <folder>', 'bundle folder to write', DEFAULT_BUNDLE)
       .action(async (options: Options) => {
         const context = await open(options);
-        const { manifest } = await publishPhase(context, { ...(await alignPhase(context)), out: options.out });
+        const { manifest } = await publishPhase(context, { ...(await trainStudent(context)), out: options.out });
         process.stdout.write(
           options.json ? `${JSON.stringify(manifest)}\n` : `published ${manifest.name} in ${options.out}\n`,
         );

@@ -21,8 +21,6 @@ interface Entry {
 const sameMarkets = (a: readonly string[], b: readonly string[]) =>
   a.length === b.length && a.every((market) => b.includes(market));
 
-const keywordText = (ad: Ad) => ad.keywords.map(({ text }) => text).join('\n');
-
 export class View {
   readonly number: number;
   readonly spaceId: string;
@@ -105,7 +103,6 @@ export class View {
     const sameText = old !== undefined && adText(old.ad) === adText(ad);
     const better = vector !== undefined && (vector.source === 'uploaded' || vector.source !== old?.source);
     if (slot !== undefined && sameText && !better && sameMarkets(old!.ad.markets, ad.markets)) {
-      if (keywordText(old!.ad) !== keywordText(ad)) this.#generation.lexical.put(slot, ad);
       this.#entries[slot] = { ...old!, ad, revision };
       return;
     }

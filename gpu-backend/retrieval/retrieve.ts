@@ -5,24 +5,24 @@
 import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
 import { terms } from '../../shared/coverage.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
 import type { View } from '../generations/view.ts';
-import { type Calibration, relevanceOf } from './calibrate.ts';
 import { dense } from './dense.ts';
 import { fuse } from './fuse.ts';
 
 export interface RetrievalOptions {
   encoder: Encoder;
   live: Live;
-  /** The bundle's map from cosine and coverage to relevance. */
-  calibration: Calibration;
+  /** The bundle's relevance map. */
+  calibration: RelevanceMap;
 }
 
 export interface Retrieval {
   /**
-   * Candidates of a normalized query under a plan, best first, ties by ad id; none for a query of stop words only. Throws
+   * Candidates of a normalized query under a plan, the most relevant first, then by fused rank, then by ad id; none for a query of stop words only. Throws
    * `not_ready` before the first generation, `bad_request` for another normaliser, and what the encoder throws.
    */
   retrieve(request: RetrieveRequest, options?: { signal?: AbortSignal }): Promise<RetrieveResponse>;
@@ -41,22 +41,27 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
       ? view.lexical(query, { market, limit, also: new Set(near.map(({ slot }) => slot)) })
       : undefined;
     const found = { lexical: lexical?.hits ?? [], dense: near };
+    const bestCoverage = Math.max(0, ...(lexical?.coverage.values() ?? []));
     const relevance = (slot: number): number => {
       const coverage = lexical?.coverage.get(slot) ?? 0;
       const cosine = vector === undefined ? undefined : view.cosine(slot, vector);
-      return cosine === undefined ? coverage : relevanceOf({ cosine, coverage }, calibration);
+      return cosine === undefined ? coverage : relevanceOf({ cosine, coverage, bestCoverage }, calibration);
     };
-    return fuse(
-      plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),
-      (slot) => view.ad(slot).id,
-    )
-      .map(({ slot, sources }) => {
-        const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros } = view.ad(slot);
-        const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros };
-        return { adId: id, ...shown, relevance: relevance(slot), sources };
-      })
-      .filter((candidate) => candidate.relevance >= plan.minRelevance)
-      .slice(0, plan.k);
+    return (
+      fuse(
+        plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),
+        (slot) => view.ad(slot).id,
+      )
+        .map(({ slot, sources }) => {
+          const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros } = view.ad(slot);
+          const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros };
+          return { adId: id, ...shown, relevance: relevance(slot), sources };
+        })
+        .filter((candidate) => candidate.relevance >= plan.minRelevance)
+        // Stable: equal relevance stays in the order of fusion.
+        .sort((a, b) => b.relevance - a.relevance)
+        .slice(0, plan.k)
+    );
   };
 
   return {

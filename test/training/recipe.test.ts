@@ -29,6 +29,7 @@ beforeAll(async () => {
       data: { ...defaults.data, folder: 'market', parts: 2 },
       student: { layers: 2, select: 'even', maxTokens: 12 },
       align: { ...defaults.align, steps: 300, batch: 8, learningRate: 3e-3, warmupSteps: 5, checkpointEvery: 10 },
+      refine: { ...defaults.refine, steps: 20, batch: 8, learningRate: 1e-3, warmupSteps: 2, checkpointEvery: 10 },
       export: { ...defaults.export, calibrationTexts: 8 },
       evaluate: { bootstrapSamples: 50, speedTexts: 40 },
     }),
@@ -98,7 +99,7 @@ describe('npm run recipe', () => {
     expect(tensors.get('vectors')).toMatchObject({ dtype: 'I8', shape: [ids.length, 32] });
     expect(new TextDecoder().decode(tensors.get('textDigests')!.data).split('\n')).toHaveLength(ids.length);
     expect(metadata.spaceId).toBe(manifest.spaceId);
-    expect(manifest.calibration.slope).not.toBe(0);
+    expect(manifest.calibration.cosine).not.toBe(0);
   });
 
   it('learns: the student keeps most of its teacher, and the report says so with intervals', async () => {
@@ -108,8 +109,10 @@ describe('npm run recipe', () => {
     expect(report.recovery.interval.p10[0]).toBeLessThanOrEqual(report.recovery.p10);
     expect(report.cosine.mean).toBeGreaterThan(0.5);
     expect(report.floors.bm25.p10).toBeGreaterThan(0);
-    expect(report.alignment.layersKept).toEqual([0, 2]);
-    expect(report.alignment.losses.at(-1).loss).toBeLessThan(report.alignment.losses[0].loss / 2);
+    expect(report.training.layersKept).toEqual([0, 2]);
+    const { align, refine } = report.training.losses;
+    expect(align.at(-1).loss).toBeLessThan(align[0].loss / 2);
+    expect(refine.at(-1).step).toBe(20);
   });
 
   it('measures the published bundle again to the same quality', TIMEOUT, async () => {

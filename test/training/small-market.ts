@@ -70,6 +70,16 @@ export async function writeSmallMarket(folder: string, { badRows = 0 } = {}): Pr
   const files = {
     'catalogue.jsonl': lines(ads),
     'queries.train.jsonl': lines(train.map((text, i) => query(`tr-${i}`, text, i))) + 'not a row\n'.repeat(badRows),
+    'clicks.train.jsonl': lines(
+      train.flatMap((text, i) =>
+        ads
+          .filter(
+            ({ title, status }) =>
+              status === 'active' && text.startsWith(title.split(' ')[1]!) && text.includes(title.split(' ')[0]!),
+          )
+          .map(({ id }) => ({ queryId: `tr-${i}`, adId: id, impressions: 100, clicks: 30 })),
+      ),
+    ),
     'queries.validation.jsonl': lines(validation),
     'queries.test.jsonl': lines(test),
     'qrels.validation.jsonl': lines(judge(validation)),

@@ -29,12 +29,22 @@ export type QrelRow = z.infer<typeof QrelRow>;
 export const TextRow = z.object({ text: z.string().min(1) });
 export type TextRow = z.infer<typeof TextRow>;
 
+/** What happened in the log to one ad under one query. */
+export const ClickRow = z.object({
+  queryId: z.string(),
+  adId: z.string(),
+  impressions: z.int().nonnegative(),
+  clicks: z.int().nonnegative(),
+});
+export type ClickRow = z.infer<typeof ClickRow>;
+
 /** Every file that training reads, with the schema of its rows. */
 export const FILES = {
   'catalogue.jsonl': Ad,
   'queries.train.jsonl': QueryRow,
   'queries.validation.jsonl': QueryRow,
   'queries.test.jsonl': QueryRow,
+  'clicks.train.jsonl': ClickRow,
   'qrels.validation.jsonl': QrelRow,
   'qrels.test.jsonl': QrelRow,
   'text.general.jsonl': TextRow,

@@ -1,6 +1,7 @@
 /** The evaluation of a bundle: quality of student, teacher and floors on the test split, recovery with intervals, slices, and speed. */
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import type { RelevanceMap } from '../../shared/relevance.ts';
 import type { RecipeConfig } from '../config.ts';
 import type { DatasetFolder } from '../data/records.ts';
 import { seeded } from '../data/seeded.ts';
@@ -9,10 +10,10 @@ import type { Checkpoint } from '../teacher/checkpoint.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import { coverageOver } from './coverage.ts';
 import { lexicalFloor } from './lexical.ts';
-import { fitLogistic, type LabelledPair, type Logistic } from './logistic.ts';
 import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
 import { METRICS, type Metric, mean, measure, RELEVANT } from './metrics.ts';
 import { type Pair, recovery } from './recovery.ts';
+import { fitRelevance, type LabelledPair } from './relevance.ts';
 import { type Hit, openSearch, unitRows } from './search.ts';
 import { measureSpeed, type Speed } from './speed.ts';
 
@@ -136,16 +137,20 @@ function labelledPairs(options: {
       .filter(([row]) => mayShow(ads[row]!, query))
       .sort(([a, x], [b, y]) => y - x || a - b)
       .slice(0, DEPTH);
+    const bestCoverage = shared[0]?.[1] ?? 0;
     const met = new Set([...hits[i]!.map(({ row }) => row), ...shared.map(([row]) => row)]);
     return [...met].map((row) => ({
       cosine: cosine(i, row),
       coverage: coverage.get(row) ?? 0,
+      bestCoverage,
       relevant: (query.judgements.get(ads[row]!.id) ?? 0) >= RELEVANT,
     }));
   });
 }
 
-export async function evaluate(options: EvaluateOptions): Promise<{ report: EvaluationReport; calibration: Logistic }> {
+export async function evaluate(
+  options: EvaluateOptions,
+): Promise<{ report: EvaluationReport; calibration: RelevanceMap }> {
   const { candidate, teacher, dataset, settings, seed, threads, onStage } = options;
   const { dimension } = candidate;
   onStage('reading the test split');
@@ -233,5 +238,5 @@ export async function evaluate(options: EvaluateOptions): Promise<{ report: Eval
       note: 'teacher fp32 and student int8 in turn; batch 1 on one thread, throughput in batches of 32 on all',
     },
   };
-  return { report, calibration: fitLogistic(labelled) };
+  return { report, calibration: fitRelevance(labelled) };
 }

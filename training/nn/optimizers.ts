@@ -32,6 +32,26 @@ export function clipFactor(g: Graph, norm: Value, limit: number): Value {
   return g.minimum(g.over(limit, g.plus(norm, 1e-6)), 1);
 }
 
+/** What an optimizer sees of one parameter; `rate`, `step` (from 1) and `clip` (factor on the gradient) are shared scalars. */
+export interface UpdateInputs {
+  readonly parameter: Value;
+  readonly gradient: Value;
+  /** The parameter's state, by slot, each of its shape. */
+  readonly slots: Readonly<Record<string, Value>>;
+  readonly rate: Value;
+  readonly step: Value;
+  readonly clip: Value;
+  /** False for biases and gains. */
+  readonly decays: boolean;
+}
+
+/** A rule from a gradient to the next parameter and state. */
+export interface Optimizer {
+  /** Names of the state kept for each parameter; zero before the first step. */
+  readonly slots: readonly string[];
+  readonly update: (g: Graph, inputs: UpdateInputs) => { parameter: Value; slots: Readonly<Record<string, Value>> };
+}
+
 export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
@@ -39,36 +59,25 @@ export interface AdamWOptions {
   readonly weightDecay: number;
 }
 
-export interface AdamWStep {
-  readonly parameter: Value;
-  readonly gradient: Value;
-  /** First and second moment, of the parameter's shape. */
-  readonly m: Value;
-  readonly v: Value;
-  /** Scalars shared by all parameters: learning rate, step number from 1, factor on the gradient. */
-  readonly rate: Value;
-  readonly step: Value;
-  readonly clip: Value;
-}
-
 /** 1 - beta^step, with beta^step as exp(step log beta). */
 const correction = (g: Graph, step: Value, beta: number): Value =>
   g.minus(1, g.apply('exp', g.times(step, Math.log(beta))));
 
 /** Adam with decoupled weight decay and bias correction (Loshchilov and Hutter, 2019, algorithm 2). */
-export function adamW(
-  g: Graph,
-  { parameter, gradient, m, v, rate, step, clip }: AdamWStep,
-  { beta1, beta2, epsilon, weightDecay }: AdamWOptions,
-): { parameter: Value; m: Value; v: Value } {
-  // Scalars are combined first, so that each tensor is passed over as few times as possible.
-  const first = g.plus(g.times(m, beta1), g.times(gradient, g.times(clip, 1 - beta1)));
-  const square = g.times(gradient, gradient);
-  const second = g.plus(g.times(v, beta2), g.times(square, g.times(g.times(clip, clip), 1 - beta2)));
-  // rate * (first / c1) / (sqrt(second / c2) + epsilon), with sqrt(c2) moved out of the root.
-  const root = g.apply('sqrt', correction(g, step, beta2));
-  const size = g.over(g.times(rate, root), correction(g, step, beta1));
-  const update = g.times(g.over(first, g.plus(g.apply('sqrt', second), g.times(root, epsilon))), size);
-  const kept = weightDecay === 0 ? parameter : g.times(parameter, g.minus(1, g.times(rate, weightDecay)));
-  return { parameter: g.minus(kept, update), m: first, v: second };
+export function adamW({ beta1, beta2, epsilon, weightDecay }: AdamWOptions): Optimizer {
+  return {
+    slots: ['m', 'v'],
+    update(g, { parameter, gradient, slots, rate, step, clip, decays }) {
+      // Scalars are combined first, so that each tensor is passed over as few times as possible.
+      const m = g.plus(g.times(slots.m!, beta1), g.times(gradient, g.times(clip, 1 - beta1)));
+      const square = g.times(gradient, gradient);
+      const v = g.plus(g.times(slots.v!, beta2), g.times(square, g.times(g.times(clip, clip), 1 - beta2)));
+      // rate * (m / c1) / (sqrt(v / c2) + epsilon), with sqrt(c2) moved out of the root.
+      const root = g.apply('sqrt', correction(g, step, beta2));
+      const size = g.over(g.times(rate, root), correction(g, step, beta1));
+      const change = g.times(g.over(m, g.plus(g.apply('sqrt', v), g.times(root, epsilon))), size);
+      const kept = decays && weightDecay > 0 ? g.times(parameter, g.minus(1, g.times(rate, weightDecay))) : parameter;
+      return { parameter: g.minus(kept, change), slots: { m, v } };
+    },
+  };
 }

@@ -6,7 +6,7 @@
  */
 import { backward } from '../graph/backward.ts';
 import { Graph, type Value } from '../graph/graph.ts';
-import { type AdamWOptions, adamW, clipFactor, globalNorm, learningRate, type Schedule } from '../nn/optimizers.ts';
+import { clipFactor, globalNorm, learningRate, type Optimizer, type Schedule } from '../nn/optimizers.ts';
 import { emitModel } from '../onnx/emit.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
@@ -18,7 +18,7 @@ export interface StepOptions {
   /** Parameters that stay as they are: they become part of the model instead of the state. */
   readonly frozen: (name: string) => boolean;
   readonly schedule: Schedule;
-  readonly adamW: AdamWOptions;
+  readonly optimizer: Optimizer;
   /** Largest global norm of the gradient. */
   readonly clipNorm: number;
 }
@@ -41,11 +41,8 @@ export type Report = Record<(typeof REPORTS)[number], number>;
 export const nextName = (name: string): string => `next.${name}`;
 const STEP = 'step';
 
-/** Biases and gains are not decayed. */
-const decays = (value: Value): boolean => value.shape.length > 1;
-
 export function compileStep(options: StepOptions): CompiledStep {
-  const { build, weights, frozen, schedule, clipNorm } = options;
+  const { build, weights, frozen, schedule, optimizer, clipNorm } = options;
   const graph = new Graph();
   const loss = build(graph);
   const parameters = graph.nodes.filter((node) => node.op === 'parameter');
@@ -53,15 +50,14 @@ export function compileStep(options: StepOptions): CompiledStep {
   const gradients = backward(graph, loss, trained);
 
   const state = new Map<string, TensorData>();
-  const carry = (name: string, before: Value, after: Value, data: TensorData) => {
-    graph.output(nextName(name), after);
+  const carry = (name: string, next: Value, data: TensorData) => {
+    graph.output(nextName(name), next);
     state.set(name, data);
-    return before;
   };
 
   const before = graph.parameter(STEP, []);
   const step = graph.plus(before, 1);
-  carry(STEP, before, step, { dtype: 'float32', shape: [], data: new Float32Array(1) });
+  carry(STEP, step, { dtype: 'float32', shape: [], data: new Float32Array(1) });
   const rate = learningRate(graph, step, schedule);
   const norm = globalNorm(graph, gradients);
   const clip = clipFactor(graph, norm, clipNorm);
@@ -70,16 +66,16 @@ export function compileStep(options: StepOptions): CompiledStep {
     const { name } = parameter.attributes;
     const data = weights.get(name);
     if (!data) throw new Error(`no values for parameter '${name}'`);
-    const zeros = (): TensorData => ({ ...data, data: new Float32Array(data.data.length) });
-    const moments = { m: graph.parameter(`m.${name}`, data.shape), v: graph.parameter(`v.${name}`, data.shape) };
-    const next = adamW(
-      graph,
-      { parameter, gradient: gradients[i]!, ...moments, rate, step, clip },
-      { ...options.adamW, weightDecay: decays(parameter) ? options.adamW.weightDecay : 0 },
+    const slotName = (slot: string) => `${slot}.${name}`;
+    const slots = Object.fromEntries(
+      optimizer.slots.map((slot) => [slot, graph.parameter(slotName(slot), data.shape)]),
     );
-    carry(name, parameter, next.parameter, data);
-    carry(`m.${name}`, moments.m, next.m, zeros());
-    carry(`v.${name}`, moments.v, next.v, zeros());
+    const decays = parameter.shape.length > 1;
+    const next = optimizer.update(graph, { parameter, gradient: gradients[i]!, slots, rate, step, clip, decays });
+    carry(name, next.parameter, data);
+    for (const slot of optimizer.slots) {
+      carry(slotName(slot), next.slots[slot]!, { ...data, data: new Float32Array(data.data.length) });
+    }
   });
   graph.output('loss', loss);
   graph.output('gradientNorm', norm);

@@ -9,8 +9,8 @@ import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
 
 const at = testFolder('bundle');
 const ADS = [
-  { id: 'a1', title: 'Red sofa', description: 'Soft and wide.' },
-  { id: 'a2', title: 'Blue car', description: '' },
+  { id: 'a1', title: 'Red sofa', description: 'Soft and wide.', keywords: [] },
+  { id: 'a2', title: 'Blue car', description: '', keywords: [] },
 ];
 const FILES = ['student', 'tokenizer', 'ads', 'report'] as const;
 

@@ -74,7 +74,7 @@ describe('a change holds for the next query', () => {
     expect(candidates.map(({ adId, bidMicros }) => [adId, bidMicros])).toEqual([['sofa-red', 777]]);
     for (const plan of everyPlan) {
       expect(await house.ids('red sofa', { market: 'us', k: 200, ...plan })).not.toContain('sofa-red');
-      expect(await house.ids('red sofa', { market: 'gb', ...plan })).toContain('sofa-red');
+      expect(await house.ids('red sofa', { market: 'gb', k: 200, ...plan })).toContain('sofa-red');
     }
   });
 

@@ -18,7 +18,7 @@ describe('the ladder of an ad vector', () => {
     const { ad } = house.catalogue.get('sofa-red')!;
     const uploaded = new Int8Array(house.encoder.dimension).fill(7);
     const reworded = { ...ad, title: 'green sofa' };
-    const repriced = { ...ad, bidMicros: 1, keywords: [] };
+    const repriced = { ...ad, bidMicros: 1 };
     const unknown = sampleAd({ id: 'unknown', title: 'red sofa', description: ad.description });
     const vectors = await house.ladder.resolve([
       { ad, uploaded },
@@ -32,7 +32,7 @@ describe('the ladder of an ad vector', () => {
     const ads = await house.bundle.readAds();
     const row = ads.ids.indexOf('sofa-red');
     expect(vectors[1]!.int8).toEqual(ads.vectors.subarray(row * ads.dimension, (row + 1) * ads.dimension));
-    const [student] = (await house.encoder.encode([normalize('green sofa. Delivered tomorrow.')])).vectors;
+    const [student] = (await house.encoder.encode([normalize('sofa. green sofa. Delivered tomorrow.')])).vectors;
     expect(vectors[3]!.int8).toEqual(quantize(student!));
     expect(house.ladder.counts()).toEqual({ uploaded: 1, bundle: 2, student: 2 });
   });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import { createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import { relevanceOf } from '../../../shared/relevance.ts';
 import { NORMALIZER_VERSION, normalize } from '../../../shared/text.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-house.ts';
@@ -48,17 +49,20 @@ describe('retrieve', () => {
   });
 
   it('gives lexical and dense finds one scale of relevance, from cosine and coverage', async () => {
-    const { slope, intercept, coverage: weight } = house.bundle.manifest.calibration;
     const { candidates } = await house.ask('red sofa', { k: 100 });
     const of = async (plan: typeof DENSE | typeof LEXICAL) =>
       new Map((await house.ask('red sofa', { ...plan, k: 100 })).candidates.map((c) => [c.adId, c]));
     const [dense, lexical] = [await of(DENSE), await of(LEXICAL)];
     expect(lexical.size).toBeGreaterThan(0);
     expect(lexical.size).toBeLessThan(dense.size);
+    const bestCoverage = Math.max(...[...lexical.values()].map(({ relevance }) => relevance));
     for (const { adId, relevance } of candidates) {
       const cosine = dense.get(adId)!.sources[0]!.score;
       const coverage = lexical.get(adId)?.relevance ?? 0;
-      expect(relevance).toBeCloseTo(1 / (1 + Math.exp(-(slope * cosine + weight * coverage + intercept))), 10);
+      expect(relevance).toBeCloseTo(
+        relevanceOf({ cosine, coverage, bestCoverage }, house.bundle.manifest.calibration),
+        10,
+      );
     }
   });
 

@@ -1,9 +1,9 @@
 /** Recovery, its bootstrap interval, the relevance map, and exact search. */
 import { describe, expect, it } from 'vitest';
 import { seeded } from '../../../training/data/seeded.ts';
-import { fitLogistic } from '../../../training/evaluate/logistic.ts';
 import type { Metric } from '../../../training/evaluate/metrics.ts';
 import { type Pair, recovery } from '../../../training/evaluate/recovery.ts';
+import { fitRelevance } from '../../../training/evaluate/relevance.ts';
 import { openSearch, topRows, unitRows } from '../../../training/evaluate/search.ts';
 
 const scores = (value: number): Record<Metric, number> => ({ p10: value, ndcg10: value, mrr: value, recall100: value });
@@ -44,23 +44,30 @@ describe('recovery', () => {
   });
 });
 
-describe('fitLogistic', () => {
-  it('finds the coefficients that made the labels', () => {
+describe('fitRelevance', () => {
+  it('finds the weights that made the labels', () => {
     const random = seeded('labels');
     const data = Array.from({ length: 20_000 }, () => {
-      const [cosine, coverage] = [random(), random()];
-      return { cosine, coverage, relevant: random() < 1 / (1 + Math.exp(-(12 * cosine + 3 * coverage - 7))) };
+      const pair = { cosine: random(), coverage: random(), bestCoverage: random() };
+      const logit = 12 * pair.cosine + 3 * pair.coverage - 2 * pair.bestCoverage - 6;
+      return { ...pair, relevant: random() < 1 / (1 + Math.exp(-logit)) };
     });
-    const { slope, coverage, intercept } = fitLogistic(data);
-    expect(Math.abs(slope - 12)).toBeLessThan(0.8);
+    const { cosine, coverage, bestCoverage, intercept } = fitRelevance(data);
+    expect(Math.abs(cosine - 12)).toBeLessThan(0.8);
     expect(Math.abs(coverage - 3)).toBeLessThan(0.4);
-    expect(Math.abs(intercept + 7)).toBeLessThan(0.5);
+    expect(Math.abs(bestCoverage + 2)).toBeLessThan(0.4);
+    expect(Math.abs(intercept + 6)).toBeLessThan(0.5);
   });
 
   it('stays finite where one score parts the labels, and gives a feature that never varies no weight', () => {
-    const data = [0.1, 0.2, 0.8, 0.9].map((cosine) => ({ cosine, coverage: 0, relevant: cosine > 0.5 }));
-    const { slope, coverage, intercept } = fitLogistic(data);
-    expect(slope).toBeGreaterThan(0);
+    const data = [0.1, 0.2, 0.8, 0.9].map((cosine) => ({
+      cosine,
+      coverage: 0,
+      bestCoverage: 0,
+      relevant: cosine > 0.5,
+    }));
+    const { cosine, coverage, intercept } = fitRelevance(data);
+    expect(cosine).toBeGreaterThan(0);
     expect(coverage).toBe(0);
     expect(Number.isFinite(intercept)).toBe(true);
   });

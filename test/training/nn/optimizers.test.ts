@@ -31,12 +31,18 @@ describe('AdamW', () => {
     const g = new Graph();
     const [parameter, gradient, m, v] = ['p', 'g', 'm', 'v'].map((name) => g.input(name, 'float32', [3]));
     const [rate, step, clip] = ['rate', 'step', 'clip'].map((name) => g.input(name, 'float32', []));
-    const next = adamW(
-      g,
-      { parameter: parameter!, gradient: gradient!, m: m!, v: v!, rate: rate!, step: step!, clip: clip! },
-      options,
-    );
-    for (const [name, value] of Object.entries(next)) g.output(name === 'parameter' ? 'p2' : `${name}2`, value);
+    const next = adamW(options).update(g, {
+      parameter: parameter!,
+      gradient: gradient!,
+      slots: { m: m!, v: v! },
+      rate: rate!,
+      step: step!,
+      clip: clip!,
+      decays: true,
+    });
+    g.output('p2', next.parameter);
+    g.output('m2', next.slots.m!);
+    g.output('v2', next.slots.v!);
     const run = await compile(g);
 
     let state = { p: [1, -2, 0.5], m: [0, 0, 0], v: [0, 0, 0] };

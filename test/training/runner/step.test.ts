@@ -5,6 +5,7 @@ import { backward } from '../../../training/graph/backward.ts';
 import { Graph, type Value } from '../../../training/graph/graph.ts';
 import { bertEmbedding, POSITION_TABLE, tokenInputs, WORD_TABLE } from '../../../training/nn/bert.ts';
 import { squaredDistance } from '../../../training/nn/losses.ts';
+import { adamW } from '../../../training/nn/optimizers.ts';
 import { emitModel } from '../../../training/onnx/emit.ts';
 import type { TensorData } from '../../../training/onnx/model.ts';
 import { prune } from '../../../training/phases/prune.ts';
@@ -78,7 +79,7 @@ describe('the training step', () => {
       weights: student.weights,
       frozen: (name) => name === WORD_TABLE,
       schedule: settings,
-      adamW: settings,
+      optimizer: adamW(settings),
       clipNorm: settings.clipNorm,
     });
     expect(compiled.trained).not.toContain(WORD_TABLE);
@@ -114,7 +115,7 @@ describe('the training step', () => {
       weights: student.weights,
       frozen: () => false,
       schedule: { peak: 1e-3, warmupSteps: 1, totalSteps: 2, floor: 0 },
-      adamW: { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 },
+      optimizer: adamW({ beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 }),
       clipNorm: 1,
     });
     const runner = await CpuRunner.open(compiled, { threads: 1 });
