@@ -1,6 +1,5 @@
 /** Loads the bundled market's catalogue into a backend through its API, and publishes the first generation. */
-import { createMarket } from '../marketplace/market.ts';
-import { MARKET_SEED } from '../marketplace/traffic-run.ts';
+import { createMarket, MARKET_SEED } from '../marketplace/market.ts';
 import type { AdBatchResult } from '../shared/contract/ads.ts';
 import { HarnessError } from '../shared/problem.ts';
 import type { BackendClient } from './backend-client.ts';

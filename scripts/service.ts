@@ -91,13 +91,13 @@ export function serve({
   stop,
 }: {
   url: string;
-  stop: () => Promise<Record<string, unknown> | undefined | void>;
+  stop: () => Promise<unknown>;
 }): void {
   let stopping = false;
   const end = async () => {
     if (stopping) return;
     stopping = true;
-    const outcome = (await stop()) ?? {};
+    const outcome = (await stop()) as Record<string, unknown> | undefined;
     if (process.connected)
       await new Promise<void>((resolve) => process.send?.({ stopped: true, ...outcome }, () => resolve()) ?? resolve());
     process.exit(0);

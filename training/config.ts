@@ -18,8 +18,8 @@ const optimization = {
   beta2: share,
   epsilon: z.number().positive(),
   clipNorm: z.number().positive(),
-  checkpointEvery: z.int().positive(),
 };
+const checkpointEvery = z.int().positive();
 
 export const RecipeConfig = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits and . _ -'),
@@ -37,13 +37,14 @@ export const RecipeConfig = z.strictObject({
     select: z.union([z.enum(['importance', 'even']), z.array(z.int().nonnegative()).min(1)]),
     maxTokens: z.int().min(8),
   }),
-  align: z.strictObject({ ...optimization, trainWords: z.boolean() }),
+  align: z.strictObject({ ...optimization, trainWords: z.boolean(), checkpointEvery }),
   refine: z.strictObject({
     ...optimization,
     steps: z.int().nonnegative(),
     temperature: z.number().positive(),
     falseNegativeMargin: z.number().nonnegative(),
     negatives: z.strictObject({ depth: z.int().positive(), cap: share }),
+    checkpointEvery,
   }),
   export: z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),
