@@ -86,13 +86,7 @@ export async function startService({ name, entry, env, flags = [], onLine, onExi
 }
 
 /** The child's side of the contract: drains once on `stop`, a signal, or the loss of its parent. */
-export function serve({
-  url,
-  stop,
-}: {
-  url: string;
-  stop: () => Promise<unknown>;
-}): void {
+export function serve({ url, stop }: { url: string; stop: () => Promise<unknown> }): void {
   let stopping = false;
   const end = async () => {
     if (stopping) return;
