@@ -2,7 +2,6 @@
  * The backend as a program and as a function. This file alone knows which adapters there are: it opens them in order,
  * wires them, and closes them in reverse.
  */
-import { setMaxListeners } from 'node:events';
 import { type Logger, pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
@@ -48,33 +47,57 @@ const DRAIN_MS = 1_500;
  * {@link HarnessError} in one line for what the operator can mend, and leaves nothing open then.
  */
 export async function startBackend(config: Readonly<BackendConfig>): Promise<Backend> {
+  const began = performance.now();
   const log = pino({ level: config.logLevel, base: null });
-  const closers: (() => Promise<void> | void)[] = [];
-  const closeAll = async () => {
-    for (const close of closers.splice(0).reverse()) {
-      await Promise.resolve()
-        .then(close)
-        .catch((err: unknown) => log.error({ err }, 'while stopping'));
-    }
+  const closers: Closer[] = [];
+  let closed: Promise<void> | undefined;
+  const stop = () => {
+    closed ??= closeAll(closers, log);
+    return closed;
   };
   try {
-    const url = await open(config, log, closers);
-    return { url, stop: closeAll };
+    const adapters = await openAdapters({ config, log, closers });
+    const { app, stopping } = await wire({ ...adapters, config, log });
+    const { server } = adapters;
+    server.serve(app);
+    closers.push(async () => {
+      stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
+      await server.close(DRAIN_MS);
+    });
+    log.info({ url: server.url, seconds: Math.round(performance.now() - began) / 1000 }, 'listening');
+    return { url: server.url, stop };
   } catch (error) {
-    await closeAll();
+    await stop();
     throw error;
   }
 }
 
-async function open(config: Readonly<BackendConfig>, log: Logger, closers: (() => Promise<void> | void)[]) {
-  const began = performance.now();
+type Closer = () => Promise<void> | void;
+
+async function closeAll(closers: readonly Closer[], log: Logger): Promise<void> {
+  for (const close of closers.toReversed()) {
+    try {
+      await close();
+    } catch (err) {
+      log.error({ err }, 'while stopping');
+    }
+  }
+  log.info('stopped');
+}
+
+/** What holds something: each is entered into `closers` as soon as it is open. The socket comes first, because it tells most. */
+async function openAdapters(options: { config: Readonly<BackendConfig>; log: Logger; closers: Closer[] }) {
+  const { config, log, closers } = options;
   const folder = lockDataFolder(config.dataDir);
   closers.push(() => folder.release());
   const server = await listen(config);
   closers.push(() => server.close(0));
-
-  const opening = await Promise.allSettled([
-    connect({ url: config.databaseUrl, folder }).then((connection) => {
+  const opening = [
+    connect({
+      url: config.databaseUrl,
+      folder,
+      onRestart: () => log.error('the embedded database had died and was opened again'),
+    }).then((connection) => {
       closers.push(() => connection.close());
       return connection;
     }),
@@ -88,27 +111,26 @@ async function open(config: Readonly<BackendConfig>, log: Logger, closers: (() =
       closers.push(() => encoder.close());
       return { bundle, encoder };
     }),
-  ]);
-  const [connection, { bundle, encoder }] = opening.map((result) => {
-    if (result.status === 'rejected') throw result.reason;
-    return result.value;
-  }) as [
-    Awaited<ReturnType<typeof connect>>,
-    { bundle: Awaited<ReturnType<typeof loadBundle>>; encoder: Awaited<ReturnType<typeof createEncoder>> },
-  ];
-  const { db } = connection;
-  const migrations = await migrate(db);
-  const { device } = encoder;
-  log.info(
-    { ...device, model: encoder.model, spaceId: encoder.spaceId, database: connection.kind, migrations },
-    'opened',
-  );
-  if (device.reason !== undefined) log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`);
+  ] as const;
+  await Promise.allSettled(opening); // where one fails, the other must have been opened to be closed
+  const [connection, { bundle, encoder }] = await Promise.all(opening);
+  return { folder, server, connection, bundle, encoder };
+}
 
+type Wiring = Awaited<ReturnType<typeof openAdapters>> & { config: Readonly<BackendConfig>; log: Logger };
+
+/** Brings the database and the live generation up, and puts the parts together behind the routes. */
+async function wire({ folder, connection, bundle, encoder, config, log }: Wiring) {
+  const { db, kind: database } = connection;
+  const { model, spaceId, device } = encoder;
+  const migrations = await migrate(db);
+  log.info({ ...device, model, spaceId, database, migrations }, 'opened');
+  if (device.reason !== undefined) log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`);
   const metrics = createMetrics();
   metrics.setDevice(device);
+
   const servingConfig = await openServingConfig(db, DEFAULT_CONFIG);
-  const live = new Live({ spaceId: encoder.spaceId });
+  const live = new Live({ spaceId });
   const ladder = createVectorLadder({ bundleAds: await bundle.readAds(), encoder });
   const store = await openGenerationStore({ dataDir: folder.path });
   const publication = createPublication({ db, config: servingConfig, store, live, encoder, ladder, now: Date.now });
@@ -116,29 +138,27 @@ async function open(config: Readonly<BackendConfig>, log: Logger, closers: (() =
   for (const problem of problems) log.error({ generation: problem.number }, problem.error.message);
   log.info({ generation: number, ads: live.stats().ads }, number === null ? 'no generation yet' : 'generation is live');
 
+  const onVectorsMissing = (err: unknown, ads: number) => {
+    metrics.countMissingVectors(ads);
+    log.warn({ err, ads }, 'ads without vectors until the next generation');
+  };
   const catalogue = createCatalogue({
     db,
     space: encoder,
-    follow: followInto({
-      live,
-      ladder,
-      isBuilding: publication.isBuilding,
-      onVectorsMissing: (err, ads) => {
-        metrics.countMissingVectors(ads);
-        log.warn({ err, ads }, 'ads without vectors until the next generation');
-      },
-    }),
+    follow: followInto({ live, ladder, isBuilding: publication.isBuilding, onVectorsMissing }),
     onKillListChange: async () => void (await servingConfig.refresh()),
   });
   const { retrieve } = createRetrieval({ encoder, live, calibration: bundle.manifest.calibration });
 
   const stopping = new AbortController();
-  setMaxListeners(0, stopping.signal);
   const notReady = () => {
     if (stopping.signal.aborted) return 'The backend is stopping.';
-    return live.view === undefined
-      ? 'No generation is live yet: put ads (POST /v1/ads:batch), then build one (POST /v1/generations).'
-      : undefined;
+    if (live.view !== undefined) return undefined;
+    return 'No generation is live yet: put ads (POST /v1/ads:batch), then build one (POST /v1/generations).';
+  };
+  const health = () => {
+    const { generation, version: configVersion } = servingConfig.current();
+    return { model, spaceId, device, database, generation, configVersion };
   };
   watchState({ metrics, encoder, live, config: servingConfig });
 
@@ -149,33 +169,14 @@ async function open(config: Readonly<BackendConfig>, log: Logger, closers: (() =
       ...generationRoutes(publication, stopping.signal),
       ...eventRoutes({ db, metrics }),
       ...experimentRoutes({ db, config: servingConfig }),
-      ...operationsRoutes({
-        version: packageJson.version,
-        health: () => ({
-          model: encoder.model,
-          spaceId: encoder.spaceId,
-          device,
-          database: connection.kind,
-          generation: servingConfig.current().generation,
-          configVersion: servingConfig.current().version,
-        }),
-        notReady,
-        metrics,
-      }),
+      ...operationsRoutes({ version: packageJson.version, health, notReady, metrics }),
     ],
     auth: createAuthenticator({ keys: config.keys, now: Date.now }),
     metrics,
     log,
     news: servingConfig.news,
   });
-  server.serve(app);
-  closers.push(async () => {
-    stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
-    await server.close(DRAIN_MS);
-    log.info('stopped');
-  });
-  log.info({ url: server.url, seconds: Math.round(performance.now() - began) / 1000 }, 'listening');
-  return server.url;
+  return { app, stopping };
 }
 
 if (import.meta.main) {

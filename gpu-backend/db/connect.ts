@@ -30,10 +30,10 @@ const MINIMUM_VERSION = 15;
 const quiet = { onnotice: () => {} };
 
 /** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has none of its own. */
-export async function openPglite(folder: DataFolder): Promise<Connection> {
+export async function openPglite(folder: DataFolder, onRestart: () => void = () => {}): Promise<Connection> {
   const dir = join(folder.path, 'pglite');
   mkdirSync(dir, { recursive: true });
-  const embedded = await startPglite(dir).catch((cause: unknown) => {
+  const embedded = await startPglite(dir, onRestart).catch((cause: unknown) => {
     throw new HarnessError(
       'configuration',
       `${dir}: expected a database that this version can open, got: ${reasonOf(cause)}; move the folder away to start afresh.`,
@@ -47,7 +47,7 @@ export async function openPglite(folder: DataFolder): Promise<Connection> {
     db: drizzle(client),
     kind: 'pglite',
     async close() {
-      await client.end({ timeout: 2 });
+      await client.end({ timeout: 1 });
       await embedded.close();
     },
   };
@@ -72,12 +72,17 @@ export async function openPostgres(url: string): Promise<Connection> {
       { cause },
     );
   }
-  return { db, kind: 'postgres', close: () => client.end({ timeout: 2 }) };
+  return { db, kind: 'postgres', close: () => client.end({ timeout: 1 }) };
 }
 
 /** The real server when a URL is given, the embedded database of the folder otherwise. */
-export function connect(options: { url: string | undefined; folder: DataFolder }): Promise<Connection> {
-  return options.url === undefined ? openPglite(options.folder) : openPostgres(options.url);
+export function connect(options: {
+  url: string | undefined;
+  folder: DataFolder;
+  /** Called when the embedded database had died and was opened again. */
+  onRestart?: () => void;
+}): Promise<Connection> {
+  return options.url === undefined ? openPglite(options.folder, options.onRestart) : openPostgres(options.url);
 }
 
 /**

@@ -99,8 +99,8 @@ function connectTo({ worker }: Thread): Duplex {
   return Object.assign(socket, { readyState: 'open' });
 }
 
-/** Opens or creates the database in a folder; throws what PGlite says when it cannot. */
-export async function startPglite(dir: string): Promise<EmbeddedDatabase> {
+/** Opens or creates the database in a folder; throws what PGlite says when it cannot. `onRestart` hears of replaced threads. */
+export async function startPglite(dir: string, onRestart: () => void): Promise<EmbeddedDatabase> {
   for (const flag of MODEST) v8.setFlagsFromString(flag);
   // Creating a database takes some 200 MB that only the end of the thread gives back.
   if (!existsSync(join(dir, 'PG_VERSION'))) await stopThread(await startThread(dir));
@@ -109,7 +109,10 @@ export async function startPglite(dir: string): Promise<EmbeddedDatabase> {
   return {
     async socket() {
       current?.destroy();
-      if (!thread.isAlive()) thread = await startThread(dir);
+      if (!thread.isAlive()) {
+        thread = await startThread(dir);
+        onRestart();
+      }
       current = connectTo(thread);
       return current;
     },
