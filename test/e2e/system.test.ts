@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createMarket, type Market } from '../../marketplace/market.ts';
 import { MARKET_SEED, runTraffic } from '../../marketplace/traffic-run.ts';
@@ -13,6 +14,7 @@ import { type System, startSystem } from '../../scripts/system.ts';
 import type { Ad, AdsResponse } from '../../shared/contract/ads.ts';
 import type { ExperimentReport } from '../../shared/contract/experiments.ts';
 import { DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
+import { LOOKS, launchBrowser, newPage, noBrowserReason } from './browser.ts';
 import { type Visitor, visitorIn } from './jar.ts';
 import { freePorts } from './ports.ts';
 
@@ -126,6 +128,38 @@ test('a click leads to the ad and back to a conversion', async () => {
     body: JSON.stringify({ clickId: landing.searchParams.get('hclid'), orderId: 'order-1', valueMicros: 5_000_000 }),
   });
   expect(conversion.status).toBe(202);
+});
+
+const reason = noBrowserReason();
+describe.skipIf(reason !== undefined)(`pages in a browser${reason === undefined ? '' : ` (${reason})`}`, () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser.close());
+
+  test.each(Object.entries(LOOKS))('the playground searches and says what happened (%s)', async (_, look) => {
+    const { page, context, faults } = await newPage(browser, look);
+    await page.goto(system.edgeUrl);
+    await page.getByRole('searchbox').fill('umbrella');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await page.getByText(/^\d ads? for/).waitFor();
+    expect(await page.getByText(/umbrella/i).count()).toBeGreaterThan(1);
+    expect(await page.getByText(/treatment|control/).count()).toBeGreaterThan(0);
+    const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
+    expect(overflow).toBeLessThanOrEqual(0);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test('the dashboard draws the experiment that the traffic is in', async () => {
+    const { page, context, faults } = await newPage(browser, LOOKS.phone!);
+    await page.goto(`${system.backendUrl}/dashboard`);
+    expect(await page.getByRole('heading', { name: DEFAULT_EXPERIMENT }).count()).toBe(1);
+    expect(await page.locator('svg').count()).toBeGreaterThan(0);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
 });
 
 test('live traffic while the backend is killed: every search is answered, and every impression and click is stored once', async () => {
