@@ -65,6 +65,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     services.backend = await startService({
       name: 'backend',
       entry: entry('./backend-main.ts'),
+      flags: ['--max-semi-space-size=8'],
       env: {
         PORT: String(options.backendPort),
         HARNESS_DATA: resolve(dataDir),
