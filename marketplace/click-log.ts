@@ -1,4 +1,4 @@
-/** Clicks of the past, for training: what an older retriever showed for the frequent queries, and what people clicked. */
+/** Clicks of the past, for training: what an older retriever showed for each query of the log, and what people clicked. */
 import type { CatalogueAd } from './catalogue.ts';
 import type { Query } from './queries.ts';
 import type { Random } from './random.ts';
@@ -14,9 +14,7 @@ export interface ClickCount {
   readonly clicks: number;
 }
 
-/** Only frequent queries have seen enough traffic. */
-const LOGGED_QUERIES = 20_000;
-const SLOTS = 6;
+const SLOTS = 4;
 /** How much the older retriever erred: deviation of the noise on a grade. */
 const RANKING_NOISE = 1.2;
 const MOST_IMPRESSIONS = 2_000;
@@ -34,7 +32,7 @@ export function simulateClicks(
   const { relevance, heldOut } = options;
   const shown = options.catalogue.filter(({ ad, conceptId }) => ad.status === 'active' && !heldOut.has(conceptId));
   const log: ClickCount[] = [];
-  for (const query of options.queries.slice(0, LOGGED_QUERIES)) {
+  for (const query of options.queries) {
     const judged = relevance.judge(query.intent, query.market).filter(({ item }) => !heldOut.has(item.conceptId));
     const candidates = new Map<string, Grade>();
     for (const { item, grade } of random.sample(judged, SLOTS * 2)) candidates.set(item.ad.id, grade);

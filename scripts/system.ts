@@ -56,6 +56,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const { dataDir, say, restarts = 5 } = options;
   mkdirSync(dataDir, { recursive: true });
   const keys = process.env.HARNESS_KEYS ?? keysOf(dataDir);
+  const backendUrl = `http://127.0.0.1:${options.backendPort}`;
   const services: { backend?: Service; edge?: Service } = {};
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
   let stopping = false;
@@ -82,22 +83,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     });
   }
 
-  async function stop(): Promise<{ undelivered: number }> {
-    stopping = true;
-    const edge = await services.edge?.stop();
-    await services.backend?.stop();
-    return { undelivered: Number(edge?.undelivered ?? 0) };
-  }
-
-  try {
-    await startBackendProcess();
-    const backendUrl = services.backend!.url;
-    const backend = backendClient(backendUrl, parseKeyRing(keys));
-    const { live } = await backend<z.infer<typeof GenerationList>>('GET', '/v1/generations');
-    if (live === null) {
-      say('First start: loading the bundled market ...');
-      await loadMarket({ backend, ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }) });
-    }
+  async function startEdgeProcess(): Promise<void> {
     services.edge = await startService({
       name: 'edge',
       entry: entry('./edge-main.ts'),
@@ -112,8 +98,31 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       onLine: (line) => options.log?.('edge', line),
       onExit: (code, signal) => stopping || fail(`The edge ended (${signal ?? code}).`),
     });
+  }
+
+  async function stop(): Promise<{ undelivered: number }> {
+    stopping = true;
+    const edge = await services.edge?.stop();
+    await services.backend?.stop();
+    return { undelivered: Number(edge?.undelivered ?? 0) };
+  }
+
+  // Side by side: each takes seconds, and the edge waits for its backend as it does in production.
+  const starting = [startBackendProcess(), startEdgeProcess()];
+  try {
+    await Promise.all(starting);
+    const backend = backendClient(backendUrl, parseKeyRing(keys));
+    const { live } = await backend<z.infer<typeof GenerationList>>('GET', '/v1/generations');
+    if (live === null) {
+      say('First start: loading the bundled market ...');
+      await loadMarket({
+        backendUrl,
+        keys,
+        ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      });
+    }
     return {
-      edgeUrl: services.edge.url,
+      edgeUrl: services.edge!.url,
       backendUrl,
       backend,
       pids: () => ({ backend: services.backend!.pid, edge: services.edge!.pid }),
@@ -121,6 +130,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       stop,
     };
   } catch (error) {
+    stopping = true;
+    await Promise.allSettled(starting);
     await stop();
     throw error;
   }

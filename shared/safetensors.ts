@@ -95,7 +95,8 @@ export function writeSafetensors({ tensors, metadata }: SafeTensors): Uint8Array
 
 /** A tensor's bytes, copied when a typed array could not be laid over them. */
 function aligned(data: Uint8Array, size: number): { buffer: ArrayBuffer; byteOffset: number } {
-  const source = data.byteOffset % size === 0 ? data : data.slice();
+  // Not slice(): on a Node Buffer that is a view.
+  const source = data.byteOffset % size === 0 ? data : new Uint8Array(data);
   return { buffer: source.buffer as ArrayBuffer, byteOffset: source.byteOffset };
 }
 

@@ -61,9 +61,9 @@ const config: RecipeConfig = {
   /** Phase 3: the student against the teacher's frozen ad vectors, on clicked pairs. */
   refine: {
     /** Optimizer steps of `batch` clicked pairs each; 0 leaves the phase out. */
-    steps: 400,
+    steps: 800,
     batch: 256,
-    learningRate: 1e-4,
+    learningRate: 4e-4,
     warmupSteps: 40,
     finalRate: 0.02,
     weightDecay: 0.01,
@@ -77,7 +77,7 @@ const config: RecipeConfig = {
     /** An ad that beats the clicked one by more than this cosine is taken for a missed positive. */
     falseNegativeMargin: 0.1,
     /** One hard negative a pair: drawn from the `depth` best ads that score below `cap` times the clicked one's cosine. */
-    negatives: { depth: 30, cap: 0.95 },
+    negatives: { depth: 15, cap: 0.95 },
   },
 
   export: {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { tenSynonyms } from '../../bench/quality.ts';
 import { createMarket, type Market } from '../../marketplace/market.ts';
 import { MARKET_SEED, runTraffic } from '../../marketplace/traffic-run.ts';
 import { type System, startSystem } from '../../scripts/system.ts';
@@ -71,9 +72,7 @@ describe('a query', () => {
   });
 
   test('reads a synonym that no relevant ad contains in the treatment arm only', async () => {
-    // The README's ten come from the same rule; here it is enough that the arms differ as they should.
-    const { wordless } = await import('../../bench/quality.ts');
-    const ten = wordless(market).slice(0, 10);
+    const ten = tenSynonyms(market);
     const relevant = { control: 0, treatment: 0 };
     for (const query of ten) {
       for (const arm of ['control', 'treatment'] as const) {

@@ -7,13 +7,12 @@ import { batchCount, lengthBatches } from '../data/batches.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { bertEmbedding, tokenInputs, WORD_TABLE } from '../nn/bert.ts';
 import { squaredDistance } from '../nn/losses.ts';
-import { adamW } from '../nn/optimizers.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { StoredVectors } from '../teacher/targets.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
-import { type Batch, type Trained, train } from './train.ts';
+import { type Batch, optimization, type Trained, train } from './train.ts';
 
 /** Batches a window of similar lengths. */
 const WINDOW = 64;
@@ -47,14 +46,7 @@ export function alignmentStep({ student, settings }: Pick<AlignOptions, 'student
     },
     weights,
     frozen: (name) => name === WORD_TABLE && !settings.trainWords,
-    schedule: {
-      peak: settings.learningRate,
-      warmupSteps: settings.warmupSteps,
-      totalSteps: settings.steps,
-      floor: settings.finalRate,
-    },
-    optimizer: adamW(settings),
-    clipNorm: settings.clipNorm,
+    ...optimization(settings),
   });
 }
 

@@ -8,12 +8,11 @@ import { type ClickedQuery, drawAd } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import { bertEmbedding, tokenInputs, WORD_TABLE } from '../nn/bert.ts';
 import { contrastive } from '../nn/losses.ts';
-import { adamW } from '../nn/optimizers.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
-import { type Batch, type Trained, train } from './train.ts';
+import { type Batch, optimization, type Trained, train } from './train.ts';
 
 /** Batches a window of similar lengths: narrow, so that in-batch negatives stay a fair sample of the market. */
 const WINDOW = 4;
@@ -48,14 +47,7 @@ export function refinementStep({ student, settings }: Pick<RefineOptions, 'stude
     },
     weights,
     frozen: (name) => name === WORD_TABLE,
-    schedule: {
-      peak: settings.learningRate,
-      warmupSteps: settings.warmupSteps,
-      totalSteps: settings.steps,
-      floor: settings.finalRate,
-    },
-    optimizer: adamW(settings),
-    clipNorm: settings.clipNorm,
+    ...optimization(settings),
   });
 }
 

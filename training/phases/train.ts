@@ -7,11 +7,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { RecipeConfig } from '../config.ts';
 import { readTensors, writeTensors } from '../data/tensor-file.ts';
+import { adamW } from '../nn/optimizers.ts';
 import type { TensorData } from '../onnx/model.ts';
 import { CpuRunner } from '../runner/cpu.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
-import type { CompiledStep, Report } from '../runner/step.ts';
+import type { CompiledStep, Report, StepOptions } from '../runner/step.ts';
 
 export interface Batch {
   /** Counted from 1. */
@@ -41,6 +43,14 @@ export interface TrainOptions {
 export interface Trained {
   readonly student: EncoderModel;
   readonly losses: readonly LossPoint[];
+}
+
+/** What every phase sets in the same way: the optimizer, its schedule and the clipping, from the phase's settings. */
+export function optimization(
+  settings: RecipeConfig['align'] | RecipeConfig['refine'],
+): Pick<StepOptions, 'schedule' | 'optimizer' | 'clipNorm'> {
+  const { learningRate: peak, warmupSteps, steps: totalSteps, finalRate: floor, clipNorm } = settings;
+  return { schedule: { peak, warmupSteps, totalSteps, floor }, optimizer: adamW(settings), clipNorm };
 }
 
 const History = z.array(z.object({ step: z.number(), loss: z.number() }));
