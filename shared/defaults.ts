@@ -10,7 +10,7 @@ export const DEFAULT_CONFIG: ServingConfig = {
   markets: ['us', 'gb', 'au'],
   locales: ['en', 'en-US', 'en-GB', 'en-AU'],
   plan: { retrievers: ['lexical'], k: 40, minRelevance: 0.1 },
-  auction: { reserveMicros: 50_000, qualityExponent: 1, slots: 4 },
+  auction: { reserveMicros: 50_000, qualityExponent: 2, slots: 4 },
   experiments: [
     {
       key: DEFAULT_EXPERIMENT,
