@@ -73,6 +73,10 @@ const MORE_ONSETS = ['s', 'sk', 'st', 't', 'tr', 'v', 'w', 'z', 'th', 'sh', 'pl'
 const NUCLEI = ['a', 'e', 'i', 'o', 'u', 'ai', 'ea', 'io', 'oo', 'y'];
 const CODAS = ['', '', 'n', 'r', 'l', 's', 'm', 'x', 'nd', 'rn', 'lt', 'ck', 'th'];
 
+/** What chance may spell, and what stands there instead: replaced after the draw, so that no other name moves. */
+const DECENT: Readonly<Record<string, string>> = { fuck: 'funk', fag: 'fab', kike: 'kine', cunt: 'cant', shit: 'shin' };
+const COARSE = new RegExp(Object.keys(DECENT).join('|'), 'g');
+
 /** Pronounceable names that are no word of WordNet and no name given before. */
 function brandNames(wordNet: WordNet, random: Random): () => string {
   const taken = new Set<string>();
@@ -83,7 +87,8 @@ function brandNames(wordNet: WordNet, random: Random): () => string {
       const name = syllable() + (random.chance(0.4) ? syllable() : '') + syllable() + random.pick(CODAS);
       if (name.length < 5 || name.length > 10 || taken.has(name) || wordNet.knows(name)) continue;
       taken.add(name);
-      return name.charAt(0).toUpperCase() + name.slice(1);
+      const decent = name.replace(COARSE, (word) => DECENT[word]!);
+      return decent.charAt(0).toUpperCase() + decent.slice(1);
     }
   };
 }

@@ -1,6 +1,6 @@
 // The playground's behaviour: asks GET /v1/ads and shows the answer. Everything is set as text, never as HTML.
 
-const EXAMPLES = ['couch', 'trainers', 'spectacles', 'soda pop', 'baby carriage', 'something to boil water in'];
+const EXAMPLES = ['necktie', 'tent', 'icebox', 'avocado', 'taxicab', 'something to boil water in'];
 
 /** @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));

@@ -20,7 +20,7 @@ const adText = (ad: Ad) => [ad.title, ad.description, ...ad.keywords.map(({ text
  * SHA-256 of `catalogue.jsonl` for seed 1. The published bundle holds teacher vectors of exactly these ads: whoever changes
  * the catalogue on purpose takes the new digest from `npm run market -- --json` and publishes the bundle anew.
  */
-const CATALOGUE_SHA256 = '70e95983cebb97262c2cdc71948065ae71ea5cb0676e8175546a2f354f714925';
+const CATALOGUE_SHA256 = 'f92cb60cbf0ad2e649af7521ceecba7d868ff01553779cb188deb901d7b9c76a';
 
 describe('the catalogue', () => {
   it('is the one that the published bundle has vectors for', () => {
