@@ -6,6 +6,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { HarnessError } from '../shared/problem.ts';
 
+export { exitWith } from '../gpu-backend/command-line.ts';
+
 export interface ServiceOptions {
   name: string;
   /** Source file to run. */
@@ -100,10 +102,4 @@ export function serve({ url, stop }: { url: string; stop: () => Promise<unknown>
   process.on('disconnect', () => void end());
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void end());
   process.send?.({ ready: true, url });
-}
-
-/** Ends a program that could not start: one line for a known error, the stack for a fault. */
-export function exitWith(error: unknown): never {
-  console.error(error instanceof HarnessError ? error.message : error);
-  process.exit(error instanceof HarnessError ? 2 : 1);
 }

@@ -35,16 +35,21 @@ const search = async (who: Visitor, query: string, parameters: Record<string, st
   remember(await who.search(query, parameters));
 const report = () => system.backend<ExperimentReport>('GET', `/v1/experiments/${DEFAULT_EXPERIMENT}/report`);
 
-beforeAll(async () => {
-  market = createMarket({ seed: MARKET_SEED });
+/** Starts the house over this file's data folder, on ports of its own. */
+async function start(): Promise<System> {
   const [edgePort, backendPort] = await freePorts(2);
-  system = await startSystem({
+  return startSystem({
     dataDir,
     bundleDir: 'models/default',
     edgePort: edgePort!,
     backendPort: backendPort!,
     say: (line) => lines.push(line),
   });
+}
+
+beforeAll(async () => {
+  market = createMarket({ seed: MARKET_SEED });
+  system = await start();
   visitors = {
     control: await visitorIn('control', system.edgeUrl, remember),
     treatment: await visitorIn('treatment', system.edgeUrl, remember),
@@ -201,14 +206,7 @@ test('a second start is quick to answer and remembers everything; a stop leaves 
   const running = execFileSync('ps', ['-eo', 'pid='], { encoding: 'utf8' }).split('\n').map(Number);
   for (const pid of pids) expect(running).not.toContain(pid);
 
-  const [edgePort, backendPort] = await freePorts(2);
-  system = await startSystem({
-    dataDir,
-    bundleDir: 'models/default',
-    edgePort: edgePort!,
-    backendPort: backendPort!,
-    say: (line) => lines.push(line),
-  });
+  system = await start();
   expect(await report()).toEqual(before);
   const who = await visitorIn('treatment', system.edgeUrl);
   expect((await who.search('sofa')).slots.length).toBeGreaterThan(0);
