@@ -102,14 +102,17 @@ function* judgements(market: Market, queries: readonly Query[]): Generator<objec
   }
 }
 
-/** What a large teacher may read offline: the gloss of the concept in mind, and the title of an ad that was clicked. */
+/** Titles that offline context quotes: about as many as fit beside a gloss in what a large encoder reads of a query. */
+const CONTEXT_TITLES = 4;
+
+/** What a large teacher may read offline: the gloss of the concept in mind, and titles of ads that people clicked for it. */
 function* oracle(market: Market, queries: readonly Query[]): Generator<object> {
   const random = market.random('oracle');
   const titles = new Map<string, string[]>();
   for (const { ad, conceptId } of market.catalogue) titles.set(conceptId, [...(titles.get(conceptId) ?? []), ad.title]);
   for (const { id, conceptId } of queries) {
     const { definition } = market.concepts.get(conceptId)!;
-    const clicked = titles.get(conceptId) ?? [];
-    yield { queryId: id, text: clicked.length === 0 ? definition : `${definition}. ${random.pick(clicked)}` };
+    const clicked = random.sample(titles.get(conceptId) ?? [], CONTEXT_TITLES);
+    yield { queryId: id, text: [definition, ...clicked].join('. ') };
   }
 }
