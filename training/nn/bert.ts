@@ -1,18 +1,8 @@
-/** The BERT encoder (Devlin et al., 2019) as a graph, from a Hugging Face `config.json`; and its parameters from a checkpoint. */
+/** The BERT encoder (Devlin et al., 2019) as a graph, from a Hugging Face `config.json`. */
 import { z } from 'zod';
 import type { Graph, Value } from '../graph/graph.ts';
-import type { Dim } from '../graph/ops.ts';
-import {
-  attention,
-  firstPool,
-  layerNorm,
-  linear,
-  maskBias,
-  meanPool,
-  mergeHeads,
-  normalizeRows,
-  splitHeads,
-} from './layers.ts';
+import type { Architecture, TokenInputs } from './architecture.ts';
+import { attention, layerNorm, linear, maskBias, mergeHeads, splitHeads } from './layers.ts';
 
 /** The fields of `config.json` that decide the computation; others are ignored. */
 export const BertConfig = z.object({
@@ -31,15 +21,9 @@ export const BertConfig = z.object({
 });
 export type BertConfig = z.infer<typeof BertConfig>;
 
-/** How token states become one vector. */
-export interface Pooling {
-  readonly mode: 'mean' | 'cls';
-  readonly normalize: boolean;
-}
-
-export const WORD_TABLE = 'embeddings.word_embeddings.weight';
-export const POSITION_TABLE = 'embeddings.position_embeddings.weight';
-export const layerPrefix = (layer: number): string => `encoder.layer.${layer}.`;
+const WORD_TABLE = 'embeddings.word_embeddings.weight';
+const POSITION_TABLE = 'embeddings.position_embeddings.weight';
+const layerPrefix = (layer: number): string => `encoder.layer.${layer}.`;
 
 function encoderLayer(
   g: Graph,
@@ -61,45 +45,30 @@ function encoderLayer(
   return layerNorm(g, g.plus(outer, middle), { name: `${prefix}output.LayerNorm`, epsilon });
 }
 
-export interface BertInputs {
-  /** int64 [batch, tokens]. */
-  readonly inputIds: Value;
-  /** int64 [batch, tokens], 1 where a token is. */
-  readonly attentionMask: Value;
-}
-
 /**
- * Hidden states after the embeddings and after each layer, float32 [batch, tokens, hidden] each.
- * The position table holds position + token type 0 (see `foldTokenType` in teacher/checkpoint.ts): single texts have no other type.
+ * The position table holds position + token type 0 (teacher/bert-weights.ts folds them): single texts have no other type.
  */
-export function bertStates(g: Graph, config: BertConfig, { inputIds, attentionMask }: BertInputs): Value[] {
+function states(g: Graph, config: BertConfig, { inputIds, attentionMask }: TokenInputs): Value[] {
   const words = g.gather(g.parameter(WORD_TABLE, [config.vocab_size, config.hidden_size]), inputIds);
   const table = g.parameter(POSITION_TABLE, [config.max_position_embeddings, config.hidden_size]);
   const positions = g.gather(table, g.positions(inputIds, 1));
   const epsilon = config.layer_norm_eps;
-  const states = [layerNorm(g, g.plus(words, positions), { name: 'embeddings.LayerNorm', epsilon })];
+  const all = [layerNorm(g, g.plus(words, positions), { name: 'embeddings.LayerNorm', epsilon })];
   const bias = maskBias(g, attentionMask);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    states.push(encoderLayer(g, config, { x: states.at(-1)!, bias, layer }));
+    all.push(encoderLayer(g, config, { x: all.at(-1)!, bias, layer }));
   }
-  return states;
+  return all;
 }
 
-/** One vector a text, float32 [batch, hidden]. */
-export function bertEmbedding(
-  g: Graph,
-  config: BertConfig,
-  { pooling, ...inputs }: BertInputs & { pooling: Pooling },
-): Value {
-  const hidden = bertStates(g, config, inputs).at(-1)!;
-  const pooled = pooling.mode === 'mean' ? meanPool(g, hidden, inputs.attentionMask) : firstPool(g, hidden);
-  return pooling.normalize ? normalizeRows(g, pooled) : pooled;
-}
-
-/** Declares the two inputs of an encoder. */
-export function tokenInputs(g: Graph, [batch, tokens]: readonly [Dim, Dim]): BertInputs {
-  return {
-    inputIds: g.input('input_ids', 'int64', [batch, tokens]),
-    attentionMask: g.input('attention_mask', 'int64', [batch, tokens]),
-  };
-}
+export const BERT: Architecture<BertConfig> & { readonly positionTable: string } = {
+  wordTable: WORD_TABLE,
+  positionTable: POSITION_TABLE,
+  layerPrefix,
+  feedForward: (layer) => ({
+    into: [`${layerPrefix(layer)}intermediate.dense.weight`, `${layerPrefix(layer)}intermediate.dense.bias`],
+    outOf: `${layerPrefix(layer)}output.dense.weight`,
+  }),
+  states,
+  output: (_g, _config, last) => last,
+};

@@ -1,10 +1,14 @@
 /** Layers shared by the encoders: small functions that add nodes to a graph. Parameter names are the checkpoint's. */
 import type { Graph, Value } from '../graph/graph.ts';
 
-/** x [..., in] -> [..., out]; the weight is stored [in, out]. */
+/** x [..., in] -> [..., out] without bias; the weight is stored [in, out]. */
+export function project(g: Graph, x: Value, { name, out }: { name: string; out: number }): Value {
+  return g.matmul(x, g.parameter(`${name}.weight`, [x.shape.at(-1)!, out]));
+}
+
+/** x [..., in] -> [..., out] with bias. */
 export function linear(g: Graph, x: Value, { name, out }: { name: string; out: number }): Value {
-  const weight = g.parameter(`${name}.weight`, [x.shape.at(-1)!, out]);
-  return g.plus(g.matmul(x, weight), g.parameter(`${name}.bias`, [out]));
+  return g.plus(project(g, x, { name, out }), g.parameter(`${name}.bias`, [out]));
 }
 
 /** Layer normalisation over the last axis with gain and bias. */
@@ -12,6 +16,12 @@ export function layerNorm(g: Graph, x: Value, { name, epsilon }: { name: string;
   const width = x.shape.at(-1)!;
   const gain = g.parameter(`${name}.weight`, [width]);
   return g.plus(g.times(g.standardize(x, epsilon), gain), g.parameter(`${name}.bias`, [width]));
+}
+
+/** Root-mean-square normalisation over the last axis with gain (Zhang and Sennrich, 2019). */
+export function rmsNorm(g: Graph, x: Value, { name, epsilon }: { name: string; epsilon: number }): Value {
+  const size = g.apply('sqrt', g.plus(g.mean(g.times(x, x), [x.shape.length - 1], true), epsilon));
+  return g.times(g.over(x, size), g.parameter(`${name}.weight`, [x.shape.at(-1)!]));
 }
 
 /** [batch, tokens, hidden] -> [batch, heads, tokens, hidden / heads]. */
@@ -30,6 +40,39 @@ export function mergeHeads(g: Graph, x: Value): Value {
 export function maskBias(g: Graph, mask: Value): Value {
   const [batch, tokens] = mask.shape as [number, number];
   return g.reshape(g.times(g.minus(g.cast(mask, 'float32'), 1), 1e9), [batch, 1, 1, tokens]);
+}
+
+/** positions int64 [tokens] -> [tokens, tokens]: 0 where the row's token may look, a large negative number at later tokens. */
+export function causalBias(g: Graph, positions: Value): Value {
+  const [tokens] = positions.shape as [number];
+  const later = g.greater(g.reshape(positions, [1, tokens]), g.reshape(positions, [tokens, 1]));
+  return g.where(later, -1e9, 0);
+}
+
+/** Rotary positions (Su et al., 2021): cosines and sines [tokens, width / 2] of position / theta^(2i / width). */
+export function rotation(
+  g: Graph,
+  positions: Value,
+  { width, theta }: { width: number; theta: number },
+): Record<'cosines' | 'sines', Value> {
+  const half = width / 2;
+  const rates = g.constant(
+    Array.from({ length: half }, (_, i) => theta ** (-i / half)),
+    [half],
+  );
+  const angles = g.times(g.reshape(g.cast(positions, 'float32'), [positions.shape[0]!, 1]), rates);
+  return { cosines: g.apply('cos', angles), sines: g.apply('sin', angles) };
+}
+
+/** Turns [..., tokens, width] by its positions: component i with component i + width / 2. */
+export function rotate(g: Graph, x: Value, { cosines, sines }: ReturnType<typeof rotation>): Value {
+  const axis = x.shape.length - 1;
+  const width = x.shape[axis] as number;
+  const [a, b] = [g.slice(x, axis, [0, width / 2]), g.slice(x, axis, [width / 2, width])];
+  return g.concat(
+    [g.minus(g.times(a, cosines), g.times(b, sines)), g.plus(g.times(b, cosines), g.times(a, sines))],
+    axis,
+  );
 }
 
 /** Scaled dot-product attention (Vaswani et al., 2017) over [batch, heads, tokens, width]; `bias` broadcasts against the scores. */
@@ -55,6 +98,15 @@ export function meanPool(g: Graph, hidden: Value, mask: Value): Value {
 export function firstPool(g: Graph, hidden: Value): Value {
   const [batch, , dim] = hidden.shape as [number, number, number];
   return g.reshape(g.slice(hidden, 1, [0, 1]), [batch, dim]);
+}
+
+/** Hidden states [batch, tokens, dim] -> [batch, dim]: the last unmasked token of each row. */
+export function lastPool(g: Graph, hidden: Value, mask: Value): Value {
+  const [batch, tokens, dim] = hidden.shape as [number, number, number];
+  const places = g.times(g.cast(mask, 'float32'), g.cast(g.positions(mask, 1), 'float32'));
+  // Chosen by a product, whose gradient is a product too; a row of padding alone gives its first state.
+  const chosen = g.equal(g.cast(g.positions(mask, 1), 'float32'), g.max(places, [1], true));
+  return g.reshape(g.matmul(g.reshape(g.cast(chosen, 'float32'), [batch, 1, tokens]), hidden), [batch, dim]);
 }
 
 /** Rows of [batch, dim] scaled to length 1. */

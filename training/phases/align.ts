@@ -5,7 +5,8 @@
 import type { RecipeConfig } from '../config.ts';
 import { batchCount, lengthBatches } from '../data/batches.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
-import { bertEmbedding, tokenInputs, WORD_TABLE } from '../nn/bert.ts';
+import { tokenInputs } from '../nn/architecture.ts';
+import { embeddingOf, wordTable } from '../nn/encoder.ts';
 import { squaredDistance } from '../nn/losses.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
@@ -38,14 +39,14 @@ export interface AlignOptions {
 
 /** The training graph of the alignment step: [batch, tokens] with a known batch, tokens as they come. */
 export function alignmentStep({ student, settings }: Pick<AlignOptions, 'student' | 'settings'>): CompiledStep {
-  const { config, pooling, weights } = student;
+  const { config, weights } = student;
   return compileStep({
     build(graph) {
-      const embedding = bertEmbedding(graph, config, { ...tokenInputs(graph, [settings.batch, 'tokens']), pooling });
+      const embedding = embeddingOf(graph, student, tokenInputs(graph, [settings.batch, 'tokens']));
       return squaredDistance(graph, embedding, graph.input('target', 'float32', [settings.batch, config.hidden_size]));
     },
     weights,
-    frozen: (name) => name === WORD_TABLE && !settings.trainWords,
+    frozen: (name) => name === wordTable(config) && !settings.trainWords,
     ...optimization(settings),
   });
 }

@@ -6,7 +6,8 @@
  */
 import { HarnessError } from '../../shared/problem.ts';
 import { Graph } from '../graph/graph.ts';
-import { bertStates, layerPrefix, POSITION_TABLE, tokenInputs } from '../nn/bert.ts';
+import { tokenInputs } from '../nn/architecture.ts';
+import { layerPrefix, positionTable, statesOf } from '../nn/encoder.ts';
 import { emitModel } from '../onnx/emit.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
@@ -29,16 +30,18 @@ export function prune({ config, pooling, weights }: EncoderModel, { keep, maxTok
       `layers to keep: expected ascending numbers below ${layers}, received [${keep.join(', ')}].`,
     );
   const rows = Math.min(maxTokens, config.max_position_embeddings);
+  const prefixes = Array.from({ length: layers }, (_, layer) => layerPrefix(config, layer));
   const kept = new Map<string, TensorData>();
   for (const [name, tensor] of weights) {
-    if (name === POSITION_TABLE) {
+    if (name === positionTable(config)) {
       const data = tensor.data.slice(0, rows * config.hidden_size) as Float32Array;
       kept.set(name, { ...tensor, shape: [rows, config.hidden_size], data });
-    } else if (!name.startsWith('encoder.layer.')) kept.set(name, tensor);
+    } else if (!prefixes.some((prefix) => name.startsWith(prefix))) kept.set(name, tensor);
   }
   keep.forEach((from, to) => {
     for (const [name, tensor] of weights) {
-      if (name.startsWith(layerPrefix(from))) kept.set(layerPrefix(to) + name.slice(layerPrefix(from).length), tensor);
+      const prefix = prefixes[from]!;
+      if (name.startsWith(prefix)) kept.set(layerPrefix(config, to) + name.slice(prefix.length), tensor);
     }
   });
   return {
@@ -67,7 +70,7 @@ export async function layerImportance(
 ): Promise<number[]> {
   const graph = new Graph();
   const inputs = tokenInputs(graph, ['batch', 'tokens']);
-  const states = bertStates(graph, config, inputs);
+  const states = statesOf(graph, config, inputs);
   const real = graph.cast(inputs.attentionMask, 'float32');
   const norm = (x: (typeof states)[number]) => graph.apply('sqrt', graph.sum(graph.times(x, x), [2]));
   states.slice(1).forEach((state, layer) => {

@@ -6,7 +6,8 @@ import type { RecipeConfig } from '../config.ts';
 import { lengthBatches } from '../data/batches.ts';
 import { type ClickedQuery, drawAd } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
-import { bertEmbedding, tokenInputs, WORD_TABLE } from '../nn/bert.ts';
+import { tokenInputs } from '../nn/architecture.ts';
+import { embeddingOf, wordTable } from '../nn/encoder.ts';
 import { contrastive } from '../nn/losses.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
@@ -36,17 +37,17 @@ export interface RefineOptions {
 
 /** The training graph: [batch, tokens] queries against 2 x batch frozen ads, the positives first. */
 export function refinementStep({ student, settings }: Pick<RefineOptions, 'student' | 'settings'>): CompiledStep {
-  const { config, pooling, weights } = student;
+  const { config, weights } = student;
   const { batch } = settings;
   return compileStep({
     build(graph) {
-      const queries = bertEmbedding(graph, config, { ...tokenInputs(graph, [batch, 'tokens']), pooling });
+      const queries = embeddingOf(graph, student, tokenInputs(graph, [batch, 'tokens']));
       const documents = graph.input('documents', 'float32', [2 * batch, config.hidden_size]);
       const bias = graph.input('bias', 'float32', [batch, 2 * batch]);
       return contrastive(graph, { queries, documents, bias }, settings);
     },
     weights,
-    frozen: (name) => name === WORD_TABLE,
+    frozen: (name) => name === wordTable(config),
     ...optimization(settings),
   });
 }

@@ -1,6 +1,7 @@
 /** Runs an inference graph over texts: vectors in the order asked, batches of similar length inside. */
 import { Graph } from '../graph/graph.ts';
-import { type BertConfig, bertEmbedding, type Pooling, tokenInputs } from '../nn/bert.ts';
+import { tokenInputs } from '../nn/architecture.ts';
+import { type EncoderConfig, embeddingOf, type Pooling } from '../nn/encoder.ts';
 import { emitModel } from '../onnx/emit.ts';
 import { quantize } from '../onnx/quantize.ts';
 import { type ChannelRanges, rangeGraph, rangeName } from '../onnx/smooth.ts';
@@ -10,13 +11,13 @@ import { openSession, type TokenSession } from './session.ts';
 
 /** What computes a vector: an architecture, how states are pooled, and the parameters. */
 export interface EncoderModel {
-  readonly config: BertConfig;
+  readonly config: EncoderConfig;
   readonly pooling: Pooling;
   readonly weights: Weights;
 }
 
-function addEncoder(graph: Graph, { config, pooling }: EncoderModel): void {
-  graph.output('embedding', bertEmbedding(graph, config, { ...tokenInputs(graph, ['batch', 'tokens']), pooling }));
+function addEncoder(graph: Graph, model: EncoderModel): void {
+  graph.output('embedding', embeddingOf(graph, model, tokenInputs(graph, ['batch', 'tokens'])));
 }
 
 /** The inference graph with dynamic batch and tokens, as ONNX bytes. Output: `embedding`, float32 [batch, dim]. */

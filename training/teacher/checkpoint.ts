@@ -10,7 +10,8 @@ import { z } from 'zod';
 import { sha256Hex } from '../../shared/digest.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors, type SafeTensors, toFloat32 } from '../../shared/safetensors.ts';
-import { BertConfig, layerPrefix, POSITION_TABLE, type Pooling, WORD_TABLE } from '../nn/bert.ts';
+import { BERT, BertConfig } from '../nn/bert.ts';
+import type { EncoderConfig, Pooling } from '../nn/encoder.ts';
 import type { TensorData } from '../onnx/model.ts';
 import { TextTokenizer } from './tokenizer.ts';
 
@@ -24,7 +25,7 @@ export interface Checkpoint {
   readonly sha256: string;
   /** As the model card states it, or 'unknown'. */
   readonly license: string;
-  readonly config: BertConfig;
+  readonly config: EncoderConfig;
   readonly pooling: Pooling;
   readonly weights: Weights;
   readonly tokenizer: TextTokenizer;
@@ -99,7 +100,7 @@ function transposed(values: Float32Array, [rows, columns]: readonly [number, num
 
 /** The encoder's parameters from the tensors of a BERT checkpoint. @throws HarnessError naming a missing or misshapen tensor. */
 export function bertWeights({ tensors }: SafeTensors, config: BertConfig, where: string): Map<string, TensorData> {
-  const prefix = tensors.has(`bert.${WORD_TABLE}`) ? 'bert.' : '';
+  const prefix = tensors.has(`bert.${BERT.wordTable}`) ? 'bert.' : '';
   const weights = new Map<string, TensorData>();
   const read = (name: string, shape: readonly number[]): Float32Array => {
     const tensor = tensors.get(prefix + name);
@@ -129,14 +130,14 @@ export function bertWeights({ tensors }: SafeTensors, config: BertConfig, where:
   };
 
   const hidden = config.hidden_size;
-  keep(WORD_TABLE, [config.vocab_size, hidden]);
-  const positions = Float32Array.from(read(POSITION_TABLE, [config.max_position_embeddings, hidden]));
+  keep(BERT.wordTable, [config.vocab_size, hidden]);
+  const positions = Float32Array.from(read(BERT.positionTable, [config.max_position_embeddings, hidden]));
   const types = read('embeddings.token_type_embeddings.weight', [config.type_vocab_size, hidden]);
   for (let i = 0; i < positions.length; i++) positions[i] = positions[i]! + types[i % hidden]!;
-  keep(POSITION_TABLE, [config.max_position_embeddings, hidden], positions);
+  keep(BERT.positionTable, [config.max_position_embeddings, hidden], positions);
   norm('embeddings.LayerNorm');
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const at = layerPrefix(layer);
+    const at = BERT.layerPrefix(layer);
     for (const name of ['query', 'key', 'value']) dense(`${at}attention.self.${name}`, [hidden, hidden]);
     dense(`${at}attention.output.dense`, [hidden, hidden]);
     norm(`${at}attention.output.LayerNorm`);

@@ -3,7 +3,9 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { backward } from '../../../training/graph/backward.ts';
 import { Graph, type Value } from '../../../training/graph/graph.ts';
-import { bertEmbedding, POSITION_TABLE, tokenInputs, WORD_TABLE } from '../../../training/nn/bert.ts';
+import { tokenInputs } from '../../../training/nn/architecture.ts';
+import { BERT } from '../../../training/nn/bert.ts';
+import { embeddingOf } from '../../../training/nn/encoder.ts';
 import { squaredDistance } from '../../../training/nn/losses.ts';
 import { adamW } from '../../../training/nn/optimizers.ts';
 import { emitModel } from '../../../training/onnx/emit.ts';
@@ -34,8 +36,7 @@ function rows(at: (row: readonly number[], j: number) => bigint): BigInt64Array 
 }
 
 function build(graph: Graph): Value {
-  const { config, pooling } = student;
-  const embedding = bertEmbedding(graph, config, { ...tokenInputs(graph, [BATCH, 'tokens']), pooling });
+  const embedding = embeddingOf(graph, student, tokenInputs(graph, [BATCH, 'tokens']));
   return squaredDistance(graph, embedding, graph.input('target', 'float32', [BATCH, 32]));
 }
 
@@ -77,12 +78,12 @@ describe('the training step', () => {
     const compiled = compileStep({
       build,
       weights: student.weights,
-      frozen: (name) => name === WORD_TABLE,
+      frozen: (name) => name === BERT.wordTable,
       schedule: settings,
       optimizer: adamW(settings),
       clipNorm: settings.clipNorm,
     });
-    expect(compiled.trained).not.toContain(WORD_TABLE);
+    expect(compiled.trained).not.toContain(BERT.wordTable);
     const runner = await CpuRunner.open(compiled, { threads: 1 });
     for (let step = 0; step < steps.losses.length; step++) {
       const report = await runner.run(batch);
@@ -90,7 +91,7 @@ describe('the training step', () => {
       expect(report.gradientNorm / steps.gradientNorms[step]!).toBeCloseTo(1, 2);
       expect(report.learningRate).toBeCloseTo(steps.learningRates[step]!, 6);
     }
-    const state = runner.state();
+    const state = await runner.state();
     for (const [name, expected] of Object.entries(steps.parameterNorms)) {
       if (name.endsWith('key.bias')) continue;
       expect(norm(state.get(name)!.data as Float32Array) / expected, name).toBeCloseTo(1, 3);
@@ -105,7 +106,7 @@ describe('the training step', () => {
       expect(query[i * 32]).toBeCloseTo(value, 3);
     });
     expect(state.get('step')!.data[0]).toBe(6);
-    expect(state.get(POSITION_TABLE)!.shape).toEqual([12, 32]);
+    expect(state.get(BERT.positionTable)!.shape).toEqual([12, 32]);
     await runner.close();
   });
 
