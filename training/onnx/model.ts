@@ -67,14 +67,20 @@ export function valueInfo(name: string, dtype: DType, shape: Shape) {
   });
 }
 
-/** Attribute values that occur: integers, lists of integers, and floats (wrapped, as JavaScript has one number type). */
-export type NodeAttribute = number | readonly number[] | { readonly float: number } | string;
+/** Attribute values that occur: integers, lists of integers, strings, floats (wrapped, as JavaScript has one number type), and the body of a Scan. */
+export type NodeAttribute =
+  | number
+  | readonly number[]
+  | string
+  | { readonly float: number }
+  | { readonly graph: GraphProto };
 
 function attributeProto(name: string, value: NodeAttribute) {
   const { AttributeType } = onnx.AttributeProto;
   if (typeof value === 'number') return { name, type: AttributeType.INT, i: value };
   if (typeof value === 'string') return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) };
   if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
+  if ('graph' in value) return { name, type: AttributeType.GRAPH, g: value.graph };
   return { name, type: AttributeType.INTS, ints: [...value] };
 }
 

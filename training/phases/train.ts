@@ -11,8 +11,8 @@ import type { RecipeConfig } from '../config.ts';
 import { readTensors, writeTensors } from '../data/tensor-file.ts';
 import { adamW } from '../nn/optimizers.ts';
 import type { TensorData } from '../onnx/model.ts';
-import { CpuRunner } from '../runner/cpu.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
+import { openRunner, type RunnerOptions } from '../runner/runner.ts';
 import type { CompiledStep, Report, StepOptions } from '../runner/step.ts';
 
 export interface Batch {
@@ -27,14 +27,13 @@ export interface LossPoint {
   readonly loss: number;
 }
 
-export interface TrainOptions {
+export interface TrainOptions extends Pick<RunnerOptions, 'device' | 'threads' | 'stepsPerCall' | 'say'> {
   readonly compiled: CompiledStep;
   /** Where state is kept; one folder a run. */
   readonly folder: string;
   readonly steps: number;
   /** Killing the process at any moment loses at most as many steps. */
   readonly checkpointEvery: number;
-  readonly threads?: number;
   /** The batches from step `after` + 1 on, without end. */
   readonly batchesAfter: (after: number) => AsyncIterable<Batch>;
   readonly onStep?: (step: number, report: Report) => void;
@@ -57,7 +56,7 @@ const History = z.array(z.object({ step: z.number(), loss: z.number() }));
 
 /** Trains `student`, or goes on training it, to the last step. */
 export async function train(student: EncoderModel, options: TrainOptions): Promise<Trained> {
-  const { compiled, folder, steps, checkpointEvery, threads = 0, batchesAfter, onStep = () => {} } = options;
+  const { compiled, folder, steps, checkpointEvery, batchesAfter, onStep = () => {}, ...running } = options;
   const path = join(folder, 'state.safetensors');
   let state = compiled.initialState;
   let done = 0;
@@ -69,27 +68,35 @@ export async function train(student: EncoderModel, options: TrainOptions): Promi
     losses = History.parse(JSON.parse(stored.metadata.losses!));
   }
 
-  const runner = await CpuRunner.open(compiled, { state, threads });
+  const runner = await openRunner(compiled, { ...running, state });
   let sum = 0;
   let since = done;
+  let call: Batch[] = [];
   if (done < steps) {
-    for await (const { step, inputs } of batchesAfter(done)) {
-      const report = await runner.run(inputs);
-      sum += report.loss;
-      onStep(step, report);
-      if (step % checkpointEvery === 0 || step === steps) {
+    for await (const batch of batchesAfter(done)) {
+      call.push(batch);
+      const { step } = batch;
+      const checkpoint = step % checkpointEvery === 0 || step === steps;
+      if (call.length < runner.stepsPerCall && !checkpoint) continue;
+      const reports = await runner.runAll(call.map(({ inputs }) => inputs));
+      reports.forEach((report, i) => {
+        sum += report.loss;
+        onStep(call[i]!.step, report);
+      });
+      call = [];
+      if (checkpoint) {
         losses.push({ step, loss: sum / (step - since) });
         sum = 0;
         since = step;
         await writeTensors(path, {
-          tensors: runner.state(),
+          tensors: await runner.state(),
           metadata: { step: String(step), losses: JSON.stringify(losses) },
         });
       }
       if (step === steps) break;
     }
   }
-  const trained = runner.state();
+  const trained = await runner.state();
   await runner.close();
   const weights = new Map([...student.weights].map(([name, tensor]) => [name, trained.get(name) ?? tensor]));
   return { student: { ...student, weights }, losses };

@@ -1,14 +1,14 @@
 /** Runs a compiled training step on the CPU and holds the state between steps. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { HarnessError } from '../../shared/problem.ts';
+import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import type { TensorData } from '../onnx/model.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
-import { type CompiledStep, nextName, REPORTS, type Report } from './step.ts';
+import type { Runner, StepInputs } from './runner.ts';
+import { type CompiledStep, nextName, type Report } from './step.ts';
+import { fromTensor, readReports, toTensor } from './tensors.ts';
 
-const toTensor = ({ dtype, shape, data }: TensorData): Tensor =>
-  new Tensor(dtype as 'float32', data as Float32Array, shape);
-
-export class CpuRunner {
+export class CpuRunner implements Runner {
+  readonly device = 'cpu';
+  readonly stepsPerCall = 1;
   readonly #session: InferenceSession;
   #state: Map<string, Tensor>;
 
@@ -26,32 +26,24 @@ export class CpuRunner {
     return new CpuRunner(session, state);
   }
 
-  /** One step over a batch given by input name. @throws HarnessError where the loss is no longer a number. */
-  async run(batch: ReadonlyMap<string, TensorData>): Promise<Report> {
+  async run(inputs: StepInputs): Promise<Report> {
     const feeds: Record<string, Tensor> = Object.fromEntries(this.#state);
-    for (const [name, data] of batch) feeds[name] = toTensor(data);
+    for (const [name, data] of inputs) feeds[name] = toTensor(data);
     // Outputs are fresh buffers: feeding and fetching the same one would let the step overwrite what it still reads.
     const results = await this.#session.run(feeds);
-    const report = Object.fromEntries(
-      REPORTS.map((name) => [name, (results[name]!.data as Float32Array)[0]!]),
-    ) as Report;
-    if (!Number.isFinite(report.loss) || !Number.isFinite(report.gradientNorm))
-      throw new HarnessError(
-        'internal',
-        `training diverged: loss ${report.loss}, gradient norm ${report.gradientNorm}; lower the learning rate.`,
-      );
+    const [report] = readReports((name) => results[name]!.data as Float32Array);
     this.#state = new Map([...this.#state.keys()].map((name) => [name, results[nextName(name)] as Tensor]));
-    return report;
+    return report!;
   }
 
-  /** The state as it stands, parameters and moments; the arrays are not copied. */
-  state(): Map<string, TensorData> {
-    return new Map(
-      [...this.#state].map(([name, tensor]) => [
-        name,
-        { dtype: 'float32', shape: tensor.dims, data: tensor.data as Float32Array },
-      ]),
-    );
+  async runAll(steps: readonly StepInputs[]): Promise<Report[]> {
+    const reports: Report[] = [];
+    for (const inputs of steps) reports.push(await this.run(inputs));
+    return reports;
+  }
+
+  async state(): Promise<Map<string, TensorData>> {
+    return new Map([...this.#state].map(([name, tensor]) => [name, fromTensor(tensor)]));
   }
 
   async close(): Promise<void> {

@@ -29,6 +29,8 @@ export interface CompiledStep {
   readonly model: Uint8Array<ArrayBuffer>;
   /** State before the first step, by the name under which it goes in and comes out. */
   readonly initialState: Weights;
+  /** Values that stay as they are; in `model` already. */
+  readonly frozen: Weights;
   /** Names of the trained parameters. */
   readonly trained: readonly string[];
 }
@@ -86,6 +88,7 @@ export function compileStep(options: StepOptions): CompiledStep {
     graph,
     model: emitModel(graph, { name: 'training step', initializers }),
     initialState: state,
+    frozen: initializers,
     trained: trained.map((node) => node.attributes.name),
   };
 }

@@ -1,0 +1,58 @@
+/**
+ * What runs a compiled training step and holds its state between steps: one interface, an implementation a device. A device that is
+ * asked for and cannot start is replaced by the CPU, and that is said.
+ */
+import type { TensorData } from '../onnx/model.ts';
+import type { Weights } from '../teacher/checkpoint.ts';
+import { CpuRunner } from './cpu.ts';
+import { ScanRunner } from './scan.ts';
+import type { CompiledStep, Report } from './step.ts';
+import { WebGpuRunner } from './webgpu.ts';
+
+export const DEVICES = ['cpu', 'webgpu', 'cuda'] as const;
+export type Device = (typeof DEVICES)[number];
+
+/** One step's inputs, by the names that the step's graph gives them. */
+export type StepInputs = ReadonlyMap<string, TensorData>;
+
+export interface Runner {
+  readonly device: Device;
+  /** How many steps a call should be given for the device to be used well. */
+  readonly stepsPerCall: number;
+  /** One step. @throws HarnessError where the loss is no longer a number. */
+  run(inputs: StepInputs): Promise<Report>;
+  /** Steps in their order, a report each; any number will do. @throws HarnessError as `run`. */
+  runAll(steps: readonly StepInputs[]): Promise<readonly Report[]>;
+  /** The state as it stands, parameters and optimizer state by name, on the host; not to be written to. */
+  state(): Promise<Map<string, TensorData>>;
+  close(): Promise<void>;
+}
+
+export interface RunnerOptions {
+  /** Default `cpu`. */
+  readonly device?: Device;
+  /** Where to start; default the compiled step's initial state. */
+  readonly state?: Weights;
+  /** CPU threads; 0 (default) takes one a core. */
+  readonly threads?: number;
+  /** Steps a call where the state crosses the bus with every call (CUDA): more steps share one crossing, in more memory. */
+  readonly stepsPerCall?: number;
+  /** Told, in one line, when the device asked for cannot start. Default: the console's error stream. */
+  readonly say?: (line: string) => void;
+}
+
+const STEPS_PER_CALL = 16;
+
+/** A runner on the device asked for, or on the CPU where that cannot start; `device` of the result tells which. */
+export async function openRunner(step: CompiledStep, options: RunnerOptions = {}): Promise<Runner> {
+  const { device = 'cpu', stepsPerCall = STEPS_PER_CALL, say = console.error, ...start } = options;
+  // ONNX Runtime throws where a provider cannot start, even with the CPU listed behind it.
+  try {
+    if (device === 'webgpu') return await WebGpuRunner.open(step, start);
+    if (device === 'cuda') return await ScanRunner.open(step, { ...start, device, stepsPerCall });
+  } catch (cause) {
+    const reason = (cause instanceof Error ? cause.message : String(cause)).split('\n')[0]!;
+    say(`training runs on the CPU: ${device} was asked for and cannot start (${reason}).`);
+  }
+  return CpuRunner.open(step, start);
+}

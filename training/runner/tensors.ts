@@ -1,0 +1,29 @@
+/** Values on the host to ONNX Runtime's tensors and back, and the report that every training step gives beside its state. */
+import { Tensor } from 'onnxruntime-node';
+import { HarnessError } from '../../shared/problem.ts';
+import type { TensorData } from '../onnx/model.ts';
+import { REPORTS, type Report } from './step.ts';
+
+export const toTensor = ({ dtype, shape, data }: TensorData): Tensor =>
+  new Tensor(dtype as 'float32', data as Float32Array, shape);
+
+/** A float32 tensor's values; the array is not copied. */
+export const fromTensor = ({ dims, data }: Tensor): TensorData => ({
+  dtype: 'float32',
+  shape: dims,
+  data: data as Float32Array,
+});
+
+/** Reports of as many steps as a call made, from each report's values. @throws HarnessError where the loss is no longer a number. */
+export function readReports(values: (name: (typeof REPORTS)[number]) => ArrayLike<number>): Report[] {
+  const columns = REPORTS.map(values);
+  return Array.from(columns[0]!, (_, i) => {
+    const report = Object.fromEntries(REPORTS.map((name, column) => [name, columns[column]![i]!])) as Report;
+    if (!Number.isFinite(report.loss) || !Number.isFinite(report.gradientNorm))
+      throw new HarnessError(
+        'internal',
+        `training diverged: loss ${report.loss}, gradient norm ${report.gradientNorm}; lower the learning rate.`,
+      );
+    return report;
+  });
+}
