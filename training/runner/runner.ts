@@ -35,24 +35,29 @@ export interface RunnerOptions {
   readonly state?: Weights;
   /** CPU threads; 0 (default) takes one a core. */
   readonly threads?: number;
-  /** Steps a call where the state crosses the bus with every call (CUDA): more steps share one crossing, in more memory. */
+  /**
+   * Steps a call, where a call costs more than its steps: on CUDA (default 16) the state crosses the bus once a call, on the CPU (default 1)
+   * it is copied once a call. Batches of one call are padded to the same length. WebGPU has no such call.
+   */
   readonly stepsPerCall?: number;
   /** Told, in one line, when the device asked for cannot start. Default: the console's error stream. */
   readonly say?: (line: string) => void;
 }
 
-const STEPS_PER_CALL = 16;
+const CUDA_STEPS_PER_CALL = 16;
 
 /** A runner on the device asked for, or on the CPU where that cannot start; `device` of the result tells which. */
 export async function openRunner(step: CompiledStep, options: RunnerOptions = {}): Promise<Runner> {
-  const { device = 'cpu', stepsPerCall = STEPS_PER_CALL, say = console.error, ...start } = options;
+  const { device = 'cpu', stepsPerCall, say = console.error, ...start } = options;
   // ONNX Runtime throws where a provider cannot start, even with the CPU listed behind it.
   try {
     if (device === 'webgpu') return await WebGpuRunner.open(step, start);
-    if (device === 'cuda') return await ScanRunner.open(step, { ...start, device, stepsPerCall });
+    if (device === 'cuda')
+      return await ScanRunner.open(step, { ...start, device, stepsPerCall: stepsPerCall ?? CUDA_STEPS_PER_CALL });
   } catch (cause) {
     const reason = (cause instanceof Error ? cause.message : String(cause)).split('\n')[0]!;
     say(`training runs on the CPU: ${device} was asked for and cannot start (${reason}).`);
   }
+  if (stepsPerCall !== undefined && stepsPerCall > 1) return ScanRunner.open(step, { ...start, stepsPerCall });
   return CpuRunner.open(step, start);
 }

@@ -1,6 +1,10 @@
 /** Steps inside one ONNX Scan against the same steps one by one. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TensorData } from '../../../training/onnx/model.ts';
+import { type Batch, type TrainOptions, train } from '../../../training/phases/train.ts';
 import { CpuRunner } from '../../../training/runner/cpu.ts';
 import { ScanRunner, stack } from '../../../training/runner/scan.ts';
 import { type AlignmentCase, alignmentCase, largestDifference } from './alignment-case.ts';
@@ -47,5 +51,42 @@ describe('the Scan runner', () => {
     expect(largestDifference(await scan.state(), await plain.state())).toBeLessThan(1e-4);
     await plain.close();
     await scan.close();
+  });
+});
+
+describe('training in calls of several steps', () => {
+  async function* batchesAfter(after: number): AsyncGenerator<Batch> {
+    for (let step = after + 1; ; step++) yield { step, inputs: small.batches[step % small.batches.length]! };
+  }
+  const run = (folder: string, options: Partial<TrainOptions>) =>
+    train(small.student, {
+      compiled: small.compiled,
+      folder,
+      steps: 12,
+      checkpointEvery: 5,
+      threads: 1,
+      batchesAfter,
+      ...options,
+    });
+
+  it('checkpoints where plain training does, and goes on after a kill', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'harness-scan-'));
+    const plain = await run(join(folder, 'plain'), {});
+    const seen: number[] = [];
+    const onStep = (step: number) => {
+      seen.push(step);
+      if (seen.length === 8) throw new Error('killed');
+    };
+    const killed = join(folder, 'killed');
+    await expect(run(killed, { stepsPerCall: 4, onStep })).rejects.toThrow('killed');
+    const resumed = await run(killed, { stepsPerCall: 4, onStep });
+    // Calls of 4, 1 and (to the kill) 3 of 4 steps; then from the checkpoint at 5 on: 4, 1, 2.
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 6, 7, 8, 9, 10, 11, 12]);
+    expect(resumed.losses.map(({ step }) => step)).toEqual([5, 10, 12]);
+    resumed.losses.forEach(({ loss }, i) => {
+      expect(loss).toBeCloseTo(plain.losses[i]!.loss, 5);
+    });
+    expect(largestDifference(resumed.student.weights, plain.student.weights)).toBeLessThan(1e-4);
+    await rm(folder, { recursive: true });
   });
 });

@@ -1,0 +1,56 @@
+/** Devices against the CPU: the same losses and the same state. Where a device is not there, its test is skipped and says why. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import type { DeviceRun } from './device-run.ts';
+import { softwareVulkan } from './vulkan.ts';
+
+async function runOn(device: string, env: NodeJS.ProcessEnv = {}): Promise<DeviceRun> {
+  const program = join(import.meta.dirname, 'device-run.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [program, device], {
+    env: { ...process.env, ...env },
+  });
+  return JSON.parse(stdout) as DeviceRun;
+}
+
+function expectParity({ losses, cpuLosses, differences }: DeviceRun): void {
+  expect(losses).toHaveLength(10);
+  expect(new Set(cpuLosses).size).toBe(10);
+  losses.forEach((loss, i) => {
+    expect(loss, `loss of step ${i + 1}`).toBeCloseTo(cpuLosses[i]!, 5);
+  });
+  expect(Math.max(...differences)).toBeLessThan(2e-4);
+}
+
+/** A reason to skip, also on the console: not every reporter shows it. */
+function told(reason: string): string {
+  console.warn(`Skipped: ${reason}`);
+  return reason;
+}
+
+describe('training on a device', () => {
+  it('on WebGPU, with the state on the device, computes what the CPU computes', async ({ skip }) => {
+    const software = softwareVulkan();
+    const result = await runOn('webgpu', software);
+    if (software === undefined && result.device === 'cpu')
+      skip(told(`no graphics driver here, nor a Chromium with SwiftShader beside it: ${result.said[0]}`));
+    expect(result).toMatchObject({ device: 'webgpu', said: [] });
+    expectParity(result);
+  });
+
+  it('on CUDA, in calls of several steps, computes what the CPU computes', async ({ skip }) => {
+    const result = await runOn('cuda');
+    if (result.device === 'cpu') skip(told(`no CUDA here: ${result.said[0]}`));
+    expectParity(result);
+  });
+
+  it('falls back to the CPU and says so once', async () => {
+    const result = await runOn('cuda', { CUDA_VISIBLE_DEVICES: '-1' });
+    expect(result.device).toBe('cpu');
+    expect(result.said).toEqual([
+      expect.stringMatching(/^training runs on the CPU: cuda was asked for and cannot start \(.+\)\.$/),
+    ]);
+    expectParity(result);
+  });
+});
