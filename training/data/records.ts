@@ -1,14 +1,6 @@
-/**
- * The dataset folder: JSON Lines, read as streams. A bad row is reported with its line and counted; more bad rows than the stated
- * share stop the run.
- */
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+/** The records that training reads: the schema of each kind, the dataset that gives them as streams, and what a bad row is. */
 import { z } from 'zod';
 import { Ad } from '../../shared/contract/ads.ts';
-import { HarnessError } from '../../shared/problem.ts';
 
 export const QueryRow = z.object({
   id: z.string().min(1),
@@ -29,6 +21,14 @@ export type QrelRow = z.infer<typeof QrelRow>;
 export const TextRow = z.object({ text: z.string().min(1) });
 export type TextRow = z.infer<typeof TextRow>;
 
+/** Oracle context: what is known of a query offline, for the teacher alone. */
+export const ContextRow = z.object({ queryId: z.string(), text: z.string() });
+export type ContextRow = z.infer<typeof ContextRow>;
+
+/** A definition and the word that it defines: an out-of-domain search task. */
+export const GlossRow = z.object({ gloss: z.string().min(1), lemma: z.string().min(1) });
+export type GlossRow = z.infer<typeof GlossRow>;
+
 /** What happened in the log to one ad under one query. */
 export const ClickRow = z.object({
   queryId: z.string(),
@@ -48,103 +48,65 @@ export const FILES = {
   'qrels.validation.jsonl': QrelRow,
   'qrels.test.jsonl': QrelRow,
   'text.general.jsonl': TextRow,
+  'oracle.train.jsonl': ContextRow,
+  'oracle.validation.jsonl': ContextRow,
+  'oracle.test.jsonl': ContextRow,
+  'glosses.jsonl': GlossRow,
 } as const;
 export type FileName = keyof typeof FILES;
+export type RowOf<F extends FileName> = z.infer<(typeof FILES)[F]>;
 
-/** Bad rows of one file so far. */
+/** Files that a dataset may lack; reading one that is not there gives no rows. */
+export const OPTIONAL: ReadonlySet<FileName> = new Set<FileName>([
+  'text.general.jsonl',
+  'oracle.train.jsonl',
+  'oracle.validation.jsonl',
+  'oracle.test.jsonl',
+  'glosses.jsonl',
+]);
+
+/** A row as it stands in a file, before its fields are named and checked; `line` counts from 1 (rows, in Parquet). */
+export type RawRow =
+  | { readonly line: number; readonly value: Readonly<Record<string, unknown>> }
+  | { readonly line: number; readonly fault: string };
+
 export interface BadRow {
   readonly file: string;
-  /** Counted from 1. */
+  /** Counted from 1; rows in Parquet. */
   readonly line: number;
   readonly reason: string;
 }
 
+/** What was bad in one file, as read for one kind of record. */
+export interface BadRowSummary {
+  readonly records: FileName;
+  /** As the settings name it; inside the dataset's folder without the folder. */
+  readonly file: string;
+  readonly rows: number;
+  readonly bad: number;
+  /** The first few. */
+  readonly examples: readonly Omit<BadRow, 'file'>[];
+}
+
 export interface ReadOptions {
-  /** Share of bad rows above which the file is refused. */
+  /** Share of bad rows above which a file is refused. */
   readonly maxBadShare: number;
+  /** Told once of each bad row, however often its file is read. */
   readonly onBadRow: (bad: BadRow) => void;
 }
 
-/** Below this many rows a share says little. */
-const ROWS_BEFORE_GIVING_UP = 100;
-
 export interface DatasetFolder {
   readonly folder: string;
-  /** Rows of one file, in order. @throws HarnessError where too many are bad. */
-  read<F extends FileName>(file: F): AsyncGenerator<z.infer<(typeof FILES)[F]>>;
-  /** Rows of one file, all in memory. */
-  all<F extends FileName>(file: F): Promise<z.infer<(typeof FILES)[F]>[]>;
-  /** Hex SHA-256 over the named files' bytes. */
+  /** Whether the dataset has these records at all; only optional ones may be absent. */
+  has(file: FileName): boolean;
+  /** Rows of one kind, in order, streamed. @throws HarnessError where too many are bad. */
+  read<F extends FileName>(file: F): AsyncGenerator<RowOf<F>>;
+  /** Rows of one kind, all in memory. */
+  all<F extends FileName>(file: F): Promise<RowOf<F>[]>;
+  /** Hex SHA-256 over the named records' bytes, and over how they are mapped. */
   digest(files: readonly FileName[]): Promise<string>;
+  /** Files with bad rows among what was read so far. */
+  badRows(): BadRowSummary[];
 }
 
-/** Opens a dataset folder. @throws HarnessError saying how to make one where a file is missing. */
-export function openDataset(folder: string, options: ReadOptions): DatasetFolder {
-  for (const file of Object.keys(FILES)) {
-    if (!existsSync(join(folder, file)))
-      throw new HarnessError(
-        'not_found',
-        `${folder}: expected the dataset's ${file}, found none; npm run market writes the bundled market there.`,
-      );
-  }
-  async function* read<F extends FileName>(file: F): AsyncGenerator<z.infer<(typeof FILES)[F]>> {
-    yield* readRows<z.infer<(typeof FILES)[F]>>(join(folder, file), FILES[file] as never, options);
-  }
-  return {
-    folder,
-    read,
-    async all(file) {
-      const rows: z.infer<(typeof FILES)[typeof file]>[] = [];
-      for await (const row of read(file)) rows.push(row);
-      return rows;
-    },
-    async digest(files) {
-      const hash = createHash('sha256');
-      for (const file of files) {
-        hash.update(`${file}\n`);
-        for await (const part of createReadStream(join(folder, file))) hash.update(part as Buffer);
-      }
-      return hash.digest('hex');
-    },
-  };
-}
-
-/** Rows of a JSON Lines file that fit the schema; blank lines are skipped. */
-export async function* readRows<T>(
-  path: string,
-  schema: z.ZodType<T>,
-  { maxBadShare, onBadRow }: ReadOptions,
-): AsyncGenerator<T> {
-  let line = 0;
-  let bad = 0;
-  const refuse = () =>
-    new HarnessError(
-      'bad_request',
-      `${path}: ${bad} of ${line} rows are bad, more than the ${maxBadShare * 100} % that data.maxBadShare allows.`,
-    );
-  const reject = (reason: string) => {
-    bad++;
-    onBadRow({ file: path, line, reason });
-    if (line >= ROWS_BEFORE_GIVING_UP && bad > maxBadShare * line) throw refuse();
-  };
-  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
-  try {
-    for await (const text of lines) {
-      line++;
-      if (text.trim() === '') continue;
-      let value: unknown;
-      try {
-        value = JSON.parse(text);
-      } catch {
-        reject('not JSON');
-        continue;
-      }
-      const row = schema.safeParse(value);
-      if (row.success) yield row.data;
-      else reject(row.error.issues.map(({ path: at, message }) => `${at.join('.') || 'row'}: ${message}`).join('; '));
-    }
-  } finally {
-    lines.close();
-  }
-  if (bad > maxBadShare * line) throw refuse();
-}
+export { openDataset } from './dataset.ts';

@@ -1,0 +1,44 @@
+/** JSON Lines as raw rows, streamed: memory holds one block of the file. Blank lines are skipped. */
+import { createReadStream } from 'node:fs';
+import { HarnessError } from '../../shared/problem.ts';
+import type { RawRow } from './records.ts';
+
+const NEWLINE = 0x0a;
+const BLOCK = 1 << 18;
+const LONGEST_LINE = 1 << 26;
+
+function parseLine(text: string, line: number): RawRow {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { line, fault: 'not JSON' };
+  }
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? { line, value: value as Record<string, unknown> }
+    : { line, fault: 'expected a JSON object' };
+}
+
+/** @throws HarnessError where a line is longer than 64 MiB: such a file is no JSON Lines. */
+export async function* readJsonLines(path: string): AsyncGenerator<RawRow> {
+  let line = 0;
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const block of createReadStream(path, { highWaterMark: BLOCK })) {
+    const bytes = rest.length === 0 ? (block as Buffer) : Buffer.concat([rest, block as Buffer]);
+    let from = 0;
+    for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, from)) {
+      line++;
+      const text = bytes.toString('utf8', from, end);
+      from = end + 1;
+      if (text.trim() !== '') yield parseLine(text, line);
+    }
+    rest = bytes.subarray(from);
+    if (rest.length > LONGEST_LINE)
+      throw new HarnessError(
+        'bad_request',
+        `${path}:${line + 1}: expected lines of JSON, found one of more than ${LONGEST_LINE >> 20} MiB.`,
+      );
+  }
+  const text = rest.toString('utf8');
+  if (text.trim() !== '') yield parseLine(text, line + 1);
+}
