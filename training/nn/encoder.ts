@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Graph, Value } from '../graph/graph.ts';
 import type { Architecture, FeedForwardNames, TokenInputs } from './architecture.ts';
 import { BERT, BertConfig } from './bert.ts';
-import { firstPool, lastPool, meanPool, normalizeRows } from './layers.ts';
+import { firstPool, lastPool, meanPool, normalizeRows, project } from './layers.ts';
 import { QWEN3, Qwen3Config } from './qwen3.ts';
 
 /** The fields of a Hugging Face `config.json` that decide the computation; `model_type` names the architecture. */
@@ -17,6 +17,20 @@ export interface Pooling {
   /** Whether vectors are scaled to length 1. */
   readonly normalize: boolean;
 }
+
+/** Everything about an encoder but its parameters. */
+export interface EncoderShape {
+  readonly config: EncoderConfig;
+  readonly pooling: Pooling;
+  /** Width that vectors are brought to by a linear map after pooling, `PROJECTION`; without it they have the hidden size. */
+  readonly projection?: number;
+}
+
+/** Name of the linear map after pooling, [hidden, projection]. */
+export const PROJECTION = 'projection';
+
+/** Width of the vectors. */
+export const embeddingWidth = ({ config, projection }: EncoderShape): number => projection ?? config.hidden_size;
 
 const ARCHITECTURES = { bert: BERT, qwen3: QWEN3 };
 const architectureOf = ({ model_type }: EncoderConfig) => ARCHITECTURES[model_type] as Architecture<EncoderConfig>;
@@ -40,13 +54,10 @@ export const statesOf = (g: Graph, config: EncoderConfig, inputs: TokenInputs): 
 
 const POOL = { mean: meanPool, cls: firstPool, last: lastPool };
 
-/** One vector a text, float32 [batch, hidden]. */
-export function embeddingOf(
-  g: Graph,
-  { config, pooling }: { readonly config: EncoderConfig; readonly pooling: Pooling },
-  inputs: TokenInputs,
-): Value {
+/** One vector a text, float32 [batch, width]. */
+export function embeddingOf(g: Graph, { config, pooling, projection }: EncoderShape, inputs: TokenInputs): Value {
   const hidden = architectureOf(config).output(g, config, statesOf(g, config, inputs).at(-1)!);
   const pooled = POOL[pooling.mode](g, hidden, inputs.attentionMask);
-  return pooling.normalize ? normalizeRows(g, pooled) : pooled;
+  const vector = projection ? project(g, pooled, { name: PROJECTION, out: projection }) : pooled;
+  return pooling.normalize ? normalizeRows(g, vector) : vector;
 }

@@ -5,14 +5,11 @@
  * own contribution, as in HARNESS-LM (arXiv 2605.23572): |output - input| / |input|, since layer normalisation fixes |output| itself.
  */
 import { HarnessError } from '../../shared/problem.ts';
-import { Graph } from '../graph/graph.ts';
-import { tokenInputs } from '../nn/architecture.ts';
+import type { Value } from '../graph/graph.ts';
 import { layerPrefix, positionTable, statesOf } from '../nn/encoder.ts';
-import { emitModel } from '../onnx/emit.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
-import { openSession } from '../runner/session.ts';
-import type { TextTokenizer } from '../teacher/tokenizer.ts';
+import { type CalibrationTexts, tokenMeans } from './prune-calibration.ts';
 
 export interface PruneOptions {
   /** Layers of the teacher to keep, ascending. */
@@ -22,7 +19,8 @@ export interface PruneOptions {
 }
 
 /** A copy with the layers named, renumbered, and a shorter position table. */
-export function prune({ config, pooling, weights }: EncoderModel, { keep, maxTokens }: PruneOptions): EncoderModel {
+export function prune(model: EncoderModel, { keep, maxTokens }: PruneOptions): EncoderModel {
+  const { config, pooling, projection, weights } = model;
   const layers = config.num_hidden_layers;
   if (keep.length === 0 || keep.some((layer, i) => layer >= layers || layer <= (keep[i - 1] ?? -1)))
     throw new HarnessError(
@@ -47,6 +45,7 @@ export function prune({ config, pooling, weights }: EncoderModel, { keep, maxTok
   return {
     config: { ...config, num_hidden_layers: keep.length, max_position_embeddings: rows },
     pooling,
+    ...(projection ? { projection } : {}),
     weights: kept,
   };
 }
@@ -64,28 +63,14 @@ export function mostImportant(importance: readonly number[], count: number): num
 }
 
 /** Importance of each layer, averaged over the tokens of the texts. */
-export async function layerImportance(
-  { config, weights }: EncoderModel,
-  { texts, tokenizer }: { texts: readonly string[]; tokenizer: TextTokenizer },
-): Promise<number[]> {
-  const graph = new Graph();
-  const inputs = tokenInputs(graph, ['batch', 'tokens']);
-  const states = statesOf(graph, config, inputs);
-  const real = graph.cast(inputs.attentionMask, 'float32');
-  const norm = (x: (typeof states)[number]) => graph.apply('sqrt', graph.sum(graph.times(x, x), [2]));
-  states.slice(1).forEach((state, layer) => {
-    const change = graph.over(norm(graph.minus(state, states[layer]!)), norm(states[layer]!));
-    graph.output(`${layer}`, graph.sum(graph.times(change, real), [0, 1]));
+export async function layerImportance(model: EncoderModel, calibration: CalibrationTexts): Promise<number[]> {
+  const means = await tokenMeans(model, calibration, (graph, inputs, real) => {
+    const states = statesOf(graph, model.config, inputs);
+    const norm = (x: Value) => graph.apply('sqrt', graph.sum(graph.times(x, x), [2]));
+    return states.slice(1).map((state, layer) => {
+      const change = graph.over(norm(graph.minus(state, states[layer]!)), norm(states[layer]!));
+      return graph.sum(graph.times(change, real), [0, 1]);
+    });
   });
-  const session = await openSession(emitModel(graph, { name: 'importance', initializers: weights }));
-  const sums = new Float64Array(config.num_hidden_layers);
-  let tokens = 0;
-  for (let start = 0; start < texts.length; start += 64) {
-    const batch = tokenizer.pad(texts.slice(start, start + 64).map((text) => tokenizer.encode(text)));
-    const results = await session.run(batch);
-    for (const layer of sums.keys()) sums[layer]! += (results[`${layer}`]!.data as Float32Array)[0]!;
-    for (const bit of batch.attentionMask) tokens += Number(bit);
-  }
-  await session.close();
-  return [...sums].map((sum) => sum / tokens);
+  return means.map((mean) => mean[0]!);
 }

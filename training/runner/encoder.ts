@@ -1,7 +1,7 @@
 /** Runs an inference graph over texts: vectors in the order asked, batches of similar length inside. */
 import { Graph } from '../graph/graph.ts';
 import { tokenInputs } from '../nn/architecture.ts';
-import { type EncoderConfig, embeddingOf, type Pooling } from '../nn/encoder.ts';
+import { type EncoderShape, embeddingOf } from '../nn/encoder.ts';
 import { emitModel } from '../onnx/emit.ts';
 import { quantize } from '../onnx/quantize.ts';
 import { type ChannelRanges, rangeGraph, rangeName } from '../onnx/smooth.ts';
@@ -9,10 +9,8 @@ import type { Weights } from '../teacher/checkpoint.ts';
 import type { TextTokenizer, TokenBatch } from '../teacher/tokenizer.ts';
 import { openSession, type TokenSession } from './session.ts';
 
-/** What computes a vector: an architecture, how states are pooled, and the parameters. */
-export interface EncoderModel {
-  readonly config: EncoderConfig;
-  readonly pooling: Pooling;
+/** What computes a vector: the encoder's shape, and the parameters. */
+export interface EncoderModel extends EncoderShape {
   readonly weights: Weights;
 }
 
@@ -61,6 +59,8 @@ export async function channelRanges(
 }
 
 export interface EncodeOptions {
+  /** Put before each text: the model's instruction for queries, say (`Checkpoint.queryPrompt`). */
+  readonly prompt?: string;
   /** Bound on a batch's padded size, in tokens. */
   readonly batchTokens?: number;
   /** Told how many texts are done. */
@@ -101,9 +101,9 @@ export class TextEncoderSession {
    */
   async encode(
     texts: readonly string[],
-    { batchTokens = 2048, onProgress = () => {} }: EncodeOptions = {},
+    { prompt = '', batchTokens = 2048, onProgress = () => {} }: EncodeOptions = {},
   ): Promise<Float32Array<ArrayBuffer>> {
-    const rows = texts.map((text) => this.tokenizer.encode(text));
+    const rows = texts.map((text) => this.tokenizer.encode(prompt + text));
     const vectors = new Float32Array(rows.length * this.dimension);
     const order = [...rows.keys()].sort((a, b) => rows[a]!.length - rows[b]!.length || a - b);
     for (let start = 0; start < order.length; ) {
