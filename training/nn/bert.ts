@@ -17,7 +17,11 @@ export const BertConfig = z.object({
   layer_norm_eps: z.number().positive().default(1e-12),
   hidden_act: z.enum(['gelu']).default('gelu'),
   position_embedding_type: z.literal('absolute').default('absolute'),
-  pad_token_id: z.int().nonnegative().default(0),
+  pad_token_id: z
+    .int()
+    .nonnegative()
+    .nullish()
+    .transform((id) => id ?? 0),
 });
 export type BertConfig = z.infer<typeof BertConfig>;
 

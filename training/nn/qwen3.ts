@@ -21,31 +21,36 @@ import {
 } from './layers.ts';
 
 /** The fields of `config.json` that decide the computation; variants that are not built are refused by their literal. */
-export const Qwen3Config = z.object({
-  model_type: z.literal('qwen3'),
-  vocab_size: z.int().positive(),
-  hidden_size: z.int().positive(),
-  num_hidden_layers: z.int().nonnegative(),
-  num_attention_heads: z.int().positive(),
-  /** Heads of keys and values; each serves num_attention_heads / num_key_value_heads heads of queries. */
-  num_key_value_heads: z.int().positive(),
-  head_dim: z.int().positive().default(128),
-  intermediate_size: z.int().positive(),
-  max_position_embeddings: z.int().positive(),
-  rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: z.number().positive().default(10_000),
-  rope_scaling: z.null().default(null),
-  /** Where newer files keep rope_theta. */
-  rope_parameters: z.object({ rope_type: z.literal('default'), rope_theta: z.number().positive() }).optional(),
-  hidden_act: z.literal('silu').default('silu'),
-  attention_bias: z.literal(false).default(false),
-  use_sliding_window: z.literal(false).default(false),
-  pad_token_id: z
-    .int()
-    .nonnegative()
-    .nullish()
-    .transform((id) => id ?? 0),
-});
+export const Qwen3Config = z
+  .object({
+    model_type: z.literal('qwen3'),
+    vocab_size: z.int().positive(),
+    hidden_size: z.int().positive(),
+    num_hidden_layers: z.int().nonnegative(),
+    num_attention_heads: z.int().positive(),
+    /** Heads of keys and values; each serves num_attention_heads / num_key_value_heads heads of queries. */
+    num_key_value_heads: z.int().positive(),
+    head_dim: z.int().positive().default(128),
+    intermediate_size: z.int().positive(),
+    max_position_embeddings: z.int().positive(),
+    rms_norm_eps: z.number().positive().default(1e-6),
+    rope_theta: z.number().positive().default(10_000),
+    rope_scaling: z.null().default(null),
+    /** Where newer files keep rope_theta. */
+    rope_parameters: z.object({ rope_type: z.literal('default'), rope_theta: z.number().positive() }).optional(),
+    hidden_act: z.literal('silu').default('silu'),
+    attention_bias: z.literal(false).default(false),
+    use_sliding_window: z.literal(false).default(false),
+    pad_token_id: z
+      .int()
+      .nonnegative()
+      .nullish()
+      .transform((id) => id ?? 0),
+  })
+  .refine(({ num_attention_heads, num_key_value_heads }) => num_attention_heads % num_key_value_heads === 0, {
+    path: ['num_key_value_heads'],
+    error: 'expected a divisor of num_attention_heads',
+  });
 export type Qwen3Config = z.infer<typeof Qwen3Config>;
 
 const layerPrefix = (layer: number): string => `layers.${layer}.`;

@@ -1,18 +1,18 @@
 /**
- * Reads an encoder checkpoint: a folder with `config.json`, `model.safetensors` and `tokenizer.json`, and, where sentence-transformers
- * wrote them, `modules.json`, the pooling configuration and `sentence_bert_config.json`.
- *
- * Weights come out in the layout of nn/: dense weights as [in, out], token type 0 folded into the position table.
+ * Reads an encoder checkpoint: a folder with `config.json`, `model.safetensors` (or shards and their index) and `tokenizer.json`, and,
+ * where sentence-transformers wrote them, `modules.json`, the pooling configuration, prompts and `sentence_bert_config.json`.
  */
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { sha256Hex } from '../../shared/digest.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { readSafetensors, type SafeTensors, toFloat32 } from '../../shared/safetensors.ts';
-import { BERT, BertConfig } from '../nn/bert.ts';
-import type { EncoderConfig, Pooling } from '../nn/encoder.ts';
+import type { SafeTensor } from '../../shared/safetensors.ts';
+import { EncoderConfig, type Pooling } from '../nn/encoder.ts';
 import type { TensorData } from '../onnx/model.ts';
+import { bertWeights } from './bert-weights.ts';
+import { optionalText, parsed, requiredFile } from './files.ts';
+import { qwen3Weights } from './qwen3-weights.ts';
+import { readCheckpointTensors } from './shards.ts';
 import { TextTokenizer } from './tokenizer.ts';
 
 /** Parameters by name, in the layout of nn/. */
@@ -21,12 +21,16 @@ export type Weights = ReadonlyMap<string, TensorData>;
 export interface Checkpoint {
   /** What the manifest calls it: the repository's or folder's name. */
   readonly name: string;
-  /** Hex SHA-256 over configuration, weights, tokenizer and pooling. */
+  /** Hex SHA-256 over configuration, weights, tokenizer, pooling and prompts. */
   readonly sha256: string;
   /** As the model card states it, or 'unknown'. */
   readonly license: string;
   readonly config: EncoderConfig;
   readonly pooling: Pooling;
+  /** What the model expects before a query, such as an instruction; '' where nothing. */
+  readonly queryPrompt: string;
+  /** What the model expects before a document; '' where nothing. */
+  readonly documentPrompt: string;
   readonly weights: Weights;
   readonly tokenizer: TextTokenizer;
   /** The text of `tokenizer.json`. */
@@ -37,137 +41,80 @@ const Modules = z.array(z.object({ path: z.string(), type: z.string() }));
 const PoolingConfig = z.object({
   pooling_mode_cls_token: z.boolean().default(false),
   pooling_mode_mean_tokens: z.boolean().default(false),
+  pooling_mode_lasttoken: z.boolean().default(false),
+  /** False would leave the prompt's tokens out of the mean. */
+  include_prompt: z.literal(true).default(true),
 });
-const SentenceConfig = z.object({ max_seq_length: z.int().positive().optional() });
+const SentenceConfig = z.object({ max_seq_length: z.int().positive().nullish() });
+const Prompts = z.object({
+  prompts: z.object({ query: z.string().default(''), document: z.string().default('') }).prefault({}),
+});
 
-/** A file's text, or undefined where there is none. */
-async function optional(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
+/** What a bare encoder gets; sentence-transformers' files say otherwise where they exist. */
+const DEFAULT_POOLING: Readonly<Record<EncoderConfig['model_type'], Pooling>> = {
+  bert: { mode: 'mean', normalize: true },
+  qwen3: { mode: 'last', normalize: true },
+};
 
-async function required(folder: string, file: string): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    return Uint8Array.from(await readFile(join(folder, file)));
-  } catch (cause) {
-    throw new HarnessError(
-      'not_found',
-      `${folder}: expected a checkpoint folder with config.json, model.safetensors and tokenizer.json, found no ${file}.`,
-      { cause },
-    );
-  }
-}
-
-function parsed<S extends z.ZodType>(schema: S, json: string, where: string): z.infer<S> {
-  try {
-    return schema.parse(JSON.parse(json));
-  } catch (cause) {
-    const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-    const why = issue ? `${issue.path.join('.')}: ${issue.message}` : 'not JSON';
-    throw new HarnessError('configuration', `${where}: ${why}; supported are BERT encoders (model_type "bert").`, {
-      cause,
-    });
-  }
-}
-
-/** Mean pooling without normalisation is what a bare encoder gets; sentence-transformers' files say otherwise where they exist. */
-async function readPooling(folder: string): Promise<{ pooling: Pooling; source: string }> {
-  const modulesJson = await optional(join(folder, 'modules.json'));
-  if (modulesJson === undefined) return { pooling: { mode: 'mean', normalize: true }, source: '' };
+async function readPooling(
+  folder: string,
+  { model_type }: EncoderConfig,
+): Promise<{ pooling: Pooling; source: string }> {
+  const modulesJson = await optionalText(join(folder, 'modules.json'));
+  if (modulesJson === undefined) return { pooling: DEFAULT_POOLING[model_type], source: '' };
   const modules = parsed(Modules, modulesJson, join(folder, 'modules.json'));
   const unknown = modules.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
   if (unknown)
     throw new HarnessError('configuration', `${folder}: module ${unknown.type} of modules.json is not supported.`);
   const path = modules.find(({ type }) => type.endsWith('.Pooling'))?.path ?? '1_Pooling';
   const file = join(folder, path, 'config.json');
-  const poolingJson = (await optional(file)) ?? '{"pooling_mode_mean_tokens": true}';
-  const { pooling_mode_cls_token: cls, pooling_mode_mean_tokens: mean } = parsed(PoolingConfig, poolingJson, file);
-  if (cls === mean) throw new HarnessError('configuration', `${file}: expected either CLS or mean pooling.`);
+  const poolingJson = (await optionalText(file)) ?? '{"pooling_mode_mean_tokens": true}';
+  const { pooling_mode_cls_token, pooling_mode_mean_tokens, pooling_mode_lasttoken } = parsed(
+    PoolingConfig,
+    poolingJson,
+    file,
+  );
+  const flags = { cls: pooling_mode_cls_token, mean: pooling_mode_mean_tokens, last: pooling_mode_lasttoken };
+  const modes = (['cls', 'mean', 'last'] as const).filter((mode) => flags[mode]);
+  if (modes.length !== 1)
+    throw new HarnessError(
+      'configuration',
+      `${file}: expected one of CLS, mean and last-token pooling, received ${modes.join(' and ') || 'none of them'}.`,
+    );
   const normalize = modules.some(({ type }) => type.endsWith('.Normalize'));
-  return { pooling: { mode: cls ? 'cls' : 'mean', normalize }, source: `${modulesJson}${poolingJson}` };
+  return { pooling: { mode: modes[0]!, normalize }, source: `${modulesJson}${poolingJson}` };
 }
 
-/** [out, in] -> [in, out]. */
-function transposed(values: Float32Array, [rows, columns]: readonly [number, number]): Float32Array<ArrayBuffer> {
-  const result = new Float32Array(values.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) result[j * rows + i] = values[i * columns + j]!;
-  return result;
-}
-
-/** The encoder's parameters from the tensors of a BERT checkpoint. @throws HarnessError naming a missing or misshapen tensor. */
-export function bertWeights({ tensors }: SafeTensors, config: BertConfig, where: string): Map<string, TensorData> {
-  const prefix = tensors.has(`bert.${BERT.wordTable}`) ? 'bert.' : '';
-  const weights = new Map<string, TensorData>();
-  const read = (name: string, shape: readonly number[]): Float32Array => {
-    const tensor = tensors.get(prefix + name);
-    if (!tensor || tensor.shape.join() !== shape.join()) {
-      const found = tensor ? `[${tensor.shape.join(', ')}]` : 'none';
-      throw new HarnessError(
-        'bundle_damaged',
-        `${where}: tensor ${prefix}${name}: expected [${shape.join(', ')}], found ${found}.`,
-      );
-    }
-    return toFloat32(tensor);
-  };
-  const keep = (name: string, shape: readonly number[], data = read(name, shape)) =>
-    weights.set(name, { dtype: 'float32', shape, data: Float32Array.from(data) });
-  const dense = (name: string, [inputs, outputs]: readonly [number, number]) => {
-    const weight = read(`${name}.weight`, [outputs, inputs]);
-    weights.set(`${name}.weight`, {
-      dtype: 'float32',
-      shape: [inputs, outputs],
-      data: transposed(weight, [outputs, inputs]),
-    });
-    keep(`${name}.bias`, [outputs]);
-  };
-  const norm = (name: string) => {
-    keep(`${name}.weight`, [config.hidden_size]);
-    keep(`${name}.bias`, [config.hidden_size]);
-  };
-
-  const hidden = config.hidden_size;
-  keep(BERT.wordTable, [config.vocab_size, hidden]);
-  const positions = Float32Array.from(read(BERT.positionTable, [config.max_position_embeddings, hidden]));
-  const types = read('embeddings.token_type_embeddings.weight', [config.type_vocab_size, hidden]);
-  for (let i = 0; i < positions.length; i++) positions[i] = positions[i]! + types[i % hidden]!;
-  keep(BERT.positionTable, [config.max_position_embeddings, hidden], positions);
-  norm('embeddings.LayerNorm');
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const at = BERT.layerPrefix(layer);
-    for (const name of ['query', 'key', 'value']) dense(`${at}attention.self.${name}`, [hidden, hidden]);
-    dense(`${at}attention.output.dense`, [hidden, hidden]);
-    norm(`${at}attention.output.LayerNorm`);
-    dense(`${at}intermediate.dense`, [hidden, config.intermediate_size]);
-    dense(`${at}output.dense`, [config.intermediate_size, hidden]);
-    norm(`${at}output.LayerNorm`);
-  }
-  return weights;
+function weightsOf(tensors: ReadonlyMap<string, SafeTensor>, config: EncoderConfig, where: string): Weights {
+  return config.model_type === 'bert' ? bertWeights(tensors, config, where) : qwen3Weights(tensors, config, where);
 }
 
 /** Reads a checkpoint folder. @throws HarnessError in one line where it is incomplete, damaged or of an unsupported kind. */
 export async function readCheckpoint(folder: string, name = basename(folder)): Promise<Checkpoint> {
-  const configBytes = await required(folder, 'config.json');
-  const weightBytes = await required(folder, 'model.safetensors');
-  const tokenizerBytes = await required(folder, 'tokenizer.json');
+  const configBytes = await requiredFile(folder, 'config.json');
+  const tokenizerBytes = await requiredFile(folder, 'tokenizer.json');
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  const config = parsed(BertConfig, text(configBytes), join(folder, 'config.json'));
-  const { pooling, source } = await readPooling(folder);
-  const sentence = parsed(SentenceConfig, (await optional(join(folder, 'sentence_bert_config.json'))) ?? '{}', folder);
-  const card = (await optional(join(folder, 'README.md'))) ?? '';
-  const digests = await Promise.all([configBytes, weightBytes, tokenizerBytes].map((bytes) => sha256Hex(bytes)));
+  const json = async <S extends z.ZodType>(schema: S, file: string) =>
+    parsed(schema, (await optionalText(join(folder, file))) ?? '{}', join(folder, file));
+  const config = parsed(EncoderConfig, text(configBytes), join(folder, 'config.json'));
+  const { tensors, digests } = await readCheckpointTensors(folder);
+  const { pooling, source } = await readPooling(folder, config);
+  const { max_seq_length } = await json(SentenceConfig, 'sentence_bert_config.json');
+  const { prompts } = await json(Prompts, 'config_sentence_transformers.json');
+  const card = (await optionalText(join(folder, 'README.md'))) ?? '';
+  const identity = [await sha256Hex(configBytes), ...digests, await sha256Hex(tokenizerBytes), source];
+  if (prompts.query || prompts.document) identity.push(prompts.query, prompts.document);
   return {
     name,
-    sha256: await sha256Hex([...digests, source].join('\n')),
+    sha256: await sha256Hex(identity.join('\n')),
     license: /^license:\s*([\w.-]+)\s*$/m.exec(card)?.[1] ?? 'unknown',
     config,
     pooling,
-    weights: bertWeights(readSafetensors(weightBytes, join(folder, 'model.safetensors')), config, folder),
+    queryPrompt: prompts.query,
+    documentPrompt: prompts.document,
+    weights: weightsOf(tensors, config, folder),
     tokenizer: new TextTokenizer(text(tokenizerBytes), {
-      maxTokens: Math.min(config.max_position_embeddings, sentence.max_seq_length ?? config.max_position_embeddings),
+      maxTokens: Math.min(config.max_position_embeddings, max_seq_length ?? config.max_position_embeddings),
       padId: config.pad_token_id,
     }),
     tokenizerJson: text(tokenizerBytes),

@@ -1,19 +1,19 @@
 /** Where a teacher is: a checkpoint folder, or a Hugging Face repository fetched once into the cache. */
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { downloadFile } from '@huggingface/hub';
 import { HarnessError } from '../../shared/problem.ts';
+import { SHARD_INDEX, shardNames, WEIGHTS } from './shards.ts';
 
-/** Files of a checkpoint; those marked optional may be absent. */
-const FILES: readonly (readonly [path: string, optional: boolean])[] = [
-  ['config.json', false],
-  ['model.safetensors', false],
-  ['tokenizer.json', false],
-  ['modules.json', true],
-  ['1_Pooling/config.json', true],
-  ['sentence_bert_config.json', true],
-  ['README.md', true],
+/** Files of a checkpoint beside its weights. */
+const REQUIRED = ['config.json', 'tokenizer.json'];
+const OPTIONAL = [
+  'modules.json',
+  '1_Pooling/config.json',
+  'sentence_bert_config.json',
+  'config_sentence_transformers.json',
+  'README.md',
 ];
 /** Where repositories come from unless told otherwise. */
 const HUB = 'https://huggingface.co';
@@ -56,7 +56,9 @@ async function fetchRepository(
 ): Promise<void> {
   const partial = `${folder}.partial`;
   await rm(partial, { recursive: true, force: true });
-  for (const [path, optional] of FILES) {
+
+  /** Whether the repository has the file, which then lies in the folder. */
+  const fetched = async (path: string): Promise<boolean> => {
     onFile(path);
     let blob: Blob | null;
     try {
@@ -68,16 +70,26 @@ async function fetchRepository(
         { cause },
       );
     }
-    if (!blob) {
-      if (optional) continue;
-      throw new HarnessError(
-        'not_found',
-        `teacher ${repository}: the repository has no ${path}; a safetensors checkpoint is needed.`,
-      );
-    }
+    if (!blob) return false;
     const target = join(partial, path);
     await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, new Uint8Array(await blob.arrayBuffer()));
+    await writeFile(target, blob.stream());
+    return true;
+  };
+  const required = async (path: string) => {
+    if (await fetched(path)) return;
+    throw new HarnessError(
+      'not_found',
+      `teacher ${repository}: the repository has no ${path}; a safetensors checkpoint is needed.`,
+    );
+  };
+
+  for (const path of REQUIRED) await required(path);
+  for (const path of OPTIONAL) await fetched(path);
+  if (!(await fetched(WEIGHTS))) {
+    if (!(await fetched(SHARD_INDEX))) await required(WEIGHTS);
+    const index = join(partial, SHARD_INDEX);
+    for (const shard of shardNames(await readFile(index, 'utf8'), index)) await required(shard);
   }
   await rename(partial, folder);
 }

@@ -21,6 +21,8 @@ export class TextTokenizer {
   readonly maxTokens: number;
   readonly #padId: number;
   readonly #tokenizer: Tokenizer;
+  /** The special token that every text ends with, where there is one. */
+  readonly #closing: number | undefined;
 
   constructor(tokenizerJson: string, { maxTokens, padId }: TokenizerOptions) {
     this.maxTokens = maxTokens;
@@ -30,12 +32,15 @@ export class TextTokenizer {
     } catch (cause) {
       throw new HarnessError('bundle_damaged', "tokenizer.json: expected Hugging Face tokenizers' format.", { cause });
     }
+    this.#closing = this.#tokenizer.encode('').ids.at(-1);
   }
 
   /** Token ids of one text, at most `maxTokens`; a cut keeps the closing special token. */
   encode(text: string): number[] {
     const { ids } = this.#tokenizer.encode(text);
-    return ids.length <= this.maxTokens ? ids : [...ids.slice(0, this.maxTokens - 1), ids.at(-1)!];
+    if (ids.length <= this.maxTokens) return ids;
+    const closing = this.#closing === undefined ? [] : [this.#closing];
+    return [...ids.slice(0, this.maxTokens - closing.length), ...closing];
   }
 
   /** Pads to the longest of the batch. */
