@@ -6,7 +6,8 @@ import { canonicalJson, sha256Hex } from '../shared/digest.ts';
 import { CACHE, type RecipeContext } from './context.ts';
 import { clickedQueries } from './data/pairs.ts';
 import type { TextPart } from './data/texts.ts';
-import { type EvaluationReport, evaluate } from './evaluate/report.ts';
+import { evaluate } from './evaluate/evaluate.ts';
+import type { EvaluationReport } from './evaluate/report.ts';
 import { align } from './phases/align.ts';
 import { mineNegatives } from './phases/negatives.ts';
 import { mixKey, openTargets, sampleTexts, TRAINING_FILES, targetsOf, trainingTexts } from './phases/prepare.ts';
@@ -17,6 +18,7 @@ import { startProgress } from './progress.ts';
 import { adsFile, int8Rows, publish, readBundle, spaceOf } from './publish.ts';
 import { channelRanges, type EncoderModel, floatModel, int8Model, TextEncoderSession } from './runner/encoder.ts';
 import type { Report } from './runner/step.ts';
+import { checkpointTeacher } from './teacher/checkpoint-teacher.ts';
 import { TextTokenizer } from './teacher/tokenizer.ts';
 
 const CALIBRATION_TEXTS = 512;
@@ -185,7 +187,9 @@ export async function publishPhase(
   const candidate = { model, tokenizer, dimension, vectors, adIds: ads.map(({ id }) => id) };
   const { report, calibration } = await evaluate({
     candidate,
-    teacher,
+    teacher: checkpointTeacher(teacher, { threads: config.threads }),
+    teacherReadsContext: false,
+    local: teacher,
     dataset,
     settings: config.evaluate,
     seed,
@@ -224,7 +228,9 @@ export async function evaluatePhase(context: RecipeContext, bundle: string): Pro
   );
   const { report } = await evaluate({
     candidate,
-    teacher,
+    teacher: checkpointTeacher(teacher, { threads: config.threads }),
+    teacherReadsContext: false,
+    local: teacher,
     dataset,
     settings: config.evaluate,
     seed: config.seed,

@@ -6,8 +6,11 @@ export const RELEVANT = 2;
 /** Grade of each judged document of one query; what is not judged has grade 0. */
 export type Judgements = ReadonlyMap<string, number>;
 
-export const METRICS = ['p10', 'ndcg10', 'mrr', 'recall100'] as const;
+export const METRICS = ['p10', 'p100', 'ndcg10', 'mrr', 'recall100'] as const;
 export type Metric = (typeof METRICS)[number];
+
+/** One value a metric, of one query or averaged over many. */
+export type Scores = Readonly<Record<Metric, number>>;
 
 export function precisionAt(k: number, ranking: readonly string[], judgements: Judgements): number {
   let hits = 0;
@@ -47,9 +50,10 @@ export function recallAt(k: number, ranking: readonly string[], judgements: Judg
 }
 
 /** All metrics of one query. `ranking` holds the first 100 at least, where there are as many. */
-export function measure(ranking: readonly string[], judgements: Judgements): Record<Metric, number> {
+export function measure(ranking: readonly string[], judgements: Judgements): Scores {
   return {
     p10: precisionAt(10, ranking, judgements),
+    p100: precisionAt(100, ranking, judgements),
     ndcg10: ndcgAt(10, ranking, judgements),
     mrr: reciprocalRank(ranking, judgements),
     recall100: recallAt(100, ranking, judgements),

@@ -1,56 +1,96 @@
-/** Recovery: how much of the teacher's quality the student keeps, with an interval from a paired bootstrap over queries. */
-import { METRICS, type Metric, mean } from './metrics.ts';
+/**
+ * Systems compared on the same queries: ratios (recovery: how much of the teacher's quality a student keeps) and differences, with
+ * intervals from a paired bootstrap over queries (Efron and Tibshirani, 1993; for retrieval Sakai, 2006).
+ */
+import { mean } from './metrics.ts';
 
-/** One query's metrics for both encoders. */
-export interface Pair {
-  readonly student: Readonly<Record<Metric, number>>;
-  readonly teacher: Readonly<Record<Metric, number>>;
+/** Measures of each query by system; all systems in the same order of the same queries. */
+export type Measured<System extends string, Measure extends string> = Readonly<
+  Record<System, readonly Readonly<Record<Measure, number>>[]>
+>;
+
+/** 95 %. */
+export type Interval = readonly [low: number, high: number];
+
+/** A ratio or difference of two systems for each measure, and how sure it is. */
+export type Estimate<Measure extends string> = Readonly<Record<Measure, number>> & {
+  readonly interval: Readonly<Record<Measure, Interval>>;
+};
+
+export interface ResampleOptions<Measure extends string> {
+  readonly measures: readonly Measure[];
+  /** Resamples behind an interval. */
+  readonly samples: number;
+  /** Uniform in [0, 1); the same numbers give the same intervals. */
+  readonly random: () => number;
 }
 
-export interface Recovery {
+export interface Comparison<System extends string, Measure extends string> {
   readonly queries: number;
-  readonly teacher: Record<Metric, number>;
-  readonly student: Record<Metric, number>;
-  /** student / teacher. */
-  readonly ratio: Record<Metric, number>;
-  /** 95 % interval of the ratio: queries drawn with replacement, both encoders measured on the same draw. */
-  readonly interval: Record<Metric, readonly [low: number, high: number]>;
+  /** Means over the queries. */
+  readonly scores: (system: System) => Readonly<Record<Measure, number>>;
+  /** Mean of `a` / mean of `b`; NaN where `b` is 0. */
+  readonly ratio: (a: System, b: System) => Estimate<Measure>;
+  /** Mean of `a` - mean of `b`. */
+  readonly difference: (a: System, b: System) => Estimate<Measure>;
 }
 
-const each = <T>(value: (metric: Metric) => T): Record<Metric, T> =>
-  Object.fromEntries(METRICS.map((metric) => [metric, value(metric)])) as Record<Metric, T>;
+/** The bounds of the middle 95 % of the draws. */
+export function middle(draws: Float64Array): Interval {
+  const sorted = draws.toSorted();
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  return [at(0.025), at(0.975)];
+}
 
-const ratioOf = (student: number, teacher: number): number => (teacher === 0 ? Number.NaN : student / teacher);
-
-/** @param random Uniform numbers; the same ones give the same interval. */
-export function recovery(
-  pairs: readonly Pair[],
-  { samples, random }: { samples: number; random: () => number },
-): Recovery {
-  const n = pairs.length;
-  const draws = each(() => new Float64Array(samples));
+/** Draws queries with replacement, all systems measured on the same draw, and answers what is asked of them. */
+export function compare<System extends string, Measure extends string>(
+  measured: Measured<System, Measure>,
+  { measures, samples, random }: ResampleOptions<Measure>,
+): Comparison<System, Measure> {
+  const systems = Object.keys(measured) as System[];
+  const queries = systems.length === 0 ? 0 : measured[systems[0]!].length;
+  const odd = systems.find((system) => measured[system].length !== queries);
+  if (odd !== undefined) throw new Error(`${odd}: ${measured[odd].length} queries measured, others have ${queries}`);
+  // One row of numbers a query, so that a draw reads memory in one place.
+  const width = systems.length * measures.length;
+  const rows = new Float64Array(queries * width);
+  systems.forEach((system, s) => {
+    measured[system].forEach((values, query) => {
+      measures.forEach((measure, m) => {
+        rows[query * width + s * measures.length + m] = values[measure];
+      });
+    });
+  });
+  const means = Array.from({ length: width }, () => new Float64Array(samples));
+  const sums = new Float64Array(width);
   for (let sample = 0; sample < samples; sample++) {
-    const sums = each(() => [0, 0] as [number, number]);
-    for (let i = 0; i < n; i++) {
-      const { student, teacher } = pairs[Math.floor(random() * n)]!;
-      for (const metric of METRICS) {
-        sums[metric][0] += student[metric];
-        sums[metric][1] += teacher[metric];
-      }
+    sums.fill(0);
+    for (let i = 0; i < queries; i++) {
+      const start = Math.floor(random() * queries) * width;
+      for (let column = 0; column < width; column++) sums[column]! += rows[start + column]!;
     }
-    for (const metric of METRICS) draws[metric][sample] = ratioOf(...sums[metric]);
+    for (let column = 0; column < width; column++) means[column]![sample] = sums[column]! / queries;
   }
-  const teacher = each((metric) => mean(pairs.map((pair) => pair.teacher[metric])));
-  const student = each((metric) => mean(pairs.map((pair) => pair.student[metric])));
+
+  const each = <T>(value: (measure: Measure) => T): Record<Measure, T> =>
+    Object.fromEntries(measures.map((measure) => [measure, value(measure)])) as Record<Measure, T>;
+  const scores = (system: System) => each((measure) => mean(measured[system].map((values) => values[measure])));
+  const drawn = (system: System, measure: Measure) =>
+    means[systems.indexOf(system) * measures.length + measures.indexOf(measure)]!;
+  const estimate = (a: System, b: System, of: (a: number, b: number) => number): Estimate<Measure> => {
+    const [first, second] = [scores(a), scores(b)];
+    return {
+      ...each((measure) => of(first[measure], second[measure])),
+      interval: each((measure) => {
+        const against = drawn(b, measure);
+        return middle(drawn(a, measure).map((value, sample) => of(value, against[sample]!)));
+      }),
+    };
+  };
   return {
-    queries: n,
-    teacher,
-    student,
-    ratio: each((metric) => ratioOf(student[metric], teacher[metric])),
-    interval: each((metric) => {
-      const sorted = draws[metric].sort();
-      const at = (share: number) => sorted[Math.min(samples - 1, Math.max(0, Math.round(share * (samples - 1))))]!;
-      return [at(0.025), at(0.975)];
-    }),
+    queries,
+    scores,
+    ratio: (a, b) => estimate(a, b, (x, y) => (y === 0 ? Number.NaN : x / y)),
+    difference: (a, b) => estimate(a, b, (x, y) => x - y),
   };
 }

@@ -1,242 +1,151 @@
-/** The evaluation of a bundle: quality of student, teacher and floors on the test split, recovery with intervals, slices, and speed. */
-import type { Ad } from '../../shared/contract/ads.ts';
-import { HarnessError } from '../../shared/problem.ts';
-import type { RelevanceMap } from '../../shared/relevance.ts';
-import type { RecipeConfig } from '../config.ts';
-import type { DatasetFolder } from '../data/records.ts';
+/**
+ * What an evaluation says, made from the measures of each test query under each system: quality, recovery against both denominators,
+ * distance to the floors, slices. Pure: measuring is evaluate.ts.
+ */
 import { seeded } from '../data/seeded.ts';
-import { floatModel, TextEncoderSession } from '../runner/encoder.ts';
-import type { Checkpoint } from '../teacher/checkpoint.ts';
-import type { TextTokenizer } from '../teacher/tokenizer.ts';
-import { coverageOver } from './coverage.ts';
-import { lexicalFloor } from './lexical.ts';
-import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
-import { METRICS, type Metric, mean, measure, RELEVANT } from './metrics.ts';
-import { type Pair, recovery } from './recovery.ts';
-import { fitRelevance, type LabelledPair } from './relevance.ts';
-import { type Hit, openSearch, unitRows } from './search.ts';
-import { measureSpeed, type Speed } from './speed.ts';
+import { METRICS, type Metric, type Scores } from './metrics.ts';
+import type { OutOfDomain } from './out-of-domain.ts';
+import { type Comparison, compare, type Estimate } from './recovery.ts';
+import { type QuerySlice, type SliceGroup, SMALLEST_SLICE } from './slices.ts';
+import type { SpeedReport } from './speed-comparison.ts';
 
-/** What a bundle holds, as far as evaluation needs it. */
-export interface Candidate {
-  readonly model: Uint8Array;
-  readonly tokenizer: TextTokenizer;
-  readonly dimension: number;
-  /** int8 [ids, dimension]. */
-  readonly vectors: Int8Array;
-  readonly adIds: readonly string[];
-}
+/** The systems in the order in which tables show them. `teacher` reads what it really gets, `teacherBare` the query alone. */
+export const SYSTEMS = ['bm25', 'static', 'naive', 'teacherBare', 'teacher', 'student'] as const;
+export type System = (typeof SYSTEMS)[number];
 
-export interface EvaluateOptions {
-  readonly candidate: Candidate;
-  readonly teacher: Checkpoint;
-  readonly dataset: DatasetFolder;
-  readonly settings: RecipeConfig['evaluate'];
-  readonly seed: number;
-  readonly threads: number;
-  readonly onStage: (stage: string) => void;
-}
+/** What a student must beat to be worth serving; `static` and `naive` are trained, and there only where they were. */
+export const FLOORS = ['bm25', 'static', 'naive'] as const;
+export type FloorName = (typeof FLOORS)[number];
+export type TrainedFloor = Exclude<FloorName, 'bm25'>;
 
-type Scores = Record<Metric, number>;
-type Ratios = Scores & { readonly interval: Record<Metric, readonly [number, number]> };
+/** Measures of each test query by system; a floor that was not trained is absent. */
+export type Measures = Readonly<
+  Record<Exclude<System, TrainedFloor>, readonly Scores[]> & Partial<Record<TrainedFloor, readonly Scores[]>>
+>;
 
-export interface Slice extends Ratios {
+/** student / teacher with 95 % intervals, and which teacher. */
+export type Recovery = Estimate<Metric> & { readonly denominator: string };
+
+export type Floor = Scores & {
+  /** Student - floor, paired by query, with 95 % intervals. */
+  readonly difference: Estimate<Metric>;
+};
+
+export interface Slice {
   readonly queries: number;
-  readonly teacher: Scores;
-  readonly student: Scores;
+  readonly systems: Partial<Record<System, Scores>>;
+  readonly recovery: Estimate<Metric>;
+  readonly recoveryBare: Estimate<Metric>;
 }
 
-export interface EvaluationReport {
+export interface Quality {
+  readonly recovery: Recovery;
+  readonly recoveryBare: Recovery;
+  readonly teacher: Scores;
+  readonly teacherBare: Scores;
+  readonly student: Scores;
+  readonly floors: { readonly bm25: Floor } & Partial<Record<TrainedFloor, Floor>>;
+  readonly slices: Readonly<Record<SliceGroup, Readonly<Record<string, Slice>>>>;
+  /** Slices of too few queries. */
+  readonly slicesLeftOut: readonly { readonly group: SliceGroup; readonly name: string; readonly queries: number }[];
+}
+
+/** How near the student's vectors of the test queries are to the teacher's. */
+export interface Nearness {
+  readonly mean: number;
+  readonly smallest: number;
+}
+
+export interface EvaluationReport extends Quality {
   readonly split: 'test';
+  /** Hex SHA-256 of the test split and the catalogue. */
+  readonly dataSha256: string;
   readonly queries: number;
   /** Queries without a relevant ad in their market: no ranking of theirs can be right, they are left out. */
   readonly queriesWithoutRelevant: number;
+  /** Queries with oracle context, which the teacher reads and the student does not. */
+  readonly queriesWithContext: number;
   readonly relevantFrom: number;
-  /** Student over teacher on all test queries, with 95 % intervals; and over what. */
-  readonly recovery: Ratios & { readonly denominator: string };
-  readonly teacher: Scores;
-  readonly student: Scores;
-  readonly floors: { readonly bm25: Scores };
-  readonly slices: { readonly slice: Record<string, Slice>; readonly kind: Record<string, Slice> };
-  /** Mean and smallest cosine between the student's and the teacher's vectors of the test queries. */
-  readonly cosine: { readonly mean: number; readonly smallest: number };
-  readonly speed: Speed & { readonly note: string };
+  /** Cosine between the student's and the teacher's vectors of the test queries. */
+  readonly cosine: { readonly teacher: Nearness; readonly teacherBare: Nearness };
+  /** Absent where the data has no glosses. */
+  readonly outOfDomain?: OutOfDomain;
+  /** Absent where the teacher does not run here. */
+  readonly speed?: SpeedReport;
 }
 
-/** Depth of the rankings that metrics look at. */
-const DEPTH = 100;
-const SMALLEST_SLICE = 20;
-
-function groups(
-  rows: readonly { query: JudgedQuery; pair: Pair }[],
-  by: 'slice' | 'kind',
-  options: Pick<EvaluateOptions, 'settings' | 'seed'>,
-) {
-  const names = [...new Set(rows.map(({ query }) => query[by]))].sort();
-  const entries = names.flatMap((name) => {
-    const pairs = rows.filter(({ query }) => query[by] === name).map(({ pair }) => pair);
-    if (pairs.length < SMALLEST_SLICE) return [];
-    const { queries, teacher, student, ratio, interval } = recovery(pairs, {
-      samples: options.settings.bootstrapSamples,
-      random: seeded(options.seed, 'bootstrap', by, name),
-    });
-    return [[name, { queries, ...ratio, interval, teacher, student }] as const];
-  });
-  return Object.fromEntries(entries);
+export interface QualityOptions {
+  readonly measures: Measures;
+  readonly slices: readonly QuerySlice[];
+  /** What each recovery is over, for people. */
+  readonly denominators: { readonly teacher: string; readonly teacherBare: string };
+  readonly samples: number;
+  readonly seed: number;
 }
 
-function cosines(a: Float32Array, b: Float32Array, dimension: number): number[] {
-  return Array.from({ length: a.length / dimension }, (_, row) => {
-    let [dot, aa, bb] = [0, 0, 0];
-    for (let i = row * dimension; i < (row + 1) * dimension; i++) {
-      dot += a[i]! * b[i]!;
-      aa += a[i]! ** 2;
-      bb += b[i]! ** 2;
-    }
-    return dot / Math.sqrt(aa * bb);
-  });
-}
+type Present = Record<System, readonly Scores[]>;
 
-/** Ads in the order of the candidate's vectors. @throws HarnessError where the catalogue lacks one. */
-function adsInOrder(ads: readonly Ad[], ids: readonly string[]): Ad[] {
-  const byId = new Map(ads.map((ad) => [ad.id, ad]));
-  return ids.map((id) => {
-    const ad = byId.get(id);
-    if (!ad)
-      throw new HarnessError(
-        'bundle_damaged',
-        `ad ${id} of the bundle is not in the catalogue: bundle and data do not belong together.`,
-      );
-    return ad;
-  });
-}
-
-/**
- * The pairs that an ensemble meets, with the judges' word: what the student finds for each validation query, and as many
- * ads of the query's market as share most of its words.
- */
-function labelledPairs(options: {
-  ads: readonly Ad[];
-  /** float32 [ads, dimension] and [queries, dimension], rows of length 1. */
-  rows: Float32Array;
-  vectors: Float32Array;
-  validation: readonly JudgedQuery[];
-  hits: readonly (readonly Hit[])[];
-}): LabelledPair[] {
-  const { ads, rows, vectors, validation, hits } = options;
-  const dimension = rows.length / ads.length;
-  const coverageOf = coverageOver(ads);
-  const cosine = (query: number, row: number): number => {
-    let sum = 0;
-    for (let i = 0; i < dimension; i++) sum += vectors[query * dimension + i]! * rows[row * dimension + i]!;
-    return sum;
+/** Quality on all queries and on each slice large enough. */
+export function quality({ measures, slices, denominators, samples, seed }: QualityOptions): Quality {
+  // Systems that were not measured are not among the keys: `systems` guards every use of a floor below.
+  const systems = SYSTEMS.filter((system) => measures[system] !== undefined);
+  const compared = (rows: readonly number[] | 'all', label: readonly string[]): Comparison<System, Metric> => {
+    const of = (all: readonly Scores[]) => (rows === 'all' ? all : rows.map((row) => all[row]!));
+    const measured = Object.fromEntries(systems.map((system) => [system, of(measures[system]!)])) as Present;
+    return compare(measured, { measures: METRICS, samples, random: seeded(seed, 'bootstrap', ...label) });
   };
-  return validation.flatMap((query, i) => {
-    const coverage = coverageOf(query.normalized);
-    const shared = [...coverage]
-      .filter(([row]) => mayShow(ads[row]!, query))
-      .sort(([a, x], [b, y]) => y - x || a - b)
-      .slice(0, DEPTH);
-    const bestCoverage = shared[0]?.[1] ?? 0;
-    const met = new Set([...hits[i]!.map(({ row }) => row), ...shared.map(([row]) => row)]);
-    return [...met].map((row) => ({
-      cosine: cosine(i, row),
-      coverage: coverage.get(row) ?? 0,
-      bestCoverage,
-      relevant: (query.judgements.get(ads[row]!.id) ?? 0) >= RELEVANT,
-    }));
-  });
-}
 
-export async function evaluate(
-  options: EvaluateOptions,
-): Promise<{ report: EvaluationReport; calibration: RelevanceMap }> {
-  const { candidate, teacher, dataset, settings, seed, threads, onStage } = options;
-  const { dimension } = candidate;
-  onStage('reading the test split');
-  const ads = adsInOrder(await dataset.all('catalogue.jsonl'), candidate.adIds);
-  const { queries, withoutRelevant } = await judgedQueries(dataset, 'test');
-  const validation = (await judgedQueries(dataset, 'validation')).queries;
-
-  const teacherModel = floatModel(teacher);
-  const open = (who: 'teacher' | 'student', count: number) =>
-    TextEncoderSession.open(who === 'teacher' ? teacherModel : candidate.model, {
-      tokenizer: who === 'teacher' ? teacher.tokenizer : candidate.tokenizer,
-      dimension,
-      threads: count,
-    });
-  const [teacherFull, studentFull] = [await open('teacher', threads), await open('student', threads)];
-  const unit = unitRows(candidate.vectors, dimension);
-  const search = await openSearch(unit, dimension);
-  const hitsOf = async (vectors: Float32Array, of: readonly JudgedQuery[]) =>
-    search.search(vectors, { k: DEPTH, allowed: (query, row) => mayShow(ads[row]!, of[query]!) });
-  const idsOf = (hits: readonly { row: number }[]) => hits.map(({ row }) => ads[row]!.id);
-
-  onStage(`ranking ${queries.length} test queries with teacher and student`);
-  const texts = queries.map(({ normalized }) => normalized);
-  const vectors = { teacher: await teacherFull.encode(texts), student: await studentFull.encode(texts) };
-  const hits = { teacher: await hitsOf(vectors.teacher, queries), student: await hitsOf(vectors.student, queries) };
-  const rows = queries.map((query, i) => ({
-    query,
-    pair: {
-      teacher: measure(idsOf(hits.teacher[i]!), query.judgements),
-      student: measure(idsOf(hits.student[i]!), query.judgements),
-    },
-  }));
-  const all = recovery(
-    rows.map(({ pair }) => pair),
-    { samples: settings.bootstrapSamples, random: seeded(seed, 'bootstrap') },
-  );
-
-  onStage('ranking with BM25');
-  const lexical = lexicalFloor(ads);
-  const byId = new Map(ads.map((ad) => [ad.id, ad]));
-  const lexicalScores = queries.map((query) => {
-    const ranking = lexical.search(query.normalized, { k: DEPTH, allowed: (id) => mayShow(byId.get(id)!, query) });
-    return measure(ranking, query.judgements);
-  });
-
-  onStage('fitting the relevance map on validation queries');
-  const validationVectors = await studentFull.encode(validation.map(({ normalized }) => normalized));
-  const labelled = labelledPairs({
-    ads,
-    rows: unit,
-    vectors: validationVectors,
-    validation,
-    hits: await hitsOf(validationVectors, validation),
-  });
-
-  onStage('measuring latency and throughput');
-  const singles = { teacher: await open('teacher', 1), student: await open('student', 1) };
-  const speed = await measureSpeed(
-    {
-      teacher: { single: singles.teacher, full: teacherFull },
-      student: { single: singles.student, full: studentFull },
-    },
-    { texts: texts.slice(0, settings.speedTexts) },
-  );
-  for (const closing of [teacherFull, studentFull, search, singles.teacher, singles.student]) await closing.close();
-
-  const cosine = cosines(vectors.teacher, vectors.student, dimension);
-  const report: EvaluationReport = {
-    split: 'test',
-    queries: queries.length,
-    queriesWithoutRelevant: withoutRelevant,
-    relevantFrom: RELEVANT,
-    recovery: { denominator: 'teacher, fp32, on the bare query', ...all.ratio, interval: all.interval },
-    teacher: all.teacher,
-    student: all.student,
+  const all = compared('all', []);
+  const floor = (name: FloorName): Floor => ({ ...all.scores(name), difference: all.difference('student', name) });
+  const sliced: Record<SliceGroup, Record<string, Slice>> = {
+    slice: {},
+    kind: {},
+    traffic: {},
+    words: {},
+    overlap: {},
+  };
+  for (const { group, name, rows } of slices) {
+    if (rows.length < SMALLEST_SLICE) continue;
+    const part = compared(rows, [group, name]);
+    sliced[group][name] = {
+      queries: rows.length,
+      systems: Object.fromEntries(systems.map((system) => [system, part.scores(system)])),
+      recovery: part.ratio('student', 'teacher'),
+      recoveryBare: part.ratio('student', 'teacherBare'),
+    };
+  }
+  return {
+    recovery: { denominator: denominators.teacher, ...all.ratio('student', 'teacher') },
+    recoveryBare: { denominator: denominators.teacherBare, ...all.ratio('student', 'teacherBare') },
+    teacher: all.scores('teacher'),
+    teacherBare: all.scores('teacherBare'),
+    student: all.scores('student'),
     floors: {
-      bm25: Object.fromEntries(
-        METRICS.map((metric) => [metric, mean(lexicalScores.map((scores) => scores[metric]))]),
-      ) as Scores,
+      bm25: floor('bm25'),
+      ...(measures.static ? { static: floor('static') } : {}),
+      ...(measures.naive ? { naive: floor('naive') } : {}),
     },
-    slices: { slice: groups(rows, 'slice', options), kind: groups(rows, 'kind', options) },
-    cosine: { mean: mean(cosine), smallest: cosine.reduce((least, value) => Math.min(least, value), 1) },
-    speed: {
-      ...speed,
-      note: 'teacher fp32 and student int8 in turn; batch 1 on one thread, throughput in batches of 32 on all',
-    },
+    slices: sliced,
+    slicesLeftOut: slices
+      .filter(({ rows }) => rows.length < SMALLEST_SLICE)
+      .map(({ group, name, rows }) => ({ group, name, queries: rows.length })),
   };
-  return { report, calibration: fitRelevance(labelled) };
+}
+
+/** Adds the trained floors of the published report: they are no part of a bundle and cannot be measured from it. */
+export function withPublishedFloors(fresh: EvaluationReport, published: EvaluationReport): EvaluationReport {
+  // A report of other data says nothing here.
+  if (published.dataSha256 !== fresh.dataSha256) return fresh;
+  const slices = Object.fromEntries(
+    Object.entries(fresh.slices).map(([group, parts]) => [
+      group,
+      Object.fromEntries(
+        Object.entries(parts).map(([name, part]) => {
+          const before = published.slices[group as SliceGroup][name]?.systems ?? {};
+          return [name, { ...part, systems: { ...before, ...part.systems } }];
+        }),
+      ),
+    ]),
+  ) as EvaluationReport['slices'];
+  return { ...fresh, floors: { ...published.floors, ...fresh.floors }, slices };
 }

@@ -1,4 +1,4 @@
-/** Latency and throughput of two encoders, measured in turn in one run, so that what else the machine does hits both alike. */
+/** Latency and throughput of encoders, measured in turn in one run, so that what else the machine does hits all alike. */
 import type { TextEncoderSession } from '../runner/encoder.ts';
 
 export interface Contender {
@@ -6,11 +6,12 @@ export interface Contender {
   readonly single: TextEncoderSession;
   /** All threads: what a machine yields. */
   readonly full: TextEncoderSession;
+  /** What it reads: the same queries for all, each in the form that this encoder really gets. */
+  readonly texts: readonly string[];
 }
 
 export interface SpeedOptions {
-  readonly texts: readonly string[];
-  /** Texts a batch of the throughput measurement. */
+  /** Texts a batch of the throughput measurement, padded to the longest of the batch. */
   readonly batch?: number;
   /** Milliseconds, monotonic. */
   readonly now?: () => number;
@@ -20,68 +21,68 @@ export interface EncoderSpeed {
   /** Milliseconds for one query, tokenisation included, one thread. */
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Queries a second in batches, all threads. */
+  /** Queries a second in batches, all threads: the median over the batches. */
   readonly queriesPerSecond: number;
-}
-
-export interface Speed {
-  readonly teacher: EncoderSpeed;
-  readonly student: EncoderSpeed;
-  /** teacher p50 / student p50. */
-  readonly latencyRatio: number;
-  /** student / teacher. */
-  readonly throughputRatio: number;
+  /** Mean length of what it read, in tokens. */
+  readonly tokens: number;
 }
 
 const quantile = (values: readonly number[], share: number): number => {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
 };
 
 const WARMUP = 20;
-/** Queries timed before the other encoder has its turn. */
+/** Queries timed before the next encoder has its turn. */
 const TURN = 25;
 
-export async function measureSpeed(
-  contenders: { teacher: Contender; student: Contender },
-  { texts, batch = 32, now = () => performance.now() }: SpeedOptions,
-): Promise<Speed> {
-  const names = ['teacher', 'student'] as const;
-  const times = { teacher: [] as number[], student: [] as number[] };
-  const one = async ({ single }: Contender, text: string) => {
+/** Slices of `size`; a remainder only where it is all there is. */
+function batches<T>(items: readonly T[], size: number): (readonly T[])[] {
+  if (items.length < size) return [items];
+  return Array.from({ length: Math.floor(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+export async function measureSpeed<Name extends string>(
+  contenders: Readonly<Record<Name, Contender>>,
+  { batch = 32, now = () => performance.now() }: SpeedOptions = {},
+): Promise<Record<Name, EncoderSpeed>> {
+  const runs = (Object.entries(contenders) as [Name, Contender][]).map(([name, contender]) => ({
+    name,
+    ...contender,
+    times: [] as number[],
+    rates: [] as number[],
+  }));
+  const timed = async (session: TextEncoderSession, texts: readonly string[]) => {
     const start = now();
-    await single.run(single.tokenizer.pad([single.tokenizer.encode(text)]));
+    await session.run(session.tokenizer.pad(texts.map((text) => session.tokenizer.encode(text))));
     return now() - start;
   };
-  for (const name of names) for (const text of texts.slice(0, WARMUP)) await one(contenders[name], text);
-  for (let start = 0; start < texts.length; start += TURN) {
-    for (const name of names) {
-      for (const text of texts.slice(start, start + TURN)) times[name].push(await one(contenders[name], text));
+
+  const count = Math.max(0, ...runs.map(({ texts }) => texts.length));
+  for (const { single, texts } of runs) for (const text of texts.slice(0, WARMUP)) await timed(single, [text]);
+  for (let start = 0; start < count; start += TURN) {
+    for (const { single, texts, times } of runs) {
+      for (const text of texts.slice(start, start + TURN)) times.push(await timed(single, [text]));
     }
   }
 
-  const batches: string[][] = [];
-  for (let start = 0; start + batch <= texts.length; start += batch) batches.push(texts.slice(start, start + batch));
-  if (batches.length === 0) batches.push([...texts]);
-  const rates = { teacher: [] as number[], student: [] as number[] };
-  const yieldOf = async ({ full }: Contender, group: readonly string[]) => {
-    const start = now();
-    await full.run(full.tokenizer.pad(group.map((text) => full.tokenizer.encode(text))));
-    return (group.length / (now() - start)) * 1000;
-  };
-  for (const name of names) await yieldOf(contenders[name], batches[0]!);
-  for (const group of batches) for (const name of names) rates[name].push(await yieldOf(contenders[name], group));
+  const groups = runs.map(({ texts }) => batches(texts, batch));
+  for (const [i, { full }] of runs.entries()) await timed(full, groups[i]![0]!);
+  for (const turn of groups[0]?.keys() ?? []) {
+    for (const [i, { full, rates }] of runs.entries()) {
+      const group = groups[i]![turn]!;
+      rates.push((group.length / (await timed(full, group))) * 1000);
+    }
+  }
 
-  const speedOf = (name: 'teacher' | 'student'): EncoderSpeed => ({
-    p50Ms: quantile(times[name], 0.5),
-    p99Ms: quantile(times[name], 0.99),
-    queriesPerSecond: quantile(rates[name], 0.5),
-  });
-  const [teacher, student] = [speedOf('teacher'), speedOf('student')];
-  return {
-    teacher,
-    student,
-    latencyRatio: teacher.p50Ms / student.p50Ms,
-    throughputRatio: student.queriesPerSecond / teacher.queriesPerSecond,
-  };
+  const speed = runs.map(({ name, single, texts, times, rates }) => [
+    name,
+    {
+      p50Ms: quantile(times, 0.5),
+      p99Ms: quantile(times, 0.99),
+      queriesPerSecond: quantile(rates, 0.5),
+      tokens: texts.reduce((sum, text) => sum + single.tokenizer.encode(text).length, 0) / texts.length,
+    },
+  ]);
+  return Object.fromEntries(speed) as Record<Name, EncoderSpeed>;
 }

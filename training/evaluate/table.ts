@@ -1,51 +1,142 @@
-/** An evaluation as a table for people. */
+/** An evaluation as a table for people: systems as columns, metrics and slices as rows; at most 110 columns wide. */
 import { METRICS } from './metrics.ts';
-import type { EvaluationReport, Slice } from './report.ts';
+import type { Interval } from './recovery.ts';
+import { type EvaluationReport, FLOORS, type Slice, SYSTEMS, type System } from './report.ts';
+import { GROUPS } from './slices.ts';
 
-const NAMES = { p10: 'P@10', ndcg10: 'nDCG@10', mrr: 'MRR', recall100: 'recall@100' } as const;
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const METRIC_NAMES = { p10: 'P@10', p100: 'P@100', ndcg10: 'nDCG@10', mrr: 'MRR', recall100: 'recall@100' } as const;
+const SYSTEM_NAMES: Readonly<Record<System, string>> = {
+  bm25: 'BM25',
+  static: 'static',
+  naive: 'naive',
+  teacherBare: 'bare',
+  teacher: 'teacher',
+  student: 'student',
+};
+const GROUP_NAMES = {
+  slice: 'split',
+  kind: 'kind of wording',
+  traffic: 'traffic',
+  words: 'length',
+  overlap: 'words shared with a relevant ad',
+} as const;
+
+const FIRST = 22;
+const NUMBER = 8;
+const KEPT = 20;
+
+const value = (number: number | undefined): string => number?.toFixed(3) ?? '-';
+/** JSON knows no NaN: a ratio that has no denominator comes back as null. */
+const percent = (share: number | null): string => (Number.isFinite(share) ? (100 * share!).toFixed(1) : '-');
+const range = (interval: Interval): string => interval.map(percent).join('..');
+const kept = (share: number, interval: Interval): string => `${percent(share)} ${range(interval)}`;
+
+const line = (first: string, numbers: readonly string[], rest: readonly string[] = []): string =>
+  `${first.padEnd(FIRST)}${numbers.map((cell) => cell.padStart(NUMBER)).join('')}${rest
+    .map((cell) => cell.padStart(KEPT))
+    .join('')}`.trimEnd();
+
+function qualityLines(report: EvaluationReport): string[] {
+  const { recovery, recoveryBare, floors, teacher, teacherBare, student } = report;
+  const systems = { ...floors, teacherBare, teacher, student };
+  return [
+    line(
+      '',
+      SYSTEMS.map((system) => SYSTEM_NAMES[system]),
+      ['kept of teacher, %', 'kept of bare, %'],
+    ),
+    ...METRICS.map((metric) =>
+      line(
+        METRIC_NAMES[metric],
+        SYSTEMS.map((system) => value(systems[system]?.[metric])),
+        [kept(recovery[metric], recovery.interval[metric]), kept(recoveryBare[metric], recoveryBare.interval[metric])],
+      ),
+    ),
+  ];
+}
+
+function floorLines({ floors }: EvaluationReport): string[] {
+  return FLOORS.flatMap((name) => {
+    const floor = floors[name];
+    if (!floor) return [`student - ${SYSTEM_NAMES[name]}: not measured`];
+    const { p10, interval } = floor.difference;
+    const [low, high] = interval.p10;
+    const verdict = low > 0 ? 'above' : high < 0 ? 'below' : 'no clear difference';
+    return [`student - ${SYSTEM_NAMES[name]}, P@10: ${value(p10)} (${value(low)}..${value(high)}): ${verdict}`];
+  });
+}
+
+/** P@10 of each slice; the last columns are the student's share of the teacher's. */
+function sliceLines({ slices, slicesLeftOut }: EvaluationReport): string[] {
+  const row = ([name, slice]: [string, Slice]) =>
+    line(
+      `  ${name} (${slice.queries})`,
+      SYSTEMS.map((system) => value(slice.systems[system]?.p10)),
+      [slice.recovery, slice.recoveryBare].map((part) => kept(part.p10, part.interval.p10)),
+    );
+  const groups = GROUPS.flatMap((group) => {
+    const parts = Object.entries(slices[group]);
+    return parts.length === 0 ? [] : [GROUP_NAMES[group], ...parts.map(row)];
+  });
+  const few = slicesLeftOut.map(({ name, queries }) => `${name} (${queries})`).join(', ');
+  return ['P@10 by slice', ...groups, ...(few === '' ? [] : [`too few queries: ${few}`])];
+}
+
+function speedLines({ speed }: EvaluationReport): string[] {
+  if (!speed) return ['speed: not measured, the teacher does not run here'];
+  const { teacher, teacherBare, student } = speed;
+  const three = [teacherBare, teacher, student];
+  const pad = ['', '', ''];
+  const ratio = (times: number) => `${times.toFixed(1)}x`;
+  return [
+    line(
+      'p50 ms, batch 1',
+      [...pad, ...three.map(({ p50Ms }) => p50Ms.toFixed(2))],
+      [ratio(speed.latencyRatio), ratio(speed.latencyRatioBare)],
+    ),
+    line('p99 ms, batch 1', [...pad, ...three.map(({ p99Ms }) => p99Ms.toFixed(2))]),
+    line(
+      'queries/s',
+      [...pad, ...three.map(({ queriesPerSecond }) => queriesPerSecond.toFixed(0))],
+      [ratio(speed.throughputRatio), ratio(speed.throughputRatioBare)],
+    ),
+    line('tokens a query', [...pad, ...three.map(({ tokens }) => tokens.toFixed(1))]),
+  ];
+}
+
+function outOfDomainLines({ outOfDomain }: EvaluationReport): string[] {
+  if (!outOfDomain) return [];
+  const { queries, pool, teacher, student, kept: share } = outOfDomain;
+  const pad = ['', '', '', ''];
+  const row = (name: string, measure: 'accuracy1' | 'mrr10') =>
+    line(
+      `  ${name}`,
+      [...pad, value(teacher[measure]), value(student[measure])],
+      [kept(share[measure], share.interval[measure])],
+    );
+  return [
+    '',
+    `out of domain: ${queries} dictionary glosses, each for its word among ${pool}`,
+    row('accuracy@1', 'accuracy1'),
+    row('MRR@10', 'mrr10'),
+  ];
+}
 
 export function evaluationTable(report: EvaluationReport): string {
-  const { teacher, student, recovery, floors, slices, speed } = report;
+  const { recovery, recoveryBare } = report;
   const lines = [
-    ['', 'BM25', 'teacher', 'student', 'kept', '95 % interval'],
-    ...METRICS.map((metric) => [
-      NAMES[metric],
-      floors.bm25[metric].toFixed(4),
-      teacher[metric].toFixed(4),
-      student[metric].toFixed(4),
-      percent(recovery[metric]),
-      recovery.interval[metric].map(percent).join(' to '),
-    ]),
-    [],
-    ...Object.entries<Slice>({ ...slices.slice, ...slices.kind }).map(([name, slice]) => [
-      `${name} (${slice.queries})`,
-      '',
-      slice.teacher.p10.toFixed(4),
-      slice.student.p10.toFixed(4),
-      percent(slice.p10),
-      slice.interval.p10.map(percent).join(' to '),
-    ]),
-    [],
-    [
-      'p50 ms, batch 1',
-      '',
-      speed.teacher.p50Ms.toFixed(2),
-      speed.student.p50Ms.toFixed(2),
-      `${speed.latencyRatio.toFixed(1)}x`,
-    ],
-    ['p99 ms, batch 1', '', speed.teacher.p99Ms.toFixed(2), speed.student.p99Ms.toFixed(2)],
-    [
-      'queries/s',
-      '',
-      speed.teacher.queriesPerSecond.toFixed(0),
-      speed.student.queriesPerSecond.toFixed(0),
-      `${speed.throughputRatio.toFixed(1)}x`,
-    ],
+    ...qualityLines(report),
+    '',
+    ...floorLines(report),
+    '',
+    ...sliceLines(report),
+    '',
+    ...speedLines(report),
+    ...outOfDomainLines(report),
+    '',
+    `${report.queries} test queries; kept = student / teacher in %, with 95 % intervals over queries`,
+    `teacher: ${recovery.denominator}`,
+    `bare: ${recoveryBare.denominator}`,
   ];
-  const widths = [24, 10, 10, 10, 10, 20];
-  const table = lines.map((cells) =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(''),
-  );
-  return `${table.join('\n')}\n\n${report.queries} test queries; slices by P@10; kept = student / ${recovery.denominator}\n`;
+  return `${lines.join('\n')}\n`;
 }

@@ -19,6 +19,11 @@ describe('metrics', () => {
 
   it('divide precision by k even where the ranking is shorter', () => {
     expect(precisionAt(10, ['a'], judgements)).toBe(0.1);
+    expect(measure(['x', 'a', ...Array.from({ length: 9 }, (_, i) => `y${i}`), 'b'], judgements)).toMatchObject({
+      p10: 0.1,
+      p100: 0.02,
+      recall100: 1,
+    });
   });
 
   it('discount gains of 2^grade - 1 by the logarithm of the rank', () => {

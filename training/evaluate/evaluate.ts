@@ -1,0 +1,208 @@
+/**
+ * The evaluation of a bundle on the test split: every system ranks the same queries over the same ads and is measured query by query
+ * (report.ts makes recovery, floors and slices of that); then forgetting and speed. Also fits the relevance map on validation queries.
+ */
+import type { Ad } from '../../shared/contract/ads.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import type { RelevanceMap } from '../../shared/relevance.ts';
+import type { DatasetFolder } from '../data/records.ts';
+import { seeded } from '../data/seeded.ts';
+import { TextEncoderSession } from '../runner/encoder.ts';
+import type { Role, Teacher } from '../teacher/teacher.ts';
+import type { TextTokenizer } from '../teacher/tokenizer.ts';
+import { labelledPairs } from './labelled-pairs.ts';
+import { lexicalFloor } from './lexical.ts';
+import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
+import { mean, measure, RELEVANT, type Scores } from './metrics.ts';
+import { type TeacherTexts, teacherTexts } from './oracle.ts';
+import { outOfDomain, readGlosses } from './out-of-domain.ts';
+import { fitRelevance } from './relevance.ts';
+import { type EvaluationReport, type Nearness, quality, type TrainedFloor, withPublishedFloors } from './report.ts';
+import { type Hit, openSearch, unitRows } from './search.ts';
+import { sliceQueries, sliceRules } from './slices.ts';
+import { compareSpeed, type LocalTeacher } from './speed-comparison.ts';
+
+/** What a bundle holds, as far as evaluation needs it. */
+export interface Candidate {
+  readonly model: Uint8Array;
+  readonly tokenizer: TextTokenizer;
+  readonly dimension: number;
+  /** int8 [ids, dimension]. */
+  readonly vectors: Int8Array;
+  readonly adIds: readonly string[];
+}
+
+export interface EvaluateSettings {
+  /** Resamples behind each 95 % interval. */
+  readonly bootstrapSamples: number;
+  /** Test queries timed at batch 1, drawn by seed. */
+  readonly speedTexts: number;
+}
+
+/** Vectors of normalized queries, float32 [texts, dimension], rows of length 1. */
+export type EncodeQueries = (texts: readonly string[]) => Promise<Float32Array>;
+
+export interface EvaluateOptions {
+  readonly candidate: Candidate;
+  readonly teacher: Teacher;
+  /** Whether the teacher reads oracle context where the data has it. */
+  readonly teacherReadsContext: boolean;
+  /** The teacher's own model where it runs here; speed is measured with it. */
+  readonly local?: LocalTeacher;
+  /** The trained floors, where training has made them (training/floors/). */
+  readonly floors?: Partial<Record<TrainedFloor, EncodeQueries>>;
+  /** The report that came with the bundle: it has the trained floors, which a bundle does not hold. */
+  readonly published?: EvaluationReport;
+  readonly dataset: DatasetFolder;
+  readonly settings: EvaluateSettings;
+  readonly seed: number;
+  /** 0 takes one a core. */
+  readonly threads: number;
+  readonly onStage: (stage: string) => void;
+}
+
+/** Depth of the rankings that metrics look at. */
+const DEPTH = 100;
+const TEST_FILES = ['catalogue.jsonl', 'queries.test.jsonl', 'qrels.test.jsonl'] as const;
+
+/** Ads in the order of the candidate's vectors. @throws HarnessError where the catalogue lacks one. */
+function adsInOrder(ads: readonly Ad[], ids: readonly string[]): Ad[] {
+  const byId = new Map(ads.map((ad) => [ad.id, ad]));
+  return ids.map((id) => {
+    const ad = byId.get(id);
+    if (!ad)
+      throw new HarnessError(
+        'bundle_damaged',
+        `ad ${id} of the bundle is not in the catalogue: bundle and data do not belong together.`,
+      );
+    return ad;
+  });
+}
+
+/** Cosines of the rows of two matrices [n, dimension]. */
+function nearness(a: Float32Array, b: Float32Array, dimension: number): Nearness {
+  const cosines = Array.from({ length: a.length / dimension }, (_, row) => {
+    let [dot, aa, bb] = [0, 0, 0];
+    for (let i = row * dimension; i < (row + 1) * dimension; i++) {
+      dot += a[i]! * b[i]!;
+      aa += a[i]! ** 2;
+      bb += b[i]! ** 2;
+    }
+    return dot / Math.sqrt(aa * bb);
+  });
+  return { mean: mean(cosines), smallest: cosines.reduce((least, value) => Math.min(least, value), 1) };
+}
+
+const denominatorsOf = ({ withContext, bare }: TeacherTexts) => ({
+  teacher:
+    withContext > 0
+      ? `teacher with its real inputs: the query and oracle context (${withContext} of ${bare.length} queries have it)`
+      : 'teacher with its real inputs: the bare query, since it reads no oracle context',
+  teacherBare: 'teacher on the bare query',
+});
+
+/** @throws HarnessError where bundle and data do not belong together. */
+export async function evaluate(
+  options: EvaluateOptions,
+): Promise<{ report: EvaluationReport; calibration: RelevanceMap }> {
+  const { candidate, teacher, dataset, settings, seed, threads, onStage, floors = {}, published } = options;
+  const { dimension } = candidate;
+  const samples = settings.bootstrapSamples;
+  onStage('reading the test split');
+  const ads = adsInOrder(await dataset.all('catalogue.jsonl'), candidate.adIds);
+  const { queries, withoutRelevant } = await judgedQueries(dataset, 'test');
+  const texts = await teacherTexts(queries, { dataset, reads: options.teacherReadsContext });
+
+  const unit = unitRows(candidate.vectors, dimension);
+  const search = await openSearch(unit, dimension);
+  const hitsOf = (vectors: Float32Array, of: readonly JudgedQuery[]): Promise<Hit[][]> =>
+    search.search(vectors, { k: DEPTH, allowed: (query, row) => mayShow(ads[row]!, of[query]!) });
+  const measured = async (vectors: Float32Array): Promise<Scores[]> =>
+    (await hitsOf(vectors, queries)).map((hits, i) =>
+      measure(
+        hits.map(({ row }) => ads[row]!.id),
+        queries[i]!.judgements,
+      ),
+    );
+  const session = await TextEncoderSession.open(candidate.model, { ...candidate, threads });
+  const student: EncodeQueries = (of) => session.encode(of);
+  const taught = (role: Role) => (of: readonly string[]) => teacher.encode(of, { role });
+
+  onStage(`ranking ${queries.length} test queries with teacher and student`);
+  const teacherBare = await taught('query')(texts.bare);
+  const vectors = {
+    teacherBare,
+    teacher: texts.withContext === 0 ? teacherBare : await taught('query')(texts.real),
+    student: await student(texts.bare),
+  };
+  const trained: Partial<Record<TrainedFloor, Scores[]>> = {};
+  for (const name of ['static', 'naive'] as const) {
+    const encode = floors[name];
+    if (encode) trained[name] = await measured(await encode(texts.bare));
+  }
+  onStage('ranking with BM25');
+  const lexical = lexicalFloor(ads);
+  const byId = new Map(ads.map((ad) => [ad.id, ad]));
+  const bm25 = queries.map((query) => {
+    const ranking = lexical.search(query.normalized, { k: DEPTH, allowed: (id) => mayShow(byId.get(id)!, query) });
+    return measure(ranking, query.judgements);
+  });
+  const measures = {
+    bm25,
+    ...trained,
+    teacherBare: await measured(vectors.teacherBare),
+    teacher: await measured(vectors.teacher),
+    student: await measured(vectors.student),
+  };
+
+  onStage('fitting the relevance map on validation queries');
+  const validation = (await judgedQueries(dataset, 'validation')).queries;
+  const validationVectors = await student(validation.map(({ normalized }) => normalized));
+  const hits = await hitsOf(validationVectors, validation);
+  const labelled = labelledPairs({ ads, rows: unit, vectors: validationVectors, validation, hits, depth: DEPTH });
+  await search.close();
+
+  const glosses = await readGlosses(dataset);
+  if (glosses.length > 0) onStage(`out of domain: ${glosses.length} glosses`);
+  const forgotten =
+    glosses.length > 0
+      ? await outOfDomain({
+          glosses,
+          dimension,
+          documents: taught('document'),
+          teacher: taught('query'),
+          student,
+          samples,
+          random: seeded(seed, 'bootstrap', 'out of domain'),
+        })
+      : undefined;
+  await session.close();
+
+  onStage('measuring latency and throughput');
+  const speed = options.local && (await compareSpeed({ ...options, teacher: options.local, texts }));
+  const report: EvaluationReport = {
+    split: 'test',
+    dataSha256: await dataset.digest(TEST_FILES),
+    queries: queries.length,
+    queriesWithoutRelevant: withoutRelevant,
+    queriesWithContext: texts.withContext,
+    relevantFrom: RELEVANT,
+    ...quality({
+      measures,
+      slices: sliceQueries(queries, sliceRules(queries, ads)),
+      denominators: denominatorsOf(texts),
+      samples,
+      seed,
+    }),
+    cosine: {
+      teacher: nearness(vectors.teacher, vectors.student, dimension),
+      teacherBare: nearness(vectors.teacherBare, vectors.student, dimension),
+    },
+    ...(forgotten ? { outOfDomain: forgotten } : {}),
+    ...(speed ? { speed } : {}),
+  };
+  return {
+    report: published ? withPublishedFloors(report, published) : report,
+    calibration: fitRelevance(labelled),
+  };
+}

@@ -1,0 +1,49 @@
+/** The pairs that the relevance map is fitted on (relevance.ts), with the judges' word. */
+import type { Ad } from '../../shared/contract/ads.ts';
+import { coverageOver } from './coverage.ts';
+import { type JudgedQuery, mayShow } from './market.ts';
+import { RELEVANT } from './metrics.ts';
+import type { LabelledPair } from './relevance.ts';
+import type { Hit } from './search.ts';
+
+export interface LabelledPairsOptions {
+  readonly ads: readonly Ad[];
+  /** float32 [ads, dimension], rows of length 1. */
+  readonly rows: Float32Array;
+  /** The student's vectors of the validation queries, float32 [queries, dimension], rows of length 1. */
+  readonly vectors: Float32Array;
+  readonly validation: readonly JudgedQuery[];
+  /** What the student finds for each. */
+  readonly hits: readonly (readonly Hit[])[];
+  /** Ads by shared words that join them, a query. */
+  readonly depth: number;
+}
+
+/**
+ * The pairs that an ensemble meets: what the student finds for each validation query, and as many ads of the query's market as share
+ * most of its words.
+ */
+export function labelledPairs({ ads, rows, vectors, validation, hits, depth }: LabelledPairsOptions): LabelledPair[] {
+  const dimension = rows.length / ads.length;
+  const coverageOf = coverageOver(ads);
+  const cosine = (query: number, row: number): number => {
+    let sum = 0;
+    for (let i = 0; i < dimension; i++) sum += vectors[query * dimension + i]! * rows[row * dimension + i]!;
+    return sum;
+  };
+  return validation.flatMap((query, i) => {
+    const coverage = coverageOf(query.normalized);
+    const shared = [...coverage]
+      .filter(([row]) => mayShow(ads[row]!, query))
+      .sort(([a, x], [b, y]) => y - x || a - b)
+      .slice(0, depth);
+    const bestCoverage = shared[0]?.[1] ?? 0;
+    const met = new Set([...hits[i]!.map(({ row }) => row), ...shared.map(([row]) => row)]);
+    return [...met].map((row) => ({
+      cosine: cosine(i, row),
+      coverage: coverage.get(row) ?? 0,
+      bestCoverage,
+      relevant: (query.judgements.get(ads[row]!.id) ?? 0) >= RELEVANT,
+    }));
+  });
+}
