@@ -1,4 +1,4 @@
-/** JSON Lines as raw rows, streamed: memory holds one block of the file. Blank lines are skipped. */
+/** Lines and JSON Lines, streamed: memory holds one block of the file. */
 import { createReadStream } from 'node:fs';
 import { HarnessError } from '../../shared/problem.ts';
 import type { RawRow } from './records.ts';
@@ -19,26 +19,31 @@ function parseLine(text: string, line: number): RawRow {
     : { line, fault: 'expected a JSON object' };
 }
 
-/** @throws HarnessError where a line is longer than 64 MiB: such a file is no JSON Lines. */
-export async function* readJsonLines(path: string): AsyncGenerator<RawRow> {
-  let line = 0;
+/** Lines of a file, streamed, without their ends. @throws HarnessError where one is longer than 64 MiB: such a file has no lines. */
+export async function* readLines(path: string): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const block of createReadStream(path, { highWaterMark: BLOCK })) {
     const bytes = rest.length === 0 ? (block as Buffer) : Buffer.concat([rest, block as Buffer]);
     let from = 0;
     for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, from)) {
-      line++;
-      const text = bytes.toString('utf8', from, end);
+      yield bytes.toString('utf8', from, end);
       from = end + 1;
-      if (text.trim() !== '') yield parseLine(text, line);
     }
     rest = bytes.subarray(from);
     if (rest.length > LONGEST_LINE)
       throw new HarnessError(
         'bad_request',
-        `${path}:${line + 1}: expected lines of JSON, found one of more than ${LONGEST_LINE >> 20} MiB.`,
+        `${path}: expected lines, found one of more than ${LONGEST_LINE >> 20} MiB.`,
       );
   }
-  const text = rest.toString('utf8');
-  if (text.trim() !== '') yield parseLine(text, line + 1);
+  if (rest.length > 0) yield rest.toString('utf8');
+}
+
+/** Rows with their line numbers; blank lines are skipped. */
+export async function* readJsonLines(path: string): AsyncGenerator<RawRow> {
+  let line = 0;
+  for await (const text of readLines(path)) {
+    line++;
+    if (text.trim() !== '') yield parseLine(text, line);
+  }
 }

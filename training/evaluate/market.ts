@@ -7,9 +7,14 @@ import { type Judgements, RELEVANT } from './metrics.ts';
 export interface JudgedQuery extends QueryRow {
   readonly normalized: string;
   readonly judgements: Judgements;
+  /** What is known of the query offline: for the teacher alone. */
+  readonly context?: string;
 }
 
-/** The queries of a split that have at least one relevant ad, and how many have none. */
+/**
+ * The queries of a split that have at least one relevant ad, and how many have none. A split is held in memory: people judged it.
+ * A query that comes twice counts once.
+ */
 export async function judgedQueries(
   dataset: DatasetFolder,
   split: 'validation' | 'test',
@@ -19,15 +24,23 @@ export async function judgedQueries(
     const judged = grades.get(queryId) ?? new Map<string, number>();
     grades.set(queryId, judged.set(adId, grade));
   }
-  const queries: JudgedQuery[] = [];
-  let withoutRelevant = 0;
+  const contexts = new Map<string, string>();
+  for await (const { queryId, text } of dataset.read(`oracle.${split}.jsonl`)) contexts.set(queryId, text);
+  const queries = new Map<string, JudgedQuery>();
+  const withoutRelevant = new Set<string>();
   for await (const query of dataset.read(`queries.${split}.jsonl`)) {
     const judgements = grades.get(query.id);
+    const context = contexts.get(query.id);
     if (judgements && [...judgements.values()].some((grade) => grade >= RELEVANT))
-      queries.push({ ...query, normalized: normalize(query.text), judgements });
-    else withoutRelevant++;
+      queries.set(query.id, {
+        ...query,
+        normalized: normalize(query.text),
+        judgements,
+        ...(context === undefined ? {} : { context }),
+      });
+    else withoutRelevant.add(query.id);
   }
-  return { queries, withoutRelevant };
+  return { queries: [...queries.values()], withoutRelevant: withoutRelevant.size };
 }
 
 /** Whether an ad may be shown to a query: active, and booked in the query's market. */
