@@ -10,7 +10,15 @@ import {
 } from '../../shared/safetensors.ts';
 import type { TensorData, TypedArray } from '../onnx/model.ts';
 
-const STORED = { float32: 'F32', int64: 'I64', int32: 'I32', int8: 'I8', uint8: 'U8', bool: 'BOOL' } as const;
+const STORED = {
+  float32: 'F32',
+  float16: 'F16',
+  int64: 'I64',
+  int32: 'I32',
+  int8: 'I8',
+  uint8: 'U8',
+  bool: 'BOOL',
+} as const;
 const ARRAY: Partial<Record<Dtype, { new (buffer: ArrayBuffer): TypedArray; dtype: TensorData['dtype'] }>> = {
   F32: Object.assign(Float32Array, { dtype: 'float32' as const }),
   I64: Object.assign(BigInt64Array, { dtype: 'int64' as const }),

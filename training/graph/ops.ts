@@ -6,8 +6,8 @@
  * Every operator has exactly one output.
  */
 
-/** Element types that exist in a graph. Gradients flow through `float32` only. */
-export type DType = 'float32' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool';
+/** Element types that exist in a graph. Gradients flow through `float32` only; `float16` is for inference. */
+export type DType = 'float32' | 'float16' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool';
 
 /** One axis length: a number, or the name of a length known only when the graph runs ('batch', 'tokens', or a product of such: '256*tokens'). */
 export type Dim = number | string;

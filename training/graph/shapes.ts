@@ -63,7 +63,8 @@ function staticAxis(shape: Shape, axis: number): number {
 const withAxis = (shape: Shape, axis: number, dim: Dim): Shape => shape.map((d, i) => (i === axis ? dim : d));
 
 function float({ dtype, shape }: TensorType): TensorType {
-  if (dtype !== 'float32') throw new GraphError(`expected float32, received ${dtype} ${showShape(shape)}`);
+  if (dtype !== 'float32' && dtype !== 'float16')
+    throw new GraphError(`expected floats, received ${dtype} ${showShape(shape)}`);
   return { dtype, shape };
 }
 
@@ -145,11 +146,15 @@ const RULES: ShapeRules = {
   cast: ({ to }, [x]) => ({ dtype: to, shape: x!.shape }),
   softmax: unary,
   standardize: unary,
-  inverseStd: (_, [x]) => ({ dtype: 'float32', shape: withAxis(float(x!).shape, x!.shape.length - 1, 1) }),
+  inverseStd: (_, [x]) => ({ dtype: float(x!).dtype, shape: withAxis(x!.shape, x!.shape.length - 1, 1) }),
   reduceSum: reduction,
   reduceMean: reduction,
   reduceMax: reduction,
-  matmul: (flags, [a, b]) => ({ dtype: 'float32', shape: product(float(a!).shape, float(b!).shape, flags) }),
+  matmul: (flags, [a, b]) => {
+    if (float(a!).dtype !== float(b!).dtype)
+      throw new GraphError(`operands differ in type: ${a!.dtype} and ${b!.dtype}`);
+    return { dtype: a!.dtype, shape: product(a!.shape, b!.shape, flags) };
+  },
   matmulInt8: (_, [x, weights, scale]) => {
     const shape = product(float(x!).shape, weights!.shape, { transA: false, transB: false });
     if (weights!.dtype !== 'int8' || weights!.shape.length !== 2)

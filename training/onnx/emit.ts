@@ -27,7 +27,11 @@ class Writer {
   readonly #written = new Map<string, readonly string[]>();
   #next = 0;
 
-  literal(dtype: 'float32' | 'int64', values: readonly number[], shape: readonly number[] = [values.length]): string {
+  literal(
+    dtype: 'float32' | 'float16' | 'int64',
+    values: readonly number[],
+    shape: readonly number[] = [values.length],
+  ): string {
     return this.#once(`${dtype} ${shape} : ${values}`, () => {
       const name = `literal_${this.#next++}`;
       this.initializers.push(tensorProto(name, { dtype, shape, data: typedArray(dtype, values) }));
@@ -106,7 +110,7 @@ const RULES: { readonly [O in Op]: EmitRule<O> } = {
   input: ({ node }) => node.attributes.name,
   parameter: ({ node }) => node.attributes.name,
   constant: ({ write, node: { attributes } }) => {
-    if (attributes.dtype === 'float32' || attributes.dtype === 'int64')
+    if (attributes.dtype === 'float32' || attributes.dtype === 'float16' || attributes.dtype === 'int64')
       return write.literal(attributes.dtype, attributes.values, attributes.shape);
     const wide = write.literal('int64', attributes.values, attributes.shape);
     return write.one('Cast', [wide], { to: elementType(attributes.dtype) });

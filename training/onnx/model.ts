@@ -13,7 +13,7 @@ export type GraphProto = InstanceType<typeof onnx.GraphProto>;
 export const OPSET = 20;
 const IR_VERSION = 9;
 
-export type TypedArray = Float32Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
+export type TypedArray = Float32Array | Float16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
 
 /** A tensor's values on the host, row-major. */
 export interface TensorData {
@@ -24,6 +24,7 @@ export interface TensorData {
 
 const ELEMENT_TYPE: Record<DType, number> = {
   float32: onnx.TensorProto.DataType.FLOAT,
+  float16: onnx.TensorProto.DataType.FLOAT16,
   int64: onnx.TensorProto.DataType.INT64,
   int32: onnx.TensorProto.DataType.INT32,
   int8: onnx.TensorProto.DataType.INT8,
@@ -38,6 +39,8 @@ export function typedArray(dtype: DType, values: readonly number[]): TypedArray 
   switch (dtype) {
     case 'float32':
       return Float32Array.from(values);
+    case 'float16':
+      return Float16Array.from(values);
     case 'int64':
       return BigInt64Array.from(values, BigInt);
     case 'int32':

@@ -3,6 +3,7 @@ import { Graph } from '../graph/graph.ts';
 import { tokenInputs } from '../nn/architecture.ts';
 import { type EncoderShape, embeddingOf } from '../nn/encoder.ts';
 import { emitModel } from '../onnx/emit.ts';
+import { halve } from '../onnx/half.ts';
 import { quantize } from '../onnx/quantize.ts';
 import { type ChannelRanges, rangeGraph, rangeName } from '../onnx/smooth.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
@@ -34,6 +35,14 @@ export function int8Model(
   addEncoder(graph, model);
   const small = quantize(graph, { weights: model.weights, weightLimit, ...(ranges ? { ranges } : {}) });
   return emitModel(small.graph, { name: 'encoder', initializers: small.weights });
+}
+
+/** As `floatModel`, with products in float16 and matrices stored in it: half the size, for GPUs, which have no int8 kernels. */
+export function halfModel(model: EncoderModel): Uint8Array<ArrayBuffer> {
+  const graph = new Graph();
+  addEncoder(graph, model);
+  const half = halve(graph, model.weights);
+  return emitModel(half.graph, { name: 'encoder', initializers: half.weights });
 }
 
 /** Channel ranges over calibration texts, one text at a time: padding would count as data. */
