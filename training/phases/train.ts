@@ -1,5 +1,5 @@
 /**
- * The loop that every phase trains in: a compiled step over batches, with checkpoints.
+ * The loop that every phase trains in: a runner over batches, with checkpoints.
  *
  * Everything a step depends on is in the state file or follows from the seed and the step number, so a run that was killed goes on where
  * its last checkpoint was and ends in the same bytes.
@@ -7,58 +7,71 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { RecipeConfig } from '../config.ts';
 import { readTensors, writeTensors } from '../data/tensor-file.ts';
-import { adamW } from '../nn/optimizers.ts';
-import type { TensorData } from '../onnx/model.ts';
+import { type OptimizerSettings, optimizerOf } from '../nn/optimizers/settings.ts';
+import { averageName } from '../nn/optimizers/update.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
-import { openRunner, type RunnerOptions } from '../runner/runner.ts';
-import type { CompiledStep, Report, StepOptions } from '../runner/step.ts';
+import type { StepInputs, StepRunner } from '../runner/runner.ts';
+import type { Report, StepOptions } from '../runner/step.ts';
+import type { Weights } from '../teacher/checkpoint.ts';
 
-export interface Batch {
+export interface Batch<Inputs = StepInputs> {
   /** Counted from 1. */
   readonly step: number;
-  readonly inputs: ReadonlyMap<string, TensorData>;
+  readonly inputs: Inputs;
 }
 
-/** Mean loss over the steps up to and including `step`, since the entry before. */
+/** Mean loss over the updates up to and including `step`, since the entry before. */
 export interface LossPoint {
   readonly step: number;
   readonly loss: number;
 }
 
-export interface TrainOptions extends Pick<RunnerOptions, 'device' | 'threads' | 'stepsPerCall' | 'say'> {
-  readonly compiled: CompiledStep;
+export interface TrainOptions<Inputs> {
+  /** Opens what runs the steps, with the state of an earlier run or, where there is none, from the beginning. */
+  readonly open: (state: Weights | undefined) => Promise<StepRunner<Inputs>>;
   /** Where state is kept; one folder a run. */
   readonly folder: string;
+  /** Updates of the parameters. */
   readonly steps: number;
-  /** Killing the process at any moment loses at most as many steps. */
+  /** Killing the process at any moment loses at most as many updates. */
   readonly checkpointEvery: number;
-  /** The batches from step `after` + 1 on, without end. */
-  readonly batchesAfter: (after: number) => AsyncIterable<Batch>;
+  /** Batches an update takes, as the step was compiled with; default 1. */
+  readonly accumulate?: number;
+  /** The batches from number `after` + 1 on, without end. */
+  readonly batchesAfter: (after: number) => AsyncIterable<Batch<Inputs>>;
+  /** Told of each update; the loss is the mean over its batches. */
   readonly onStep?: (step: number, report: Report) => void;
 }
 
 export interface Trained {
+  /** With the moving averages of the parameters, where such are kept. */
   readonly student: EncoderModel;
   readonly losses: readonly LossPoint[];
 }
 
-/** What every phase sets in the same way: the optimizer, its schedule and the clipping, from the phase's settings. */
+/** What a training step needs of a phase's settings; `steps` counts updates. */
 export function optimization(
-  settings: RecipeConfig['align'] | RecipeConfig['refine'],
-): Pick<StepOptions, 'schedule' | 'optimizer' | 'clipNorm'> {
-  const { learningRate: peak, warmupSteps, steps: totalSteps, finalRate: floor, clipNorm } = settings;
-  return { schedule: { peak, warmupSteps, totalSteps, floor }, optimizer: adamW(settings), clipNorm };
+  settings: OptimizerSettings & { readonly steps: number },
+): Pick<StepOptions, 'schedule' | 'optimizer' | 'clipNorm' | 'accumulate' | 'ema'> {
+  const { learningRate: peak, warmupSteps, steps: totalSteps, finalRate: floor } = settings;
+  const { schedule: name = 'linear', decayShare = 0.1, clipNorm, accumulate = 1, ema = 0 } = settings;
+  return {
+    schedule: { name, peak, warmupSteps, totalSteps, floor, decayShare },
+    optimizer: optimizerOf(settings),
+    clipNorm,
+    accumulate,
+    ema,
+  };
 }
 
 const History = z.array(z.object({ step: z.number(), loss: z.number() }));
 
 /** Trains `student`, or goes on training it, to the last step. */
-export async function train(student: EncoderModel, options: TrainOptions): Promise<Trained> {
-  const { compiled, folder, steps, checkpointEvery, batchesAfter, onStep = () => {}, ...running } = options;
+export async function train<Inputs>(student: EncoderModel, options: TrainOptions<Inputs>): Promise<Trained> {
+  const { open, folder, steps, checkpointEvery, accumulate = 1, batchesAfter, onStep = () => {} } = options;
   const path = join(folder, 'state.safetensors');
-  let state = compiled.initialState;
+  let state: Weights | undefined;
   let done = 0;
   let losses: LossPoint[] = [];
   if (existsSync(path)) {
@@ -68,20 +81,26 @@ export async function train(student: EncoderModel, options: TrainOptions): Promi
     losses = History.parse(JSON.parse(stored.metadata.losses!));
   }
 
-  const runner = await openRunner(compiled, { ...running, state });
+  const runner = await open(state);
+  let pending = 0;
   let sum = 0;
   let since = done;
-  let call: Batch[] = [];
+  let call: Batch<Inputs>[] = [];
   if (done < steps) {
-    for await (const batch of batchesAfter(done)) {
+    for await (const batch of batchesAfter(done * accumulate)) {
       call.push(batch);
-      const { step } = batch;
-      const checkpoint = step % checkpointEvery === 0 || step === steps;
+      const step = batch.step / accumulate;
+      // A checkpoint follows an update: no gradients are waiting then.
+      const checkpoint = Number.isInteger(step) && (step % checkpointEvery === 0 || step === steps);
       if (call.length < runner.stepsPerCall && !checkpoint) continue;
       const reports = await runner.runAll(call.map(({ inputs }) => inputs));
       reports.forEach((report, i) => {
-        sum += report.loss;
-        onStep(call[i]!.step, report);
+        pending += report.loss / accumulate;
+        const made = call[i]!.step / accumulate;
+        if (!Number.isInteger(made)) return;
+        onStep(made, { ...report, loss: pending });
+        sum += pending;
+        pending = 0;
       });
       call = [];
       if (checkpoint) {
@@ -98,6 +117,8 @@ export async function train(student: EncoderModel, options: TrainOptions): Promi
   }
   const trained = await runner.state();
   await runner.close();
-  const weights = new Map([...student.weights].map(([name, tensor]) => [name, trained.get(name) ?? tensor]));
+  const weights = new Map(
+    [...student.weights].map(([name, tensor]) => [name, trained.get(averageName(name)) ?? trained.get(name) ?? tensor]),
+  );
   return { student: { ...student, weights }, losses };
 }

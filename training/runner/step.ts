@@ -5,22 +5,20 @@
  * device it lives; the graph itself (`graph`) can also become the body of a Scan.
  */
 import { backward } from '../graph/backward.ts';
-import { Graph, type Value } from '../graph/graph.ts';
-import { clipFactor, globalNorm, learningRate, type Optimizer, type Schedule } from '../nn/optimizers.ts';
+import { Graph, type NodeOf, type Value } from '../graph/graph.ts';
+import { addAccumulatedUpdate } from '../nn/optimizers/accumulation.ts';
+import { addUpdate, type UpdateOptions } from '../nn/optimizers/update.ts';
 import { emitModel } from '../onnx/emit.ts';
-import type { TensorData } from '../onnx/model.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
 
-export interface StepOptions {
+export interface StepOptions extends UpdateOptions {
   /** Adds the model and its loss, a float32 scalar, to the graph; its trainable tensors are parameters named in `weights`. */
   readonly build: (graph: Graph) => Value;
   readonly weights: Weights;
   /** Parameters that stay as they are: they become part of the model instead of the state. */
   readonly frozen: (name: string) => boolean;
-  readonly schedule: Schedule;
-  readonly optimizer: Optimizer;
-  /** Largest global norm of the gradient. */
-  readonly clipNorm: number;
+  /** Batches an update: their gradients are averaged, each run takes one, and the last makes the update; default 1. */
+  readonly accumulate?: number;
 }
 
 export interface CompiledStep {
@@ -29,6 +27,8 @@ export interface CompiledStep {
   readonly model: Uint8Array<ArrayBuffer>;
   /** State before the first step, by the name under which it goes in and comes out. */
   readonly initialState: Weights;
+  /** Batches, and so runs, that one update takes. */
+  readonly accumulate: number;
   /** Values that stay as they are; in `model` already. */
   readonly frozen: Weights;
   /** Names of the trained parameters. */
@@ -41,53 +41,28 @@ export type Report = Record<(typeof REPORTS)[number], number>;
 
 /** What a state tensor's output is called. */
 export const nextName = (name: string): string => `next.${name}`;
-const STEP = 'step';
 
 export function compileStep(options: StepOptions): CompiledStep {
-  const { build, weights, frozen, schedule, optimizer, clipNorm } = options;
+  const { build, weights, frozen, accumulate = 1, ...rest } = options;
   const graph = new Graph();
   const loss = build(graph);
-  const parameters = graph.nodes.filter((node) => node.op === 'parameter');
+  const parameters = graph.nodes.filter((node): node is NodeOf<'parameter'> => node.op === 'parameter');
   const trained = parameters.filter((node) => !frozen(node.attributes.name));
   const gradients = backward(graph, loss, trained);
-
-  const state = new Map<string, TensorData>();
-  const carry = (name: string, next: Value, data: TensorData) => {
-    graph.output(nextName(name), next);
-    state.set(name, data);
-  };
-
-  const before = graph.parameter(STEP, []);
-  const step = graph.plus(before, 1);
-  carry(STEP, step, { dtype: 'float32', shape: [], data: new Float32Array(1) });
-  const rate = learningRate(graph, step, schedule);
-  const norm = globalNorm(graph, gradients);
-  const clip = clipFactor(graph, norm, clipNorm);
-
-  trained.forEach((parameter, i) => {
-    const { name } = parameter.attributes;
-    const data = weights.get(name);
-    if (!data) throw new Error(`no values for parameter '${name}'`);
-    const slotName = (slot: string) => `${slot}.${name}`;
-    const slots = Object.fromEntries(
-      optimizer.slots.map((slot) => [slot, graph.parameter(slotName(slot), data.shape)]),
-    );
-    const decays = parameter.shape.length > 1;
-    const next = optimizer.update(graph, { parameter, gradient: gradients[i]!, slots, rate, step, clip, decays });
-    carry(name, next.parameter, data);
-    for (const slot of optimizer.slots) {
-      carry(slotName(slot), next.slots[slot]!, { ...data, data: new Float32Array(data.data.length) });
-    }
-  });
+  const update = { ...rest, trained, gradients, weights };
+  const { state, gradientNorm, learningRate } =
+    accumulate === 1 ? addUpdate(graph, update) : addAccumulatedUpdate(graph, { ...update, accumulate });
+  for (const [name, { next }] of state) graph.output(nextName(name), next);
   graph.output('loss', loss);
-  graph.output('gradientNorm', norm);
-  graph.output('learningRate', rate);
+  graph.output('gradientNorm', gradientNorm);
+  graph.output('learningRate', learningRate);
 
   const initializers = new Map([...weights].filter(([name]) => frozen(name)));
   return {
     graph,
     model: emitModel(graph, { name: 'training step', initializers }),
-    initialState: state,
+    initialState: new Map([...state].map(([name, { initial }]) => [name, initial])),
+    accumulate,
     frozen: initializers,
     trained: trained.map((node) => node.attributes.name),
   };

@@ -1,95 +1,167 @@
-/** AdamW, schedule and clipping as emitted, against the published update worked in float64. */
+/** Optimizers, averages, schedules and clipping as emitted, against PyTorch and the published rules (bench/peers/optimizers.py). */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { Graph } from '../../../training/graph/graph.ts';
-import { adamW, clipFactor, globalNorm, learningRate } from '../../../training/nn/optimizers.ts';
+import { Graph, type NodeOf } from '../../../training/graph/graph.ts';
+import { LARGEST_LOGIT_SCALE, LOGIT_SCALE } from '../../../training/nn/losses.ts';
+import { clipFactor, globalNorm } from '../../../training/nn/optimizers/clipping.ts';
+import { lion } from '../../../training/nn/optimizers/lion.ts';
+import type { Optimizer } from '../../../training/nn/optimizers/optimizer.ts';
+import { learningRate, SCHEDULES, type Schedule } from '../../../training/nn/optimizers/schedule.ts';
+import { type OptimizerSettings, optimizerOf } from '../../../training/nn/optimizers/settings.ts';
+import { addUpdate, averageName, STEP } from '../../../training/nn/optimizers/update.ts';
 import { emitModel } from '../../../training/onnx/emit.ts';
+import { nextName } from '../../../training/runner/step.ts';
+import { GOLDEN } from '../golden.ts';
+import { expectClose, run } from './run.ts';
 
-async function compile(graph: Graph) {
-  const session = await InferenceSession.create(emitModel(graph, { name: 'test' }), { logSeverityLevel: 3 });
-  return async (feeds: Record<string, readonly number[] | number>) => {
-    const tensors = Object.entries(feeds).map(([name, value]) => [
-      name,
-      typeof value === 'number'
-        ? new Tensor('float32', [value], [])
-        : new Tensor('float32', [...value], [value.length]),
-    ]);
-    const results = await session.run(Object.fromEntries(tensors));
-    return Object.fromEntries(
-      Object.entries(results).map(([name, { data }]) => [name, Array.from(data as Float32Array)]),
-    );
+interface Golden {
+  readonly shapes: Readonly<Record<string, number[]>>;
+  readonly initial: Readonly<Record<string, number[]>>;
+  readonly gradients: readonly Readonly<Record<string, number[]>>[];
+  readonly rates: readonly number[];
+  readonly cases: readonly {
+    readonly optimizer: 'adamw' | 'lion' | 'muon';
+    readonly options: Readonly<Record<string, number>>;
+    readonly final: Readonly<Record<string, number[]>>;
+  }[];
+  readonly average: { readonly decay: number; readonly values: number[][]; readonly averages: number[][] };
+  readonly schedules: {
+    readonly settings: Schedule;
+    readonly steps: readonly number[];
+    readonly rates: Readonly<Record<string, readonly number[]>>;
   };
 }
+const golden = JSON.parse(readFileSync(join(GOLDEN, 'optimizers.json'), 'utf8')) as Golden;
 
-describe('AdamW', () => {
-  // Two settings: the usual one, and one where every term matters.
-  it.each([
-    { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
-    { beta1: 0.8, beta2: 0.9, epsilon: 1e-2, weightDecay: 0.1 },
-  ])('follows algorithm 2 of Loshchilov and Hutter for ten steps: %o', async (options) => {
-    const { beta1, beta2, epsilon, weightDecay } = options;
-    const g = new Graph();
-    const [parameter, gradient, m, v] = ['p', 'g', 'm', 'v'].map((name) => g.input(name, 'float32', [3]));
-    const [rate, step, clip] = ['rate', 'step', 'clip'].map((name) => g.input(name, 'float32', []));
-    const next = adamW(options).update(g, {
-      parameter: parameter!,
-      gradient: gradient!,
-      slots: { m: m!, v: v! },
-      rate: rate!,
-      step: step!,
-      clip: clip!,
-      decays: true,
+/** The rate of step t is t * peak / warm-up, as in the golden file; nothing is clipped. */
+const ramp: Schedule = { peak: golden.rates.at(-1)!, warmupSteps: golden.rates.length, totalSteps: 1000, floor: 1 };
+
+interface Course extends Pick<Golden, 'initial' | 'shapes' | 'gradients'> {
+  readonly optimizer: Optimizer;
+  readonly ema?: number;
+}
+
+/** Runs one update a set of gradients; gives the state after each. */
+async function updates({ optimizer, initial, shapes, gradients, ema = 0 }: Course): Promise<Map<string, number[]>[]> {
+  const g = new Graph();
+  const names = Object.keys(initial);
+  const weights = new Map(
+    names.map((name) => [
+      name,
+      { dtype: 'float32' as const, shape: shapes[name]!, data: Float32Array.from(initial[name]!) },
+    ]),
+  );
+  const { state } = addUpdate(g, {
+    trained: names.map((name) => g.parameter(name, shapes[name]!) as NodeOf<'parameter'>),
+    gradients: names.map((name) => g.input(`gradient ${name}`, 'float32', shapes[name]!)),
+    weights,
+    schedule: ramp,
+    optimizer,
+    clipNorm: 1e6,
+    ema,
+  });
+  for (const [name, { next }] of state) g.output(nextName(name), next);
+  const session = await InferenceSession.create(emitModel(g, { name: 'update' }), { intraOpNumThreads: 1 });
+  let now = new Map(
+    [...state].map(
+      ([
+        name,
+        {
+          initial: { data, shape },
+        },
+      ]) => [name, new Tensor('float32', data as Float32Array, shape)],
+    ),
+  );
+  const states: Map<string, number[]>[] = [];
+  for (const step of gradients) {
+    const fed = names.map((name) => [`gradient ${name}`, new Tensor('float32', step[name]!, shapes[name]!)]);
+    const results = await session.run({ ...Object.fromEntries(now), ...Object.fromEntries(fed) });
+    now = new Map([...now.keys()].map((name) => [name, results[nextName(name)] as Tensor & { type: 'float32' }]));
+    states.push(new Map([...now].map(([name, { data }]) => [name, [...(data as Float32Array)]])));
+  }
+  await session.release();
+  return states;
+}
+
+const named = (optimizer: string, options: object): Optimizer =>
+  optimizerOf({ optimizer, ...options } as OptimizerSettings);
+
+describe('optimizers', () => {
+  it.each(golden.cases)('$optimizer, eight steps with $options', async ({ optimizer, options, final }) => {
+    const states = await updates({ ...golden, optimizer: named(optimizer, options) });
+    const last = states.at(-1)!;
+    expect(last.get(STEP)).toEqual([golden.rates.length]);
+    for (const [name, expected] of Object.entries(final)) expectClose(last.get(name)!, expected, 1e-5);
+  });
+
+  it('Muon keeps one slot a hidden matrix; everything else has the two of AdamW', async () => {
+    const { optimizer, options } = golden.cases.find((one) => one.optimizer === 'muon')!;
+    const [state] = await updates({ ...golden, optimizer: named(optimizer, options) });
+    expect([...state!.keys()].filter((name) => !(name in golden.shapes)).sort()).toEqual([
+      'm.dense.bias',
+      'm.embeddings.weight',
+      'momentum.tall.weight',
+      'momentum.wide.weight',
+      STEP,
+      'v.dense.bias',
+      'v.embeddings.weight',
+    ]);
+  });
+
+  it('holds a learnt logit scale at its largest, from where it can go down again', async () => {
+    const states = await updates({
+      optimizer: lion({ beta1: 0.9, beta2: 0.99, weightDecay: 0 }),
+      initial: { [LOGIT_SCALE]: [4.6] },
+      shapes: { [LOGIT_SCALE]: [] },
+      gradients: [-1, -1, -1, 5].map((x) => ({ [LOGIT_SCALE]: [x] })),
     });
-    g.output('p2', next.parameter);
-    g.output('m2', next.slots.m!);
-    g.output('v2', next.slots.v!);
-    const run = await compile(g);
+    const scales = states.map((state) => state.get(LOGIT_SCALE)![0]!);
+    expect(scales[2]).toBeCloseTo(LARGEST_LOGIT_SCALE, 5);
+    expect(scales[3]).toBeLessThan(LARGEST_LOGIT_SCALE - 1e-3);
+  });
+});
 
-    let state = { p: [1, -2, 0.5], m: [0, 0, 0], v: [0, 0, 0] };
-    const expected = { p: [1, -2, 0.5], m: [0, 0, 0], v: [0, 0, 0] };
-    for (let t = 1; t <= 10; t++) {
-      const gradients = [0.3 * t, -1 / t, Math.sin(t)];
-      const [lr, factor] = [0.01 * t, t % 2 ? 1 : 0.5];
-      const result = await run({ ...state, g: gradients, rate: lr, step: t, clip: factor });
-      state = { p: result.p2!, m: result.m2!, v: result.v2! };
-      for (let i = 0; i < 3; i++) {
-        const clipped = gradients[i]! * factor;
-        expected.m[i] = beta1 * expected.m[i]! + (1 - beta1) * clipped;
-        expected.v[i] = beta2 * expected.v[i]! + (1 - beta2) * clipped ** 2;
-        const mHat = expected.m[i]! / (1 - beta1 ** t);
-        const vHat = expected.v[i]! / (1 - beta2 ** t);
-        expected.p[i] = expected.p[i]! - lr * (mHat / (Math.sqrt(vHat) + epsilon) + weightDecay * expected.p[i]!);
-      }
-      for (const name of ['p', 'm', 'v'] as const)
-        for (let i = 0; i < 3; i++) expect(state[name][i]).toBeCloseTo(expected[name][i]!, 4);
-    }
+describe('moving average', () => {
+  it("is PyTorch's, and starts with what the first step gave", async () => {
+    const { decay, values, averages } = golden.average;
+    const states = await updates({
+      // Puts the parameter where its gradient says.
+      optimizer: { slots: () => [], update: (_, { gradient }) => ({ parameter: gradient, slots: {} }) },
+      initial: { x: [9, 9, 9, 9] },
+      shapes: { x: [2, 2] },
+      gradients: values.map((x) => ({ x })),
+      ema: decay,
+    });
+    states.forEach((state, step) => {
+      expectClose(state.get(averageName('x'))!, averages[step]!, 1e-5);
+    });
   });
 });
 
 describe('schedule and clipping', () => {
-  it('warms up in a line, decays in a line, and stays at the floor', async () => {
-    const g = new Graph();
-    const schedule = { peak: 2, warmupSteps: 4, totalSteps: 14, floor: 0.1 };
-    g.output('rate', learningRate(g, g.input('step', 'float32', []), schedule));
-    const run = await compile(g);
-    const rate = async (step: number) => (await run({ step })).rate![0];
-    expect(await rate(1)).toBeCloseTo(0.5, 5);
-    expect(await rate(4)).toBeCloseTo(2, 5);
-    expect(await rate(9)).toBeCloseTo(2 * (0.1 + 0.9 * 0.5), 5);
-    expect(await rate(14)).toBeCloseTo(0.2, 5);
-    expect(await rate(99)).toBeCloseTo(0.2, 5);
+  it.each(SCHEDULES)('%s', async (name) => {
+    const { settings, steps, rates } = golden.schedules;
+    for (const [i, step] of steps.entries()) {
+      const g = new Graph();
+      const rate = learningRate(g, g.input('step', 'float32', []), { ...settings, name });
+      const result = await run(g, { rate }, { step: { shape: [], data: [step] } });
+      expectClose(result.rate!, [rates[name]![i]!], 1e-5);
+    }
   });
 
   it('brings the norm over all gradients down to the limit, and leaves smaller ones alone', async () => {
-    const g = new Graph();
-    const norm = globalNorm(g, [g.input('a', 'float32', [2]), g.input('b', 'float32', [1])]);
-    g.output('norm', norm);
-    g.output('factor', clipFactor(g, norm, 1));
-    const run = await compile(g);
-    const large = await run({ a: [3, 4], b: [12] });
+    const clipped = async (a: number[], b: number[]) => {
+      const g = new Graph();
+      const norm = globalNorm(g, [g.input('a', 'float32', [2]), g.input('b', 'float32', [1])]);
+      const feeds = { a: { shape: [2], data: a }, b: { shape: [1], data: b } };
+      return run(g, { norm, factor: clipFactor(g, norm, 1) }, feeds);
+    };
+    const large = await clipped([3, 4], [12]);
     expect(large.norm![0]).toBeCloseTo(13, 5);
     expect(large.factor![0]).toBeCloseTo(1 / 13, 5);
-    const small = await run({ a: [0.3, 0], b: [0.4] });
+    const small = await clipped([0.3, 0], [0.4]);
     expect(small.factor![0]).toBe(1);
   });
 });

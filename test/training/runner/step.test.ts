@@ -7,7 +7,7 @@ import { tokenInputs } from '../../../training/nn/architecture.ts';
 import { BERT } from '../../../training/nn/bert.ts';
 import { embeddingOf } from '../../../training/nn/encoder.ts';
 import { squaredDistance } from '../../../training/nn/losses.ts';
-import { adamW } from '../../../training/nn/optimizers.ts';
+import { adamW } from '../../../training/nn/optimizers/adamw.ts';
 import { emitModel } from '../../../training/onnx/emit.ts';
 import type { TensorData } from '../../../training/onnx/model.ts';
 import { prune } from '../../../training/phases/prune.ts';
