@@ -5,6 +5,7 @@
  *   manifest.json        this schema
  *   student.onnx         inputs  input_ids, attention_mask: int64 [batch, tokens]
  *                        output  embedding: float32 [batch, dimension], L2-normalised
+ *   student.fp16.onnx    optional: the same student in fp16 for GPUs, same inputs and output
  *   tokenizer.json       Hugging Face tokenizers' format
  *   ads.safetensors      vectors I8 [n, dimension] (cosine ignores their scale), ids U8 (newline-joined UTF-8),
  *                        textDigests U8 (newline-joined, see ad-text.ts); metadata.spaceId
@@ -38,6 +39,8 @@ export const Manifest = z
       hidden: z.int().positive(),
       parameters: z.int().positive(),
     }),
+    /** The student in fp16, for GPUs: they have no kernels for the int8 graph. */
+    studentFp16: BundleFile.optional(),
     tokenizer: BundleFile,
     ads: BundleFile.extend({ count: z.int().nonnegative() }),
     report: BundleFile,

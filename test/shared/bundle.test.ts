@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseManifest, requireSameSpace, spaceIdOf } from '../../shared/bundle.ts';
 
@@ -37,4 +38,15 @@ test('a manifest that is not one is refused in one line', () => {
       /^models\/x: not a bundle manifest \(.*\); publish the bundle again/,
     );
   }
+});
+
+test('an fp16 student may lie beside the int8 one', () => {
+  const manifest = JSON.parse(readFileSync('models/default/manifest.json', 'utf8')) as Record<string, unknown>;
+  const { studentFp16: _, ...without } = manifest;
+  expect(parseManifest(JSON.stringify(without), 'models/x').studentFp16).toBeUndefined();
+  const studentFp16 = { file: 'student.fp16.onnx', sha256: 'a'.repeat(64), bytes: 1 };
+  expect(parseManifest(JSON.stringify({ ...without, studentFp16 }), 'models/x').studentFp16).toEqual(studentFp16);
+  expect(() => parseManifest(JSON.stringify({ ...without, studentFp16: 'student.fp16.onnx' }), 'models/x')).toThrow(
+    'studentFp16',
+  );
 });
