@@ -1,10 +1,11 @@
 /** The encoder against PyTorch: vectors of a committed random checkpoint, and of a real one where it is at hand. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { channelRanges, floatModel, int8Model, TextEncoderSession } from '../../../training/runner/encoder.ts';
 import { type Checkpoint, readCheckpoint } from '../../../training/teacher/checkpoint.ts';
-import { cosine, expectedTiny, GOLDEN, leastCosine, TINY } from '../golden.ts';
+import encoders from '../../golden/encoders.json' with { type: 'json' };
+import { cosine, expectedTiny, leastCosine, TINY } from '../golden.ts';
 
 const DIM = 32;
 const expected = expectedTiny();
@@ -58,15 +59,11 @@ describe('a random checkpoint', () => {
 
 // Weights below 65,536 elements stay float32, so int8 is shown on the real checkpoint and in onnx/quantize.test.ts.
 const REAL = '.cache/checkpoints/sentence-transformers/all-MiniLM-L6-v2';
+const { real: golden } = encoders;
 const found = existsSync(join(REAL, 'model.safetensors'));
 describe.skipIf(!found)(
   `all-MiniLM-L6-v2${found ? '' : ` (skipped: no checkpoint in ${REAL}; npm run recipe fetches it)`}`,
   () => {
-    const golden = JSON.parse(readFileSync(join(GOLDEN, 'all-minilm-l6-v2.json'), 'utf8')) as {
-      texts: string[];
-      ids: number[][];
-      vectors: number[][];
-    };
     let real: Checkpoint;
     beforeAll(async () => {
       real = await readCheckpoint(REAL);
