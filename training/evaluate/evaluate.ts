@@ -111,7 +111,7 @@ export async function evaluate(
   onStage('reading the test split');
   const ads = adsInOrder(await dataset.all('catalogue.jsonl'), candidate.adIds);
   const { queries, withoutRelevant } = await judgedQueries(dataset, 'test');
-  const texts = await teacherTexts(queries, { dataset, reads: options.teacherReadsContext });
+  const texts = teacherTexts(queries, { reads: options.teacherReadsContext });
 
   const unit = unitRows(candidate.vectors, dimension);
   const search = await openSearch(unit, dimension);

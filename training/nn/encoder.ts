@@ -5,9 +5,14 @@ import type { Architecture, FeedForwardNames, TokenInputs } from './architecture
 import { BERT, BertConfig } from './bert.ts';
 import { firstPool, lastPool, meanPool, normalizeRows, project } from './layers.ts';
 import { QWEN3, Qwen3Config } from './qwen3.ts';
+import { STATIC, StaticConfig } from './static.ts';
 
 /** The fields of a Hugging Face `config.json` that decide the computation; `model_type` names the architecture. */
-export const EncoderConfig = z.discriminatedUnion('model_type', [BertConfig, Qwen3Config]);
+export const CheckpointConfig = z.discriminatedUnion('model_type', [BertConfig, Qwen3Config]);
+export type CheckpointConfig = z.infer<typeof CheckpointConfig>;
+
+/** Every encoder that can be trained and run; those without a checkpoint format too. */
+export const EncoderConfig = z.discriminatedUnion('model_type', [BertConfig, Qwen3Config, StaticConfig]);
 export type EncoderConfig = z.infer<typeof EncoderConfig>;
 
 /** How token states become one vector. */
@@ -32,7 +37,7 @@ export const PROJECTION = 'projection';
 /** Width of the vectors. */
 export const embeddingWidth = ({ config, projection }: EncoderShape): number => projection ?? config.hidden_size;
 
-const ARCHITECTURES = { bert: BERT, qwen3: QWEN3 };
+const ARCHITECTURES = { bert: BERT, qwen3: QWEN3, static: STATIC };
 const architectureOf = ({ model_type }: EncoderConfig) => ARCHITECTURES[model_type] as Architecture<EncoderConfig>;
 
 /** Name of the table of word vectors, [vocabulary, hidden]. */

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { sha256Hex } from '../../shared/digest.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { SafeTensor } from '../../shared/safetensors.ts';
-import { EncoderConfig, type Pooling } from '../nn/encoder.ts';
+import { CheckpointConfig, type Pooling } from '../nn/encoder.ts';
 import type { TensorData } from '../onnx/model.ts';
 import { bertWeights } from './bert-weights.ts';
 import { optionalText, parsed, requiredFile } from './files.ts';
@@ -25,7 +25,7 @@ export interface Checkpoint {
   readonly sha256: string;
   /** As the model card states it, or 'unknown'. */
   readonly license: string;
-  readonly config: EncoderConfig;
+  readonly config: CheckpointConfig;
   readonly pooling: Pooling;
   /** What the model expects before a query, such as an instruction; '' where nothing. */
   readonly queryPrompt: string;
@@ -51,14 +51,14 @@ const Prompts = z.object({
 });
 
 /** What a bare encoder gets; sentence-transformers' files say otherwise where they exist. */
-const DEFAULT_POOLING: Readonly<Record<EncoderConfig['model_type'], Pooling>> = {
+const DEFAULT_POOLING: Readonly<Record<CheckpointConfig['model_type'], Pooling>> = {
   bert: { mode: 'mean', normalize: true },
   qwen3: { mode: 'last', normalize: true },
 };
 
 async function readPooling(
   folder: string,
-  { model_type }: EncoderConfig,
+  { model_type }: CheckpointConfig,
 ): Promise<{ pooling: Pooling; source: string }> {
   const modulesJson = await optionalText(join(folder, 'modules.json'));
   if (modulesJson === undefined) return { pooling: DEFAULT_POOLING[model_type], source: '' };
@@ -85,7 +85,7 @@ async function readPooling(
   return { pooling: { mode: modes[0]!, normalize }, source: `${modulesJson}${poolingJson}` };
 }
 
-function weightsOf(tensors: ReadonlyMap<string, SafeTensor>, config: EncoderConfig, where: string): Weights {
+function weightsOf(tensors: ReadonlyMap<string, SafeTensor>, config: CheckpointConfig, where: string): Weights {
   return config.model_type === 'bert' ? bertWeights(tensors, config, where) : qwen3Weights(tensors, config, where);
 }
 
@@ -96,7 +96,7 @@ export async function readCheckpoint(folder: string, name = basename(folder)): P
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const json = async <S extends z.ZodType>(schema: S, file: string) =>
     parsed(schema, (await optionalText(join(folder, file))) ?? '{}', join(folder, file));
-  const config = parsed(EncoderConfig, text(configBytes), join(folder, 'config.json'));
+  const config = parsed(CheckpointConfig, text(configBytes), join(folder, 'config.json'));
   const { tensors, digests } = await readCheckpointTensors(folder);
   const { pooling, source } = await readPooling(folder, config);
   const { max_seq_length } = await json(SentenceConfig, 'sentence_bert_config.json');
