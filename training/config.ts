@@ -5,10 +5,10 @@ import { z } from 'zod';
 import { HarnessError } from '../shared/problem.ts';
 
 const share = z.number().min(0).max(1);
+const steps = z.int().nonnegative();
 
-/** Settings that every phase has. */
+/** Settings that every training has. */
 const optimization = {
-  steps: z.int().positive(),
   batch: z.int().positive(),
   learningRate: z.number().positive(),
   warmupSteps: z.int().nonnegative(),
@@ -18,34 +18,43 @@ const optimization = {
   beta2: share,
   epsilon: z.number().positive(),
   clipNorm: z.number().positive(),
+  checkpointEvery: z.int().positive(),
 };
-const checkpointEvery = z.int().positive();
+const contrastive = {
+  temperature: z.number().positive(),
+  falseNegativeMargin: z.number().nonnegative(),
+};
+const negatives = { depth: z.int().positive(), cap: share };
 
 export const RecipeConfig = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits and . _ -'),
   seed: z.int().nonnegative(),
-  teacher: z.string().min(1),
   threads: z.int().nonnegative(),
+  teacher: z.strictObject({ from: z.string().min(1), context: z.boolean() }),
   data: z.strictObject({
     folder: z.string().min(1),
     maxBadShare: share,
     generalShare: z.number().min(0).max(0.95),
     parts: z.int().positive(),
   }),
+  finetune: z.strictObject({
+    steps,
+    ...optimization,
+    chunkTokens: z.int().positive(),
+    trainWords: z.boolean(),
+    contextShare: share,
+    ...contrastive,
+    learnTemperature: z.boolean(),
+    sameTower: z.boolean(),
+    negatives: z.strictObject({ ...negatives, perQuery: z.int().nonnegative() }),
+  }),
   student: z.strictObject({
     layers: z.int().positive(),
     select: z.union([z.enum(['importance', 'even']), z.array(z.int().nonnegative()).min(1)]),
     maxTokens: z.int().min(8),
   }),
-  align: z.strictObject({ ...optimization, trainWords: z.boolean(), checkpointEvery }),
-  refine: z.strictObject({
-    ...optimization,
-    steps: z.int().nonnegative(),
-    temperature: z.number().positive(),
-    falseNegativeMargin: z.number().nonnegative(),
-    negatives: z.strictObject({ depth: z.int().positive(), cap: share }),
-    checkpointEvery,
-  }),
+  align: z.strictObject({ steps: z.int().positive(), ...optimization, trainWords: z.boolean() }),
+  refine: z.strictObject({ steps, ...optimization, ...contrastive, negatives: z.strictObject(negatives) }),
   export: z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),
     calibrationTexts: z.int().nonnegative(),
@@ -93,10 +102,16 @@ export async function loadConfig(
   }
   const config = parsed.data;
   const {
-    teacher = config.teacher,
+    teacher: from = config.teacher.from,
     folder = config.data.folder,
     seed = config.seed,
     steps = config.align.steps,
   } = overrides;
-  return frozen({ ...config, teacher, seed, data: { ...config.data, folder }, align: { ...config.align, steps } });
+  return frozen({
+    ...config,
+    teacher: { ...config.teacher, from },
+    seed,
+    data: { ...config.data, folder },
+    align: { ...config.align, steps },
+  });
 }

@@ -1,7 +1,9 @@
-/** What every stage of the recipe works with: settings, data, the teacher, and a line to say things on. */
+/** What every stage of the recipe works with: settings, data, the checkpoint, and a line to say things on. */
 import { join } from 'node:path';
+import { canonicalJson, sha256Hex } from '../shared/digest.ts';
 import type { RecipeConfig } from './config.ts';
-import { type BadRow, type DatasetFolder, openDataset } from './data/records.ts';
+import { openDataset } from './data/dataset.ts';
+import type { BadRow, DatasetFolder } from './data/records.ts';
 import { type Checkpoint, readCheckpoint } from './teacher/checkpoint.ts';
 import { resolveTeacher } from './teacher/resolve.ts';
 
@@ -11,8 +13,10 @@ export const CACHE = '.cache';
 export interface RecipeContext {
   readonly config: RecipeConfig;
   readonly dataset: DatasetFolder;
-  readonly teacher: Checkpoint;
-  readonly teacherSource: string;
+  /** The encoder that becomes the teacher. */
+  readonly checkpoint: Checkpoint;
+  /** Where it came from, for the manifest. */
+  readonly checkpointSource: string;
   readonly say: (line: string) => void;
 }
 
@@ -32,12 +36,17 @@ export async function openRecipe(config: RecipeConfig, say: (line: string) => vo
       else if (Number.isInteger(Math.log10(bad.size))) say(`${bad.size} bad rows so far`);
     },
   });
-  const place = await resolveTeacher(config.teacher, {
+  const place = await resolveTeacher(config.teacher.from, {
     cache: join(CACHE, 'checkpoints'),
     // The variable that Hugging Face's own tools read.
     ...(process.env.HF_ENDPOINT ? { hub: process.env.HF_ENDPOINT } : {}),
-    onFile: (path) => say(`fetching ${path} of ${config.teacher}`),
+    onFile: (path) => say(`fetching ${path} of ${config.teacher.from}`),
   });
-  const teacher = await readCheckpoint(place.folder, place.name);
-  return { config, dataset, teacher, teacherSource: place.source, say };
+  const checkpoint = await readCheckpoint(place.folder, place.name);
+  return { config, dataset, checkpoint, checkpointSource: place.source, say };
+}
+
+/** A run's folder under the cache, named by everything that decides what it holds. */
+export async function runFolder(identity: Record<string, unknown>): Promise<string> {
+  return join(CACHE, 'runs', (await sha256Hex(canonicalJson(identity))).slice(0, 16));
 }

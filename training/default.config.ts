@@ -8,14 +8,15 @@ const config: RecipeConfig = {
   /** Decides every random choice. Same seed, same data, same machine: same student, byte for byte. */
   seed: 1,
 
-  /**
-   * The encoder whose vector space the student learns: a folder with config.json, model.safetensors and tokenizer.json,
-   * or a Hugging Face repository. BERT family.
-   */
-  teacher: 'sentence-transformers/all-MiniLM-L6-v2',
-
   /** Threads of the numeric runtime; 0 takes one a core. */
   threads: 0,
+
+  teacher: {
+    /** The encoder that is fine-tuned into the teacher: a folder with config.json, model.safetensors and tokenizer.json, or a Hugging Face repository. */
+    from: 'sentence-transformers/all-MiniLM-L6-v2',
+    /** Whether it reads oracle context beside the query, where the dataset has it. The student never does. */
+    context: true,
+  },
 
   data: {
     /** The dataset folder, as `npm run market` writes it. */
@@ -26,6 +27,37 @@ const config: RecipeConfig = {
     generalShare: 0.3,
     /** Parts that the training texts are dealt into; one is in memory at a time, with its vectors (1.5 kB a text at 384 dimensions). */
     parts: 16,
+  },
+
+  /** Phase 1: the teacher, both towers, on clicked pairs. */
+  finetune: {
+    /** Optimizer steps of `batch` clicked pairs each; 0 takes the teacher as it is. */
+    steps: 160,
+    batch: 128,
+    learningRate: 1e-4,
+    warmupSteps: 16,
+    finalRate: 0.05,
+    weightDecay: 0.01,
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-6,
+    clipNorm: 1,
+    checkpointEvery: 10,
+    /** Tokens that go through the encoder at a time: bounds memory, whatever the batch (GradCache). */
+    chunkTokens: 2_048,
+    /** Whether the word table is trained too. */
+    trainWords: false,
+    /** Share of the queries shown with their context; the others teach it to read a bare query too. */
+    contextShare: 0.85,
+    /** Logits are cosines divided by it; where `learnTemperature` is set, it is where training starts. */
+    temperature: 0.05,
+    learnTemperature: false,
+    /** What beats the clicked ad by more than this cosine is taken for a missed positive. */
+    falseNegativeMargin: 0.1,
+    /** Whether other queries, and other positives, are negatives too. */
+    sameTower: false,
+    /** Hard negatives a pair, drawn from the `depth` best ads that the teacher scores below `cap` times the clicked one. */
+    negatives: { perQuery: 1, depth: 15, cap: 0.95 },
   },
 
   student: {

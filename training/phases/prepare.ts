@@ -7,65 +7,64 @@ import type { DatasetFolder } from '../data/records.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { dealTexts, mixedTexts, readPart, type TextPart } from '../data/texts.ts';
 import { type Progress, startProgress } from '../progress.ts';
-import { floatModel, TextEncoderSession } from '../runner/encoder.ts';
-import type { Checkpoint } from '../teacher/checkpoint.ts';
+import { teacherInput } from '../teacher/input.ts';
 import { VectorStore } from '../teacher/targets.ts';
+import type { Role, Teacher } from '../teacher/teacher.ts';
 import type { AlignmentPart } from './align.ts';
 
-/** The teacher's vectors on disk, and the teacher to make what is missing: opened when first needed. */
-export function openTargets({ teacher, config }: RecipeContext, what: { label: string; total: number; unit: string }) {
-  const dimension = teacher.config.hidden_size;
-  const { parts } = config.data;
-  const folder = join(CACHE, 'targets', teacher.sha256.slice(0, 16), String(parts));
-  let session: TextEncoderSession | undefined;
+/** The teacher's vectors on disk, and the teacher to make what is missing. */
+export function openTargets(
+  teacher: Teacher,
+  { role, parts, ...what }: { role: Role; parts: number; label: string; total: number; unit: string },
+) {
+  const folder = join(CACHE, 'targets', teacher.sha256.slice(0, 16), `${role}-${parts}`);
   let progress: Progress | undefined;
   let done = 0;
   return {
-    store: new VectorStore({ folder, dimension }),
+    store: new VectorStore({ folder, dimension: teacher.dimension }),
     parts,
-    encode: async (texts: readonly string[]): Promise<Float32Array> => {
-      session ??= await openTeacher(teacher, config.threads);
+    encode: (texts: readonly string[]): Promise<Float32Array> => {
       progress ??= startProgress({ ...what, start: done });
-      return session.encode(texts);
+      const before = done;
+      return teacher.encode(texts, { role, onProgress: (fresh) => progress?.update(before + fresh) });
     },
     onProgress(texts: number) {
       done = texts;
       progress?.update(done);
     },
-    async close() {
-      progress?.stop();
-      await session?.close();
-    },
+    stop: () => progress?.stop(),
   };
 }
 
-/** The training texts in parts, each text with the teacher's vector on disk. */
-export async function targetsOf(context: RecipeContext, texts: readonly TextPart[]): Promise<AlignmentPart[]> {
+/** The training texts in parts, each text with the teacher's vector on disk: of the text and its context, where it has one. */
+export async function targetsOf(
+  { config, say }: RecipeContext,
+  { teacher, texts }: { teacher: Teacher; texts: readonly TextPart[] },
+): Promise<AlignmentPart[]> {
   const total = texts.reduce((sum, { rows }) => sum + rows, 0);
-  const targets = openTargets(context, { label: 'teacher vectors', total, unit: 'texts' });
-  const read = async (part: TextPart) => ({ index: part.index, texts: await readPart(part) });
+  const { parts } = config.data;
+  const targets = openTargets(teacher, { role: 'query', parts, label: 'teacher vectors', total, unit: 'texts' });
+  const inputs = async (part: TextPart) => {
+    const rows = await readPart(part);
+    return { rows, stored: { index: part.index, texts: rows.map(teacherInput) } };
+  };
   let finished = 0;
   for (const part of texts) {
-    await targets.store.prepare(await read(part), targets.encode, (done) => targets.onProgress(finished + done));
+    const { stored } = await inputs(part);
+    await targets.store.prepare(stored, targets.encode, (done) => targets.onProgress(finished + done));
     finished += part.rows;
   }
-  await targets.close();
-  context.say(`${total} training texts have their teacher vectors`);
+  targets.stop();
+  say(`${total} training texts have their teacher vectors`);
   return texts.map((part) => ({
     rows: part.rows,
     async read() {
-      const stored = await read(part);
-      return { texts: stored.texts, vectors: await targets.store.read(stored) };
+      const { rows, stored } = await inputs(part);
+      // The student's side: the bare text. Context ends here.
+      return { texts: rows.map(({ text }) => text), vectors: await targets.store.read(stored) };
     },
   }));
 }
-
-const openTeacher = (teacher: Checkpoint, threads: number): Promise<TextEncoderSession> =>
-  TextEncoderSession.open(floatModel(teacher), {
-    tokenizer: teacher.tokenizer,
-    dimension: teacher.config.hidden_size,
-    threads,
-  });
 
 /** The training texts dealt into parts, under a folder of their own for this mix. */
 export async function trainingTexts({ config, dataset, say }: RecipeContext): Promise<TextPart[]> {
@@ -73,6 +72,7 @@ export async function trainingTexts({ config, dataset, say }: RecipeContext): Pr
   const mix = {
     seed,
     generalShare: data.generalShare,
+    context: config.teacher.context,
     onHeldOut: (count: number) => say(`${count} texts left out: they are validation or test queries`),
   };
   return dealTexts(mixedTexts(dataset, mix), {
@@ -88,12 +88,16 @@ export const TRAINING_FILES = [
   'queries.test.jsonl',
 ] as const;
 
+const trainingFiles = (dataset: DatasetFolder) =>
+  dataset.has('oracle.train.jsonl') ? [...TRAINING_FILES, 'oracle.train.jsonl' as const] : TRAINING_FILES;
+
 /** Names what the training texts are made from. */
-export async function mixKey({ seed, data }: RecipeConfig, dataset: DatasetFolder): Promise<string> {
+export async function mixKey({ seed, data, teacher }: RecipeConfig, dataset: DatasetFolder): Promise<string> {
   const identity = {
-    data: await dataset.digest(TRAINING_FILES),
+    data: await dataset.digest(trainingFiles(dataset)),
     seed,
     share: String(data.generalShare),
+    context: teacher.context,
     parts: data.parts,
   };
   return (await sha256Hex(canonicalJson(identity))).slice(0, 16);
@@ -101,6 +105,6 @@ export async function mixKey({ seed, data }: RecipeConfig, dataset: DatasetFolde
 
 /** Some training texts, spread over a part, for calibration. */
 export async function sampleTexts(parts: readonly TextPart[], count: number): Promise<string[]> {
-  const texts = count === 0 ? [] : await readPart(parts[0]!);
+  const texts = count === 0 ? [] : (await readPart(parts[0]!)).map(({ text }) => text);
   return shuffle(texts, seeded('calibration')).slice(0, count);
 }

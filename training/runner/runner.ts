@@ -15,24 +15,29 @@ export type Device = (typeof DEVICES)[number];
 /** One step's inputs, by the names that the step's graph gives them. */
 export type StepInputs = ReadonlyMap<string, TensorData>;
 
-export interface Runner {
-  readonly device: Device;
+/** What the training loop asks of whatever runs its steps. */
+export interface StepRunner<Inputs> {
   /** How many steps a call should be given for the device to be used well. */
   readonly stepsPerCall: number;
   /** One step. @throws HarnessError where the loss is no longer a number. */
-  run(inputs: StepInputs): Promise<Report>;
+  run(inputs: Inputs): Promise<Report>;
   /** Steps in their order, a report each; any number will do. @throws HarnessError as `run`. */
-  runAll(steps: readonly StepInputs[]): Promise<readonly Report[]>;
+  runAll(steps: readonly Inputs[]): Promise<readonly Report[]>;
   /** The state as it stands, parameters and optimizer state by name, on the host; not to be written to. */
   state(): Promise<Map<string, TensorData>>;
   close(): Promise<void>;
+}
+
+/** Runs a compiled step. */
+export interface Runner extends StepRunner<StepInputs> {
+  readonly device: Device;
 }
 
 export interface RunnerOptions {
   /** Default `cpu`. */
   readonly device?: Device;
   /** Where to start; default the compiled step's initial state. */
-  readonly state?: Weights;
+  readonly state?: Weights | undefined;
   /** CPU threads; 0 (default) takes one a core. */
   readonly threads?: number;
   /**
@@ -48,7 +53,8 @@ const CUDA_STEPS_PER_CALL = 16;
 
 /** A runner on the device asked for, or on the CPU where that cannot start; `device` of the result tells which. */
 export async function openRunner(step: CompiledStep, options: RunnerOptions = {}): Promise<Runner> {
-  const { device = 'cpu', stepsPerCall, say = console.error, ...start } = options;
+  const { device = 'cpu', stepsPerCall, say = console.error, state, threads = 0 } = options;
+  const start = state ? { state, threads } : { threads };
   // ONNX Runtime throws where a provider cannot start, even with the CPU listed behind it.
   try {
     if (device === 'webgpu') return await WebGpuRunner.open(step, start);
