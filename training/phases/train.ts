@@ -44,9 +44,9 @@ export interface TrainOptions<Inputs> {
   readonly onStep?: (step: number, report: Report) => void;
 }
 
-export interface Trained {
+export interface Trained<Model = EncoderModel> {
   /** With the moving averages of the parameters, where such are kept. */
-  readonly student: EncoderModel;
+  readonly student: Model;
   readonly losses: readonly LossPoint[];
 }
 
@@ -68,7 +68,10 @@ export function optimization(
 const History = z.array(z.object({ step: z.number(), loss: z.number() }));
 
 /** Trains `student`, or goes on training it, to the last step. */
-export async function train<Inputs>(student: EncoderModel, options: TrainOptions<Inputs>): Promise<Trained> {
+export async function train<Inputs, Model extends { readonly weights: Weights }>(
+  student: Model,
+  options: TrainOptions<Inputs>,
+): Promise<Trained<Model>> {
   const { open, folder, steps, checkpointEvery, accumulate = 1, batchesAfter, onStep = () => {} } = options;
   const path = join(folder, 'state.safetensors');
   let state: Weights | undefined;
