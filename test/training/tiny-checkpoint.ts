@@ -67,6 +67,22 @@ export function tinyTensors({ tensors }: TinyGolden): Map<string, SafeTensor> {
   );
 }
 
+/** A `model.safetensors` of these tensors. */
+export const tinyContainer = (tensors: Iterable<[string, SafeTensor]>): Uint8Array =>
+  writeSafetensors({ tensors: new Map(tensors), metadata: {} });
+
+/** The weights as two shards and their index, with tensors dealt in turn. */
+export function tinyShards(tiny: TinyGolden): Record<string, Uint8Array | string> {
+  const file = (i: number) => `model-0000${(i % 2) + 1}-of-00002.safetensors`;
+  const entries = [...tinyTensors(tiny)];
+  const index = { metadata: {}, weight_map: Object.fromEntries(entries.map(([name], i) => [name, file(i)])) };
+  return {
+    'model.safetensors.index.json': JSON.stringify(index),
+    [file(0)]: tinyContainer(entries.filter((_, i) => i % 2 === 0)),
+    [file(1)]: tinyContainer(entries.filter((_, i) => i % 2 === 1)),
+  };
+}
+
 const POOLING_FLAGS = {
   mean: 'pooling_mode_mean_tokens',
   cls: 'pooling_mode_cls_token',
@@ -83,9 +99,7 @@ export interface TinyFolder {
 /** Writes a checkpoint folder in the form of sentence-transformers. */
 export async function writeTiny(folder: string, tiny: TinyGolden, options: TinyFolder = {}): Promise<void> {
   const { pooling = Object.keys(tiny.vectors)[0] as Pooling['mode'], config = tiny.config } = options;
-  const files = options.files ?? {
-    'model.safetensors': writeSafetensors({ tensors: tinyTensors(tiny), metadata: {} }),
-  };
+  const files = options.files ?? { 'model.safetensors': tinyContainer(tinyTensors(tiny)) };
   const module = (path: string, kind: string) => ({ path, type: `sentence_transformers.models.${kind}` });
   const json: Record<string, unknown> = {
     'config.json': config,

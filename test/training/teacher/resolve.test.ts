@@ -10,6 +10,7 @@ import { readSafetensors, writeSafetensors } from '../../../shared/safetensors.t
 import { readCheckpoint } from '../../../training/teacher/checkpoint.ts';
 import { resolveTeacher } from '../../../training/teacher/resolve.ts';
 import { TINY } from '../golden.ts';
+import { goldenOf, tinyShards, writeTiny } from '../tiny-checkpoint.ts';
 
 let folder: string;
 let server: Server | undefined;
@@ -22,11 +23,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Serves the golden checkpoint the way the hub serves a repository, without the named file. */
-async function hub(without?: string): Promise<string> {
+/** Serves a checkpoint folder, the golden one unless told otherwise, the way the hub serves a repository; without the named file. */
+async function hub({ without, root = TINY }: { without?: string; root?: string } = {}): Promise<string> {
   server = createServer(async (request, response) => {
     const path = request.url!.replace('/owner/tiny/resolve/main/', '');
-    const file = join(TINY, path);
+    const file = join(root, path);
     if (path === without || !existsSync(file)) {
       response.writeHead(404, { 'X-Error-Code': 'EntryNotFound' }).end();
       return;
@@ -59,9 +60,18 @@ describe('resolveTeacher', () => {
     expect(fetched).toEqual([]);
   });
 
+  it('fetches the shards of a repository that has no single file of weights', async () => {
+    const tiny = goldenOf('qwen3');
+    const root = join(folder, 'origin');
+    await writeTiny(root, tiny, { files: tinyShards(tiny) });
+    const { folder: place } = await resolveTeacher('owner/tiny', { cache: folder, hub: await hub({ root }) });
+    const [checkpoint, original] = [await readCheckpoint(place), await readCheckpoint(root)];
+    expect(checkpoint).toMatchObject({ sha256: original.sha256, queryPrompt: tiny.prompt });
+  });
+
   it.each([
     ['a hub that cannot be reached', async () => 'http://127.0.0.1:9', /could not fetch config\.json .*--teacher/],
-    ['a repository without safetensors', () => hub('model.safetensors'), /has no model\.safetensors/],
+    ['a repository without safetensors', () => hub({ without: 'model.safetensors' }), /has no model\.safetensors/],
   ])('says in one line what is wrong with %s, and leaves nothing half done', async (_, address, message) => {
     const failing = resolveTeacher('owner/tiny', { cache: folder, hub: await address() });
     await expect(failing).rejects.toThrow(message);
