@@ -1,6 +1,6 @@
 """Reference values for test/golden/losses.json: the losses written out term by term, and their gradients by PyTorch.
 
-    pip install torch && python bench/peers/losses.py > test/golden/losses.json
+    pip install torch && python -P bench/peers/losses.py > test/golden/losses.json
 """
 import json
 import math
@@ -86,11 +86,48 @@ def contrastive_cases():
     ]
 
 
+def cosine(s, t, _):
+    return (1 - F.cosine_similarity(s, t)).mean()
+
+
+def l2(s, t, _):
+    return ((s - t) ** 2).sum(1).mean()
+
+
+def kernel(s, t, _):
+    own, given = (s @ t.T).flatten(), (t @ t.T).flatten()
+    return 1 - own @ given / (own.norm() * given.norm())
+
+
+def kl(s, t, temperature):
+    own, given = F.log_softmax(s @ t.T / temperature, dim=1), F.log_softmax(t @ t.T / temperature, dim=1)
+    return F.kl_div(own, given, log_target=True, reduction="batchmean")
+
+
+student = F.normalize(torch.randn(BATCH, DIM), dim=1)
+teacher = F.normalize(student + 0.4 * torch.randn(BATCH, DIM), dim=1)
+
+
+def objective_case(name, objective, dimensions):
+    s = student.clone().requires_grad_()
+    lengths = [*dimensions, DIM]
+    cut = [(F.normalize(s[:, :n], dim=1), F.normalize(teacher[:, :n], dim=1)) if n < DIM else (s, teacher) for n in lengths]
+    loss = sum(objective(a, b, 0.1) for a, b in cut) / len(lengths)
+    loss.backward()
+    return {"objective": name, "dimensions": dimensions, "loss": loss.item(), "gradient": s.grad.flatten().tolist()}
+
+
 print(json.dumps({
     "made": {"by": "bench/peers/losses.py", "torch": torch.__version__.split("+")[0]},
     "contrastive": {
         "batch": BATCH, "documents": DOCUMENTS, "dim": DIM,
         "queryVectors": q.flatten().tolist(), "documentVectors": d.flatten().tolist(), "bias": bias.flatten().tolist(),
         "cases": contrastive_cases(),
+    },
+    "objectives": {
+        "batch": BATCH, "dim": DIM, "temperature": 0.1,
+        "student": student.flatten().tolist(), "teacher": teacher.flatten().tolist(),
+        "cases": [objective_case(name, objective, dimensions) for dimensions in ([], [2, 4])
+                  for name, objective in (("l2", l2), ("cosine", cosine), ("kernel", kernel), ("kl", kl))],
     },
 }, indent=1))

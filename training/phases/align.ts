@@ -1,15 +1,16 @@
 /**
- * Phase 2, alignment: the student reads the query and regresses the frozen teacher's vector of it (squared L2), as in HARNESS-LM
- * (arXiv 2605.23572). No labels: any text that users type will do.
+ * Phase 2, alignment: the student reads the query and regresses the frozen teacher's vector of it, by squared L2 unless told otherwise,
+ * as in HARNESS-LM (arXiv 2605.23572). No labels: any text that users type will do.
  */
-import type { RecipeConfig } from '../config.ts';
 import { batchCount, lengthBatches } from '../data/batches.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { tokenInputs } from '../nn/architecture.ts';
-import { embeddingOf, wordTable } from '../nn/encoder.ts';
-import { squaredDistance } from '../nn/losses.ts';
+import { embeddingOf, embeddingWidth, wordTable } from '../nn/encoder.ts';
+import { matryoshka, type ObjectiveName, objective } from '../nn/objectives.ts';
+import type { OptimizerSettings } from '../nn/optimizers/settings.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
+import { openRunner } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { StoredVectors } from '../teacher/targets.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
@@ -23,13 +24,29 @@ export interface AlignmentPart {
   readonly read: () => Promise<StoredVectors>;
 }
 
+export type AlignSettings = OptimizerSettings & {
+  /** Updates of `batch` texts each, times `accumulate`. */
+  readonly steps: number;
+  readonly batch: number;
+  /** What is made small; default `l2`. */
+  readonly objective?: ObjectiveName | undefined;
+  /** Of the softmax over similarities in objective `kl`; default 0.05. */
+  readonly temperature?: number | undefined;
+  /** Lengths at which a cut vector must search as well, beside the full one; default none. */
+  readonly matryoshka?: readonly number[] | undefined;
+  /** Whether the word table is trained too. */
+  readonly trainWords: boolean;
+  /** Updates between checkpoints. */
+  readonly checkpointEvery: number;
+};
+
 export interface AlignOptions {
   /** The pruned student. */
   readonly student: EncoderModel;
   readonly tokenizer: TextTokenizer;
   /** The training texts in parts: how many each holds, and how to read one with the teacher's vectors. */
   readonly parts: readonly AlignmentPart[];
-  readonly settings: RecipeConfig['align'];
+  readonly settings: AlignSettings;
   readonly seed: number;
   /** Where state is kept; one folder a run. */
   readonly folder: string;
@@ -43,7 +60,9 @@ export function alignmentStep({ student, settings }: Pick<AlignOptions, 'student
   return compileStep({
     build(graph) {
       const embedding = embeddingOf(graph, student, tokenInputs(graph, [settings.batch, 'tokens']));
-      return squaredDistance(graph, embedding, graph.input('target', 'float32', [settings.batch, config.hidden_size]));
+      const target = graph.input('target', 'float32', [settings.batch, embeddingWidth(student)]);
+      const { objective: name = 'l2', matryoshka: lengths = [], temperature = 0.05 } = settings;
+      return matryoshka(objective(name), lengths)(graph, embedding, target, { temperature });
     },
     weights,
     frozen: (name) => name === wordTable(config) && !settings.trainWords,
@@ -94,12 +113,13 @@ async function* batchesAfter(after: number, { parts, seed, settings, tokenizer }
 
 /** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` steps. */
 export function align(options: AlignOptions): Promise<Trained> {
-  const { student, settings, ...rest } = options;
+  const { student, settings, threads = 0, ...rest } = options;
   const { steps, checkpointEvery } = settings;
   const compiled = alignmentStep(options);
   return train(student, {
     ...rest,
-    compiled,
+    open: (state) => openRunner(compiled, { state, threads }),
+    accumulate: compiled.accumulate,
     steps,
     checkpointEvery,
     batchesAfter: (after) => batchesAfter(after, options),

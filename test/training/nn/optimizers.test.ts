@@ -1,7 +1,7 @@
 /** Optimizers, averages, schedules and clipping as emitted, against PyTorch and the published rules (bench/peers/optimizers.py). */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor, type TypedTensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { Graph, type NodeOf } from '../../../training/graph/graph.ts';
 import { LARGEST_LOGIT_SCALE, LOGIT_SCALE } from '../../../training/nn/losses.ts';
@@ -78,7 +78,7 @@ async function updates({ optimizer, initial, shapes, gradients, ema = 0 }: Cours
   for (const step of gradients) {
     const fed = names.map((name) => [`gradient ${name}`, new Tensor('float32', step[name]!, shapes[name]!)]);
     const results = await session.run({ ...Object.fromEntries(now), ...Object.fromEntries(fed) });
-    now = new Map([...now.keys()].map((name) => [name, results[nextName(name)] as Tensor & { type: 'float32' }]));
+    now = new Map([...now.keys()].map((name) => [name, results[nextName(name)] as TypedTensor<'float32'>]));
     states.push(new Map([...now].map(([name, { data }]) => [name, [...(data as Float32Array)]])));
   }
   await session.release();

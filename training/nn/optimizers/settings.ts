@@ -11,19 +11,19 @@ interface SharedSettings {
   /** Updates in which the rate rises from 0. */
   readonly warmupSteps: number;
   /** How the rate falls after the warm-up; default `linear`. */
-  readonly schedule?: ScheduleName;
+  readonly schedule?: ScheduleName | undefined;
   /** Rate of the last update, as a share of the peak. */
   readonly finalRate: number;
   /** Share of all updates in which schedule `wsd` decays; default 0.1. */
-  readonly decayShare?: number;
+  readonly decayShare?: number | undefined;
   /** Decoupled; biases and gains are never decayed. */
   readonly weightDecay: number;
   /** Largest global norm of a gradient. */
   readonly clipNorm: number;
   /** Batches an update, their gradients averaged; default 1. */
-  readonly accumulate?: number;
+  readonly accumulate?: number | undefined;
   /** Decay of the exponential moving average of the parameters, which is what training then gives; 0 (default) keeps none. */
-  readonly ema?: number;
+  readonly ema?: number | undefined;
 }
 
 interface AdamMoments {
@@ -36,7 +36,7 @@ interface AdamMoments {
 }
 
 export interface AdamWSettings extends SharedSettings, AdamMoments {
-  readonly optimizer?: 'adamw';
+  readonly optimizer?: 'adamw' | undefined;
 }
 
 export interface LionSettings extends SharedSettings {
