@@ -1,0 +1,27 @@
+/** A trained floor: a query encoder in the teacher's space that a student must beat to be worth its training. */
+import { embeddingWidth } from '../nn/encoder.ts';
+import type { LossPoint } from '../phases/train.ts';
+import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import type { TextTokenizer } from '../teacher/tokenizer.ts';
+
+export interface Floor {
+  readonly model: EncoderModel;
+  /** By phase, in the order in which they ran. */
+  readonly losses: { readonly align?: readonly LossPoint[]; readonly refine: readonly LossPoint[] };
+  /** Vectors of normalized queries, float32 [texts, dimension], rows of length 1. */
+  readonly encode: (texts: readonly string[]) => Promise<Float32Array<ArrayBuffer>>;
+}
+
+/** Encodes with a session that lives for the call: floors are measured once. */
+export const encoderOf =
+  (model: EncoderModel, { tokenizer, threads = 0 }: { tokenizer: TextTokenizer; threads?: number }): Floor['encode'] =>
+  async (texts) => {
+    const session = await TextEncoderSession.open(floatModel(model), {
+      tokenizer,
+      dimension: embeddingWidth(model),
+      threads,
+    });
+    const vectors = await session.encode(texts);
+    await session.close();
+    return vectors;
+  };
