@@ -1,50 +1,79 @@
 /**
  * Phase 3, refinement: the query tower alone is trained contrastively on clicked pairs, against the teacher's frozen ad vectors with
  * mined hard negatives, as in HARNESS-LM (arXiv 2605.23572). The ads are inputs of the graph, not parameters: nothing can move them.
+ *
+ * Optional: negatives mined anew with the student as it then is, batches of near neighbours (data/clusters.ts), and queries that share
+ * clicked ads drawn together (data/co-clicks.ts).
  */
-import type { RecipeConfig } from '../config.ts';
-import { lengthBatches } from '../data/batches.ts';
-import { type ClickedQuery, drawAd } from '../data/pairs.ts';
+import { coClicks } from '../data/co-clicks.ts';
+import type { ClickedQuery } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import { tokenInputs } from '../nn/architecture.ts';
-import { embeddingOf, wordTable } from '../nn/encoder.ts';
+import { embeddingOf, embeddingWidth, wordTable } from '../nn/encoder.ts';
 import { contrastive } from '../nn/losses.ts';
-import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
+import { openRunner, type RunnerOptions } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
-import { type Batch, optimization, type Trained, train } from './train.ts';
+import type { Mined } from './negatives.ts';
+import { roundBatches } from './refine-batches.ts';
+import { planRound, reached, readPlan, writePlan } from './refine-plan.ts';
+import { rounds, rowsOf } from './refine-rounds.ts';
+import type { RefineSettings } from './refine-settings.ts';
+import { optimization, type Trained, train } from './train.ts';
 
-/** Batches a window of similar lengths: narrow, so that in-batch negatives stay a fair sample of the market. */
-const WINDOW = 4;
-/** Added to the logit of a pair that is known to be no negative. */
-const NO_NEGATIVE = -1e4;
-
-export interface RefineOptions {
-  readonly student: EncoderModel;
-  readonly tokenizer: TextTokenizer;
-  readonly queries: readonly ClickedQuery[];
-  /** Rows of hard negatives, one list a query (phases/negatives.ts). */
-  readonly negatives: readonly (readonly number[])[];
-  /** The teacher's ad vectors, float32 [ads, dimension], rows of length 1; only read. */
-  readonly ads: Float32Array;
-  readonly settings: RecipeConfig['refine'];
-  readonly seed: number;
-  readonly folder: string;
-  readonly threads?: number;
-  readonly onStep?: (step: number, report: Report) => void;
+/** Clicked queries in parts: how many each holds, and how to read one. */
+export interface RefinePart {
+  readonly rows: number;
+  readonly read: () => Promise<readonly ClickedQuery[]>;
 }
 
-/** The training graph: [batch, tokens] queries against 2 x batch frozen ads, the positives first. */
+/** Told when a round begins and its negatives have been mined. */
+export interface Refreshed {
+  /** Updates made before. */
+  readonly step: number;
+  /** Queries mined for: those of the round. */
+  readonly queries: number;
+  readonly skipped: Mined['skipped'];
+}
+
+export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' | 'stepsPerCall' | 'say'> {
+  readonly student: EncoderModel;
+  readonly tokenizer: TextTokenizer;
+  readonly parts: readonly RefinePart[];
+  /** The teacher's ad vectors, float32 [ads, dimension], rows of length 1; only read. */
+  readonly ads: Float32Array;
+  /** Whether an ad is booked in a market. */
+  readonly booked: (row: number, market: string) => boolean;
+  readonly settings: RefineSettings;
+  readonly seed: number;
+  /** Where state is kept; one folder a run. */
+  readonly folder: string;
+  readonly onStep?: (step: number, report: Report) => void;
+  readonly onRefresh?: (refreshed: Refreshed) => void;
+}
+
+/**
+ * The training graph. Inputs: [batch, tokens] queries (with co-clicks twice as many, the neighbours last), `documents` float32
+ * [batch * (1 + perQuery), dimension], the positives first, `bias` [batch, documents] and, with co-clicks, `neighbour_bias` [batch, batch].
+ */
 export function refinementStep({ student, settings }: Pick<RefineOptions, 'student' | 'settings'>): CompiledStep {
   const { config, weights } = student;
-  const { batch } = settings;
+  const { batch, negatives, coClicks } = settings;
   return compileStep({
     build(graph) {
-      const queries = embeddingOf(graph, student, tokenInputs(graph, [batch, 'tokens']));
-      const documents = graph.input('documents', 'float32', [2 * batch, config.hidden_size]);
-      const bias = graph.input('bias', 'float32', [batch, 2 * batch]);
-      return contrastive(graph, { queries, documents, bias }, settings);
+      const texts = coClicks.weight > 0 ? 2 * batch : batch;
+      const vectors = embeddingOf(graph, student, tokenInputs(graph, [texts, 'tokens']));
+      const queries = texts === batch ? vectors : graph.slice(vectors, 0, [0, batch]);
+      const count = (1 + negatives.perQuery) * batch;
+      const documents = graph.input('documents', 'float32', [count, embeddingWidth(student)]);
+      const bias = graph.input('bias', 'float32', [batch, count]);
+      const loss = contrastive(graph, { queries, documents, bias }, settings);
+      if (texts === batch) return loss;
+      const neighbours = graph.slice(vectors, 0, [batch, texts]);
+      const known = graph.input('neighbour_bias', 'float32', [batch, batch]);
+      const apart = contrastive(graph, { queries, documents: neighbours, bias: known }, settings);
+      return graph.plus(loss, graph.times(apart, coClicks.weight));
     },
     weights,
     frozen: (name) => name === wordTable(config),
@@ -52,71 +81,48 @@ export function refinementStep({ student, settings }: Pick<RefineOptions, 'stude
   });
 }
 
-/** Ads of a batch: the clicked one of each query, then a hard negative of each (or any ad where none was found). */
-function drawAds(members: readonly number[], options: RefineOptions, random: () => number): number[] {
-  const { queries, negatives, ads, student } = options;
-  const count = ads.length / student.config.hidden_size;
-  const pick = (rows: readonly number[]) =>
-    rows.length === 0 ? Math.floor(random() * count) : rows[Math.floor(random() * rows.length)]!;
-  return [
-    ...members.map((member) => drawAd(queries[member]!, random)),
-    ...members.map((member) => pick(negatives[member]!)),
-  ];
-}
-
-async function* batchesAfter(after: number, options: RefineOptions): AsyncGenerator<Batch> {
-  const { queries, ads, settings, seed, student, tokenizer } = options;
-  const { batch } = settings;
-  const dimension = student.config.hidden_size;
-  const rows = queries.map(({ text }) => tokenizer.encode(text));
-  const clicked = queries.map((query) => new Set(query.ads.map(({ row }) => row)));
-  let step = 0;
-  for (let epoch = 0; ; epoch++) {
-    const random = seeded(seed, 'refine', epoch);
-    for (const members of lengthBatches(
-      rows.map((row) => row.length),
-      { batch, window: WINDOW, random },
-    )) {
-      if (++step <= after) continue;
-      const { inputIds, attentionMask, tokens } = tokenizer.pad(members.map((row) => rows[row]!));
-      // A stream of its own a step: what a step draws does not depend on where the run began.
-      const drawn = drawAds(members, options, seeded(seed, 'refine', epoch, step));
-      const documents = new Float32Array(drawn.length * dimension);
-      drawn.forEach((row, i) => {
-        documents.set(ads.subarray(row * dimension, (row + 1) * dimension), i * dimension);
-      });
-      const bias = new Float32Array(batch * drawn.length);
-      for (const [i, member] of members.entries()) {
-        for (const [j, row] of drawn.entries()) {
-          if (j !== i && clicked[member]!.has(row)) bias[i * drawn.length + j] = NO_NEGATIVE;
-        }
-      }
-      yield {
-        step,
-        inputs: new Map<string, TensorData>([
-          ['input_ids', { dtype: 'int64', shape: [batch, tokens], data: inputIds }],
-          ['attention_mask', { dtype: 'int64', shape: [batch, tokens], data: attentionMask }],
-          ['documents', { dtype: 'float32', shape: [drawn.length, dimension], data: documents }],
-          ['bias', { dtype: 'float32', shape: [batch, drawn.length], data: bias }],
-        ]),
-      };
-    }
-    if (step === 0) throw new Error(`fewer clicked queries (${queries.length}) than a batch of ${batch}`);
-  }
-}
-
-/** Trains, or goes on training, to the last step. */
-export function refine(options: RefineOptions): Promise<Trained> {
-  const { student, settings, folder, threads = 0, onStep = () => {} } = options;
-  const { steps, checkpointEvery } = settings;
+/** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` updates. */
+export async function refine(options: RefineOptions): Promise<Trained> {
+  const { student, tokenizer, parts, ads, booked, settings, seed, folder, onStep = () => {} } = options;
+  const { onRefresh = () => {}, device = 'cpu', threads = 0, stepsPerCall, say } = options;
+  const { steps, batch, checkpointEvery, accumulate = 1, negatives, coClicks: regularisation } = settings;
+  const dimension = embeddingWidth(student);
+  const rowsPerStep = batch * accumulate;
+  const dealing = { parts: parts.map(({ rows }) => rows), steps, rowsPerStep, seed };
+  const all = rounds({ ...dealing, refreshEvery: negatives.refreshEvery });
   const compiled = refinementStep(options);
-  return train(student, {
-    compiled,
-    folder,
-    steps,
-    checkpointEvery,
-    threads,
-    onStep,
-    batchesAfter: (after) => batchesAfter(after, options),
-  });
+  const running = { device, threads, ...(stepsPerCall ? { stepsPerCall } : {}), ...(say ? { say } : {}) };
+
+  /** A part, and what joins its queries. */
+  const openPart = async (part: number) => {
+    const queries = await parts[part]!.read();
+    const held = { perAd: regularisation.perAd, random: seeded(seed, 'co-clicks', part) };
+    return { part, queries, coClicks: regularisation.weight > 0 ? coClicks(queries, held) : undefined };
+  };
+  let trained: Trained = { student, losses: [] };
+  let open: Awaited<ReturnType<typeof openPart>> | undefined;
+  for (const round of all.slice(reached(folder, all))) {
+    if (open?.part !== round.part) open = await openPart(round.part);
+    const { queries } = open;
+    let plan = await readPlan(folder, round);
+    if (!plan) {
+      const rows = rowsOf(round, dealing);
+      const asked = negatives.refreshEvery > 0 ? trained.student : student;
+      const made = await planRound(asked, { tokenizer, queries, rows, ads, booked, settings, seed, round, threads });
+      plan = made.plan;
+      await writePlan(folder, round, plan);
+      onRefresh({ step: round.start, queries: rows.length, skipped: made.skipped });
+    }
+    const dealt = { ...open, plan, tokenizer, ads, dimension, settings, seed, before: round.start * accumulate };
+    trained = await train(student, {
+      open: (state) => openRunner(compiled, { ...running, state }),
+      folder,
+      steps: round.end,
+      checkpointEvery,
+      accumulate,
+      onStep,
+      batchesAfter: (after) => roundBatches(after, dealt),
+    });
+  }
+  return trained;
 }

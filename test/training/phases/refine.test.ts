@@ -2,15 +2,28 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ClickedQuery, drawAd } from '../../../training/data/pairs.ts';
 import { seeded } from '../../../training/data/seeded.ts';
+import { NO_NEGATIVE } from '../../../training/nn/losses.ts';
+import type { TensorData } from '../../../training/onnx/model.ts';
 import { mineNegatives } from '../../../training/phases/negatives.ts';
 import { prune } from '../../../training/phases/prune.ts';
-import { type RefineOptions, refine } from '../../../training/phases/refine.ts';
+import {
+  type RefineOptions,
+  type RefinePart,
+  type Refreshed,
+  refine,
+  refinementStep,
+} from '../../../training/phases/refine.ts';
+import { rounds, rowsOf } from '../../../training/phases/refine-rounds.ts';
+import type { RefineSettings } from '../../../training/phases/refine-settings.ts';
 import { floatModel, TextEncoderSession } from '../../../training/runner/encoder.ts';
+import { openRunner } from '../../../training/runner/runner.ts';
 import { type Checkpoint, readCheckpoint, type Weights } from '../../../training/teacher/checkpoint.ts';
-import { TINY } from '../golden.ts';
+import { normalizeRows } from '../../../training/teacher/teacher.ts';
+import { cosine, TINY } from '../golden.ts';
 
 const DIMENSION = 32;
 const THINGS = ['sock', 'shoe', 'belt', 'leather', 'wool', 'men'];
@@ -47,7 +60,7 @@ async function encode(model: Uint8Array, texts: readonly string[]): Promise<Floa
   return vectors;
 }
 
-const settings: RefineOptions['settings'] = {
+const settings: RefineSettings = {
   steps: 60,
   batch: 8,
   learningRate: 1e-2,
@@ -61,14 +74,17 @@ const settings: RefineOptions['settings'] = {
   checkpointEvery: 5,
   temperature: 0.1,
   falseNegativeMargin: 2,
-  negatives: { depth: 3, cap: 0.95 },
+  negatives: { depth: 3, cap: 1, perQuery: 1, refreshEvery: 0 },
+  clusters: 0,
+  coClicks: { weight: 0, perAd: 8 },
 };
+const partOf = (queries: readonly ClickedQuery[]): RefinePart => ({ rows: queries.length, read: async () => queries });
 const options = (more: Partial<RefineOptions> = {}): RefineOptions => ({
   student: prune(teacher, { keep: [0, 2], maxTokens: 8 }),
   tokenizer: teacher.tokenizer,
-  queries: QUERIES,
-  negatives: QUERIES.map(({ ads: clicked }) => [(clicked[0]!.row + 2) % THINGS.length]),
+  parts: [partOf(QUERIES)],
   ads,
+  booked: () => true,
   settings,
   seed: 1,
   folder,
@@ -78,16 +94,30 @@ const options = (more: Partial<RefineOptions> = {}): RefineOptions => ({
 const bytes = (weights: Weights) => [...weights].map(([name, { data }]) => [name, Array.from(data as Float32Array)]);
 
 /** Share of the queries whose nearest ad is the clicked one. */
-function right(vectors: Float32Array): number {
-  const score = (query: number, ad: number) =>
-    Array.from({ length: DIMENSION }, (_, i) => vectors[query * DIMENSION + i]! * ads[ad * DIMENSION + i]!).reduce(
-      (a, b) => a + b,
-    );
-  const nearest = QUERIES.map((_, q) =>
-    THINGS.map((__, ad) => score(q, ad)).reduce((best, s, ad, all) => (s > all[best]! ? ad : best), 0),
-  );
-  return nearest.filter((ad, q) => ad === QUERIES[q]!.ads[0]!.row).length / QUERIES.length;
+function share(vectors: Float32Array, rows: Float32Array, queries: readonly ClickedQuery[]): number {
+  const at = (values: Float32Array, i: number) => values.subarray(i * DIMENSION, (i + 1) * DIMENSION);
+  const found = queries.filter(({ ads: clicked }, q) => {
+    const scores = Array.from({ length: rows.length / DIMENSION }, (_, ad) => cosine(at(vectors, q), at(rows, ad)));
+    return scores.indexOf(Math.max(...scores)) === clicked[0]!.row;
+  });
+  return found.length / queries.length;
 }
+const right = (vectors: Float32Array) => share(vectors, ads, QUERIES);
+
+const stop = new Error('stopped');
+const stoppingAt = (last: number) => (step: number) => {
+  if (step === last) throw stop;
+};
+
+/** Everything that a refinement may be asked for, at once. */
+const everything: RefineSettings = {
+  ...settings,
+  steps: 12,
+  checkpointEvery: 3,
+  negatives: { ...settings.negatives, perQuery: 2, refreshEvery: 4 },
+  clusters: 2,
+  coClicks: { weight: 0.2, perAd: 4 },
+};
 
 describe('refine', () => {
   it('moves queries to what was clicked, and not one byte of an ad', async () => {
@@ -101,22 +131,191 @@ describe('refine', () => {
     expect(right(await encode(floatModel(student), texts))).toBeGreaterThan(0.9);
   });
 
-  it('ends in the same bytes when it was stopped in between', async () => {
-    const short = { ...settings, steps: 12 };
-    const whole = await refine(options({ settings: short, folder: join(folder, 'whole') }));
-    const stop = new Error('stopped');
-    const stopped = refine(
-      options({
-        settings: short,
-        folder: join(folder, 'again'),
-        onStep: (step) => {
-          if (step === 8) throw stop;
-        },
-      }),
+  it('leaves the ads alone when everything is asked for, and says what mining passed over each time', async () => {
+    const before = new Uint8Array(ads.buffer.slice(0));
+    const told: Refreshed[] = [];
+    const { losses } = await refine(options({ settings: everything, onRefresh: (refreshed) => told.push(refreshed) }));
+    expect(new Uint8Array(ads.buffer)).toEqual(before);
+    expect(losses.at(-1)!.step).toBe(12);
+    // 24 queries are three steps of 8: a round ends where the epoch does, and at every fourth step.
+    expect(told.map(({ step, queries }) => [step, queries])).toEqual([
+      [0, 24],
+      [3, 8],
+      [4, 16],
+      [6, 16],
+      [8, 8],
+      [9, 24],
+    ]);
+    for (const { queries, skipped } of told) expect(skipped.clicked + skipped.aboveCap).toBeGreaterThan(queries / 2);
+  });
+
+  it.each([
+    ['between two refreshes', 7],
+    ['just before a refresh', 8],
+    ['just after one', 9],
+  ])('ends in the same bytes when it was stopped %s', async (_, last) => {
+    const whole = await refine(options({ settings: everything, folder: join(folder, 'whole') }));
+    const again = options({ settings: everything, folder: join(folder, 'again') });
+    await expect(refine({ ...again, onStep: stoppingAt(last) })).rejects.toBe(stop);
+    const refreshed: number[] = [];
+    const resumed = await refine({ ...again, onRefresh: ({ step }) => refreshed.push(step) });
+    expect(bytes(resumed.student.weights)).toEqual(bytes(whole.student.weights));
+    expect(resumed.losses).toEqual(whole.losses);
+    // What was mined before the stop is read from disk, not mined again.
+    expect(refreshed.every((step) => step >= last)).toBe(true);
+    expect(await refine({ ...again, onStep: () => expect.unreachable() })).toEqual(resumed);
+  });
+
+  it('mines with the student as it is at a refresh', async () => {
+    const refreshed = async (refreshEvery: number) => {
+      const name = join(folder, `${refreshEvery}`);
+      const more = { ...settings, steps: 6, negatives: { ...settings.negatives, refreshEvery } };
+      return bytes((await refine(options({ settings: more, folder: name }))).student.weights);
+    };
+    const [never, often] = [await refreshed(0), await refreshed(3)];
+    expect(often).not.toEqual(never);
+    expect(await refreshed(6)).toEqual(often);
+  });
+
+  it('goes through parts one at a time', async () => {
+    const reads: number[] = [];
+    const parts = [QUERIES.slice(0, 8), QUERIES.slice(8)].map((queries, i) => ({
+      rows: queries.length,
+      async read() {
+        reads.push(i);
+        return queries;
+      },
+    }));
+    const { losses } = await refine(options({ parts, settings: { ...settings, steps: 6 } }));
+    expect(losses.at(-1)!.step).toBe(6);
+    expect(reads.length).toBeLessThanOrEqual(4);
+    expect(new Set(reads)).toEqual(new Set([0, 1]));
+    await expect(refine(options({ parts: [partOf(QUERIES.slice(0, 7))] }))).rejects.toThrow('8 clicked queries');
+  });
+
+  it('finds its way past ads that nobody clicks: only mined negatives hold those', async () => {
+    const texts = QUERIES.map(({ text }) => text);
+    const { student: before } = options();
+    const own = await encode(floatModel(before), texts);
+    // Halfway from where the queries are to the ad that each should reach, there is another one.
+    const decoys = ads.slice();
+    QUERIES.forEach(({ ads: clicked }, q) => {
+      for (let j = 0; j < DIMENSION; j++)
+        decoys[clicked[0]!.row * DIMENSION + j]! += own[q * DIMENSION + j]! / KINDS.length;
+    });
+    const all = Float32Array.from([...ads, ...normalizeRows(decoys, DIMENSION)]);
+    const refined = async (perQuery: number) => {
+      const negatives = { ...settings.negatives, cap: 10, perQuery, refreshEvery: 6 };
+      const more = { ...settings, steps: 12, checkpointEvery: 12, negatives };
+      const { student } = await refine(options({ ads: all, settings: more, folder: join(folder, `${perQuery}`) }));
+      return share(await encode(floatModel(student), texts), all, QUERIES);
+    };
+    expect(await refined(0)).toBeLessThan(0.2);
+    expect(await refined(2)).toBeGreaterThan(0.4);
+  });
+});
+
+describe('refinementStep', () => {
+  const random = seeded('step');
+  const float = (...shape: number[]) => ({
+    dtype: 'float32' as const,
+    shape,
+    data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random() - 0.5),
+  });
+  const tokens = () => {
+    const {
+      inputIds,
+      attentionMask,
+      batch,
+      tokens: width,
+    } = teacher.tokenizer.pad(QUERIES.slice(0, 8).map(({ text }) => teacher.tokenizer.encode(text)));
+    return new Map<string, TensorData>([
+      ['input_ids', { dtype: 'int64', shape: [batch, width], data: inputIds }],
+      ['attention_mask', { dtype: 'int64', shape: [batch, width], data: attentionMask }],
+    ]);
+  };
+  const lossOf = async (perQuery: number, documents: TensorData, bias: TensorData) => {
+    const { student } = options();
+    const more = { ...settings, negatives: { ...settings.negatives, perQuery } };
+    const runner = await openRunner(refinementStep({ student, settings: more }), { threads: 1 });
+    const { loss } = await runner.run(new Map([...tokens(), ['documents', documents], ['bias', bias]]));
+    await runner.close();
+    return loss;
+  };
+
+  it('with several negatives equals one negative when the others are left out', async () => {
+    const documents = float(24, DIMENSION);
+    const two = { ...documents, shape: [16, DIMENSION], data: documents.data.slice(0, 16 * DIMENSION) };
+    const zeros = { dtype: 'float32' as const, shape: [8, 16], data: new Float32Array(8 * 16) };
+    const masked = Float32Array.from({ length: 8 * 24 }, (_, i) => (i % 24 < 16 ? 0 : NO_NEGATIVE));
+    const single = await lossOf(1, two, zeros);
+    expect(await lossOf(2, documents, { ...zeros, shape: [8, 24], data: masked })).toBeCloseTo(single, 5);
+    expect(await lossOf(2, documents, { ...zeros, shape: [8, 24], data: new Float32Array(8 * 24) })).toBeGreaterThan(
+      single + 0.1,
     );
-    await expect(stopped).rejects.toBe(stop);
-    const again = await refine(options({ settings: short, folder: join(folder, 'again') }));
-    expect(bytes(again.student.weights)).toEqual(bytes(whole.student.weights));
+  });
+
+  it('encodes no neighbour unless co-clicks weigh something', () => {
+    const { student } = options();
+    const inputs = (weight: number) => {
+      const more = { ...settings, coClicks: { weight, perAd: 4 } };
+      return refinementStep({ student, settings: more }).graph.nodes.flatMap((node) =>
+        node.op === 'input' ? [`${node.attributes.name} ${node.shape[0]}`] : [],
+      );
+    };
+    expect(inputs(0)).toEqual(['input_ids 8', 'attention_mask 8', 'documents 16', 'bias 8']);
+    expect(inputs(0.1)).toEqual(['input_ids 16', 'attention_mask 16', 'documents 16', 'bias 8', 'neighbour_bias 8']);
+  });
+
+  it('draws queries together that share ads', async () => {
+    const spread = async (weight: number) => {
+      const more = { ...settings, steps: 15, coClicks: { weight, perAd: 8 } };
+      const { student } = await refine(options({ settings: more, folder: join(folder, `${weight}`) }));
+      const vectors = await encode(
+        floatModel(student),
+        QUERIES.map(({ text }) => text),
+      );
+      // Queries i and i + 6 name the same thing and share their ad.
+      return Array.from({ length: 18 }, (_, i) =>
+        cosine(
+          vectors.subarray(i * DIMENSION, (i + 1) * DIMENSION),
+          vectors.subarray((i + 6) * DIMENSION, (i + 7) * DIMENSION),
+        ),
+      ).reduce((a, b) => a + b);
+    };
+    expect(await spread(2)).toBeGreaterThan(await spread(0));
+  });
+});
+
+describe('rounds', () => {
+  it('covers every step once, in one part at a time, and trains on each row once an epoch', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 0, max: 7 }),
+        (parts, rowsPerStep, refreshEvery) => {
+          fc.pre(parts.some((rows) => rows >= rowsPerStep));
+          const dealing = { parts, rowsPerStep, seed: 1, steps: 40 };
+          const all = rounds({ ...dealing, refreshEvery });
+          expect(all[0]!.start).toBe(0);
+          expect(all.at(-1)!.end).toBe(40);
+          const seen = new Set<string>();
+          all.forEach((round, i) => {
+            const { start, end, epoch, part } = round;
+            expect(start).toBe(all[i - 1]?.end ?? 0);
+            if (refreshEvery > 0) expect(Math.ceil(end / refreshEvery)).toBe(Math.floor(start / refreshEvery) + 1);
+            const rows = rowsOf(round, dealing);
+            expect(rows).toHaveLength((end - start) * rowsPerStep);
+            for (const row of rows) {
+              expect(row).toBeLessThan(parts[part]!);
+              expect(seen.has(`${epoch} ${part} ${row}`)).toBe(false);
+              seen.add(`${epoch} ${part} ${row}`);
+            }
+          });
+        },
+      ),
+    );
   });
 });
 

@@ -1,0 +1,100 @@
+/**
+ * What a round of refinement trains on: its batches, and the hard negatives of their queries, both from the student as the round finds it.
+ * Kept on disk beside the state, so that a killed run goes on with the same ones.
+ */
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { clusterRows, groupBatches } from '../data/clusters.ts';
+import type { ClickedQuery } from '../data/pairs.ts';
+import { seeded } from '../data/seeded.ts';
+import { readTensors, writeTensors } from '../data/tensor-file.ts';
+import { embeddingWidth } from '../nn/encoder.ts';
+import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import type { TextTokenizer } from '../teacher/tokenizer.ts';
+import { type Mined, mineNegatives } from './negatives.ts';
+import type { Round } from './refine-rounds.ts';
+import type { RefineSettings } from './refine-settings.ts';
+
+/** Batches a window of similar lengths: narrow, so that in-batch negatives stay a fair sample of the market. */
+const WINDOW = 4;
+/** Fills the places of negatives that were not found. */
+const NONE = -1;
+
+export interface RoundPlan {
+  /** Rows of the part, one batch after the other, [batches * batch]. */
+  readonly rows: Int32Array;
+  /** Rows of the ads, `depth` for each of `rows`; -1 where fewer were found. */
+  readonly negatives: Int32Array;
+}
+
+export interface PlanOptions {
+  readonly tokenizer: TextTokenizer;
+  /** The part, and which of its rows the round trains on. */
+  readonly queries: readonly ClickedQuery[];
+  readonly rows: readonly number[];
+  readonly ads: Float32Array;
+  readonly booked: (row: number, market: string) => boolean;
+  readonly settings: Pick<RefineSettings, 'batch' | 'clusters' | 'negatives'>;
+  readonly seed: number;
+  readonly round: Round;
+  readonly threads: number;
+}
+
+/** Mines and clusters with the student's vectors. */
+export async function planRound(
+  student: EncoderModel,
+  options: PlanOptions,
+): Promise<{ plan: RoundPlan; skipped: Mined['skipped'] }> {
+  const { tokenizer, queries, rows, ads, booked, settings, seed, round, threads } = options;
+  const { batch, clusters: perCluster, negatives: mining } = settings;
+  const dimension = embeddingWidth(student);
+  const asked = rows.map((row) => queries[row]!);
+  const session = await TextEncoderSession.open(floatModel(student), { tokenizer, dimension, threads });
+  const vectors = await session.encode(asked.map(({ text }) => text));
+  await session.close();
+  const { negatives, skipped } = await mineNegatives({ queries: asked, vectors, ads, dimension, booked, ...mining });
+
+  const random = seeded(seed, 'refine batches', round.start);
+  const clusters = perCluster > 0 ? clusterRows({ vectors, dimension, perCluster, random }) : asked.map((_, i) => [i]);
+  const lengths = asked.map(({ text }) => tokenizer.encode(text).length);
+  const order = groupBatches(clusters, { batch, lengths, window: WINDOW, random }).flat();
+  const found = new Int32Array(order.length * mining.depth).fill(NONE);
+  order.forEach((member, i) => {
+    found.set(negatives[member]!, i * mining.depth);
+  });
+  return { plan: { rows: Int32Array.from(order, (member) => rows[member]!), negatives: found }, skipped };
+}
+
+const fileOf = (folder: string, { start }: Round): string => join(folder, `round-${start}.safetensors`);
+
+/** Writes a round's plan, then drops those of earlier rounds. */
+export async function writePlan(folder: string, round: Round, { rows, negatives }: RoundPlan): Promise<void> {
+  await writeTensors(fileOf(folder, round), {
+    tensors: new Map([
+      ['rows', { dtype: 'int32', shape: [rows.length], data: rows }],
+      ['negatives', { dtype: 'int32', shape: [negatives.length], data: negatives }],
+    ]),
+    metadata: {},
+  });
+  for (const file of await readdir(folder)) {
+    const start = /^round-(\d+)\.safetensors$/.exec(file)?.[1];
+    if (start !== undefined && Number(start) < round.start) await rm(join(folder, file));
+  }
+}
+
+/** A round's plan, or undefined where it has none on disk. */
+export async function readPlan(folder: string, round: Round): Promise<RoundPlan | undefined> {
+  const file = fileOf(folder, round);
+  if (!existsSync(file)) return undefined;
+  const { tensors } = await readTensors(file);
+  return { rows: tensors.get('rows')!.data as Int32Array, negatives: tensors.get('negatives')!.data as Int32Array };
+}
+
+/** The round that the plan on disk is for, by its place among all: where a run goes on. 0 where nothing is on disk. */
+export function reached(folder: string, all: readonly Round[]): number {
+  return Math.max(
+    0,
+    all.findLastIndex((round) => existsSync(fileOf(folder, round))),
+  );
+}

@@ -1,0 +1,64 @@
+/**
+ * Refinement in rounds: the steps between two refreshes of the mined negatives, over rows of one part of the pairs.
+ *
+ * What a round needs to know of the student, its negatives and its clusters, is made for its own rows alone when it begins. So memory
+ * holds one part and one round, however many pairs there are, and mining costs the same a step however often it is refreshed.
+ */
+import { seeded, shuffle } from '../data/seeded.ts';
+
+/** A part of the pairs and when it is trained on. */
+export interface Round {
+  /** Updates before it. */
+  readonly start: number;
+  /** Updates after it. */
+  readonly end: number;
+  readonly epoch: number;
+  /** Number of the part. */
+  readonly part: number;
+  /** Updates that this epoch has already made of the part. */
+  readonly from: number;
+}
+
+export interface RoundOptions {
+  /** Rows of each part. */
+  readonly parts: readonly number[];
+  readonly steps: number;
+  /** Rows an update. */
+  readonly rowsPerStep: number;
+  /** Updates between refreshes; 0 for none. */
+  readonly refreshEvery: number;
+  readonly seed: number;
+}
+
+/**
+ * Rounds up to the last step, epoch after epoch, parts in random order. One ends where a part does and at every multiple of
+ * `refreshEvery`. @throws Error where no part holds the rows of an update.
+ */
+export function rounds({ parts, steps, rowsPerStep, refreshEvery, seed }: RoundOptions): Round[] {
+  const all: Round[] = [];
+  let start = 0;
+  for (let epoch = 0; start < steps; epoch++) {
+    const before = start;
+    for (const part of shuffle([...parts.keys()], seeded(seed, 'refine parts', epoch))) {
+      const inPart = Math.floor(parts[part]! / rowsPerStep);
+      for (let from = 0; from < inPart && start < steps; ) {
+        const refresh = refreshEvery === 0 ? Number.POSITIVE_INFINITY : refreshEvery - (start % refreshEvery);
+        const count = Math.min(inPart - from, steps - start, refresh);
+        all.push({ start, end: start + count, epoch, part, from });
+        from += count;
+        start += count;
+      }
+    }
+    if (start === before) throw new Error(`no part holds the ${rowsPerStep} clicked queries of a step`);
+  }
+  return all;
+}
+
+/** Rows of its part that a round trains on, in random order; the rounds of one epoch share none. */
+export function rowsOf(
+  { start, end, epoch, part, from }: Round,
+  { parts, rowsPerStep, seed }: Pick<RoundOptions, 'parts' | 'rowsPerStep' | 'seed'>,
+): number[] {
+  const order = shuffle([...Array(parts[part]!).keys()], seeded(seed, 'refine rows', epoch, part));
+  return order.slice(from * rowsPerStep, (from + end - start) * rowsPerStep);
+}

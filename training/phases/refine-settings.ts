@@ -1,0 +1,36 @@
+/** Settings of refinement, as a configuration says them. */
+import type { OptimizerSettings } from '../nn/optimizers/settings.ts';
+
+/** What refinement is set by, beside its optimizer. */
+export interface RefinementSettings {
+  /** Updates. */
+  readonly steps: number;
+  /** Clicked pairs a batch. */
+  readonly batch: number;
+  /** Updates between checkpoints: what a killed run repeats at most. */
+  readonly checkpointEvery: number;
+  /** Logits are cosines divided by it. */
+  readonly temperature: number;
+  /** An ad that beats the clicked one by more than this cosine is taken for a missed positive. */
+  readonly falseNegativeMargin: number;
+  readonly negatives: {
+    /** Negatives are drawn from this many of the best ads below the cap. */
+    readonly depth: number;
+    /** Share of the clicked ad's cosine above which an ad is taken for a positive that was never shown. */
+    readonly cap: number;
+    /** Hard negatives a query. */
+    readonly perQuery: number;
+    /** Updates after which negatives, and clusters, are found anew with the student as it then is; 0 keeps to the student before. */
+    readonly refreshEvery: number;
+  };
+  /** Queries a cluster, where batches are unions of clusters of near queries: a divisor of `batch`. 0 batches at random. */
+  readonly clusters: number;
+  readonly coClicks: {
+    /** Weight of the term that draws queries together that share clicked ads; 0 leaves it out, above it doubles the queries a step encodes. */
+    readonly weight: number;
+    /** Queries remembered of an ad, at most. */
+    readonly perAd: number;
+  };
+}
+
+export type RefineSettings = RefinementSettings & OptimizerSettings;
