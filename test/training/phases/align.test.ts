@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readTensors } from '../../../training/data/tensor-file.ts';
 import { type AlignmentPart, type AlignOptions, align } from '../../../training/phases/align.ts';
 import { evenlySpaced, layerImportance, mostImportant, prune } from '../../../training/phases/prune.ts';
 import { floatModel, TextEncoderSession } from '../../../training/runner/encoder.ts';
@@ -95,6 +96,39 @@ describe('align', () => {
     expect(seen[0]).toBe(11);
     expect(bytesOf(resumed.student.weights)).toEqual(bytesOf(whole.student.weights));
     expect(resumed.losses).toEqual(whole.losses);
+  });
+
+  it.each([
+    { optimizer: 'adamw', accumulate: 2, ema: 0.9, schedule: 'cosine' },
+    { optimizer: 'muon', momentum: 0.95, objective: 'kernel', matryoshka: [8, 16] },
+  ] as const)('ends in the same bytes when it was killed, with %o', async (more) => {
+    const options = { settings: { ...settings, ...more, steps: 6, checkpointEvery: 2 } };
+    const whole = await run({ ...options, folder: join(folder, 'whole') });
+    const killed = run({
+      ...options,
+      onStep(step) {
+        if (step === 5) throw new Error('killed');
+      },
+    });
+    await expect(killed).rejects.toThrow('killed');
+    const seen: number[] = [];
+    const resumed = await run({ ...options, onStep: (step) => seen.push(step) });
+    expect(seen).toEqual([5, 6]);
+    expect(bytesOf(resumed.student.weights)).toEqual(bytesOf(whole.student.weights));
+    expect(resumed.losses).toEqual(whole.losses);
+  });
+
+  it('gives the moving averages of the parameters where such are kept, and takes k batches an update', async () => {
+    const dense = 'encoder.layer.0.output.dense.weight';
+    const losses: number[] = [];
+    const settled = { ...settings, steps: 4, checkpointEvery: 4, accumulate: 2 };
+    await run({ settings: settled, folder: join(folder, 'plain'), onStep: (_, { loss }) => losses.push(loss) });
+    const { student } = await run({ settings: { ...settled, ema: 0.9 } });
+    const { tensors } = await readTensors(join(folder, 'state.safetensors'));
+    expect(tensors.get('step')!.data[0]).toBe(4);
+    expect(student.weights.get(dense)).toEqual(tensors.get(`ema.${dense}`));
+    expect(student.weights.get(dense)).not.toEqual(tensors.get(dense));
+    expect(losses).toHaveLength(4);
   });
 
   it('does nothing more once it has run to its end', async () => {
