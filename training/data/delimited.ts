@@ -9,9 +9,9 @@ import type { RawRow } from './records.ts';
 const QUOTE = 0x22;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
-const BLOCK = 1 << 18;
+const BLOCK = 1 << 16;
 /** A quoted field that is not closed within so many bytes is taken for a stray quote. */
-const LONGEST_RECORD = 1 << 22;
+const LONGEST_RECORD = 1 << 20;
 
 interface Scan {
   readonly bytes: Buffer;
@@ -108,9 +108,9 @@ async function* records(path: string, delimiter: number): AsyncGenerator<TextRec
   }
   for await (const block of createReadStream(path, { highWaterMark: BLOCK })) {
     bytes = bytes.length === 0 ? (block as Buffer) : Buffer.concat([bytes, block as Buffer]);
-    yield* take(false);
+    for (const found of take(false)) yield found;
   }
-  yield* take(true);
+  for (const found of take(true)) yield found;
 }
 
 export interface DelimitedOptions {

@@ -75,7 +75,8 @@ function withoutMarkup(text: string): string {
 function cut(text: string, length: number): string {
   if (text.length <= length) return text;
   const end = text.lastIndexOf(' ', length);
-  return text.slice(0, end > 0 ? end : length).toWellFormed();
+  // Never half of a surrogate pair.
+  return text.slice(0, end > 0 ? end : length).replace(/[\uD800-\uDBFF]$/, '');
 }
 
 const isEmpty = (value: unknown): boolean => value === undefined || value === null || value === '';
