@@ -54,7 +54,7 @@ function panel({ title, points }: Panel, { index, names }: { index: number; name
     marginTop: 10,
     marginLeft: 52,
     marginRight: 20,
-    x: { label: null, ticks: 8, tickFormat: ',' },
+    x: { label: null, ticks: 8, tickFormat: (at: number) => at.toLocaleString('en-US') },
     y: { label: null, grid: true, nice: true, ticks: 5 },
     color: { type: 'identity' },
     marks: [

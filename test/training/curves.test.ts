@@ -21,6 +21,8 @@ describe('loss curves', () => {
     expect(titles(svg)).toEqual(['align: loss by step', 'refine: loss by step']);
     expect(lines(svg)).toEqual([[3], [2]]);
     expect(svg).toContain('aria-label="Loss by step: align from 1 to 0.3333333333333333; refine from 2 to 1."');
+    const ticks = parsed(svg).querySelector('g[aria-label="x-axis tick label"]')!.textContent;
+    expect(ticks).toMatch(/^100\D?.*200.*300$/);
     expect(lossCurves({ align, refine })).toBe(svg);
   });
 
