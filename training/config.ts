@@ -3,58 +3,24 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { HarnessError } from '../shared/problem.ts';
-
-const share = z.number().min(0).max(1);
-const steps = z.int().nonnegative();
-
-/** Settings that every training has. */
-const optimization = {
-  batch: z.int().positive(),
-  learningRate: z.number().positive(),
-  warmupSteps: z.int().nonnegative(),
-  finalRate: share,
-  weightDecay: z.number().nonnegative(),
-  beta1: share,
-  beta2: share,
-  epsilon: z.number().positive(),
-  clipNorm: z.number().positive(),
-  checkpointEvery: z.int().positive(),
-};
-const contrastive = {
-  temperature: z.number().positive(),
-  falseNegativeMargin: z.number().nonnegative(),
-};
-const negatives = { depth: z.int().positive(), cap: share };
+import { DEVICES } from './runner/runner.ts';
+import { Data } from './settings/data.ts';
+import { Adapt, Align, Finetune, Floors, Refine, Student } from './settings/phases.ts';
+import { TeacherSettings } from './settings/teacher.ts';
 
 export const RecipeConfig = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits and . _ -'),
   seed: z.int().nonnegative(),
   threads: z.int().nonnegative(),
-  teacher: z.strictObject({ from: z.string().min(1), context: z.boolean() }),
-  data: z.strictObject({
-    folder: z.string().min(1),
-    maxBadShare: share,
-    generalShare: z.number().min(0).max(0.95),
-    parts: z.int().positive(),
-  }),
-  finetune: z.strictObject({
-    steps,
-    ...optimization,
-    chunkTokens: z.int().positive(),
-    trainWords: z.boolean(),
-    contextShare: share,
-    ...contrastive,
-    learnTemperature: z.boolean(),
-    sameTower: z.boolean(),
-    negatives: z.strictObject({ ...negatives, perQuery: z.int().nonnegative() }),
-  }),
-  student: z.strictObject({
-    layers: z.int().positive(),
-    select: z.union([z.enum(['importance', 'even']), z.array(z.int().nonnegative()).min(1)]),
-    maxTokens: z.int().min(8),
-  }),
-  align: z.strictObject({ steps: z.int().positive(), ...optimization, trainWords: z.boolean() }),
-  refine: z.strictObject({ steps, ...optimization, ...contrastive, negatives: z.strictObject(negatives) }),
+  device: z.enum(DEVICES).default('cpu'),
+  teacher: TeacherSettings,
+  data: Data,
+  finetune: Finetune,
+  adapt: Adapt,
+  student: Student,
+  align: Align,
+  refine: Refine,
+  floors: Floors,
   export: z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),
     calibrationTexts: z.int().nonnegative(),
@@ -65,6 +31,8 @@ export const RecipeConfig = z.strictObject({
   }),
 });
 export type RecipeConfig = z.infer<typeof RecipeConfig>;
+/** As a file says it: what has a default may be left out. */
+export type RecipeSettings = z.input<typeof RecipeConfig>;
 
 function frozen<T>(value: T): T {
   if (value !== null && typeof value === 'object') {

@@ -1,7 +1,7 @@
 /** The recipe's settings, each with its meaning. Copy this file, change it, and run `npm run recipe -- --config FILE`. */
-import type { RecipeConfig } from './config.ts';
+import type { RecipeSettings } from './config.ts';
 
-const config: RecipeConfig = {
+const config: RecipeSettings = {
   /** Name of the student in answers, logs and the manifest. */
   name: 'default-4x384-int8',
 
@@ -34,6 +34,8 @@ const config: RecipeConfig = {
     /** Optimizer steps of `batch` clicked pairs each; 0 takes the teacher as it is. */
     steps: 160,
     batch: 128,
+    /** 'adamw', 'lion' or 'muon'; schedule ('linear', 'cosine', 'constant', 'wsd'), accumulate and ema may be set beside it. */
+    optimizer: 'adamw',
     learningRate: 1e-4,
     warmupSteps: 16,
     finalRate: 0.05,
@@ -60,19 +62,56 @@ const config: RecipeConfig = {
     negatives: { perQuery: 1, depth: 15, cap: 0.95 },
   },
 
+  /** Phase 1 of a teacher behind an endpoint or on disk: a low-rank residual on its frozen vectors. A checkpoint has `finetune` instead. */
+  adapt: {
+    /** Optimizer steps; 0 takes the vectors as they are. */
+    steps: 1_000,
+    batch: 256,
+    optimizer: 'adamw',
+    learningRate: 1e-3,
+    warmupSteps: 50,
+    finalRate: 0.02,
+    weightDecay: 0.01,
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-6,
+    clipNorm: 1,
+    checkpointEvery: 100,
+    /** Dimensions of the residual of queries, and of that of ads. */
+    rank: 32,
+    /** Mined negatives drawn for each query. */
+    hardNegatives: 1,
+    temperature: 0.05,
+    falseNegativeMargin: 0.1,
+    /** Weight of the squared distance from the vectors as they were. */
+    anchor: 0.1,
+  },
+
   student: {
-    /** Layers kept of the teacher's. */
-    layers: 4,
-    /** Which: 'even' (spaced evenly), 'importance' (largest change of the states on calibration text), or a list such as [0, 1, 3, 5]. */
-    select: 'even',
+    /** 'teacher' (a pruned copy), { checkpoint: folder or repository }, or { scratch: an encoder's config.json }. */
+    from: 'teacher',
+    /** Sizes it shrinks to, one after the other, each for a share of the alignment steps. One entry prunes in one jump. */
+    stages: [
+      { layers: 5, share: 0.2 },
+      { layers: 4, share: 0.25 },
+      { layers: 3, share: 0.55 },
+    ],
+    /** Which layers stay: 'importance' (largest change of the states on calibration text, measured anew for each stage) or 'even'. */
+    select: 'importance',
     /** Longest query, in tokens; longer ones are cut. */
     maxTokens: 64,
   },
 
+  /** Phase 2: the student learns the teacher's query vectors. */
   align: {
-    /** Optimizer steps of `batch` texts each. */
+    /** Optimizer steps of `batch` texts each, over all stages. */
     steps: 1_500,
     batch: 256,
+    /** 'l2', 'cosine', 'kernel' or 'kl'. */
+    objective: 'l2',
+    /** Lengths at which a cut vector must search as well, beside the full one. */
+    matryoshka: [],
+    optimizer: 'adamw',
     /** Peak learning rate, reached after the warm-up, then falling in a line to `finalRate` of it. */
     learningRate: 5e-4,
     warmupSteps: 100,
@@ -95,6 +134,7 @@ const config: RecipeConfig = {
     /** Optimizer steps of `batch` clicked pairs each; 0 leaves the phase out. */
     steps: 800,
     batch: 256,
+    optimizer: 'adamw',
     learningRate: 4e-4,
     warmupSteps: 40,
     finalRate: 0.02,
@@ -108,8 +148,23 @@ const config: RecipeConfig = {
     temperature: 0.05,
     /** An ad that beats the clicked one by more than this cosine is taken for a missed positive. */
     falseNegativeMargin: 0.1,
-    /** One hard negative a pair: drawn from the `depth` best ads that score below `cap` times the clicked one's cosine. */
-    negatives: { depth: 15, cap: 0.95 },
+    /**
+     * `perQuery` hard negatives a pair, drawn from the `depth` best ads that score below `cap` times the clicked one's cosine; found anew
+     * with the student as it then is every `refreshEvery` steps (0: never).
+     */
+    negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 400 },
+    /** Queries a cluster, where batches are unions of clusters of near queries; 0 batches at random. */
+    clusters: 0,
+    /** Draws queries together that share clicked ads; weight 0 leaves it out, at most `perAd` queries are remembered of an ad. */
+    coClicks: { weight: 0, perAd: 16 },
+  },
+
+  /** What every student is measured against, beside BM25. */
+  floors: {
+    /** Token vectors of the teacher, reduced to `dimension` by PCA, weighted by frequency (sif), then trained; no layers. */
+    static: { dimension: 256, sif: 1e-3, alignSteps: 600, refineSteps: 400, learningRate: 3e-3 },
+    /** Contrastive training alone, without phases 1 and 2; 0 leaves it out. */
+    naive: { steps: 800 },
   },
 
   export: {

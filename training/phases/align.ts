@@ -14,7 +14,7 @@ import { openRunner } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { StoredVectors } from '../teacher/targets.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
-import { type Batch, optimization, type Trained, train } from './train.ts';
+import { type Batch, optimization, type Trained, type TrainOptions, train } from './train.ts';
 
 /** Batches a window of similar lengths. */
 const WINDOW = 64;
@@ -52,6 +52,8 @@ export interface AlignOptions {
   readonly folder: string;
   readonly threads?: number;
   readonly onStep?: (step: number, report: Report) => void;
+  /** Measures the student at each checkpoint. */
+  readonly measure?: TrainOptions<unknown>['measure'];
 }
 
 /** The training graph of the alignment step: [batch, tokens] with a known batch, tokens as they come. */

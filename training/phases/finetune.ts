@@ -4,8 +4,9 @@
  *
  * Batches are as large as the loss needs, not as memory allows: gradients go through the vectors (runner/grad-cache.ts).
  */
+import { HarnessError } from '../../shared/problem.ts';
 import type { RecipeConfig } from '../config.ts';
-import { type ClickedQuery, drawAd } from '../data/pairs.ts';
+import { type ClickedQuery, drawAd, type PairPart } from '../data/pairs.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { wordTable } from '../nn/encoder.ts';
 import { contrastive, initialLogitScale, LOGIT_SCALE, learntTemperature, NO_NEGATIVE } from '../nn/losses.ts';
@@ -24,25 +25,32 @@ export interface FinetunePair {
   readonly ad: number;
 }
 
-export interface PairOptions {
-  readonly queries: readonly ClickedQuery[];
+export interface FinetunePairOptions {
+  /** The clicked queries, with context where the teacher reads it. */
+  readonly parts: readonly Pick<PairPart, 'read'>[];
   readonly settings: Pick<RecipeConfig['finetune'], 'steps' | 'batch' | 'contextShare'>;
-  /** Whether the teacher reads context at all. */
-  readonly context: boolean;
   readonly seed: number;
 }
 
-/** The pairs of the whole training, in order, steps x batch: epochs of shuffled queries, an ad drawn for each by its clicks. */
-export function finetunePairs({ queries, settings, context, seed }: PairOptions): FinetunePair[] {
+/**
+ * The pairs of the whole training, in order, steps x batch: epoch after epoch, parts and their queries shuffled, an ad drawn for each by its
+ * clicks. One part is in memory at a time. @throws HarnessError where there are none.
+ */
+export async function finetunePairs({ parts, settings, seed }: FinetunePairOptions): Promise<FinetunePair[]> {
   const pairs: FinetunePair[] = [];
   const count = settings.steps * settings.batch;
-  for (let epoch = 0; pairs.length < count && queries.length > 0; epoch++) {
-    const random = seeded(seed, 'finetune', epoch);
-    for (const row of shuffle([...queries.keys()], random).slice(0, count - pairs.length)) {
-      const query = queries[row]!;
-      const input = context && random() < settings.contextShare ? teacherInput(query) : query.text;
-      pairs.push({ query, input, ad: drawAd(query, random) });
+  for (let epoch = 0; pairs.length < count; epoch++) {
+    const before = pairs.length;
+    for (const part of shuffle([...parts.keys()], seeded(seed, 'finetune parts', epoch))) {
+      const random = seeded(seed, 'finetune', epoch, part);
+      for (const query of shuffle(await parts[part]!.read(), random).slice(0, count - pairs.length)) {
+        const input = random() < settings.contextShare ? teacherInput(query) : query.text;
+        pairs.push({ query, input, ad: drawAd(query, random) });
+      }
+      if (pairs.length === count) break;
     }
+    if (pairs.length === before)
+      throw new HarnessError('bad_request', 'fine-tuning: expected queries with clicks, found none in clicks.train.');
   }
   return pairs;
 }

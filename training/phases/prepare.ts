@@ -12,19 +12,29 @@ import { VectorStore } from '../teacher/targets.ts';
 import type { Role, Teacher } from '../teacher/teacher.ts';
 import type { AlignmentPart } from './align.ts';
 
+export interface TargetOptions {
+  readonly role: Role;
+  /** Files that vectors are spread over. */
+  readonly parts: number;
+  /** Where vectors are kept; default under the teacher's digest in the cache. */
+  readonly folder?: string;
+  /** For the progress bar. */
+  readonly label?: string;
+  readonly total: number;
+  readonly unit?: string;
+}
+
 /** The teacher's vectors on disk, and the teacher to make what is missing. */
-export function openTargets(
-  teacher: Teacher,
-  { role, parts, ...what }: { role: Role; parts: number; label: string; total: number; unit: string },
-) {
-  const folder = join(CACHE, 'targets', teacher.sha256.slice(0, 16), `${role}-${parts}`);
+export function openTargets(teacher: Teacher, options: TargetOptions) {
+  const { role, parts, label = 'teacher vectors', total, unit = 'texts' } = options;
+  const folder = options.folder ?? join(CACHE, 'targets', teacher.sha256.slice(0, 16));
   let progress: Progress | undefined;
   let done = 0;
   return {
-    store: new VectorStore({ folder, dimension: teacher.dimension }),
+    store: new VectorStore({ folder: join(folder, `${role}-${parts}`), dimension: teacher.dimension }),
     parts,
     encode: (texts: readonly string[]): Promise<Float32Array> => {
-      progress ??= startProgress({ ...what, start: done });
+      progress ??= startProgress({ label, total, unit, start: done });
       const before = done;
       return teacher.encode(texts, { role, onProgress: (fresh) => progress?.update(before + fresh) });
     },
@@ -37,13 +47,12 @@ export function openTargets(
 }
 
 /** The training texts in parts, each text with the teacher's vector on disk: of the text and its context, where it has one. */
-export async function targetsOf(
-  { config, say }: RecipeContext,
-  { teacher, texts }: { teacher: Teacher; texts: readonly TextPart[] },
+export async function targetParts(
+  texts: readonly TextPart[],
+  { teacher, ...where }: { teacher: Teacher; parts: number; folder?: string },
 ): Promise<AlignmentPart[]> {
   const total = texts.reduce((sum, { rows }) => sum + rows, 0);
-  const { parts } = config.data;
-  const targets = openTargets(teacher, { role: 'query', parts, label: 'teacher vectors', total, unit: 'texts' });
+  const targets = openTargets(teacher, { role: 'query', total, ...where });
   const inputs = async (part: TextPart) => {
     const rows = await readPart(part);
     return { rows, stored: { index: part.index, texts: rows.map(teacherInput) } };
@@ -55,7 +64,6 @@ export async function targetsOf(
     finished += part.rows;
   }
   targets.stop();
-  say(`${total} training texts have their teacher vectors`);
   return texts.map((part) => ({
     rows: part.rows,
     async read() {

@@ -20,7 +20,7 @@ import { roundBatches } from './refine-batches.ts';
 import { planRound, reached, readPlan, writePlan } from './refine-plan.ts';
 import { rounds, rowsOf } from './refine-rounds.ts';
 import type { RefineSettings } from './refine-settings.ts';
-import { optimization, type Trained, train } from './train.ts';
+import { optimization, type Trained, type TrainOptions, train } from './train.ts';
 
 /** Clicked queries in parts: how many each holds, and how to read one. */
 export interface RefinePart {
@@ -50,6 +50,8 @@ export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' 
   /** Where state is kept; one folder a run. */
   readonly folder: string;
   readonly onStep?: (step: number, report: Report) => void;
+  /** Measures the student at each checkpoint. */
+  readonly measure?: TrainOptions<unknown>['measure'];
   readonly onRefresh?: (refreshed: Refreshed) => void;
 }
 
@@ -121,6 +123,7 @@ export async function refine(options: RefineOptions): Promise<Trained> {
       checkpointEvery,
       accumulate,
       onStep,
+      measure: options.measure,
       batchesAfter: (after) => roundBatches(after, dealt),
     });
   }

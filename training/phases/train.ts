@@ -25,9 +25,14 @@ export interface Batch<Inputs = StepInputs> {
 export interface LossPoint {
   readonly step: number;
   readonly loss: number;
+  /** Quality at this step by metric, where it was measured. */
+  readonly quality?: Quality | undefined;
 }
 
-export interface TrainOptions<Inputs> {
+/** Quality by metric, such as `p10`. */
+export type Quality = Readonly<Record<string, number>>;
+
+export interface TrainOptions<Inputs, Model = EncoderModel> {
   /** Opens what runs the steps, with the state of an earlier run or, where there is none, from the beginning. */
   readonly open: (state: Weights | undefined) => Promise<StepRunner<Inputs>>;
   /** Where state is kept; one folder a run. */
@@ -42,6 +47,8 @@ export interface TrainOptions<Inputs> {
   readonly batchesAfter: (after: number) => AsyncIterable<Batch<Inputs>>;
   /** Told of each update; the loss is the mean over its batches. */
   readonly onStep?: (step: number, report: Report) => void;
+  /** Measures what is trained, at each checkpoint; kept with the losses. */
+  readonly measure?: ((model: Model) => Promise<Quality>) | undefined;
 }
 
 export interface Trained<Model = EncoderModel> {
@@ -65,14 +72,24 @@ export function optimization(
   };
 }
 
-const History = z.array(z.object({ step: z.number(), loss: z.number() }));
+const History = z.array(
+  z.object({ step: z.number(), loss: z.number(), quality: z.record(z.string(), z.number()).optional() }),
+);
+
+/** The model with what was trained in its place: the moving averages of the parameters, where such are kept. */
+function withState<Model extends { readonly weights: Weights }>(model: Model, state: Weights): Model {
+  const weights = new Map(
+    [...model.weights].map(([name, tensor]) => [name, state.get(averageName(name)) ?? state.get(name) ?? tensor]),
+  );
+  return { ...model, weights };
+}
 
 /** Trains `student`, or goes on training it, to the last step. */
 export async function train<Inputs, Model extends { readonly weights: Weights }>(
   student: Model,
-  options: TrainOptions<Inputs>,
+  options: TrainOptions<Inputs, Model>,
 ): Promise<Trained<Model>> {
-  const { open, folder, steps, checkpointEvery, accumulate = 1, batchesAfter, onStep = () => {} } = options;
+  const { open, folder, steps, checkpointEvery, accumulate = 1, batchesAfter, onStep = () => {}, measure } = options;
   const path = join(folder, 'state.safetensors');
   let state: Weights | undefined;
   let done = 0;
@@ -90,7 +107,7 @@ export async function train<Inputs, Model extends { readonly weights: Weights }>
   let since = done;
   let call: Batch<Inputs>[] = [];
   if (done < steps) {
-    for await (const batch of batchesAfter(done * accumulate)) {
+    for await (const batch of batchesAfter(done)) {
       call.push(batch);
       const step = batch.step / accumulate;
       // A checkpoint follows an update: no gradients are waiting then.
@@ -107,11 +124,13 @@ export async function train<Inputs, Model extends { readonly weights: Weights }>
       });
       call = [];
       if (checkpoint) {
-        losses.push({ step, loss: sum / (step - since) });
+        const tensors = await runner.state();
+        const quality = await measure?.(withState(student, tensors));
+        losses.push({ step, loss: sum / (step - since), ...(quality ? { quality } : {}) });
         sum = 0;
         since = step;
         await writeTensors(path, {
-          tensors: await runner.state(),
+          tensors,
           metadata: { step: String(step), losses: JSON.stringify(losses) },
         });
       }
@@ -120,8 +139,5 @@ export async function train<Inputs, Model extends { readonly weights: Weights }>
   }
   const trained = await runner.state();
   await runner.close();
-  const weights = new Map(
-    [...student.weights].map(([name, tensor]) => [name, trained.get(averageName(name)) ?? trained.get(name) ?? tensor]),
-  );
-  return { student: { ...student, weights }, losses };
+  return { student: withState(student, trained), losses };
 }

@@ -42,10 +42,10 @@ describe('dealTexts', () => {
   const deal = async (texts: readonly string[], parts = 4) => {
     const folder = await mkdtemp(join(tmpdir(), 'harness-texts-'));
     const stream = (async function* () {
-      yield* texts;
+      for (const text of texts) yield { text };
     })();
     const dealt = await dealTexts(stream, { folder, parts });
-    const result = await Promise.all(dealt.map(readPart));
+    const result = (await Promise.all(dealt.map(readPart))).map((part) => part.map(({ text }) => text));
     await rm(folder, { recursive: true });
     expect(dealt.map(({ rows }) => rows)).toEqual(result.map((part) => part.length));
     return result;

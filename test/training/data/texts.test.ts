@@ -26,7 +26,7 @@ async function mix(generalShare: number, seed = 1): Promise<{ texts: string[]; l
   const onHeldOut = (count: number) => {
     left = count;
   };
-  for await (const text of mixedTexts(dataset, { seed, generalShare, onHeldOut })) texts.push(text);
+  for await (const { text } of mixedTexts(dataset, { seed, generalShare, context: false, onHeldOut })) texts.push(text);
   return { texts, left };
 }
 

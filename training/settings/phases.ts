@@ -1,0 +1,81 @@
+/** What the configuration may say of each training; default.config.ts explains every setting. */
+import { z } from 'zod';
+import { EncoderConfig } from '../nn/encoder.ts';
+import { OBJECTIVES } from '../nn/objectives.ts';
+import { share, trained } from './optimizer.ts';
+
+/** Updates; 0 leaves the training out. */
+const steps = z.int().nonnegative();
+const batched = { batch: z.int().positive(), checkpointEvery: z.int().positive() };
+const contrastive = { temperature: z.number().positive(), falseNegativeMargin: z.number().nonnegative() };
+
+/** Phase 1 (phases/finetune.ts). */
+export const Finetune = trained({
+  steps,
+  ...batched,
+  chunkTokens: z.int().positive(),
+  trainWords: z.boolean(),
+  contextShare: share,
+  ...contrastive,
+  learnTemperature: z.boolean(),
+  sameTower: z.boolean(),
+  negatives: z.strictObject({ perQuery: z.int().nonnegative(), depth: z.int().positive(), cap: share }),
+});
+/** Phase 1 of a teacher that is not trained itself (phases/adapt.ts). */
+export const Adapt = trained({
+  steps,
+  ...batched,
+  rank: z.int().positive(),
+  hardNegatives: z.int().nonnegative(),
+  ...contrastive,
+  anchor: z.number().nonnegative(),
+});
+/** Phase 2 (phases/align.ts). */
+export const Align = trained({
+  steps: z.int().positive(),
+  ...batched,
+  objective: z.enum(OBJECTIVES).default('l2'),
+  temperature: z.number().positive().default(0.05),
+  matryoshka: z.array(z.int().positive()).default([]),
+  trainWords: z.boolean(),
+});
+/** Phase 3 (phases/refine.ts). */
+export const Refine = trained({
+  steps,
+  ...batched,
+  ...contrastive,
+  negatives: z.strictObject({
+    depth: z.int().positive(),
+    cap: share,
+    perQuery: z.int().positive(),
+    refreshEvery: z.int().nonnegative(),
+  }),
+  clusters: z.int().nonnegative(),
+  coClicks: z.strictObject({ weight: z.number().nonnegative(), perAd: z.int().positive() }),
+});
+
+/** The student before training, and how it shrinks (phases/student.ts, phases/shrink.ts). */
+export const Student = z.strictObject({
+  from: z.union([
+    z.literal('teacher'),
+    z.strictObject({ checkpoint: z.string().min(1) }),
+    z.strictObject({ scratch: EncoderConfig }),
+  ]),
+  stages: z
+    .array(z.strictObject({ layers: z.int().positive(), intermediate: z.int().positive().optional(), share }))
+    .min(1),
+  select: z.enum(['importance', 'even']),
+  maxTokens: z.int().min(8),
+});
+
+/** What the student is measured against (floors/). */
+export const Floors = z.strictObject({
+  static: z.strictObject({
+    dimension: z.int().positive(),
+    sif: z.number().positive(),
+    alignSteps: z.int().positive(),
+    refineSteps: steps,
+    learningRate: z.number().positive(),
+  }),
+  naive: z.strictObject({ steps }),
+});

@@ -1,0 +1,105 @@
+/** Phase 1 as a stage, for a teacher that is not trained itself: projected to the space's width where that differs, and adapted to clicks. */
+import type { Ad } from '../../shared/contract/ads.ts';
+import { type RecipeContext, runFolder } from '../context.ts';
+import type { ClickedQuery } from '../data/pairs.ts';
+import { seeded, shuffle } from '../data/seeded.ts';
+import { adapt } from '../phases/adapt.ts';
+import { mineNegatives } from '../phases/negatives.ts';
+import { openTargets } from '../phases/prepare.ts';
+import { teacherInput } from '../teacher/input.ts';
+import { type LinearMap, mapDigest, mapped } from '../teacher/linear-map.ts';
+import { fitProjection } from '../teacher/projection.ts';
+import type { Teacher } from '../teacher/teacher.ts';
+import { bookings, catalogueVectors } from './catalogue.ts';
+import { clickedPairs, clickFiles } from './clicks.ts';
+import { followTraining } from './follow.ts';
+import type { Taught } from './teach.ts';
+
+/** Rows that the projection is fitted on, of queries and of ads, at most. */
+const SAMPLE = 20_000;
+
+/** Goes on where an earlier run with the same data, teacher and settings stopped. */
+export async function adapted(context: RecipeContext, teacher: Teacher): Promise<Taught> {
+  const { config, dataset, say } = context;
+  const { seed, threads, adapt: settings } = config;
+  const width = config.teacher.dimension ?? teacher.dimension;
+  if (settings.steps === 0 && width === teacher.dimension) return { teacher, projection: 'none', losses: [] };
+
+  const { ads, vectors: documents } = await catalogueVectors(context, teacher);
+  const clicked = await drawnQueries(context, { ads, count: Math.max(SAMPLE, settings.steps * settings.batch) });
+  const targets = openTargets(teacher, {
+    role: 'query',
+    parts: config.data.parts,
+    label: 'query vectors',
+    total: clicked.length,
+    unit: 'queries',
+  });
+  const queries = await targets.store.vectorsOf(clicked.map(teacherInput), targets);
+  targets.stop();
+
+  const sampled = (vectors: Float32Array) => vectors.subarray(0, SAMPLE * teacher.dimension);
+  const both = new Float32Array(sampled(queries).length + sampled(documents).length);
+  both.set(sampled(queries));
+  both.set(sampled(documents), sampled(queries).length);
+  const projection =
+    width === teacher.dimension
+      ? undefined
+      : (await fitProjection(both, { from: teacher.dimension, to: width, threads })).map;
+  const taught = async (map: LinearMap, losses: Taught['losses']): Promise<Taught> => ({
+    teacher: await mapped(teacher, map, { threads }),
+    projection: await mapDigest(map),
+    losses,
+  });
+  if (settings.steps === 0) return taught(projection!, []);
+
+  const { negatives, skipped } = await mineNegatives({
+    queries: clicked,
+    vectors: queries,
+    ads: documents,
+    dimension: teacher.dimension,
+    booked: bookings(ads),
+    ...config.finetune.negatives,
+  });
+  say(`hard negatives: passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`);
+  const folder = await runFolder({
+    phase: 'adapt',
+    teacher: teacher.sha256,
+    data: await dataset.digest(clickFiles(context)),
+    context: config.teacher.context,
+    width,
+    seed,
+    settings: JSON.stringify(settings),
+  });
+  const { onStep, stop } = followTraining('adapt', settings.steps);
+  const { map, losses } = await adapt({
+    clicked,
+    queries,
+    documents,
+    from: teacher.dimension,
+    negatives,
+    projection,
+    settings,
+    seed,
+    folder,
+    threads,
+    onStep,
+  });
+  stop();
+  return taught(map, losses);
+}
+
+/** Clicked queries drawn over all parts, `count` at most. */
+async function drawnQueries(
+  context: RecipeContext,
+  { ads, count }: { ads: readonly Ad[]; count: number },
+): Promise<ClickedQuery[]> {
+  const { parts } = await clickedPairs(context, ads);
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const drawn: ClickedQuery[] = [];
+  for (const part of parts) {
+    const random = seeded(context.config.seed, 'adapt', part.index);
+    const share = Math.ceil((part.rows / rows) * count);
+    drawn.push(...shuffle(await part.read(), random).slice(0, share));
+  }
+  return drawn;
+}

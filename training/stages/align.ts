@@ -1,0 +1,78 @@
+/** Phase 2 as a stage: training texts, the teacher's vectors of them, and a student that shrinks and is aligned. */
+import { type RecipeContext, runFolder } from '../context.ts';
+import type { TextPart } from '../data/texts.ts';
+import type { AlignmentPart } from '../phases/align.ts';
+import { mixKey, sampleTexts, targetParts, trainingTexts } from '../phases/prepare.ts';
+import { alignInStages } from '../phases/shrink.ts';
+import { type InitialStudent, initialStudent } from '../phases/student.ts';
+import type { LossPoint } from '../phases/train.ts';
+import type { EncoderModel } from '../runner/encoder.ts';
+import { followTraining } from './follow.ts';
+import { openCheckpoint, type Taught } from './teach.ts';
+
+/** Training texts on which layers and units are weighed. */
+const CALIBRATION_TEXTS = 512;
+
+export interface Aligned {
+  readonly student: EncoderModel;
+  readonly initial: InitialStudent;
+  readonly texts: readonly TextPart[];
+  /** The same texts with the teacher's vectors. */
+  readonly parts: readonly AlignmentPart[];
+  /** What was kept at each size, for the report. */
+  readonly kept: Awaited<ReturnType<typeof alignInStages>>['kept'];
+  readonly losses: readonly LossPoint[];
+  /** Names everything that decided the student: later phases are kept under it. */
+  readonly run: string;
+}
+
+/** The student before training, as the settings say. */
+export async function startingStudent({ config, say }: RecipeContext, { teacher, checkpoint }: Taught): Promise<InitialStudent> {
+  const { from, maxTokens } = config.student;
+  const origin =
+    typeof from === 'object' && 'checkpoint' in from
+      ? { checkpoint: (await openCheckpoint(from.checkpoint, say)).checkpoint }
+      : from;
+  return initialStudent({
+    from: origin,
+    ...(checkpoint ? { teacher: checkpoint } : {}),
+    dimension: teacher.dimension,
+    maxTokens,
+    seed: config.seed,
+  });
+}
+
+/** Goes on where an earlier run with the same data, teacher and settings stopped. */
+export async function alignStudent(context: RecipeContext, taught: Taught): Promise<Aligned> {
+  const { config, dataset, say } = context;
+  const { seed, threads, device, align: settings } = config;
+  const texts = await trainingTexts(context);
+  const parts = await targetParts(texts, { teacher: taught.teacher, parts: config.data.parts });
+  const initial = await startingStudent(context, taught);
+  const folder = await runFolder({
+    phase: 'align',
+    teacher: taught.teacher.sha256,
+    texts: await mixKey(config, dataset),
+    seed,
+    // As text: canonical JSON is for integers and strings.
+    settings: JSON.stringify([config.student, settings]),
+  });
+  say(`state of alignment: ${folder}`);
+  const { onStep, stop } = followTraining('align', settings.steps);
+  const { student, kept, losses } = await alignInStages({
+    start: initial.model,
+    tokenizer: initial.tokenizer,
+    calibration: await sampleTexts(texts, CALIBRATION_TEXTS),
+    stages: config.student.stages,
+    select: config.student.select,
+    parts,
+    settings,
+    seed,
+    folder,
+    threads,
+    device,
+    onStep,
+  });
+  stop();
+  return { student, initial, texts, parts, kept, losses, run: folder };
+}

@@ -1,0 +1,96 @@
+/** Phase 1 as a stage, for a checkpoint: fine-tuned on clicked pairs where the settings ask for it. */
+import { sha256Hex } from '../../shared/digest.ts';
+import { type RecipeContext, runFolder } from '../context.ts';
+import { finetune, finetunePairs } from '../phases/finetune.ts';
+import { mineNegatives } from '../phases/negatives.ts';
+import { openTargets } from '../phases/prepare.ts';
+import type { Checkpoint } from '../teacher/checkpoint.ts';
+import { checkpointTeacher } from '../teacher/checkpoint-teacher.ts';
+import { bookings, catalogueVectors } from './catalogue.ts';
+import { clickedPairs, clickFiles } from './clicks.ts';
+import { followTraining } from './follow.ts';
+import type { SourceCheckpoint, Taught } from './teach.ts';
+
+/** Goes on where an earlier run with the same data, checkpoint and settings stopped. */
+export async function fineTuned(context: RecipeContext, { checkpoint, source }: SourceCheckpoint): Promise<Taught> {
+  const { config, dataset, say } = context;
+  const { seed, threads, finetune: settings } = config;
+  const untuned = checkpointTeacher(checkpoint, { threads, source });
+  if (settings.steps === 0) return { teacher: untuned, checkpoint, projection: 'none', losses: [] };
+
+  const folder = await runFolder({
+    phase: 'finetune',
+    teacher: checkpoint.sha256,
+    data: await dataset.digest(clickFiles(context)),
+    context: config.teacher.context,
+    seed,
+    // As text: canonical JSON is for integers and strings.
+    settings: JSON.stringify(settings),
+  });
+  say(`state of fine-tuning: ${folder}`);
+  const { ads, texts: adTexts, vectors: adVectors } = await catalogueVectors(context, untuned);
+  const { parts } = await clickedPairs(context, ads);
+  const pairs = await finetunePairs({ parts, settings, seed });
+
+  const targets = openTargets(untuned, {
+    role: 'query',
+    parts: config.data.parts,
+    label: 'query vectors',
+    total: pairs.length,
+    unit: 'queries',
+  });
+  const vectors = await targets.store.vectorsOf(
+    pairs.map(({ input }) => input),
+    targets,
+  );
+  targets.stop();
+  await untuned.close();
+  const { negatives, skipped } = await mineNegatives({
+    queries: pairs.map(({ query }) => query),
+    vectors,
+    ads: adVectors,
+    dimension: untuned.dimension,
+    booked: bookings(ads),
+    ...settings.negatives,
+  });
+  say(`hard negatives: passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`);
+
+  const { onStep, stop } = followTraining('fine-tune', settings.steps);
+  const tuned = await finetune({
+    teacher: checkpoint,
+    tokenizer: checkpoint.tokenizer,
+    pairs,
+    negatives,
+    adTexts,
+    settings,
+    seed,
+    folder,
+    threads,
+    onStep,
+  });
+  stop();
+  const { weights } = tuned.student;
+  const result = {
+    ...checkpoint,
+    name: `${checkpoint.name}-tuned`,
+    sha256: await digestOf(checkpoint, weights),
+    weights,
+  };
+  return {
+    teacher: checkpointTeacher(result, { threads, source: `${source}, fine-tuned` }),
+    checkpoint: result,
+    projection: 'none',
+    losses: tuned.losses,
+  };
+}
+
+/** Names the fine-tuned teacher by its bytes. */
+async function digestOf({ sha256 }: Checkpoint, weights: Checkpoint['weights']): Promise<string> {
+  const lines = [sha256];
+  for (const [name, { data }] of weights) {
+    lines.push(
+      `${name} ${await sha256Hex(new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength))}`,
+    );
+  }
+  return sha256Hex(lines.join('\n'));
+}
