@@ -46,7 +46,7 @@ function origin({ from, teacher, seed }: StudentOptions): { model: EncoderModel;
         'student from scratch: expected a tokenizer.json, or a teacher with one, received neither.',
       );
     // A causal encoder has seen the whole text at its last token only.
-    const pooling = { mode: config.model_type === 'bert' ? 'mean' : 'last', normalize: true } as const;
+    const pooling = { mode: config.model_type === 'qwen3' ? 'last' : 'mean', normalize: true } as const;
     return { model: { config, pooling, weights: initialWeights({ config, pooling }, seed) }, tokenizerJson };
   }
   const checkpoint = from === 'teacher' ? teacher : from.checkpoint;
