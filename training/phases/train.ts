@@ -107,7 +107,7 @@ export async function train<Inputs, Model extends { readonly weights: Weights }>
   let since = done;
   let call: Batch<Inputs>[] = [];
   if (done < steps) {
-    for await (const batch of batchesAfter(done)) {
+    for await (const batch of batchesAfter(done * accumulate)) {
       call.push(batch);
       const step = batch.step / accumulate;
       // A checkpoint follows an update: no gradients are waiting then.
