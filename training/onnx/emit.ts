@@ -10,6 +10,7 @@ import { GraphError, sameShape, showShape } from '../graph/shapes.ts';
 import {
   elementType,
   encodeModel,
+  externalTensorProto,
   type GraphProto,
   graphProto,
   type NodeAttribute,
@@ -209,10 +210,12 @@ export interface EmitOptions {
   readonly name: string;
   /** Values of the parameters that become initializers; the others become inputs of the model. */
   readonly initializers?: ReadonlyMap<string, TensorData>;
+  /** Leaves the initializers' values out of the bytes: a session is handed them by name. */
+  readonly external?: boolean;
 }
 
 /** A verified graph as a GraphProto: the model itself, or the body of a Scan. @throws GraphError where it cannot be said in ONNX. */
-export function emitGraph(graph: Graph, { name, initializers = new Map() }: EmitOptions): GraphProto {
+export function emitGraph(graph: Graph, { name, initializers = new Map(), external = false }: EmitOptions): GraphProto {
   verify(graph);
   const write = new Writer();
   const names = new Map<number, string>();
@@ -226,7 +229,7 @@ export function emitGraph(graph: Graph, { name, initializers = new Map() }: Emit
           throw new GraphError(
             `parameter '${leaf.name}': expected ${leaf.dtype} ${showShape(leaf.shape)}, received ${data.dtype} ${showShape(data.shape)}`,
           );
-        write.initializers.push(tensorProto(leaf.name, data));
+        write.initializers.push((external ? externalTensorProto : tensorProto)(leaf.name, data));
       } else {
         inputs.push(valueInfo(leaf.name, leaf.dtype, leaf.shape));
       }

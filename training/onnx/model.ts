@@ -3,6 +3,7 @@
  * Source: the ONNX IR specification, https://github.com/onnx/onnx/blob/main/docs/IR.md; message classes from `onnx-proto`.
  */
 import onnxProto from 'onnx-proto';
+import { HarnessError } from '../../shared/problem.ts';
 import type { Dim, DType, Shape } from '../graph/ops.ts';
 
 const { onnx } = onnxProto;
@@ -33,6 +34,18 @@ const ELEMENT_TYPE: Record<DType, number> = {
 };
 
 export const elementType = (dtype: DType): number => ELEMENT_TYPE[dtype];
+
+/** A tensor without its values: they lie beside the model, under its name, and whoever opens a session hands them over. */
+export function externalTensorProto(name: string, { dtype, shape, data }: TensorData) {
+  const external = { location: name, offset: '0', length: String(data.byteLength) };
+  return onnx.TensorProto.create({
+    name,
+    dims: [...shape],
+    dataType: ELEMENT_TYPE[dtype],
+    dataLocation: onnx.TensorProto.DataLocation.EXTERNAL,
+    externalData: Object.entries(external).map(([key, value]) => ({ key, value })),
+  });
+}
 
 /** Values of a literal as the array that holds its element type. */
 export function typedArray(dtype: DType, values: readonly number[]): TypedArray {
@@ -123,8 +136,17 @@ export function graphProto({ name, nodes, inputs, outputs, initializers }: Graph
   });
 }
 
-/** The bytes of a model file; the same graph gives the same bytes. */
+/** Protobuf messages end here. */
+const MOST_BYTES = 2 ** 31 - 1;
+
+/** The bytes of a model file; the same graph gives the same bytes. @throws HarnessError where they would be 2 GB or more. */
 export function encodeModel(graph: GraphProto): Uint8Array<ArrayBuffer> {
+  const bytes = graph.initializer.reduce((sum, { rawData }) => sum + (rawData?.length ?? 0), 0);
+  if (bytes > MOST_BYTES)
+    throw new HarnessError(
+      'configuration',
+      `model '${graph.name}': expected at most 2 GB of weights in a file, received ${bytes} bytes; write it in int8 or fp16.`,
+    );
   const model = onnx.ModelProto.create({
     irVersion: IR_VERSION,
     producerName: 'harness',

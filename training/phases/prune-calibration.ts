@@ -1,9 +1,8 @@
 /** What a model's inner values add up to over calibration texts: the measurement behind every importance. */
 import { Graph, type Value } from '../graph/graph.ts';
 import { type TokenInputs, tokenInputs } from '../nn/architecture.ts';
-import { emitModel } from '../onnx/emit.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
-import { openSession } from '../runner/session.ts';
+import { openGraph } from '../runner/session.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 
 export interface CalibrationTexts {
@@ -28,7 +27,7 @@ export async function tokenMeans(
   values.forEach((value, i) => {
     graph.output(`${i}`, value);
   });
-  const session = await openSession(emitModel(graph, { name: 'importance', initializers: weights }));
+  const session = await openGraph(graph, { weights });
   let sums: Float64Array[] = [];
   let tokens = 0;
   for (let start = 0; start < texts.length; start += TEXTS_A_RUN) {

@@ -8,7 +8,7 @@ import { quantize } from '../onnx/quantize.ts';
 import { type ChannelRanges, rangeGraph, rangeName } from '../onnx/smooth.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
 import type { TextTokenizer, TokenBatch } from '../teacher/tokenizer.ts';
-import { openSession, type TokenSession } from './session.ts';
+import { openGraph, openSession, type TokenSession } from './session.ts';
 
 /** What computes a vector: the encoder's shape, and the parameters. */
 export interface EncoderModel extends EncoderShape {
@@ -19,11 +19,15 @@ function addEncoder(graph: Graph, model: EncoderModel): void {
   graph.output('embedding', embeddingOf(graph, model, tokenInputs(graph, ['batch', 'tokens'])));
 }
 
-/** The inference graph with dynamic batch and tokens, as ONNX bytes. Output: `embedding`, float32 [batch, dim]. */
-export function floatModel(model: EncoderModel): Uint8Array<ArrayBuffer> {
+function encoderGraph(model: EncoderModel): Graph {
   const graph = new Graph();
   addEncoder(graph, model);
-  return emitModel(graph, { name: 'encoder', initializers: model.weights });
+  return graph;
+}
+
+/** The inference graph with dynamic batch and tokens, as ONNX bytes, 2 GB at most. Output: `embedding`, float32 [batch, dim]. */
+export function floatModel(model: EncoderModel): Uint8Array<ArrayBuffer> {
+  return emitModel(encoderGraph(model), { name: 'encoder', initializers: model.weights });
 }
 
 /** As `floatModel`, with int8 weights and tables; smoothed where channel ranges are given. */
@@ -31,17 +35,13 @@ export function int8Model(
   model: EncoderModel,
   { weightLimit, ranges }: { weightLimit: 63 | 127; ranges?: ChannelRanges },
 ): Uint8Array<ArrayBuffer> {
-  const graph = new Graph();
-  addEncoder(graph, model);
-  const small = quantize(graph, { weights: model.weights, weightLimit, ...(ranges ? { ranges } : {}) });
+  const small = quantize(encoderGraph(model), { weights: model.weights, weightLimit, ...(ranges ? { ranges } : {}) });
   return emitModel(small.graph, { name: 'encoder', initializers: small.weights });
 }
 
 /** As `floatModel`, with products in float16 and matrices stored in it: half the size, for GPUs, which have no int8 kernels. */
 export function halfModel(model: EncoderModel): Uint8Array<ArrayBuffer> {
-  const graph = new Graph();
-  addEncoder(graph, model);
-  const half = halve(graph, model.weights);
+  const half = halve(encoderGraph(model), model.weights);
   return emitModel(half.graph, { name: 'encoder', initializers: half.weights });
 }
 
@@ -51,7 +51,7 @@ export async function channelRanges(
   { texts, tokenizer }: { texts: readonly string[]; tokenizer: TextTokenizer },
 ): Promise<ChannelRanges> {
   const graph = rangeGraph((target) => addEncoder(target, model));
-  const session = await openSession(emitModel(graph, { name: 'ranges', initializers: model.weights }));
+  const session = await openGraph(graph, { weights: model.weights });
   const ranges = new Map<string, Float32Array>();
   const measured = [...model.weights.keys()].filter((name) => graph.outputs.has(rangeName(name)));
   for (const text of texts) {
@@ -90,12 +90,18 @@ export class TextEncoderSession {
     this.dimension = dimension;
   }
 
-  /** @param threads 0 takes one thread a core. */
+  /**
+   * @param model ONNX bytes, or a model of any size, which then runs in fp32 from its own weights.
+   * @param threads 0 takes one thread a core.
+   */
   static async open(
-    model: Uint8Array,
+    model: Uint8Array | EncoderModel,
     { tokenizer, dimension, threads = 0 }: { tokenizer: TextTokenizer; dimension: number; threads?: number },
   ): Promise<TextEncoderSession> {
-    return new TextEncoderSession(await openSession(model, { threads }), { tokenizer, dimension });
+    const session = await (model instanceof Uint8Array
+      ? openSession(model, { threads })
+      : openGraph(encoderGraph(model), { weights: model.weights, threads }));
+    return new TextEncoderSession(session, { tokenizer, dimension });
   }
 
   /** Vectors [batch, dim] of one padded batch. */

@@ -1,5 +1,8 @@
 /** An ONNX Runtime session over the two token inputs of an encoder graph; shared by encoding, calibration and measurement. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { type Graph, reachable } from '../graph/graph.ts';
+import { emitModel } from '../onnx/emit.ts';
+import type { TensorData } from '../onnx/model.ts';
 import type { TokenBatch } from '../teacher/tokenizer.ts';
 
 export interface TokenSession {
@@ -8,9 +11,25 @@ export interface TokenSession {
   close(): Promise<void>;
 }
 
-/** @param threads 0 takes one thread a core. */
-export async function openSession(model: Uint8Array, { threads = 0 } = {}): Promise<TokenSession> {
-  const session = await InferenceSession.create(model, { intraOpNumThreads: threads, logSeverityLevel: 3 });
+export interface SessionOptions {
+  /** 0 (default) takes one thread a core. */
+  readonly threads?: number;
+  /** Values that the model leaves out, by name. */
+  readonly external?: ReadonlyMap<string, TensorData>;
+}
+
+export async function openSession(
+  model: Uint8Array,
+  { threads = 0, external = new Map() }: SessionOptions = {},
+): Promise<TokenSession> {
+  const session = await InferenceSession.create(model, {
+    intraOpNumThreads: threads,
+    logSeverityLevel: 3,
+    externalData: [...external].map(([path, { data }]) => ({
+      path,
+      data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    })),
+  });
   return {
     run: ({ inputIds, attentionMask, batch, tokens }) =>
       session.run({
@@ -19,4 +38,14 @@ export async function openSession(model: Uint8Array, { threads = 0 } = {}): Prom
       }),
     close: () => session.release(),
   };
+}
+
+/** A session over a graph with its weights beside it: the bytes of a model end at 2 GB, and nothing is copied into them. */
+export function openGraph(
+  graph: Graph,
+  { weights, threads = 0 }: { readonly weights: ReadonlyMap<string, TensorData>; readonly threads?: number },
+): Promise<TokenSession> {
+  const model = emitModel(graph, { name: 'graph', initializers: weights, external: true });
+  const used = new Set(reachable(graph).flatMap((node) => (node.op === 'parameter' ? [node.attributes.name] : [])));
+  return openSession(model, { threads, external: new Map([...weights].filter(([name]) => used.has(name))) });
 }

@@ -19,6 +19,7 @@ import {
   channelRanges,
   type EncoderModel,
   floatModel,
+  halfModel,
   int8Model,
   TextEncoderSession,
 } from '../../../training/runner/encoder.ts';
@@ -66,8 +67,8 @@ describe.each(TINY_GOLDEN)('$name', (tiny) => {
     checkpoint = await readCheckpoint(join(folder, tiny.name));
   });
   const rows = tiny.texts.length;
-  const open = (model: EncoderModel, dimension = DIM) =>
-    TextEncoderSession.open(floatModel(model), { tokenizer: checkpoint.tokenizer, dimension, threads: 1 });
+  const open = (model: EncoderModel | Uint8Array, dimension = DIM) =>
+    TextEncoderSession.open(model, { tokenizer: checkpoint.tokenizer, dimension, threads: 1 });
   const batch = () => checkpoint.tokenizer.pad(tiny.ids);
   /** The padded batch as a step's inputs, with the target of the golden gradients. */
   const inputs = (): Map<string, TensorData> => {
@@ -199,22 +200,28 @@ describe.each(TINY_GOLDEN)('$name', (tiny) => {
     expect(weights.get(wordTable(config))!.shape).toEqual([config.vocab_size, DIM]);
   });
 
-  it('stays close in int8', async () => {
+  it('gives the same bits whether the weights lie in the bytes or beside them', async () => {
+    const [model, bytes] = [await open(checkpoint), await open(floatModel(checkpoint))];
+    expect(await model.encode(tiny.texts)).toEqual(await bytes.encode(tiny.texts));
+    await bytes.close();
+    await model.close();
+  });
+
+  it('stays close in int8 and in fp16', async () => {
     // Tensors below 65,536 elements stay float32: a wider model of the same kind.
     const wide = widened(checkpoint.config);
     const ranges = await channelRanges(wide, { texts: tiny.texts, tokenizer: checkpoint.tokenizer });
+    const vectors = async (model: EncoderModel | Uint8Array) => {
+      const session = await open(model, 256);
+      const result = await session.run(batch());
+      await session.close();
+      return result;
+    };
+    const exact = await vectors(wide);
     const small = int8Model(wide, { weightLimit: 127, ranges });
     expect(small.length).toBeLessThan(0.3 * floatModel(wide).length);
-    const exact = await open(wide, 256);
-    const expected = await exact.run(batch());
-    await exact.close();
-    const session = await TextEncoderSession.open(small, {
-      tokenizer: checkpoint.tokenizer,
-      dimension: 256,
-      threads: 1,
-    });
-    expect(leastCosine(await session.run(batch()), expected, 256)).toBeGreaterThan(0.99);
-    await session.close();
+    expect(leastCosine(await vectors(small), exact, 256)).toBeGreaterThan(0.99);
+    expect(leastCosine(await vectors(halfModel(wide)), exact, 256)).toBeGreaterThan(0.9999);
   });
 });
 
@@ -224,6 +231,7 @@ function widened(tiny: EncoderConfig): EncoderModel {
     ...tiny,
     ...{
       hidden_size: 256,
+      num_hidden_layers: 2,
       intermediate_size: 512,
       num_attention_heads: 8,
       vocab_size: 512,
@@ -248,6 +256,15 @@ function widened(tiny: EncoderConfig): EncoderModel {
   }
   return { config, pooling, weights };
 }
+
+it('refuses to write a model file of more than 2 GB', () => {
+  const graph = new Graph();
+  graph.output('y', graph.parameter('x', [2 ** 29]));
+  const x: TensorData = { dtype: 'float32', shape: [2 ** 29], data: new Float32Array(2 ** 29) };
+  expect(() => emitModel(graph, { name: 'large', initializers: new Map([['x', x]]) })).toThrow(
+    /'large': expected at most 2 GB .* received 2147483648 bytes/,
+  );
+});
 
 describe('Qwen3Config', () => {
   const config = TINY_GOLDEN.find(({ name }) => name === 'qwen3')!.config;
