@@ -24,10 +24,12 @@ export const RecipeConfig = z.strictObject({
   export: z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),
     calibrationTexts: z.int().nonnegative(),
+    fp16: z.boolean(),
   }),
   evaluate: z.strictObject({
     bootstrapSamples: z.int().positive(),
     speedTexts: z.int().positive(),
+    curveQueries: z.int().nonnegative(),
   }),
 });
 export type RecipeConfig = z.infer<typeof RecipeConfig>;

@@ -172,6 +172,8 @@ const config: RecipeSettings = {
     weightLimit: 63,
     /** Training texts on which activation ranges are measured before int8; 0 leaves activations as they are. */
     calibrationTexts: 256,
+    /** Whether the bundle holds the student in fp16 too, for GPUs: they have no kernels for the int8 graph. */
+    fp16: false,
   },
 
   evaluate: {
@@ -179,6 +181,8 @@ const config: RecipeSettings = {
     bootstrapSamples: 1_000,
     /** Queries timed at batch 1. */
     speedTexts: 400,
+    /** Validation queries that the quality curve is measured on, at each checkpoint; 0 draws none. */
+    curveQueries: 500,
   },
 };
 

@@ -18,23 +18,35 @@ import { HarnessError } from '../shared/problem.ts';
 import type { RelevanceMap } from '../shared/relevance.ts';
 import { readSafetensors, writeSafetensors } from '../shared/safetensors.ts';
 import { NORMALIZER_VERSION } from '../shared/text.ts';
+import { lossCurves, type QualityPoint, qualityCurve } from './curves.ts';
 import { toStored } from './data/tensor-file.ts';
 import type { Candidate } from './evaluate/evaluate.ts';
 import type { EvaluationReport } from './evaluate/report.ts';
+import { modelCard } from './model-card.ts';
 import { quantizeMatrix } from './onnx/quantize.ts';
+import type { LossPoint } from './phases/train.ts';
 import type { EncoderModel } from './runner/encoder.ts';
 import type { Checkpoint } from './teacher/checkpoint.ts';
+import type { Teacher } from './teacher/teacher.ts';
 import { TextTokenizer } from './teacher/tokenizer.ts';
 
-/** Names the space that this teacher's vectors live in. */
-export const spaceOf = (teacher: Checkpoint): Promise<string> =>
+/** Names the space that a teacher's vectors live in. */
+export const spaceOf = ({ teacher, checkpoint, projection }: SpaceOptions): Promise<string> =>
   spaceIdOf({
     teacherSha256: teacher.sha256,
-    projection: 'none',
-    dimension: teacher.config.hidden_size,
+    projection,
+    dimension: teacher.dimension,
     normalizerVersion: NORMALIZER_VERSION,
-    queryPrompt: '',
+    queryPrompt: checkpoint?.queryPrompt ?? '',
   });
+
+export interface SpaceOptions {
+  readonly teacher: Teacher;
+  /** The teacher's own model, where it runs here. */
+  readonly checkpoint?: Pick<Checkpoint, 'queryPrompt'>;
+  /** Digest of the map between what the teacher gives and the space, or 'none'. */
+  readonly projection: string;
+}
 
 /** Vectors in int8, one scale a row that cosine ignores. */
 export const int8Rows = (vectors: Float32Array, dimension: number): Int8Array<ArrayBuffer> =>
@@ -64,19 +76,33 @@ export interface PublishOptions {
   /** The bundle folder; what is there is replaced. */
   readonly out: string;
   readonly name: string;
-  readonly teacher: Checkpoint;
-  readonly teacherSource: string;
+  readonly teacher: Teacher;
+  readonly spaceId: string;
   readonly student: EncoderModel;
+  /** The int8 graph. */
   readonly model: Uint8Array<ArrayBuffer>;
+  /** The fp16 graph, where it is asked for. */
+  readonly halfModel?: Uint8Array<ArrayBuffer>;
+  readonly tokenizerJson: string;
   readonly maxTokens: number;
   readonly ads: Uint8Array<ArrayBuffer>;
   readonly adCount: number;
   readonly calibration: RelevanceMap;
   readonly report: EvaluationReport & Readonly<Record<string, unknown>>;
+  /** By phase, for the curves. */
+  readonly losses: Readonly<Record<string, readonly LossPoint[]>>;
   readonly provenance: Manifest['provenance'];
 }
 
-/** Writes the bundle and returns its manifest. */
+/** Validation quality by step of each phase that measured it. */
+const qualityPoints = (losses: PublishOptions['losses']): QualityPoint[] =>
+  Object.entries(losses).flatMap(([series, points]) =>
+    points.flatMap(({ step, quality = {} }) =>
+      Object.entries(quality).map(([metric, value]) => ({ step, metric, series, value })),
+    ),
+  );
+
+/** Writes the bundle, with its model card and curves, and returns its manifest. */
 export async function publish(options: PublishOptions): Promise<Manifest> {
   const { out, teacher, student } = options;
   const partial = `${out}.partial`;
@@ -92,8 +118,8 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
   const manifest: Manifest = {
     manifestVersion: MANIFEST_VERSION,
     name: options.name,
-    spaceId: await spaceOf(teacher),
-    dimension: student.config.hidden_size,
+    spaceId: options.spaceId,
+    dimension: teacher.dimension,
     normalizerVersion: NORMALIZER_VERSION,
     maxTokens: options.maxTokens,
     student: {
@@ -103,15 +129,20 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
       hidden: student.config.hidden_size,
       parameters,
     },
-    tokenizer: await put('tokenizer.json', teacher.tokenizerJson),
+    ...(options.halfModel ? { studentFp16: await put('student.fp16.onnx', options.halfModel) } : {}),
+    tokenizer: await put('tokenizer.json', options.tokenizerJson),
     ads: { ...(await put('ads.safetensors', options.ads)), count: options.adCount },
     report: await put('report.json', `${JSON.stringify(options.report, null, 2)}\n`),
     calibration: options.calibration,
-    teacher: { name: teacher.name, sha256: teacher.sha256, license: teacher.license, source: options.teacherSource },
+    teacher: { name: teacher.name, sha256: teacher.sha256, license: teacher.license, source: teacher.source },
     license: teacher.license,
     provenance: options.provenance,
   };
   await put('manifest.json', `${JSON.stringify(Manifest.parse(manifest), null, 2)}\n`);
+  await put('README.md', modelCard({ manifest, report: options.report }));
+  await put('losses.svg', lossCurves(options.losses));
+  const points = qualityPoints(options.losses);
+  if (points.length > 0) await put('quality.svg', qualityCurve(points));
   // A folder cannot be renamed over another: the old one steps aside first and is put back if the new one cannot take its place.
   const old = `${out}.old`;
   await rm(old, { recursive: true, force: true });
@@ -127,7 +158,11 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
 }
 
 /** Reads a published bundle for evaluation. @throws HarnessError naming the file that is missing or altered. */
-export async function readBundle(folder: string): Promise<{ manifest: Manifest; candidate: Candidate }> {
+export async function readBundle(folder: string): Promise<{
+  manifest: Manifest;
+  candidate: Candidate;
+  report: EvaluationReport;
+}> {
   const read = async (file: string): Promise<Uint8Array<ArrayBuffer>> => {
     try {
       return Uint8Array.from(await readFile(join(folder, file)));
@@ -162,5 +197,6 @@ export async function readBundle(folder: string): Promise<{ manifest: Manifest; 
     vectors: new Int8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
     adIds: text(tensors.get('ids')!.data).split('\n'),
   };
-  return { manifest, candidate };
+  const report = JSON.parse(text(await checked(manifest.report))) as EvaluationReport;
+  return { manifest, candidate, report };
 }

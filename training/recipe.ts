@@ -6,7 +6,11 @@ import { loadConfig } from './config.ts';
 import { openRecipe } from './context.ts';
 import type { EvaluationReport } from './evaluate/report.ts';
 import { evaluationTable } from './evaluate/table.ts';
-import { alignPhase, evaluatePhase, publishPhase, refinePhase, trainStudent } from './pipeline.ts';
+import type { LossPoint } from './phases/train.ts';
+import { evaluateBundle } from './stages/evaluate.ts';
+import { exportBundle } from './stages/export.ts';
+import { teach } from './stages/teach.ts';
+import { alignPrepared, prepare, refinePrepared, trainStudent } from './stages/train-student.ts';
 
 const DEFAULT_CONFIG = resolve(import.meta.dirname, 'default.config.ts');
 const DEFAULT_BUNDLE = 'models/default';
@@ -54,6 +58,20 @@ const common = (command: Command): Command =>
     .option('--steps <number>', 'alignment steps (default: from the configuration)', whole)
     .option('--json', 'print the result as JSON');
 
+const published = async (options: Options) => {
+  const context = await open(options);
+  return exportBundle(context, { trained: await trainStudent(context), out: options.out });
+};
+
+/** Losses of a phase on stdout: all of them as JSON, the last one for people. */
+function printLosses(losses: readonly LossPoint[], json: boolean | undefined): void {
+  const last = losses.at(-1);
+  const line = last
+    ? `last mean loss ${last.loss.toFixed(5)}, at step ${last.step}`
+    : 'left out: the settings ask for 0 steps';
+  process.stdout.write(json ? `${JSON.stringify(losses)}\n` : `${line}\n`);
+}
+
 /** The command; parsing its arguments runs it. */
 export function createRecipeCommand(): Command {
   const program = common(new Command('recipe').enablePositionalOptions())
@@ -62,31 +80,35 @@ export function createRecipeCommand(): Command {
     )
     .option('--out <folder>', 'bundle folder to write', DEFAULT_BUNDLE)
     .action(async (options: Options) => {
-      const context = await open(options);
-      const { manifest, report } = await publishPhase(context, { ...(await trainStudent(context)), out: options.out });
+      const { manifest, report } = await published(options);
       say(`published ${manifest.name} in ${options.out}`);
       print(report, options.json);
     });
   program.addCommand(
+    common(new Command('teach'))
+      .description('Phase 1 alone: the teacher learns the market from clicked pairs; its state stays in .cache/.')
+      .action(async (options: Options) => printLosses((await teach(await open(options))).losses, options.json)),
+  );
+  program.addCommand(
     common(new Command('align'))
-      .description('Phase 2 alone: teacher vectors, pruned student, alignment; the state stays in .cache/.')
+      .description('Phases 1 and 2: teacher, its vectors, the student pruned and aligned.')
       .action(async (options: Options) => {
-        const { losses, keep } = await alignPhase(await open(options));
-        const result = { layersKept: keep, losses: losses.align };
-        process.stdout.write(
-          options.json ? `${JSON.stringify(result)}\n` : `last mean loss ${losses.align.at(-1)?.loss.toFixed(5)}\n`,
-        );
+        const context = await open(options);
+        const prepared = await prepare(context);
+        printLosses((await alignPrepared(context, prepared)).losses, options.json);
+        await prepared.validation?.close();
       }),
   );
   program.addCommand(
     common(new Command('refine'))
-      .description('Phases 2 and 3 alone: refine against the frozen ad vectors; the state stays in .cache/.')
+      .description('Phases 1 to 3: the student refined against the frozen ad vectors as well.')
       .action(async (options: Options) => {
         const context = await open(options);
-        const { losses } = await refinePhase(context, await alignPhase(context));
-        process.stdout.write(
-          options.json ? `${JSON.stringify(losses)}\n` : `last mean loss ${losses.refine?.at(-1)?.loss.toFixed(5)}\n`,
-        );
+        const prepared = await prepare(context);
+        const aligned = await alignPrepared(context, prepared);
+        const { refined } = await refinePrepared(context, { ...prepared, aligned });
+        printLosses(refined.losses, options.json);
+        await prepared.validation?.close();
       }),
   );
   program.addCommand(
@@ -94,8 +116,7 @@ export function createRecipeCommand(): Command {
       .description('Publish what training has made (training first where it has not run to its end).')
       .option('--out <folder>', 'bundle folder to write', DEFAULT_BUNDLE)
       .action(async (options: Options) => {
-        const context = await open(options);
-        const { manifest } = await publishPhase(context, { ...(await trainStudent(context)), out: options.out });
+        const { manifest } = await published(options);
         process.stdout.write(
           options.json ? `${JSON.stringify(manifest)}\n` : `published ${manifest.name} in ${options.out}\n`,
         );
@@ -103,10 +124,10 @@ export function createRecipeCommand(): Command {
   );
   program.addCommand(
     common(new Command('evaluate'))
-      .description('Measure a published bundle: quality against its teacher and the floors, and speed.')
+      .description('Measure a published bundle: quality against its teacher and the floors, forgetting, and speed.')
       .option('--bundle <folder>', 'bundle folder to read', DEFAULT_BUNDLE)
       .action(async (options: Options) =>
-        print(await evaluatePhase(await open(options), options.bundle), options.json),
+        print(await evaluateBundle(await open(options), options.bundle), options.json),
       ),
   );
   return program;

@@ -54,6 +54,12 @@ export const Refine = trained({
   coClicks: z.strictObject({ weight: z.number().nonnegative(), perAd: z.int().positive() }),
 });
 
+const Stage = z.strictObject({
+  layers: z.union([z.int().positive(), z.array(z.int().nonnegative()).min(1)]),
+  intermediate: z.int().positive().optional(),
+  share,
+});
+
 /** The student before training, and how it shrinks (phases/student.ts, phases/shrink.ts). */
 export const Student = z.strictObject({
   from: z.union([
@@ -61,9 +67,7 @@ export const Student = z.strictObject({
     z.strictObject({ checkpoint: z.string().min(1) }),
     z.strictObject({ scratch: EncoderConfig }),
   ]),
-  stages: z
-    .array(z.strictObject({ layers: z.int().positive(), intermediate: z.int().positive().optional(), share }))
-    .min(1),
+  stages: z.array(Stage).min(1),
   select: z.enum(['importance', 'even']),
   maxTokens: z.int().min(8),
 });

@@ -1,9 +1,9 @@
 /** Phase 2 as a stage: training texts, the teacher's vectors of them, and a student that shrinks and is aligned. */
 import { type RecipeContext, runFolder } from '../context.ts';
 import type { TextPart } from '../data/texts.ts';
-import type { AlignmentPart } from '../phases/align.ts';
+import type { AlignmentPart, AlignOptions } from '../phases/align.ts';
 import { mixKey, sampleTexts, targetParts, trainingTexts } from '../phases/prepare.ts';
-import { alignInStages } from '../phases/shrink.ts';
+import { alignInStages, type Stage } from '../phases/shrink.ts';
 import { type InitialStudent, initialStudent } from '../phases/student.ts';
 import type { LossPoint } from '../phases/train.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
@@ -15,19 +15,21 @@ const CALIBRATION_TEXTS = 512;
 
 export interface Aligned {
   readonly student: EncoderModel;
-  readonly initial: InitialStudent;
   readonly texts: readonly TextPart[];
   /** The same texts with the teacher's vectors. */
   readonly parts: readonly AlignmentPart[];
-  /** What was kept at each size, for the report. */
-  readonly kept: Awaited<ReturnType<typeof alignInStages>>['kept'];
+  /** What each stage of pruning kept. */
+  readonly stages: readonly Stage[];
   readonly losses: readonly LossPoint[];
   /** Names everything that decided the student: later phases are kept under it. */
   readonly run: string;
 }
 
 /** The student before training, as the settings say. */
-export async function startingStudent({ config, say }: RecipeContext, { teacher, checkpoint }: Taught): Promise<InitialStudent> {
+export async function startingStudent(
+  { config, say }: RecipeContext,
+  { teacher, checkpoint }: Taught,
+): Promise<InitialStudent> {
   const { from, maxTokens } = config.student;
   const origin =
     typeof from === 'object' && 'checkpoint' in from
@@ -43,12 +45,14 @@ export async function startingStudent({ config, say }: RecipeContext, { teacher,
 }
 
 /** Goes on where an earlier run with the same data, teacher and settings stopped. */
-export async function alignStudent(context: RecipeContext, taught: Taught): Promise<Aligned> {
+export async function alignStudent(
+  context: RecipeContext,
+  { taught, initial, measure }: { taught: Taught; initial: InitialStudent; measure?: AlignOptions['measure'] },
+): Promise<Aligned> {
   const { config, dataset, say } = context;
-  const { seed, threads, device, align: settings } = config;
+  const { seed, threads, align: settings } = config;
   const texts = await trainingTexts(context);
   const parts = await targetParts(texts, { teacher: taught.teacher, parts: config.data.parts });
-  const initial = await startingStudent(context, taught);
   const folder = await runFolder({
     phase: 'align',
     teacher: taught.teacher.sha256,
@@ -59,7 +63,7 @@ export async function alignStudent(context: RecipeContext, taught: Taught): Prom
   });
   say(`state of alignment: ${folder}`);
   const { onStep, stop } = followTraining('align', settings.steps);
-  const { student, kept, losses } = await alignInStages({
+  const { student, stages, losses } = await alignInStages({
     start: initial.model,
     tokenizer: initial.tokenizer,
     calibration: await sampleTexts(texts, CALIBRATION_TEXTS),
@@ -70,9 +74,11 @@ export async function alignStudent(context: RecipeContext, taught: Taught): Prom
     seed,
     folder,
     threads,
-    device,
     onStep,
+    measure,
+    onStage: ({ stage, layers, intermediate, steps }) =>
+      say(`stage ${stage + 1}: layers ${layers.join(', ')} with ${intermediate} units, ${steps} steps`),
   });
   stop();
-  return { student, initial, texts, parts, kept, losses, run: folder };
+  return { student, texts, parts, stages, losses, run: folder };
 }

@@ -5,10 +5,9 @@ import type { LossPoint } from '../phases/train.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import type { Aligned } from './align.ts';
-import { bookings, catalogueVectors } from './catalogue.ts';
+import { bookings, type CatalogueVectors } from './catalogue.ts';
 import { clickedPairs, clickFiles } from './clicks.ts';
 import { followTraining } from './follow.ts';
-import type { Taught } from './teach.ts';
 
 export interface Refined {
   readonly student: EncoderModel;
@@ -16,14 +15,13 @@ export interface Refined {
 }
 
 /** What every contrastive training of a query tower has in common: clicked pairs, frozen ads, and how they are trained on. */
-export type RefinementInputs = Omit<RefineOptions, 'student' | 'folder' | 'settings' | 'onStep'>;
+export type RefinementInputs = Omit<RefineOptions, 'student' | 'folder' | 'settings' | 'onStep' | 'measure'>;
 
 export async function refinementInputs(
   context: RecipeContext,
-  { teacher, tokenizer }: { teacher: Taught['teacher']; tokenizer: TextTokenizer },
+  { catalogue: { ads, vectors }, tokenizer }: { catalogue: CatalogueVectors; tokenizer: TextTokenizer },
 ): Promise<RefinementInputs> {
   const { seed, threads, device } = context.config;
-  const { ads, vectors } = await catalogueVectors(context, teacher);
   const { parts } = await clickedPairs(context, ads);
   return {
     tokenizer,
@@ -44,7 +42,7 @@ export async function refinementInputs(
 /** Goes on where an earlier run stopped; leaves the student as it is where the settings ask for no steps. */
 export async function refineStudent(
   context: RecipeContext,
-  { inputs, aligned }: { inputs: RefinementInputs; aligned: Aligned },
+  { inputs, aligned, measure }: { inputs: RefinementInputs; aligned: Aligned; measure?: RefineOptions['measure'] },
 ): Promise<Refined> {
   const { config, dataset, say } = context;
   const { refine: settings } = config;
@@ -57,7 +55,7 @@ export async function refineStudent(
   });
   say(`state of refinement: ${folder}`);
   const { onStep, stop } = followTraining('refine', settings.steps);
-  const { student, losses } = await refine({ ...inputs, student: aligned.student, settings, folder, onStep });
+  const { student, losses } = await refine({ ...inputs, student: aligned.student, settings, folder, onStep, measure });
   stop();
   return { student, losses };
 }

@@ -1,0 +1,92 @@
+/** The last stage: the student quantised, the catalogue's vectors, the evaluation, and all of it as a bundle. */
+import type { Manifest } from '../../shared/bundle.ts';
+import type { RecipeContext } from '../context.ts';
+import { evaluate } from '../evaluate/evaluate.ts';
+import type { EvaluationReport } from '../evaluate/report.ts';
+import { embeddingWidth } from '../nn/encoder.ts';
+import { sampleTexts, TRAINING_FILES } from '../phases/prepare.ts';
+import type { LossPoint } from '../phases/train.ts';
+import { adsFile, int8Rows, publish, spaceOf } from '../publish.ts';
+import { channelRanges, halfModel, int8Model } from '../runner/encoder.ts';
+import { catalogueVectors } from './catalogue.ts';
+import type { TrainedStudent } from './train-student.ts';
+
+export interface Published {
+  readonly manifest: Manifest;
+  readonly report: EvaluationReport;
+}
+
+/** @param out The bundle folder; what is there is replaced. */
+export async function exportBundle(
+  context: RecipeContext,
+  { trained, out }: { trained: TrainedStudent; out: string },
+): Promise<Published> {
+  const { config, dataset, say } = context;
+  const { seed, threads } = config;
+  const { taught, initial, aligned, refined, floors } = trained;
+  const { student } = refined;
+  const { tokenizer, tokenizerJson } = initial;
+  const dimension = embeddingWidth(student);
+  const sample = await sampleTexts(aligned.texts, config.export.calibrationTexts);
+  const ranges = sample.length === 0 ? {} : { ranges: await channelRanges(student, { texts: sample, tokenizer }) };
+  const model = int8Model(student, { weightLimit: config.export.weightLimit, ...ranges });
+
+  const { ads, vectors: exact } = await catalogueVectors(context, taught.teacher);
+  const vectors = int8Rows(exact, dimension);
+  const { report, calibration } = await evaluate({
+    candidate: { model, tokenizer, dimension, vectors, adIds: ads.map(({ id }) => id) },
+    teacher: taught.teacher,
+    teacherReadsContext: config.teacher.context,
+    ...(taught.checkpoint ? { local: taught.checkpoint } : {}),
+    floors: Object.fromEntries(Object.entries(floors).map(([name, { encode }]) => [name, encode])),
+    dataset,
+    settings: config.evaluate,
+    seed,
+    threads,
+    onStage: say,
+  });
+  const spaceId = await spaceOf(taught);
+  const manifest = await publish({
+    out,
+    name: config.name,
+    teacher: taught.teacher,
+    spaceId,
+    student,
+    model,
+    ...(config.export.fp16 ? { halfModel: halfModel(student) } : {}),
+    tokenizerJson,
+    maxTokens: config.student.maxTokens,
+    ads: await adsFile(ads, { vectors, spaceId }),
+    adCount: ads.length,
+    calibration,
+    losses: lossesOf(trained),
+    report: {
+      ...report,
+      badRows: dataset.badRows(),
+      training: { stages: aligned.stages, losses: lossesOf(trained) },
+    },
+    provenance: {
+      config: described(config),
+      dataSha256: await dataset.digest([...TRAINING_FILES, 'catalogue.jsonl', 'clicks.train.jsonl']),
+      seed,
+    },
+  });
+  return { manifest, report };
+}
+
+/** By phase, in the order in which they ran. */
+function lossesOf({ taught, aligned, refined, floors }: TrainedStudent): Record<string, readonly LossPoint[]> {
+  return {
+    teach: taught.losses,
+    align: aligned.losses,
+    refine: refined.losses,
+    ...Object.fromEntries(Object.entries(floors).map(([name, { losses }]) => [name, losses.refine])),
+  };
+}
+
+/** What decides the result; where data and teacher lay on this machine does not. */
+function described({ data, teacher, ...config }: RecipeContext['config']): Record<string, unknown> {
+  const { folder: _, ...rest } = data;
+  const from = typeof teacher.from === 'string' ? teacher.from.split(/[\\/]/).at(-1) : teacher.from;
+  return { ...config, data: rest, teacher: { ...teacher, from } };
+}

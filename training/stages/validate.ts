@@ -1,0 +1,47 @@
+/** Quality on validation queries while a student trains: what the curves show. The test split is never looked at here. */
+import type { RecipeContext } from '../context.ts';
+import { seeded, shuffle } from '../data/seeded.ts';
+import { judgedQueries, mayShow } from '../evaluate/market.ts';
+import { mean, measure } from '../evaluate/metrics.ts';
+import { openSearch } from '../evaluate/search.ts';
+import { embeddingWidth } from '../nn/encoder.ts';
+import type { Quality } from '../phases/train.ts';
+import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import type { TextTokenizer } from '../teacher/tokenizer.ts';
+import type { CatalogueVectors } from './catalogue.ts';
+
+export interface Validation {
+  /** P@10 and nDCG@10 of a query encoder among the teacher's ad vectors. */
+  readonly measure: (student: EncoderModel) => Promise<Quality>;
+  readonly close: () => Promise<void>;
+}
+
+/** On `config.evaluate.curveQueries` validation queries drawn by seed; undefined where that is 0. */
+export async function openValidation(
+  { config, dataset }: RecipeContext,
+  { catalogue: { ads, vectors }, tokenizer }: { catalogue: CatalogueVectors; tokenizer: TextTokenizer },
+): Promise<Validation | undefined> {
+  const { seed, threads, evaluate } = config;
+  if (evaluate.curveQueries === 0) return undefined;
+  const judged = (await judgedQueries(dataset, 'validation')).queries;
+  const queries = shuffle([...judged], seeded(seed, 'curve')).slice(0, evaluate.curveQueries);
+  const texts = queries.map(({ normalized }) => normalized);
+  const search = await openSearch(vectors, vectors.length / ads.length);
+  return {
+    async measure(student) {
+      const dimension = embeddingWidth(student);
+      const session = await TextEncoderSession.open(floatModel(student), { tokenizer, dimension, threads });
+      const own = await session.encode(texts);
+      await session.close();
+      const hits = await search.search(own, { k: 10, allowed: (query, row) => mayShow(ads[row]!, queries[query]!) });
+      const scores = hits.map((found, i) =>
+        measure(
+          found.map(({ row }) => ads[row]!.id),
+          queries[i]!.judgements,
+        ),
+      );
+      return { p10: mean(scores.map(({ p10 }) => p10)), ndcg10: mean(scores.map(({ ndcg10 }) => ndcg10)) };
+    },
+    close: () => search.close(),
+  };
+}
