@@ -98,15 +98,22 @@ describe('optimizers', () => {
 
   it('Muon keeps one slot a hidden matrix; everything else has the two of AdamW', async () => {
     const { optimizer, options } = golden.cases.find((one) => one.optimizer === 'muon')!;
-    const [state] = await updates({ ...golden, optimizer: named(optimizer, options) });
-    expect([...state!.keys()].filter((name) => !(name in golden.shapes)).sort()).toEqual([
+    const table = { shapes: { tokens: [2, 2] }, values: { tokens: [1, 2, 3, 4] } };
+    const [state] = await updates({
+      optimizer: named(optimizer, options),
+      shapes: { ...golden.shapes, ...table.shapes },
+      initial: { ...golden.initial, ...table.values },
+      gradients: [{ ...golden.gradients[0], ...table.values }],
+    });
+    expect([...state!.keys()].filter((name) => /^(m|v|momentum)\./.test(name)).sort()).toEqual([
       'm.dense.bias',
       'm.embeddings.weight',
+      'm.tokens',
       'momentum.tall.weight',
       'momentum.wide.weight',
-      STEP,
       'v.dense.bias',
       'v.embeddings.weight',
+      'v.tokens',
     ]);
   });
 

@@ -18,8 +18,9 @@ const [A, B, C] = [3.4445, -4.775, 2.0315];
 const ROUNDS = 5;
 const SMALLEST_NORM = 1e-7;
 
+/** By the checkpoints' names: tables and other matrices that are no linear layer's do not count. */
 const isHiddenMatrix = ({ attributes: { name }, shape }: Named): boolean =>
-  shape.length === 2 && !name.includes('embed');
+  shape.length === 2 && name.endsWith('.weight') && !name.includes('embed');
 
 /** An approximation of the nearest semi-orthogonal matrix to `x` [rows, columns], by Newton-Schulz iteration on its smaller side. */
 export function orthogonalize(g: Graph, x: Value): Value {
