@@ -1,7 +1,7 @@
 /** The recipe from its command line: data to bundle, killed and gone on, measured again, and what it says when something is wrong. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { watch } from 'node:fs';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -24,14 +24,30 @@ beforeAll(async () => {
     JSON.stringify({
       ...defaults,
       name: 'small',
-      teacher: TINY,
+      teacher: { from: TINY, context: true },
       threads: 1,
       data: { ...defaults.data, folder: 'market', parts: 2 },
-      student: { layers: 2, select: 'even', maxTokens: 12 },
+      finetune: { ...defaults.finetune, steps: 4, batch: 8, warmupSteps: 1, checkpointEvery: 2, chunkTokens: 128 },
+      student: {
+        ...defaults.student,
+        stages: [
+          { layers: 3, share: 0.1 },
+          { layers: 2, intermediate: 48, share: 0.9 },
+        ],
+        maxTokens: 12,
+      },
       align: { ...defaults.align, steps: 300, batch: 8, learningRate: 3e-3, warmupSteps: 5, checkpointEvery: 10 },
-      refine: { ...defaults.refine, steps: 20, batch: 8, learningRate: 1e-3, warmupSteps: 2, checkpointEvery: 10 },
-      export: { ...defaults.export, calibrationTexts: 8 },
-      evaluate: { bootstrapSamples: 50, speedTexts: 40 },
+      refine: {
+        ...defaults.refine,
+        ...{ steps: 20, batch: 8, learningRate: 1e-3, warmupSteps: 2, checkpointEvery: 10 },
+        negatives: { ...defaults.refine.negatives, refreshEvery: 10 },
+      },
+      floors: {
+        static: { dimension: 16, sif: 1e-3, alignSteps: 10, refineSteps: 10, learningRate: 3e-3 },
+        naive: { steps: 10 },
+      },
+      export: { ...defaults.export, calibrationTexts: 8, fp16: true },
+      evaluate: { bootstrapSamples: 50, speedTexts: 40, curveQueries: 10 },
     }),
   );
 });
@@ -82,9 +98,13 @@ describe('npm run recipe', () => {
 
   it('publishes a bundle whose manifest and vectors are what serving expects', async () => {
     expect((await readdir(bundle)).sort()).toEqual([
+      'README.md',
       'ads.safetensors',
+      'losses.svg',
       'manifest.json',
+      'quality.svg',
       'report.json',
+      'student.fp16.onnx',
       'student.onnx',
       'tokenizer.json',
     ]);
@@ -107,10 +127,16 @@ describe('npm run recipe', () => {
     expect(report.queries).toBe(20);
     expect(report.recovery.p10).toBeGreaterThan(0.8);
     expect(report.recovery.interval.p10[0]).toBeLessThanOrEqual(report.recovery.p10);
-    expect(report.cosine.mean).toBeGreaterThan(0.5);
-    expect(report.floors.bm25.p10).toBeGreaterThan(0);
-    expect(report.training.layersKept).toEqual([0, 2]);
-    const { align, refine } = report.training.losses;
+    expect(report.recovery.denominator).toContain('oracle context (20 of 20');
+    expect(report.cosine.teacherBare.mean).toBeGreaterThan(0.5);
+    for (const floor of ['bm25', 'static', 'naive']) expect(report.floors[floor].p10, floor).toBeGreaterThan(0);
+    expect(report.training.stages).toMatchObject([
+      { layers: [0, 1, 2], steps: 30 },
+      { intermediate: 48, steps: 270 },
+    ]);
+    const { teach, align, refine } = report.training.losses;
+    expect(teach.at(-1).step).toBe(4);
+    expect(align.at(-1).quality.p10).toBeGreaterThan(0);
     expect(align.at(-1).loss).toBeLessThan(align[0].loss / 2);
     expect(refine.at(-1).step).toBe(20);
   });
@@ -135,7 +161,7 @@ describe('npm run recipe', () => {
     expect((await start(cwd, args, onText('texts left out')).ended).signal).toBe('SIGKILL');
     const second = await start(cwd, args, onText('align  1/300')).ended;
     expect(second.signal).toBe('SIGKILL');
-    const run = join(cwd, /state of this run: (\S+)/.exec(second.err)![1]!);
+    const run = join(cwd, /state of alignment: (\S+)/.exec(second.err)![1]!, 'stage-0');
     await mkdir(run, { recursive: true });
     const third = start(cwd, args);
     const watcher = watch(run, (_, file) => {
@@ -153,7 +179,7 @@ describe('npm run recipe', () => {
 
   it('refuses an altered bundle, naming the file', TIMEOUT, async () => {
     const cwd = await place('altered');
-    await start(cwd, [...common(), '--out', 'bundle', '--steps', '2']).ended;
+    await cp(bundle, join(cwd, 'bundle'), { recursive: true });
     await appendFile(join(cwd, 'bundle/student.onnx'), 'x');
     const { code, err } = await start(cwd, ['evaluate', ...common(), '--bundle', 'bundle']).ended;
     expect(code).toBe(1);

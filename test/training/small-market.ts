@@ -84,6 +84,10 @@ export async function writeSmallMarket(folder: string, { badRows = 0 } = {}): Pr
     'queries.test.jsonl': lines(test),
     'qrels.validation.jsonl': lines(judge(validation)),
     'qrels.test.jsonl': lines(judge(test)),
+    // What the teacher alone may read: the last word names the split, so that a leak would show.
+    'oracle.train.jsonl': lines(train.map((text, i) => ({ queryId: `tr-${i}`, text: `for ${text} for train` }))),
+    'oracle.validation.jsonl': lines(validation.map(({ id, text }) => ({ queryId: id, text: `for ${text}` }))),
+    'oracle.test.jsonl': lines(test.map(({ id, text }) => ({ queryId: id, text: `for ${text}` }))),
     // The last one is a test query in another order: it must not be trained on.
     'text.general.jsonl': lines(
       [...THINGS.map((thing) => `a ${thing} for a ${thing}`), 'men of socks red'].map((text) => ({ text })),

@@ -93,12 +93,13 @@ function lossModel({ encoder, queries, documents, loss }: GradCacheOptions): Uin
 
 /** Gradient and update of a chunk: the surrogate loss is sum(vectors * given gradient). */
 function accumulation(options: GradCacheOptions): CompiledAccumulation {
-  const { encoder, frozen, schedule, optimizer, clipNorm } = options;
+  const { encoder, frozen, schedule, optimizer, clipNorm, ema = 0 } = options;
   return compileAccumulation({
     frozen,
     schedule,
     optimizer,
     clipNorm,
+    ema,
     weights: encoder.weights,
     build(graph) {
       const vectors = embeddingOf(graph, encoder, tokenInputs(graph, ['batch', 'tokens']));
