@@ -12,10 +12,10 @@ export interface CheckpointTeacherOptions {
 
 /** The session is opened with the first text, and again after `close`. */
 export function checkpointTeacher(
-  checkpoint: Checkpoint & { readonly queryPrompt?: string },
+  checkpoint: Checkpoint,
   { threads = 0, source = `checkpoint folder ${checkpoint.name}` }: CheckpointTeacherOptions = {},
 ): Teacher {
-  const { name, sha256, license, tokenizer, queryPrompt = '' } = checkpoint;
+  const { name, sha256, license, tokenizer, queryPrompt, documentPrompt } = checkpoint;
   const dimension = checkpoint.config.hidden_size;
   let session: Promise<TextEncoderSession> | undefined;
   return {
@@ -27,7 +27,8 @@ export function checkpointTeacher(
     async encode(texts, { role, onProgress }) {
       if (texts.length === 0) return new Float32Array();
       session ??= TextEncoderSession.open(floatModel(checkpoint), { tokenizer, dimension, threads });
-      const prompted = role === 'query' && queryPrompt !== '' ? texts.map((text) => queryPrompt + text) : texts;
+      const prompt = role === 'query' ? queryPrompt : documentPrompt;
+      const prompted = prompt === '' ? texts : texts.map((text) => prompt + text);
       const vectors = await (await session).encode(prompted, onProgress ? { onProgress } : {});
       return checkpoint.pooling.normalize ? vectors : normalizeRows(vectors, dimension);
     },
