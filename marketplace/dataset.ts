@@ -7,6 +7,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { simulateClicks } from './click-log.ts';
 import { generalText } from './general-text.ts';
+import { glosses } from './glosses.ts';
 import { createMarket, type Market } from './market.ts';
 import type { Query } from './queries.ts';
 import type { Split } from './splits.ts';
@@ -87,8 +88,10 @@ function tablesOf(market: Market): Record<string, () => Iterable<object>> {
     tables[`qrels.${split}.jsonl`] = () => judgements(market, queries[split]);
   }
   for (const split of SPLITS) tables[`oracle.${split}.jsonl`] = () => oracle(market, queries[split]);
-  tables['text.general.jsonl'] = () =>
-    generalText(market.wordNet, heldOut, market.random('general')).map((text) => ({ text }));
+  const general = generalText(market.wordNet, heldOut, market.random('general'));
+  tables['text.general.jsonl'] = () => general.map((text) => ({ text }));
+  const trainingTexts = () => [...queries.train.map(({ text }) => text), ...general];
+  tables['glosses.jsonl'] = () => glosses({ ...market, trainingTexts: trainingTexts() }, market.random('glosses'));
   return tables;
 }
 

@@ -78,4 +78,17 @@ describe('writeDataset', () => {
     const all = [...market.wordNet.synsets.values()].map(({ definition }) => definition);
     expect(findPhrases(names, all).length).toBeGreaterThan(20);
   });
+
+  it('has glosses of words that no training text says and the market does not sell', () => {
+    const rows = read<{ gloss: string; lemma: string }>('glosses.jsonl');
+    expect(rows).toHaveLength(2_000);
+    const lemmas = rows.map(({ lemma }) => lemma);
+    expect(new Set(lemmas).size).toBe(2_000);
+    const trained = [...queries('train'), ...read<{ text: string }>('text.general.jsonl')].map(({ text }) => text);
+    expect(findPhrases(lemmas, trained)).toEqual([]);
+    const lines = new Set(trained);
+    expect(rows.filter(({ gloss }) => lines.has(gloss))).toEqual([]);
+    const names = new Set([...market.concepts.values()].flatMap((concept) => concept.names.map(({ text }) => text)));
+    expect(lemmas.filter((lemma) => names.has(lemma))).toEqual([]);
+  });
 });
