@@ -18,7 +18,7 @@ import transformers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "../../test/golden/encoders.json")
-TEXTS = ["red running shoes", "wool", "a kettle made of steel, with a lid", "Café chairs 4x, größe XL", "shoes shoes",
+TEXTS = ["red running shoes", "wool", "a kettle made of steel, with a lid", "Café chairs 4x, größe XL", "WOMEN'S shoes: 鞋!",
          "how do i clean white running shoes at home"]
 PROMPT = "Instruct: Given a query, retrieve ads\nQuery:"
 GENERAL_TEXTS = ["red running shoes for men", "a metallic kettle", "wool socks", "how to make the best espresso at home", "x"]
@@ -83,7 +83,8 @@ def byte_pairs():
     trainer = trainers.BpeTrainer(vocab_size=290, special_tokens=["<|endoftext|>"], show_progress=False,
                                   initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
     tokenizer.train_from_iterator([*TEXTS, PROMPT], trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)])
+    closing = processors.TemplateProcessing(single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)])
+    tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), closing])
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 

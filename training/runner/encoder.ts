@@ -68,8 +68,6 @@ export async function channelRanges(
 }
 
 export interface EncodeOptions {
-  /** Put before each text: the model's instruction for queries, say (`Checkpoint.queryPrompt`). */
-  readonly prompt?: string;
   /** Bound on a batch's padded size, in tokens. */
   readonly batchTokens?: number;
   /** Told how many texts are done. */
@@ -116,9 +114,9 @@ export class TextEncoderSession {
    */
   async encode(
     texts: readonly string[],
-    { prompt = '', batchTokens = 2048, onProgress = () => {} }: EncodeOptions = {},
+    { batchTokens = 2048, onProgress = () => {} }: EncodeOptions = {},
   ): Promise<Float32Array<ArrayBuffer>> {
-    const rows = texts.map((text) => this.tokenizer.encode(prompt + text));
+    const rows = texts.map((text) => this.tokenizer.encode(text));
     const vectors = new Float32Array(rows.length * this.dimension);
     const order = [...rows.keys()].sort((a, b) => rows[a]!.length - rows[b]!.length || a - b);
     for (let start = 0; start < order.length; ) {

@@ -112,7 +112,7 @@ describe.each(TINY_GOLDEN)('$name', (tiny) => {
       const pooling = { mode: mode as 'mean', normalize: true };
       const session = await open({ ...checkpoint, pooling });
       const [padded, sorted] = [await session.run(batch()), await session.encode(tiny.texts)];
-      const prompted = await session.encode(tiny.texts, { prompt: checkpoint.queryPrompt });
+      const prompted = await session.encode(tiny.texts.map((text) => checkpoint.queryPrompt + text));
       await session.close();
       for (const [vectors, reference] of [
         [padded, expected],
