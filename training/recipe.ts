@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { HarnessError } from '../shared/problem.ts';
+import { ABLATION, ablate, ablationTable } from './ablate/ablate.ts';
 import { loadConfig } from './config.ts';
 import { openRecipe } from './context.ts';
 import type { EvaluationReport } from './evaluate/report.ts';
@@ -129,6 +130,14 @@ export function createRecipeCommand(): Command {
       .action(async (options: Options) =>
         print(await evaluateBundle(await open(options), options.bundle), options.json),
       ),
+  );
+  program.addCommand(
+    common(new Command('ablate'))
+      .description('The study of the recipe: each choice against its alternative, small, over three seeds.')
+      .action(async (options: Options) => {
+        const result = await ablate(await open(options), ABLATION);
+        process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : ablationTable(result));
+      }),
   );
   return program;
 }

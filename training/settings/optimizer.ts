@@ -13,9 +13,10 @@ const shared = {
   decayShare: share.default(0.1),
   weightDecay: z.number().nonnegative(),
   clipNorm: z.number().positive(),
-  accumulate: z.int().positive().default(1),
   ema: z.number().min(0).max(0.9999).default(0),
 };
+/** Batches an update; phase 1 has none of it, its batches are as large as they are asked to be. */
+export const accumulate = z.int().positive().default(1);
 const moments = { beta1: share, beta2: share, epsilon: z.number().positive() };
 
 /** A phase's settings with those of its optimizer, which is chosen by name. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { EncoderConfig } from '../nn/encoder.ts';
 import { OBJECTIVES } from '../nn/objectives.ts';
-import { share, trained } from './optimizer.ts';
+import { accumulate, share, trained } from './optimizer.ts';
 
 /** Updates; 0 leaves the training out. */
 const steps = z.int().nonnegative();
@@ -25,6 +25,7 @@ export const Finetune = trained({
 export const Adapt = trained({
   steps,
   ...batched,
+  accumulate,
   rank: z.int().positive(),
   hardNegatives: z.int().nonnegative(),
   ...contrastive,
@@ -34,6 +35,7 @@ export const Adapt = trained({
 export const Align = trained({
   steps: z.int().positive(),
   ...batched,
+  accumulate,
   objective: z.enum(OBJECTIVES).default('l2'),
   temperature: z.number().positive().default(0.05),
   matryoshka: z.array(z.int().positive()).default([]),
@@ -43,6 +45,7 @@ export const Align = trained({
 export const Refine = trained({
   steps,
   ...batched,
+  accumulate,
   ...contrastive,
   negatives: z.strictObject({
     depth: z.int().positive(),

@@ -13,13 +13,16 @@ export interface CatalogueVectors {
   readonly vectors: Float32Array;
 }
 
+/** What the teacher reads of each ad: one line. */
+export const adTexts = (ads: readonly Ad[]): string[] => ads.map((ad) => adText(ad).replaceAll('\n', ' '));
+
 /** The teacher's vectors of the catalogue; those that are on disk are not computed again. */
 export async function catalogueVectors(
   { config, dataset }: RecipeContext,
   teacher: Teacher,
 ): Promise<CatalogueVectors> {
   const ads = await dataset.all('catalogue.jsonl');
-  const texts = ads.map((ad) => adText(ad).replaceAll('\n', ' '));
+  const texts = adTexts(ads);
   const { parts } = config.data;
   const targets = openTargets(teacher, {
     role: 'document',

@@ -31,7 +31,9 @@ export async function prepare(context: RecipeContext): Promise<Prepared> {
   const taught = await teach(context);
   const initial = await startingStudent(context, taught);
   const catalogue = await catalogueVectors(context, taught.teacher);
-  const validation = await openValidation(context, { catalogue, tokenizer: initial.tokenizer });
+  const count = context.config.evaluate.curveQueries;
+  const validation =
+    count > 0 ? await openValidation(context, { catalogue, tokenizer: initial.tokenizer, count }) : undefined;
   return { taught, initial, catalogue, validation };
 }
 

@@ -16,15 +16,16 @@ export interface Validation {
   readonly close: () => Promise<void>;
 }
 
-/** On `config.evaluate.curveQueries` validation queries drawn by seed; undefined where that is 0. */
+/** @param options.count Validation queries, drawn by seed. */
 export async function openValidation(
   { config, dataset }: RecipeContext,
-  { catalogue: { ads, vectors }, tokenizer }: { catalogue: CatalogueVectors; tokenizer: TextTokenizer },
-): Promise<Validation | undefined> {
-  const { seed, threads, evaluate } = config;
-  if (evaluate.curveQueries === 0) return undefined;
+  options: { catalogue: CatalogueVectors; tokenizer: TextTokenizer; count: number },
+): Promise<Validation> {
+  const { seed, threads } = config;
+  const { tokenizer, count } = options;
+  const { ads, vectors } = options.catalogue;
   const judged = (await judgedQueries(dataset, 'validation')).queries;
-  const queries = shuffle([...judged], seeded(seed, 'curve')).slice(0, evaluate.curveQueries);
+  const queries = shuffle([...judged], seeded(seed, 'curve')).slice(0, count);
   const texts = queries.map(({ normalized }) => normalized);
   const search = await openSearch(vectors, vectors.length / ads.length);
   return {
