@@ -1,0 +1,78 @@
+/** The teacher's side of the study: the same checkpoint fine-tuned with and without oracle context, under every seed. */
+import type { RecipeContext } from '../context.ts';
+import { seeded, shuffle } from '../data/seeded.ts';
+import { judgedQueries, mayShow } from '../evaluate/market.ts';
+import { mean, measure, RELEVANT } from '../evaluate/metrics.ts';
+import { teacherTexts } from '../evaluate/oracle.ts';
+import { openSearch } from '../evaluate/search.ts';
+import { adTexts } from '../stages/catalogue.ts';
+import { fineTuned } from '../stages/fine-tune.ts';
+import type { SourceCheckpoint } from '../stages/teach.ts';
+import type { AblationSettings, Measured } from './variants.ts';
+
+/** Queries behind each number: relevant ads of more would fill the small catalogue. */
+const QUERIES = 300;
+
+/**
+ * Measured on a part of the catalogue, the relevant ads of some validation queries and others drawn at random, since every teacher has to
+ * embed all of it anew.
+ */
+export async function ablateTeachers(
+  context: RecipeContext,
+  { source, settings }: { source: SourceCheckpoint; settings: AblationSettings },
+): Promise<Measured[]> {
+  const { config, dataset, say } = context;
+  const judged = (await judgedQueries(dataset, 'validation')).queries;
+  const queries = shuffle([...judged], seeded('ablate teachers')).slice(0, QUERIES);
+  const catalogue = await dataset.all('catalogue.jsonl');
+  const wanted = new Set(
+    queries.flatMap(({ judgements }) => [...judgements].filter(([, grade]) => grade >= RELEVANT).map(([id]) => id)),
+  );
+  const others = shuffle(
+    catalogue.filter(({ id }) => !wanted.has(id)),
+    seeded('ablate ads'),
+  );
+  const ads = [...catalogue.filter(({ id }) => wanted.has(id)), ...others].slice(
+    0,
+    Math.max(wanted.size, settings.teacher.ads),
+  );
+
+  const measured: Measured[] = [];
+  for (const seed of settings.seeds) {
+    for (const reads of [true, false]) {
+      const { steps, batch } = settings.teacher;
+      const { teacher } = await fineTuned(
+        {
+          ...context,
+          config: {
+            ...config,
+            seed,
+            teacher: { ...config.teacher, context: reads },
+            finetune: { ...config.finetune, steps, batch, warmupSteps: Math.ceil(steps / 10) },
+          },
+        },
+        source,
+      );
+      const vectors = await teacher.encode(adTexts(ads), { role: 'document' });
+      const texts = teacherTexts(queries, { reads });
+      const search = await openSearch(vectors, teacher.dimension);
+      const hits = await search.search(await teacher.encode(texts.real, { role: 'query' }), {
+        k: 10,
+        allowed: (query, row) => mayShow(ads[row]!, queries[query]!),
+      });
+      await search.close();
+      await teacher.close();
+      const scores = hits.map((found, i) =>
+        measure(
+          found.map(({ row }) => ads[row]!.id),
+          queries[i]!.judgements,
+        ),
+      );
+      const variant = reads ? 'teacher with context' : 'teacher without context';
+      const [p10, ndcg10] = [mean(scores.map((score) => score.p10)), mean(scores.map((score) => score.ndcg10))];
+      say(`${variant}, seed ${seed}: P@10 ${p10.toFixed(4)} among ${ads.length} ads`);
+      measured.push({ variant, seed, p10, ndcg10 });
+    }
+  }
+  return measured;
+}
