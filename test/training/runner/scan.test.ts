@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TensorData } from '../../../training/onnx/model.ts';
-import { type Batch, type TrainOptions, train } from '../../../training/phases/train.ts';
+import { type Batch, train } from '../../../training/phases/train.ts';
 import { CpuRunner } from '../../../training/runner/cpu.ts';
+import { openRunner } from '../../../training/runner/runner.ts';
 import { ScanRunner, stack } from '../../../training/runner/scan.ts';
 import { type AlignmentCase, alignmentCase, largestDifference } from './alignment-case.ts';
 
@@ -58,20 +59,19 @@ describe('training in calls of several steps', () => {
   async function* batchesAfter(after: number): AsyncGenerator<Batch> {
     for (let step = after + 1; ; step++) yield { step, inputs: small.batches[step % small.batches.length]! };
   }
-  const run = (folder: string, options: Partial<TrainOptions>) =>
+  const run = (folder: string, { stepsPerCall = 1, onStep = (_: number) => {} } = {}) =>
     train(small.student, {
-      compiled: small.compiled,
+      open: (state) => openRunner(small.compiled, { state, stepsPerCall, threads: 1 }),
       folder,
       steps: 12,
       checkpointEvery: 5,
-      threads: 1,
       batchesAfter,
-      ...options,
+      onStep,
     });
 
   it('checkpoints where plain training does, and goes on after a kill', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'harness-scan-'));
-    const plain = await run(join(folder, 'plain'), {});
+    const plain = await run(join(folder, 'plain'));
     const seen: number[] = [];
     const onStep = (step: number) => {
       seen.push(step);
