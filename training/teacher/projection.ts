@@ -30,7 +30,7 @@ const ROWS_A_RUN = 8_192;
 
 /**
  * Fits to a sample of vectors, float32 [rows, from], queries and documents in equal parts. Deterministic: of the two signs of a component
- * the one is taken that makes its largest entry positive. Time grows with the cube of `from`: 3 s at 1,024.
+ * the one is taken that makes its largest entry positive. Time grows with the cube of `from`: 4 s of one core at 1,024.
  */
 export async function fitProjection(
   sample: Float32Array,
