@@ -89,10 +89,6 @@ async function joined(all: AsyncIterable<Piece>): Promise<ClickedQuery[]> {
   });
 }
 
-/** The clicked queries, all in memory. */
-export const clickedQueries = (dataset: DatasetFolder, adIds: readonly string[]): Promise<ClickedQuery[]> =>
-  joined(pieces(dataset, { adIds, onLeftOut: () => {} }));
-
 /** Clicked queries on disk. */
 export interface PairPart {
   readonly index: number;

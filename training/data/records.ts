@@ -22,7 +22,11 @@ export const TextRow = z.object({ text: z.string().min(1) });
 export type TextRow = z.infer<typeof TextRow>;
 
 /** Oracle context: what is known of a query offline, for the teacher alone. */
-export const ContextRow = z.object({ queryId: z.string(), text: z.string() });
+export const ContextRow = z.object({
+  queryId: z.string(),
+  /** On one line: files that keep it hold a text a line. */
+  text: z.string().overwrite((text) => text.replace(/\s+/gu, ' ').trim()),
+});
 export type ContextRow = z.infer<typeof ContextRow>;
 
 /** A definition and the word that it defines: an out-of-domain search task. */
@@ -108,5 +112,3 @@ export interface DatasetFolder {
   /** Files with bad rows among what was read so far. */
   badRows(): BadRowSummary[];
 }
-
-export { openDataset } from './dataset.ts';

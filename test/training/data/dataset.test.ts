@@ -61,6 +61,7 @@ describe('openDataset', () => {
   });
 
   it('reads no rows of optional records that are not there, and says that they are not', async () => {
+    await rm(join(folder, 'oracle.train.jsonl'), { force: true });
     const dataset = open(0);
     expect(dataset.has('oracle.train.jsonl')).toBe(false);
     expect(dataset.has('text.general.jsonl')).toBe(true);

@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type DatasetFolder, openDataset } from '../../../training/data/records.ts';
+import { openDataset } from '../../../training/data/dataset.ts';
+import type { DatasetFolder } from '../../../training/data/records.ts';
 import { mixedTexts } from '../../../training/data/texts.ts';
 import { writeSmallMarket } from '../small-market.ts';
 
