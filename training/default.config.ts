@@ -90,11 +90,15 @@ const config: RecipeSettings = {
   student: {
     /** 'teacher' (a pruned copy), { checkpoint: folder or repository }, or { scratch: an encoder's config.json }. */
     from: 'teacher',
-    /** Sizes it shrinks to, one after the other, each for a share of the alignment steps. One entry prunes in one jump. */
+    /**
+     * Sizes it shrinks to, one after the other, each for a share of the alignment steps: layers, and feed-forward units a layer. One entry
+     * prunes in one jump.
+     */
     stages: [
-      { layers: 5, share: 0.2 },
-      { layers: 4, share: 0.25 },
-      { layers: 3, share: 0.55 },
+      { layers: 5, share: 0.15 },
+      { layers: 4, share: 0.2 },
+      { layers: 4, intermediate: 1_024, share: 0.2 },
+      { layers: 4, intermediate: 768, share: 0.45 },
     ],
     /** Which layers stay: 'importance' (largest change of the states on calibration text, measured anew for each stage) or 'even'. */
     select: 'importance',
@@ -105,7 +109,7 @@ const config: RecipeSettings = {
   /** Phase 2: the student learns the teacher's query vectors. */
   align: {
     /** Optimizer steps of `batch` texts each, over all stages. */
-    steps: 1_500,
+    steps: 1_200,
     batch: 256,
     /** 'l2', 'cosine', 'kernel' or 'kl'. */
     objective: 'l2',
@@ -124,7 +128,7 @@ const config: RecipeSettings = {
     /** Largest global norm of a gradient. */
     clipNorm: 1,
     /** Whether the word table is trained too: 47 MB of state more a step for a 30,522-word table. */
-    trainWords: false,
+    trainWords: true,
     /** Steps between checkpoints: what a killed run repeats at most. */
     checkpointEvery: 100,
   },
@@ -132,7 +136,7 @@ const config: RecipeSettings = {
   /** Phase 3: the student against the teacher's frozen ad vectors, on clicked pairs. */
   refine: {
     /** Optimizer steps of `batch` clicked pairs each; 0 leaves the phase out. */
-    steps: 800,
+    steps: 1_000,
     batch: 256,
     optimizer: 'adamw',
     learningRate: 4e-4,
@@ -152,7 +156,7 @@ const config: RecipeSettings = {
      * `perQuery` hard negatives a pair, drawn from the `depth` best ads that score below `cap` times the clicked one's cosine; found anew
      * with the student as it then is every `refreshEvery` steps (0: never).
      */
-    negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 400 },
+    negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 250 },
     /** Queries a cluster, where batches are unions of clusters of near queries; 0 batches at random. */
     clusters: 0,
     /** Draws queries together that share clicked ads; weight 0 leaves it out, at most `perAd` queries are remembered of an ad. */
@@ -164,7 +168,7 @@ const config: RecipeSettings = {
     /** Token vectors of the teacher, reduced to `dimension` by PCA, weighted by frequency (sif), then trained; no layers. */
     static: { dimension: 256, sif: 1e-3, alignSteps: 600, refineSteps: 400, learningRate: 3e-3 },
     /** Contrastive training alone, without phases 1 and 2; 0 leaves it out. */
-    naive: { steps: 800 },
+    naive: { steps: 600 },
   },
 
   export: {

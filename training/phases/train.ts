@@ -84,6 +84,12 @@ function withState<Model extends { readonly weights: Weights }>(model: Model, st
   return { ...model, weights };
 }
 
+/** Updates that a run has made so far; 0 where it has not begun. */
+export async function stepsDone(folder: string): Promise<number> {
+  const path = join(folder, 'state.safetensors');
+  return existsSync(path) ? Number((await readTensors(path)).metadata.step) : 0;
+}
+
 /** Trains `student`, or goes on training it, to the last step. */
 export async function train<Inputs, Model extends { readonly weights: Weights }>(
   student: Model,

@@ -1,11 +1,13 @@
 /** Phase 1 as a stage, for a checkpoint: fine-tuned on clicked pairs where the settings ask for it. */
 import { sha256Hex } from '../../shared/digest.ts';
 import { type RecipeContext, runFolder } from '../context.ts';
-import { finetune, finetunePairs } from '../phases/finetune.ts';
+import { type FinetuneOptions, finetune, finetunePairs } from '../phases/finetune.ts';
 import { mineNegatives } from '../phases/negatives.ts';
 import { openTargets } from '../phases/prepare.ts';
+import { stepsDone } from '../phases/train.ts';
 import type { Checkpoint } from '../teacher/checkpoint.ts';
 import { checkpointTeacher } from '../teacher/checkpoint-teacher.ts';
+import type { Teacher } from '../teacher/teacher.ts';
 import { bookings, catalogueVectors } from './catalogue.ts';
 import { clickedPairs, clickFiles } from './clicks.ts';
 import { followTraining } from './follow.ts';
@@ -23,45 +25,20 @@ export async function fineTuned(context: RecipeContext, { checkpoint, source }: 
     teacher: checkpoint.sha256,
     data: await dataset.digest(clickFiles(context)),
     context: config.teacher.context,
+    parts: config.data.parts,
     seed,
     // As text: canonical JSON is for integers and strings.
     settings: JSON.stringify(settings),
   });
   say(`state of fine-tuning: ${folder}`);
-  const { ads, texts: adTexts, vectors: adVectors } = await catalogueVectors(context, untuned);
-  const { parts } = await clickedPairs(context, ads);
-  const pairs = await finetunePairs({ parts, settings, seed });
-
-  const targets = openTargets(untuned, {
-    role: 'query',
-    parts: config.data.parts,
-    label: 'query vectors',
-    total: pairs.length,
-    unit: 'queries',
-  });
-  const vectors = await targets.store.vectorsOf(
-    pairs.map(({ input }) => input),
-    targets,
-  );
-  targets.stop();
+  // A finished run needs no pairs any more.
+  const material = (await stepsDone(folder)) === settings.steps ? NOTHING : await trainingMaterial(context, untuned);
   await untuned.close();
-  const { negatives, skipped } = await mineNegatives({
-    queries: pairs.map(({ query }) => query),
-    vectors,
-    ads: adVectors,
-    dimension: untuned.dimension,
-    booked: bookings(ads),
-    ...settings.negatives,
-  });
-  say(`hard negatives: passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`);
-
   const { onStep, stop } = followTraining('fine-tune', settings.steps);
   const tuned = await finetune({
     teacher: checkpoint,
     tokenizer: checkpoint.tokenizer,
-    pairs,
-    negatives,
-    adTexts,
+    ...material,
     settings,
     seed,
     folder,
@@ -82,6 +59,42 @@ export async function fineTuned(context: RecipeContext, { checkpoint, source }: 
     projection: 'none',
     losses: tuned.losses,
   };
+}
+
+type Material = Pick<FinetuneOptions, 'pairs' | 'negatives' | 'adTexts'>;
+const NOTHING: Material = { pairs: [], negatives: [], adTexts: [] };
+
+/** Pairs, and hard negatives that the untuned teacher takes for relevant. */
+async function trainingMaterial(context: RecipeContext, untuned: Teacher): Promise<Material> {
+  const { config, say } = context;
+  const { seed, finetune: settings } = config;
+  const { ads, texts: adTexts, vectors: adVectors } = await catalogueVectors(context, untuned);
+  const { parts } = await clickedPairs(context, ads);
+  const pairs = await finetunePairs({ parts, settings, seed });
+
+  const targets = openTargets(untuned, {
+    role: 'query',
+    parts: config.data.parts,
+    label: 'query vectors',
+    total: pairs.length,
+    unit: 'queries',
+  });
+  const vectors = await targets.store.vectorsOf(
+    pairs.map(({ input }) => input),
+    targets,
+  );
+  targets.stop();
+  const { negatives, skipped } = await mineNegatives({
+    queries: pairs.map(({ query }) => query),
+    vectors,
+    ads: adVectors,
+    dimension: untuned.dimension,
+    booked: bookings(ads),
+    ...settings.negatives,
+  });
+  say(`hard negatives: passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`);
+
+  return { pairs, negatives, adTexts };
 }
 
 /** Names the fine-tuned teacher by its bytes. */

@@ -49,9 +49,9 @@ async function staticFloor(context: RecipeContext, options: FloorOptions): Promi
   const settings = {
     dimension,
     sif,
-    // The table is all that there is to train.
-    align: { ...align, steps: alignSteps, learningRate, trainWords: true, matryoshka: [] },
-    refine: { ...refine, steps: refineSteps, learningRate },
+    // The table is all that there is to train; decay would shrink the tokens that rarely occur.
+    align: { ...align, steps: alignSteps, learningRate, weightDecay: 0, trainWords: true, matryoshka: [] },
+    refine: { ...refine, steps: refineSteps, learningRate, weightDecay: 0 },
   };
   const { checkpoint } = options.taught;
   const follow = {
