@@ -82,10 +82,10 @@ function batchInputs(start: number, options: RoundBatchesOptions, random: () => 
 }
 
 /** The round's batches from number `after` + 1 on. */
-export async function* roundBatches(after: number, options: RoundBatchesOptions): AsyncGenerator<Batch> {
+export function* roundBatches(after: number, options: RoundBatchesOptions): Generator<Batch> {
   const { plan, settings, seed, before } = options;
   const count = plan.rows.length / settings.batch;
-  for (let step = after + 1; step <= before + count; step++) {
+  for (let step = Math.max(after, before) + 1; step <= before + count; step++) {
     // A stream of its own a batch: what it draws does not depend on where the run began.
     const random = seeded(seed, 'refine', step);
     yield { step, inputs: batchInputs((step - before - 1) * settings.batch, options, random) };

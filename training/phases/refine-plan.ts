@@ -1,6 +1,6 @@
 /**
- * What a round of refinement trains on: its batches, and the hard negatives of their queries, both from the student as the round finds it.
- * Kept on disk beside the state, so that a killed run goes on with the same ones.
+ * What a round of refinement trains on: its batches, and the hard negatives of their queries, both from the student as the refresh before
+ * finds it. Kept on disk beside the state, so that a killed run goes on with the same ones.
  */
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
@@ -26,6 +26,8 @@ export interface RoundPlan {
   readonly rows: Int32Array;
   /** Rows of the ads, `depth` for each of `rows`; -1 where fewer were found. */
   readonly negatives: Int32Array;
+  /** What mining passed over. */
+  readonly skipped: Mined['skipped'];
 }
 
 export interface PlanOptions {
@@ -42,10 +44,7 @@ export interface PlanOptions {
 }
 
 /** Mines and clusters with the student's vectors. */
-export async function planRound(
-  student: EncoderModel,
-  options: PlanOptions,
-): Promise<{ plan: RoundPlan; skipped: Mined['skipped'] }> {
+export async function planRound(student: EncoderModel, options: PlanOptions): Promise<RoundPlan> {
   const { tokenizer, queries, rows, ads, booked, settings, seed, round, threads } = options;
   const { batch, clusters: perCluster, negatives: mining } = settings;
   const dimension = embeddingWidth(student);
@@ -63,38 +62,38 @@ export async function planRound(
   order.forEach((member, i) => {
     found.set(negatives[member]!, i * mining.depth);
   });
-  return { plan: { rows: Int32Array.from(order, (member) => rows[member]!), negatives: found }, skipped };
+  return { rows: Int32Array.from(order, (member) => rows[member]!), negatives: found, skipped };
 }
 
 const fileOf = (folder: string, { start }: Round): string => join(folder, `round-${start}.safetensors`);
 
-/** Writes a round's plan, then drops those of earlier rounds. */
-export async function writePlan(folder: string, round: Round, { rows, negatives }: RoundPlan): Promise<void> {
+/** Whether a round has its plan on disk. */
+export const hasPlan = (folder: string, round: Round): boolean => existsSync(fileOf(folder, round));
+
+export async function writePlan(folder: string, round: Round, { rows, negatives, skipped }: RoundPlan): Promise<void> {
   await writeTensors(fileOf(folder, round), {
     tensors: new Map([
       ['rows', { dtype: 'int32', shape: [rows.length], data: rows }],
       ['negatives', { dtype: 'int32', shape: [negatives.length], data: negatives }],
     ]),
-    metadata: {},
+    metadata: { clicked: String(skipped.clicked), aboveCap: String(skipped.aboveCap) },
   });
+}
+
+/** A round's plan, as it was written. */
+export async function readPlan(folder: string, round: Round): Promise<RoundPlan> {
+  const { tensors, metadata } = await readTensors(fileOf(folder, round));
+  return {
+    rows: tensors.get('rows')!.data as Int32Array,
+    negatives: tensors.get('negatives')!.data as Int32Array,
+    skipped: { clicked: Number(metadata.clicked), aboveCap: Number(metadata.aboveCap) },
+  };
+}
+
+/** Drops the plans of the rounds before an update. */
+export async function dropPlans(folder: string, before: number): Promise<void> {
   for (const file of await readdir(folder)) {
     const start = /^round-(\d+)\.safetensors$/.exec(file)?.[1];
-    if (start !== undefined && Number(start) < round.start) await rm(join(folder, file));
+    if (start !== undefined && Number(start) < before) await rm(join(folder, file));
   }
-}
-
-/** A round's plan, or undefined where it has none on disk. */
-export async function readPlan(folder: string, round: Round): Promise<RoundPlan | undefined> {
-  const file = fileOf(folder, round);
-  if (!existsSync(file)) return undefined;
-  const { tensors } = await readTensors(file);
-  return { rows: tensors.get('rows')!.data as Int32Array, negatives: tensors.get('negatives')!.data as Int32Array };
-}
-
-/** The round that the plan on disk is for, by its place among all: where a run goes on. 0 where nothing is on disk. */
-export function reached(folder: string, all: readonly Round[]): number {
-  return Math.max(
-    0,
-    all.findLastIndex((round) => existsSync(fileOf(folder, round))),
-  );
 }

@@ -1,12 +1,13 @@
 /**
- * Refinement in rounds: the steps between two refreshes of the mined negatives, over rows of one part of the pairs.
+ * The order of refinement: intervals between two refreshes of what is known of the student, its negatives and its clusters, and in each the
+ * rounds, one for each part of the pairs that it goes through.
  *
- * What a round needs to know of the student, its negatives and its clusters, is made for its own rows alone when it begins. So memory
- * holds one part and one round, however many pairs there are, and mining costs the same a step however often it is refreshed.
+ * A refresh looks at the rows that the interval will train on, and at no others, part by part. So memory holds one part, however many
+ * pairs there are, and mining costs the same a step however often it is refreshed.
  */
 import { seeded, shuffle } from '../data/seeded.ts';
 
-/** A part of the pairs and when it is trained on. */
+/** Rows of a part, and when they are trained on. */
 export interface Round {
   /** Updates before it. */
   readonly start: number;
@@ -31,11 +32,11 @@ export interface RoundOptions {
 }
 
 /**
- * Rounds up to the last step, epoch after epoch, parts in random order. One ends where a part does and at every multiple of
+ * Rounds up to the last step, [intervals][rounds], epoch after epoch, parts in random order. A new interval begins at every multiple of
  * `refreshEvery`. @throws Error where no part holds the rows of an update.
  */
-export function rounds({ parts, steps, rowsPerStep, refreshEvery, seed }: RoundOptions): Round[] {
-  const all: Round[] = [];
+export function intervals({ parts, steps, rowsPerStep, refreshEvery, seed }: RoundOptions): Round[][] {
+  const all: Round[][] = [];
   let start = 0;
   for (let epoch = 0; start < steps; epoch++) {
     const before = start;
@@ -44,7 +45,8 @@ export function rounds({ parts, steps, rowsPerStep, refreshEvery, seed }: RoundO
       for (let from = 0; from < inPart && start < steps; ) {
         const refresh = refreshEvery === 0 ? Number.POSITIVE_INFINITY : refreshEvery - (start % refreshEvery);
         const count = Math.min(inPart - from, steps - start, refresh);
-        all.push({ start, end: start + count, epoch, part, from });
+        if (start === 0 || start % refreshEvery === 0) all.push([]);
+        all.at(-1)!.push({ start, end: start + count, epoch, part, from });
         from += count;
         start += count;
       }

@@ -20,7 +20,7 @@ export interface RefinementSettings {
     readonly cap: number;
     /** Hard negatives a query. */
     readonly perQuery: number;
-    /** Updates after which negatives, and clusters, are found anew with the student as it then is; 0 keeps to the student before. */
+    /** Updates after which negatives, and clusters, are found anew with the student as it then is; 0 finds them once, before the first. */
     readonly refreshEvery: number;
   };
   /** Queries a cluster, where batches are unions of clusters of near queries: a divisor of `batch`. 0 batches at random. */

@@ -6,7 +6,7 @@
  * clicked ads drawn together (data/co-clicks.ts).
  */
 import { coClicks } from '../data/co-clicks.ts';
-import type { ClickedQuery } from '../data/pairs.ts';
+import type { PairPart } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import { tokenInputs } from '../nn/architecture.ts';
 import { embeddingOf, embeddingWidth, wordTable } from '../nn/encoder.ts';
@@ -17,22 +17,16 @@ import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import type { Mined } from './negatives.ts';
 import { roundBatches } from './refine-batches.ts';
-import { planRound, reached, readPlan, writePlan } from './refine-plan.ts';
-import { rounds, rowsOf } from './refine-rounds.ts';
+import { dropPlans, hasPlan, planRound, readPlan, writePlan } from './refine-plan.ts';
+import { intervals, type Round, rowsOf } from './refine-rounds.ts';
 import type { RefineSettings } from './refine-settings.ts';
-import { optimization, type Trained, type TrainOptions, train } from './train.ts';
+import { type Batch, optimization, type Trained, type TrainOptions, train } from './train.ts';
 
-/** Clicked queries in parts: how many each holds, and how to read one. */
-export interface RefinePart {
-  readonly rows: number;
-  readonly read: () => Promise<readonly ClickedQuery[]>;
-}
-
-/** Told when a round begins and its negatives have been mined. */
+/** Told of each refresh, when it is done. */
 export interface Refreshed {
   /** Updates made before. */
   readonly step: number;
-  /** Queries mined for: those of the round. */
+  /** Queries mined for: those that are trained on before the next refresh. */
   readonly queries: number;
   readonly skipped: Mined['skipped'];
 }
@@ -40,7 +34,7 @@ export interface Refreshed {
 export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' | 'stepsPerCall' | 'say'> {
   readonly student: EncoderModel;
   readonly tokenizer: TextTokenizer;
-  readonly parts: readonly RefinePart[];
+  readonly parts: readonly Pick<PairPart, 'rows' | 'read'>[];
   /** The teacher's ad vectors, float32 [ads, dimension], rows of length 1; only read. */
   readonly ads: Float32Array;
   /** Whether an ad is booked in a market. */
@@ -83,48 +77,77 @@ export function refinementStep({ student, settings }: Pick<RefineOptions, 'stude
   });
 }
 
+/** Rows of each part, and what decides which are trained on when. */
+const dealing = ({ parts, settings, seed }: RefineOptions) => ({
+  parts: parts.map(({ rows }) => rows),
+  steps: settings.steps,
+  rowsPerStep: settings.batch * (settings.accumulate ?? 1),
+  refreshEvery: settings.negatives.refreshEvery,
+  seed,
+});
+
+/** Mines for an interval, round by round, what a killed run has not mined yet; plans of earlier intervals are dropped after that. */
+async function refresh(interval: readonly Round[], student: EncoderModel, options: RefineOptions): Promise<Refreshed> {
+  const { tokenizer, parts, ads, booked, settings, seed, folder, threads = 0 } = options;
+  const [step, skipped] = [interval[0]!.start, { clicked: 0, aboveCap: 0 }];
+  let asked = 0;
+  for (const round of interval) {
+    if (!hasPlan(folder, round)) {
+      const queries = await parts[round.part]!.read();
+      const rows = rowsOf(round, dealing(options));
+      const plan = await planRound(student, { tokenizer, queries, rows, ads, booked, settings, seed, round, threads });
+      await writePlan(folder, round, plan);
+    }
+    const plan = await readPlan(folder, round);
+    asked += plan.rows.length;
+    skipped.clicked += plan.skipped.clicked;
+    skipped.aboveCap += plan.skipped.aboveCap;
+  }
+  await dropPlans(folder, step);
+  return { step, queries: asked, skipped };
+}
+
+/** An interval's batches from number `after` + 1 on; a part is read when its round comes. */
+async function* batchesAfter(after: number, interval: readonly Round[], options: RefineOptions): AsyncGenerator<Batch> {
+  const { student, tokenizer, parts, ads, settings, seed, folder } = options;
+  const { accumulate = 1, coClicks: regularisation } = settings;
+  for (const round of interval) {
+    if (round.end * accumulate <= after) continue;
+    const queries = await parts[round.part]!.read();
+    const held = { perAd: regularisation.perAd, random: seeded(seed, 'co-clicks', round.part) };
+    yield* roundBatches(after, {
+      ...{ queries, tokenizer, ads, settings, seed },
+      plan: await readPlan(folder, round),
+      dimension: embeddingWidth(student),
+      coClicks: regularisation.weight > 0 ? coClicks(queries, held) : undefined,
+      before: round.start * accumulate,
+    });
+  }
+}
+
 /** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` updates. */
 export async function refine(options: RefineOptions): Promise<Trained> {
-  const { student, tokenizer, parts, ads, booked, settings, seed, folder, onStep = () => {} } = options;
-  const { onRefresh = () => {}, device = 'cpu', threads = 0, stepsPerCall, say } = options;
-  const { steps, batch, checkpointEvery, accumulate = 1, negatives, coClicks: regularisation } = settings;
-  const dimension = embeddingWidth(student);
-  const rowsPerStep = batch * accumulate;
-  const dealing = { parts: parts.map(({ rows }) => rows), steps, rowsPerStep, seed };
-  const all = rounds({ ...dealing, refreshEvery: negatives.refreshEvery });
-  const compiled = refinementStep(options);
+  const { student, settings, folder, onStep = () => {}, onRefresh = () => {}, measure } = options;
+  const { device = 'cpu', threads = 0, stepsPerCall, say } = options;
+  const { checkpointEvery, accumulate = 1 } = settings;
   const running = { device, threads, ...(stepsPerCall ? { stepsPerCall } : {}), ...(say ? { say } : {}) };
+  const all = intervals(dealing(options));
+  const ready = (interval: readonly Round[]) => interval.every((round) => hasPlan(folder, round));
+  const compiled = refinementStep(options);
 
-  /** A part, and what joins its queries. */
-  const openPart = async (part: number) => {
-    const queries = await parts[part]!.read();
-    const held = { perAd: regularisation.perAd, random: seeded(seed, 'co-clicks', part) };
-    return { part, queries, coClicks: regularisation.weight > 0 ? coClicks(queries, held) : undefined };
-  };
   let trained: Trained = { student, losses: [] };
-  let open: Awaited<ReturnType<typeof openPart>> | undefined;
-  for (const round of all.slice(reached(folder, all))) {
-    if (open?.part !== round.part) open = await openPart(round.part);
-    const { queries } = open;
-    let plan = await readPlan(folder, round);
-    if (!plan) {
-      const rows = rowsOf(round, dealing);
-      const asked = negatives.refreshEvery > 0 ? trained.student : student;
-      const made = await planRound(asked, { tokenizer, queries, rows, ads, booked, settings, seed, round, threads });
-      plan = made.plan;
-      await writePlan(folder, round, plan);
-      onRefresh({ step: round.start, queries: rows.length, skipped: made.skipped });
-    }
-    const dealt = { ...open, plan, tokenizer, ads, dimension, settings, seed, before: round.start * accumulate };
+  // Plans are dropped only when those of the next interval are all there: the last complete one says how far a run has come.
+  for (const interval of all.slice(Math.max(0, all.findLastIndex(ready)))) {
+    if (!ready(interval)) onRefresh(await refresh(interval, trained.student, options));
     trained = await train(student, {
       open: (state) => openRunner(compiled, { ...running, state }),
       folder,
-      steps: round.end,
+      steps: interval.at(-1)!.end,
       checkpointEvery,
       accumulate,
       onStep,
-      measure: options.measure,
-      batchesAfter: (after) => roundBatches(after, dealt),
+      measure,
+      batchesAfter: (after) => batchesAfter(after, interval, options),
     });
   }
   return trained;

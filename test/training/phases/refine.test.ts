@@ -10,14 +10,8 @@ import { NO_NEGATIVE } from '../../../training/nn/losses.ts';
 import type { TensorData } from '../../../training/onnx/model.ts';
 import { mineNegatives } from '../../../training/phases/negatives.ts';
 import { prune } from '../../../training/phases/prune.ts';
-import {
-  type RefineOptions,
-  type RefinePart,
-  type Refreshed,
-  refine,
-  refinementStep,
-} from '../../../training/phases/refine.ts';
-import { rounds, rowsOf } from '../../../training/phases/refine-rounds.ts';
+import { type RefineOptions, type Refreshed, refine, refinementStep } from '../../../training/phases/refine.ts';
+import { intervals, rowsOf } from '../../../training/phases/refine-rounds.ts';
 import type { RefineSettings } from '../../../training/phases/refine-settings.ts';
 import { floatModel, TextEncoderSession } from '../../../training/runner/encoder.ts';
 import { openRunner } from '../../../training/runner/runner.ts';
@@ -78,7 +72,10 @@ const settings: RefineSettings = {
   clusters: 0,
   coClicks: { weight: 0, perAd: 8 },
 };
-const partOf = (queries: readonly ClickedQuery[]): RefinePart => ({ rows: queries.length, read: async () => queries });
+const partOf = (queries: ClickedQuery[]): RefineOptions['parts'][number] => ({
+  rows: queries.length,
+  read: async () => queries,
+});
 const options = (more: Partial<RefineOptions> = {}): RefineOptions => ({
   student: prune(teacher, { keep: [0, 2], maxTokens: 8 }),
   tokenizer: teacher.tokenizer,
@@ -137,33 +134,47 @@ describe('refine', () => {
     const { losses } = await refine(options({ settings: everything, onRefresh: (refreshed) => told.push(refreshed) }));
     expect(new Uint8Array(ads.buffer)).toEqual(before);
     expect(losses.at(-1)!.step).toBe(12);
-    // 24 queries are three steps of 8: a round ends where the epoch does, and at every fourth step.
     expect(told.map(({ step, queries }) => [step, queries])).toEqual([
-      [0, 24],
-      [3, 8],
-      [4, 16],
-      [6, 16],
-      [8, 8],
-      [9, 24],
+      [0, 32],
+      [4, 32],
+      [8, 32],
     ]);
     for (const { queries, skipped } of told) expect(skipped.clicked + skipped.aboveCap).toBeGreaterThan(queries / 2);
   });
 
-  it.each([
-    ['between two refreshes', 7],
-    ['just before a refresh', 8],
-    ['just after one', 9],
-  ])('ends in the same bytes when it was stopped %s', async (_, last) => {
+  it('ends in the same bytes when it was stopped between two refreshes, just before one and just after', async () => {
     const whole = await refine(options({ settings: everything, folder: join(folder, 'whole') }));
+    for (const last of [7, 8, 9]) {
+      const again = options({ settings: everything, folder: join(folder, `${last}`) });
+      await expect(refine({ ...again, onStep: stoppingAt(last) })).rejects.toBe(stop);
+      const refreshed: number[] = [];
+      const resumed = await refine({ ...again, onRefresh: ({ step }) => refreshed.push(step) });
+      expect(bytes(resumed.student.weights)).toEqual(bytes(whole.student.weights));
+      expect(resumed.losses).toEqual(whole.losses);
+      // What was mined before the stop is read from disk.
+      expect(refreshed).toEqual(last === 9 ? [] : [8]);
+      expect(await refine({ ...again, onStep: () => expect.unreachable() })).toEqual(resumed);
+    }
+  });
+
+  it('goes on mining where it was stopped in the middle of a refresh', async () => {
+    const parts = [QUERIES.slice(0, 8), QUERIES.slice(8)].map(partOf);
+    const whole = await refine(options({ parts, settings: everything, folder: join(folder, 'whole') }));
+    let reads = 0;
+    const failing = parts.map(({ rows, read }) => ({
+      rows,
+      async read() {
+        // Two rounds mined and trained on, then two of the next three.
+        if (++reads === 8) throw stop;
+        return read();
+      },
+    }));
     const again = options({ settings: everything, folder: join(folder, 'again') });
-    await expect(refine({ ...again, onStep: stoppingAt(last) })).rejects.toBe(stop);
-    const refreshed: number[] = [];
-    const resumed = await refine({ ...again, onRefresh: ({ step }) => refreshed.push(step) });
+    await expect(refine({ ...again, parts: failing })).rejects.toBe(stop);
+    const refreshed: Refreshed[] = [];
+    const resumed = await refine({ ...again, parts, onRefresh: (told) => refreshed.push(told) });
     expect(bytes(resumed.student.weights)).toEqual(bytes(whole.student.weights));
-    expect(resumed.losses).toEqual(whole.losses);
-    // What was mined before the stop is read from disk, not mined again.
-    expect(refreshed.every((step) => step >= last)).toBe(true);
-    expect(await refine({ ...again, onStep: () => expect.unreachable() })).toEqual(resumed);
+    expect(refreshed.map(({ queries }) => queries)).toEqual([32, 32]);
   });
 
   it('mines with the student as it is at a refresh', async () => {
@@ -174,7 +185,7 @@ describe('refine', () => {
     };
     const [never, often] = [await refreshed(0), await refreshed(3)];
     expect(often).not.toEqual(never);
-    expect(await refreshed(6)).toEqual(often);
+    expect(await refreshed(6)).toEqual(never);
   });
 
   it('goes through parts one at a time', async () => {
@@ -188,7 +199,8 @@ describe('refine', () => {
     }));
     const { losses } = await refine(options({ parts, settings: { ...settings, steps: 6 } }));
     expect(losses.at(-1)!.step).toBe(6);
-    expect(reads.length).toBeLessThanOrEqual(4);
+    // Two rounds an epoch, two epochs; a round reads its part to mine, and to train.
+    expect(reads).toHaveLength(8);
     expect(new Set(reads)).toEqual(new Set([0, 1]));
     await expect(refine(options({ parts: [partOf(QUERIES.slice(0, 7))] }))).rejects.toThrow('8 clicked queries');
   });
@@ -287,8 +299,8 @@ describe('refinementStep', () => {
   });
 });
 
-describe('rounds', () => {
-  it('covers every step once, in one part at a time, and trains on each row once an epoch', () => {
+describe('intervals', () => {
+  it('cover every step once, begin at refreshes, and train on each row once an epoch', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 4 }),
@@ -297,14 +309,16 @@ describe('rounds', () => {
         (parts, rowsPerStep, refreshEvery) => {
           fc.pre(parts.some((rows) => rows >= rowsPerStep));
           const dealing = { parts, rowsPerStep, seed: 1, steps: 40 };
-          const all = rounds({ ...dealing, refreshEvery });
-          expect(all[0]!.start).toBe(0);
-          expect(all.at(-1)!.end).toBe(40);
+          const all = intervals({ ...dealing, refreshEvery });
+          expect(all.map((interval) => interval[0]!.start)).toEqual(
+            refreshEvery === 0 ? [0] : Array.from({ length: Math.ceil(40 / refreshEvery) }, (_, i) => i * refreshEvery),
+          );
           const seen = new Set<string>();
-          all.forEach((round, i) => {
+          let before = 0;
+          for (const round of all.flat()) {
             const { start, end, epoch, part } = round;
-            expect(start).toBe(all[i - 1]?.end ?? 0);
-            if (refreshEvery > 0) expect(Math.ceil(end / refreshEvery)).toBe(Math.floor(start / refreshEvery) + 1);
+            expect(start).toBe(before);
+            before = end;
             const rows = rowsOf(round, dealing);
             expect(rows).toHaveLength((end - start) * rowsPerStep);
             for (const row of rows) {
@@ -312,7 +326,8 @@ describe('rounds', () => {
               expect(seen.has(`${epoch} ${part} ${row}`)).toBe(false);
               seen.add(`${epoch} ${part} ${row}`);
             }
-          });
+          }
+          expect(before).toBe(40);
         },
       ),
     );
