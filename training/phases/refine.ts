@@ -22,6 +22,9 @@ import { intervals, type Round, rowsOf } from './refine-rounds.ts';
 import type { RefineSettings } from './refine-settings.ts';
 import { type Batch, optimization, type Trained, type TrainOptions, train } from './train.ts';
 
+/** Clicked queries in parts: how many each holds, and how to read one. */
+export type RefinePart = Pick<PairPart, 'rows' | 'read'>;
+
 /** Told of each refresh, when it is done. */
 export interface Refreshed {
   /** Updates made before. */
@@ -34,7 +37,7 @@ export interface Refreshed {
 export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' | 'stepsPerCall' | 'say'> {
   readonly student: EncoderModel;
   readonly tokenizer: TextTokenizer;
-  readonly parts: readonly Pick<PairPart, 'rows' | 'read'>[];
+  readonly parts: readonly RefinePart[];
   /** The teacher's ad vectors, float32 [ads, dimension], rows of length 1; only read. */
   readonly ads: Float32Array;
   /** Whether an ad is booked in a market. */
