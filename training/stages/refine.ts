@@ -1,7 +1,6 @@
 /** Phase 3 as a stage: the aligned student on clicked pairs, against the teacher's frozen ad vectors. */
 import { type RecipeContext, runFolder } from '../context.ts';
-import type { PairPart } from '../data/pairs.ts';
-import { type RefineOptions, type RefinePart, refine } from '../phases/refine.ts';
+import { type RefineOptions, refine } from '../phases/refine.ts';
 import type { LossPoint } from '../phases/train.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
@@ -22,11 +21,11 @@ export async function refinementInputs(
   context: RecipeContext,
   { catalogue: { ads, vectors }, tokenizer }: { catalogue: CatalogueVectors; tokenizer: TextTokenizer },
 ): Promise<RefinementInputs> {
-  const { seed, threads, device, refine } = context.config;
+  const { seed, threads, device } = context.config;
   const { parts } = await clickedPairs(context, ads);
   return {
     tokenizer,
-    parts: roundsOf(parts, refine.negatives.refreshEvery * refine.batch),
+    parts,
     ads: vectors,
     booked: bookings(ads),
     seed,
@@ -38,24 +37,6 @@ export async function refinementInputs(
         `step ${step}: negatives of ${queries} queries; passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`,
       ),
   };
-}
-
-/** Parts put together until they last from one refresh to the next: each change of part mines anew, and opens the training step anew. */
-function roundsOf(parts: readonly PairPart[], rows: number): RefinePart[] {
-  const groups: PairPart[][] = [];
-  let left = parts.reduce((sum, part) => sum + part.rows, 0);
-  for (const part of parts) {
-    const last = groups.at(-1);
-    const held = last?.reduce((sum, { rows: of }) => sum + of, 0) ?? 0;
-    // What is left over would make a short part: it joins the last one.
-    if (last && (held < rows || left < rows)) last.push(part);
-    else groups.push([part]);
-    left -= part.rows;
-  }
-  return groups.map((group) => ({
-    rows: group.reduce((sum, part) => sum + part.rows, 0),
-    read: async () => (await Promise.all(group.map((part) => part.read()))).flat(),
-  }));
 }
 
 /** Goes on where an earlier run stopped; leaves the student as it is where the settings ask for no steps. */
