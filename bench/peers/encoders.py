@@ -1,6 +1,6 @@
 """Reference values for test/golden/encoders.json, from transformers and torch.
 
-    pip install torch transformers && python -P bench/peers/encoders.py > encoders.json   (-P: statistics.py here is not the library's)
+    pip install torch transformers && python bench/peers/encoders.py > encoders.json
 
 Tiny checkpoints, whose weights come from a formula that the test repeats: element i of a tensor is uniform in [-0.5, 0.5) from a
 32-bit mix of the FNV-1a hash of its name and of i; gains of norms are 1 + half of that, other vectors half of that. With

@@ -1,6 +1,6 @@
 """Reference values for test/golden/losses.json: the losses written out term by term, and their gradients by PyTorch.
 
-    pip install torch && python -P bench/peers/losses.py > test/golden/losses.json
+    pip install torch && python bench/peers/losses.py > test/golden/losses.json
 """
 import json
 import math

@@ -3,7 +3,7 @@
 AdamW, the moving average and, to the precision of its bfloat16 iteration, Muon are PyTorch's own. Lion (arXiv 2302.06675, algorithm 2) and
 Muon's exact numbers (https://kellerjordan.github.io/posts/muon/, scaled as in arXiv 2502.16982) are the published rules in float64.
 
-    pip install torch numpy && python -P bench/peers/optimizers.py > test/golden/optimizers.json
+    pip install torch numpy && python bench/peers/optimizers.py > test/golden/optimizers.json
 """
 import json
 

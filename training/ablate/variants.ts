@@ -34,6 +34,7 @@ export function progressive(layers: number, to: number): PruneStage[] {
   const sizes = [...new Set([Math.ceil((2 * layers + to) / 3), Math.ceil((layers + 2 * to) / 3), to])].filter(
     (size) => size < layers || size === to,
   );
+  if (sizes.length === 1) return [{ layers: to, share: 1 }];
   return sizes.map((size, i) => ({ layers: size, share: i === sizes.length - 1 ? 0.5 : 0.5 / (sizes.length - 1) }));
 }
 

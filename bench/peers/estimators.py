@@ -1,6 +1,6 @@
 """Reference values for test/golden/statistics.json, from scipy and statsmodels.
 
-    pip install scipy statsmodels && python bench/peers/statistics.py > test/golden/statistics.json
+    pip install scipy statsmodels && python bench/peers/estimators.py > test/golden/statistics.json
 """
 import json
 
@@ -65,7 +65,7 @@ def sample_ratio(observed, weights):
 
 queries = [rng.integers(1, 30, n) for n in (60, 45)]
 print(json.dumps({
-    "made": {"by": "bench/peers/statistics.py", "scipy": scipy.__version__, "statsmodels": statsmodels.__version__},
+    "made": {"by": "bench/peers/estimators.py", "scipy": scipy.__version__, "statsmodels": statsmodels.__version__},
     "student": student(),
     "chiSquare": chi_square(),
     "welch": [
