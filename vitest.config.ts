@@ -5,6 +5,9 @@ import { TEST_KEYS } from './test/edge/stand-in.ts';
 // No test asserts a time: these only end what hangs, on a machine however busy.
 const PATIENCE = { testTimeout: 120_000, hookTimeout: 240_000 };
 
+/** What Node and the Worker must agree on to the byte: the same files run in both. */
+const BOTH_RUNTIMES = ['test/shared/{text,bucketing,interleave}.test.ts'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -26,7 +29,7 @@ export default defineConfig({
         test: {
           ...PATIENCE,
           name: 'workerd',
-          include: ['test/edge/**/*.worker.test.ts'],
+          include: ['test/edge/**/*.worker.test.ts', ...BOTH_RUNTIMES],
           globalSetup: ['test/edge/global-setup.ts'],
         },
       },
