@@ -44,8 +44,8 @@ export class Backend {
       body: request,
       deadlineMs: request.deadlineMs,
     });
-    const { generation } = readAs(RetrieveResponse, text, '/v1/retrieve');
-    return { body: text, generation };
+    const { generation, candidates } = readAs(RetrieveResponse, text, '/v1/retrieve');
+    return { body: text, generation, empty: candidates.length === 0 };
   }
 
   /** `GET /v1/config`, unchecked: the configuration store decides whether to adopt it. */

@@ -71,7 +71,8 @@ export async function retrieve(
     return {
       answer,
       cache: { status, ageMs },
-      rung: status === 'stale' ? 'stale' : 'fresh',
+      // A stale list that is being refreshed in good time is the cache's normal way, not a rung down.
+      rung: reason === undefined ? 'fresh' : 'stale',
       reason,
       timings: status === 'miss' ? { backendMs, encodeMs, searchMs } : noTimings,
     };

@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
+import type { EntryNamespace } from './cache/kv.ts';
+import type { ObjectNamespace } from './outbox/outboxes.ts';
 
 /** As much of a Queue binding as the edge uses. */
 export interface EventQueue {
@@ -12,6 +14,10 @@ export interface EventQueue {
 /** What wrangler.toml, its secrets and the local runner provide. */
 export interface EdgeBindings {
   EVENTS: EventQueue;
+  /** Keeps events that the queue does not take, and the ids issued. */
+  OUTBOX: ObjectNamespace;
+  /** Lists of head queries for all data centres; without it that tier is left out. */
+  KV?: EntryNamespace;
   BACKEND_URL: string;
   HARNESS_KEYS: string;
   [name: string]: unknown;
@@ -41,6 +47,7 @@ export interface EdgeSettings {
   readonly backendDeadlineMs: number;
   readonly cacheSoftMs: number;
   readonly cacheHardMs: number;
+  readonly cacheRevalidateMs: number;
   readonly cacheMemoryBytes: number;
   readonly eventDeadlineMs: number;
 }
@@ -73,4 +80,5 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
     cacheMemoryBytes: variables.CACHE_MEMORY_MB * 1_000_000,
     eventDeadlineMs: variables.EVENT_DEADLINE_MS,
   });
+    cacheRevalidateMs: variables.CACHE_REVALIDATE_SECONDS * 1_000,
 }

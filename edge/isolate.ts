@@ -7,7 +7,9 @@ import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { Backend } from './backend.ts';
 import { ColoCache, type ResponseCache } from './cache/colo.ts';
 import { MemoryCache } from './cache/memory.ts';
+import { KvCache } from './cache/kv.ts';
 import { TieredCache } from './cache/tiered.ts';
+import { Popularity } from './cache/popularity.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, readSettings } from './env.ts';
 import { directDelivery, EventLog } from './events.ts';
@@ -20,6 +22,11 @@ const STORE_DEADLINE_MS = 10_000;
 /** Time and chance, passed in. */
 export interface Clock {
   /** UTC milliseconds. */
+/** A query is of the head when this isolate met it so often among its last tens of thousands. */
+const HEAD_COUNT = 5;
+const POPULARITY = { width: 1 << 14, halveEvery: 50_000 };
+/** Longest wait for KV on the way to the backend. */
+const KV_READ_MS = 20;
   now: () => number;
   /** Milliseconds from some start, for durations. */
   elapsed: () => number;
@@ -28,6 +35,8 @@ export interface Clock {
 
 /** Hono's types for this application. */
 export interface EdgeContext {
+  /** Uniform in [0, 1). */
+  random: () => number;
   Bindings: EdgeBindings;
   Variables: { requestId: string };
 }
@@ -65,6 +74,7 @@ function logError(message: string, error: unknown): void {
 }
 
 /** Throws `configuration` when a binding is missing or wrong. */
+  random: () => Math.random(),
 export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): Isolate {
   const settings = readSettings(env);
   const clock = options.clock ?? systemClock;
@@ -88,7 +98,26 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   });
   const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, STORE_DEADLINE_MS);
   const memory = new MemoryCache({ maxBytes: settings.cacheMemoryBytes, now });
-  const tiers = options.openCache === undefined ? [memory] : [memory, new ColoCache({ open: options.openCache, now })];
+  const popularity = new Popularity(POPULARITY);
+  const isHead = (path: string) => popularity.estimate(path) >= HEAD_COUNT;
+  const tiers: CachePort[] = [memory];
+  if (options.openCache !== undefined) tiers.push(new ColoCache({ open: options.openCache, now }));
+  if (env.KV !== undefined) tiers.push(new KvCache({ namespace: env.KV, isHead, now, readMs: KV_READ_MS }));
+  const outboxes = new Outboxes(env.OUTBOX, clock.newId());
+  const ledger = new Ledger({
+    write: (ids) => outboxes.note(ids),
+    gatherMs: options.gatherMs ?? 1_000,
+    onError: logError,
+  });
+  const events = new EventLog({
+    queue: env.EVENTS,
+    park: (parked) => outboxes.put(parked),
+    direct: directDelivery(storeEvents),
+    note: (id, waitUntil) => ledger.note(id, waitUntil),
+    deadlineMs: settings.eventDeadlineMs,
+    outboxTimeoutMs: 2_000,
+    onError: logError,
+  });
   return {
     settings,
     clock,
@@ -107,8 +136,12 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       queue: env.EVENTS,
       direct: directDelivery(storeEvents),
       deadlineMs: settings.eventDeadlineMs,
+      random: clock.random,
       queueTimeoutMs: 2_000,
+      revalidateMs: settings.cacheRevalidateMs,
       onError: logError,
+      emptyShare: 0.25,
+      onLookup: (path) => popularity.record(path),
     }),
     storeEvents,
     startedAtMs: now(),

@@ -2,8 +2,14 @@
 import { LRUCache } from 'lru-cache';
 import type { CacheEntry, CachePort } from './cache-port.ts';
 
-/** Bytes that an entry may take: text at two bytes a unit, as much again once decoded, and its bookkeeping. */
-const costOf = (path: string, entry: CacheEntry) => 2 * path.length + 4 * entry.body.length + 200;
+/**
+ * Bytes that an entry takes in V8 (measured on lists of 40 candidates): text at one byte a unit, or two where a character
+ * lies outside Latin-1; 1.4 times as much once decoded, which the first hit does; path and bookkeeping.
+ */
+function costOf(path: string, { body }: CacheEntry): number {
+  const bytesAUnit = /[\u0100-\uffff]/.test(body) ? 2 : 1;
+  return Math.ceil(2.5 * bytesAUnit * body.length) + path.length + 300;
+}
 
 export class MemoryCache implements CachePort {
   readonly status = 'memory';

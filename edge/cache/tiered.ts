@@ -1,6 +1,7 @@
 /**
- * The ladder over the tiers: fresh from the nearest tier that has it, else from the backend once an isolate however many
- * ask (single flight), else stale while the backend is away. A list found in a far tier is copied to the nearer ones.
+ * The tiers as one cache (RFC 5861's terms): fresh from the nearest tier that has it; for a while after that stale at once,
+ * while one call refreshes it; then from the backend, once an isolate however many ask (single flight); and stale again,
+ * up to the hard expiry, while the backend is away. A list found in a far tier is copied to the nearer ones.
  */
 import type { CacheStatus } from '../../shared/contract/ads.ts';
 import { HarnessError, type ProblemCode } from '../../shared/problem.ts';
@@ -11,7 +12,7 @@ export interface Found {
   entry: CacheEntry;
   status: CacheStatus;
   ageMs: number;
-  /** Why it is stale. */
+  /** Why something stale had to stand in; absent for a stale list that is being refreshed in good time. */
   reason?: ProblemCode;
 }
 
@@ -19,6 +20,8 @@ export interface Found {
 export interface Loaded {
   body: string;
   generation: number;
+  /** The list has no candidates: kept for a shorter time, since what is missing may be booked any moment. */
+  empty: boolean;
 }
 
 export interface Lookup {
@@ -33,13 +36,25 @@ export interface TieredOptions {
   /** Nearest first. */
   tiers: readonly CachePort[];
   now: () => number;
+  /** Uniform in [0, 1), for the spread of expiries. */
+  random: () => number;
+  /** How long a list is fresh; up to {@link JITTER} of it less, so that what was stored together is not asked for together. */
   softMs: number;
+  /** How much longer it answers at once while it is refreshed. */
+  revalidateMs: number;
+  /** Age at which it is gone. */
   hardMs: number;
+  /** Soft and hard life of an empty list, as a share of another's. */
+  emptyShare: number;
+  /** Told of every path asked for. */
+  onLookup: (path: string) => void;
   /** How long a request waits for another one's call before it makes its own. */
   followMs: number;
   /** Told of a tier that failed; the ladder goes on without it. */
   onTierError: (status: CacheStatus, error: unknown) => void;
 }
+
+const JITTER = 0.1;
 
 export class TieredCache {
   readonly counts: Record<CacheStatus, number> = { miss: 0, memory: 0, colo: 0, kv: 0, stale: 0, bypass: 0 };
@@ -53,9 +68,19 @@ export class TieredCache {
 
   /** Rejects with the backend's error when nothing, not even something stale, is there. */
   async find(lookup: Lookup): Promise<Found> {
+    const { now, onLookup, revalidateMs } = this.#options;
     const path = cachePath(lookup.key);
+    onLookup(path);
     const near = await this.#nearest(path, lookup);
-    if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return this.#found(near.entry, near.status);
+    if (near !== undefined) {
+      const { softUntilMs } = near.entry;
+      if (softUntilMs > now()) return this.#found(near.entry, near.status);
+      if (softUntilMs + revalidateMs > now()) {
+        // One refresh at a time, whose failure is the next request's business: this one has its answer.
+        if (!this.#flights.has(path)) lookup.waitUntil(this.#once(path, lookup).catch(() => undefined));
+        return this.#found(near.entry, 'stale');
+      }
+    }
     try {
       const { entry, status } = await this.#once(path, lookup);
       return this.#found(entry, status);
@@ -107,13 +132,15 @@ export class TieredCache {
   }
 
   async #load(path: string, { key, load, waitUntil }: Lookup): Promise<CacheEntry> {
-    const { body, generation } = await load();
-    const storedAtMs = this.#options.now();
+    const { now, random, softMs, hardMs, emptyShare } = this.#options;
+    const { body, generation, empty } = await load();
+    const storedAtMs = now();
+    const share = empty ? emptyShare : 1;
     const entry: CacheEntry = {
       body,
       storedAtMs,
-      softUntilMs: storedAtMs + this.#options.softMs,
-      hardUntilMs: storedAtMs + this.#options.hardMs,
+      softUntilMs: storedAtMs + Math.ceil(share * softMs * (1 - JITTER * random())),
+      hardUntilMs: storedAtMs + Math.ceil(share * hardMs),
     };
     // Kept under the generation that answered, which may be newer than the one asked for.
     const keptAt = generation === key.generation ? path : cachePath({ ...key, generation });

@@ -60,6 +60,7 @@ export function cachePortConformance(name: string, make: () => Promise<CacheUnde
       const { cache, clock } = await make();
       await fc.assert(
         fc.asyncProperty(fc.string({ unit: 'grapheme', minLength: 1 }), fc.nat(), async (text, generation) => {
+          clock.nowMs += 1_000; // a tier may take one write a second a key
           const entry = entryAt(clock.nowMs, text.toWellFormed());
           await cache.put(path({ generation }), entry);
           expect((await cache.get(path({ generation })))?.body).toBe(entry.body);
@@ -71,8 +72,9 @@ export function cachePortConformance(name: string, make: () => Promise<CacheUnde
     it('keeps the last of two', async () => {
       const { cache, clock } = await make();
       await cache.put(path(), entryAt(clock.nowMs, 'first'));
-      await cache.put(path(), entryAt(clock.nowMs + 1, 'second'));
-      expect(await cache.get(path())).toMatchObject({ body: 'second', storedAtMs: clock.nowMs + 1 });
+      clock.nowMs += 1_000; // a tier may take one write a second a key
+      await cache.put(path(), entryAt(clock.nowMs, 'second'));
+      expect(await cache.get(path())).toMatchObject({ body: 'second', storedAtMs: clock.nowMs });
     });
 
     it('never answers a key with another', async () => {

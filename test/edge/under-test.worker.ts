@@ -27,6 +27,15 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
   const queued: HarnessEvent[] = [];
   let aheadMs = 0;
   let ids = 0;
+
+/** A part of the KV namespace for one test. */
+export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
+  const { KV } = env as unknown as Required<Bindings>;
+  return {
+    getWithMetadata: (key, type) => KV.getWithMetadata(`${name}/${key}`, type),
+    put: (key, value, options) => KV.put(`${name}/${key}`, value, options),
+  };
+}
   const bindings: Bindings = {
     ...(env as unknown as Bindings),
     BACKEND_URL: room,
@@ -52,6 +61,8 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
 
   return {
     queued,
+    CACHE_REVALIDATE_SECONDS: '5',
+    KV: namespaceOf(name),
     get isolate() {
       return isolate;
     },
@@ -70,6 +81,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
         redirect: 'manual',
         ...init,
       } as never);
+        random: () => 0,
       const response = await app.fetch(request as never, bindings, ctx as never);
       await waitOnExecutionContext(ctx as never);
       return response;

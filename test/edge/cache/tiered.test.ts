@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type CacheEntry, type CachePort, cachePath } from '../../../edge/cache/cache-port.ts';
 import { MemoryCache } from '../../../edge/cache/memory.ts';
-import { type Loaded, type Lookup, TieredCache } from '../../../edge/cache/tiered.ts';
+import { type Loaded, type Lookup, TieredCache, type TieredOptions } from '../../../edge/cache/tiered.ts';
 import { fingerprint, Plan } from '../../../shared/plan.ts';
 import { HarnessError } from '../../../shared/problem.ts';
 import { key, NEIGHBOURS } from '../../conformance/cache-port.ts';
@@ -12,21 +12,26 @@ afterEach(() => void vi.useRealTimers());
 
 const FOLLOW_MS = 500;
 
-function tiered(tiers?: CachePort[]) {
+function tiered(tiers?: CachePort[], options: Partial<TieredOptions> = {}) {
   const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
   const errors: unknown[] = [];
   const cache = new TieredCache({
     tiers: tiers ?? [near],
     now: Date.now,
+    random: () => 0,
     softMs: 60_000,
+    revalidateMs: 0,
     hardMs: 3_600_000,
+    emptyShare: 0.25,
+    onLookup: () => undefined,
     followMs: FOLLOW_MS,
     onTierError: (_, error) => errors.push(error),
+    ...options,
   });
   return { cache, near, errors };
 }
 
-const loaded: Loaded = { body: '"list"', generation: 7 };
+const loaded: Loaded = { body: '"list"', generation: 7, empty: false };
 const lookup = (load: () => Promise<Loaded>, overrides: Partial<Lookup> = {}): Lookup => ({
   key,
   load,
@@ -100,7 +105,7 @@ describe('the ladder', () => {
       ageMs: 60_000,
       reason: 'backend_unavailable',
     });
-    expect(await cache.find(lookup(async () => ({ body: '"new"', generation: 7 })))).toMatchObject({ status: 'miss' });
+    expect(await cache.find(lookup(async () => ({ ...loaded, body: '"new"' })))).toMatchObject({ status: 'miss' });
     expect((await cache.find(lookup(away))).entry.body).toBe('"new"');
     expect(cache.counts).toMatchObject({ miss: 2, memory: 2, stale: 1 });
   });
@@ -126,7 +131,7 @@ describe('the ladder', () => {
     const far = named('colo', new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
     await tiered([near]).cache.find(lookup(async () => loaded));
     vi.setSystemTime(Date.now() + 60_000);
-    await tiered([far]).cache.find(lookup(async () => ({ body: '"newer"', generation: 7 })));
+    await tiered([far]).cache.find(lookup(async () => ({ ...loaded, body: '"newer"' })));
     const { entry, status } = await tiered([near, far]).cache.find(lookup(away));
     expect([entry.body, status]).toEqual(['"newer"', 'colo']);
   });
@@ -145,13 +150,104 @@ describe('the ladder', () => {
 
   it('keeps an answer of a newer generation under that generation', async () => {
     const { cache, near } = tiered();
-    await cache.find(lookup(async () => ({ body: '"8"', generation: 8 })));
+    await cache.find(lookup(async () => ({ ...loaded, body: '"8"', generation: 8 })));
     expect(await near.get(cachePath(key))).toBeUndefined();
     expect((await near.get(cachePath({ ...key, generation: 8 })))?.body).toBe('"8"');
   });
 });
 
+describe('stale while it is refreshed', () => {
+  it('answers at once with what it has, and calls once for all that ask meanwhile', async () => {
+    const { cache } = tiered(undefined, { revalidateMs: 30_000 });
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 60_000);
+    const { promise, resolve } = Promise.withResolvers<Loaded>();
+    const load = vi.fn(() => promise);
+    const work: Promise<unknown>[] = [];
+    for (let i = 0; i < 10; i++) {
+      const found = await cache.find(lookup(load, { waitUntil: (promise) => work.push(promise) }));
+      expect(found).toMatchObject({ status: 'stale', ageMs: 60_000, entry: { body: '"list"' } });
+      expect(found.reason).toBeUndefined();
+    }
+    expect(load).toHaveBeenCalledTimes(1);
+    resolve({ ...loaded, body: '"new"' });
+    await Promise.all(work);
+    expect(await cache.find(lookup(away))).toMatchObject({ status: 'memory', entry: { body: '"new"' } });
+  });
+
+  it('tries again after a refresh that failed, and asks in front once the time for that is over', async () => {
+    const { cache } = tiered(undefined, { revalidateMs: 30_000 });
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 89_999);
+    const load = vi.fn(away);
+    for (let i = 0; i < 2; i++) {
+      expect((await cache.find(lookup(load))).reason).toBeUndefined();
+      await vi.advanceTimersByTimeAsync(0);
+    }
+    expect(load).toHaveBeenCalledTimes(2);
+    vi.setSystemTime(Date.now() + 1);
+    expect(await cache.find(lookup(load))).toMatchObject({ status: 'stale', reason: 'backend_unavailable' });
+    expect((await cache.find(lookup(async () => loaded))).status).toBe('miss');
+  });
+
+  it('stands in for a backend that is away until the hard expiry, and no longer', async () => {
+    const { cache } = tiered();
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 3_599_999);
+    expect((await cache.find(lookup(away))).status).toBe('stale');
+    vi.setSystemTime(Date.now() + 1);
+    await expect(cache.find(lookup(away))).rejects.toThrow('away');
+  });
+});
+
+describe('the life of a list', () => {
+  it('is shorter by up to a tenth at random, and never longer', async () => {
+    const lives = new Set<number>();
+    for (const share of [0, 0.5, 0.999_999]) {
+      const { cache } = tiered(undefined, { random: () => share });
+      const { entry } = await cache.find(lookup(async () => loaded));
+      lives.add(entry.softUntilMs - entry.storedAtMs);
+      expect(entry.hardUntilMs - entry.storedAtMs).toBe(3_600_000);
+    }
+    expect([...lives]).toEqual([60_000, 57_000, 54_001]);
+  });
+
+  it('is a quarter when it is empty', async () => {
+    const { cache } = tiered();
+    const { entry } = await cache.find(lookup(async () => ({ ...loaded, empty: true })));
+    expect([entry.softUntilMs - entry.storedAtMs, entry.hardUntilMs - entry.storedAtMs]).toEqual([15_000, 900_000]);
+  });
+});
+
+it('tells of every path asked for, hit or not', async () => {
+  const asked: string[] = [];
+  const { cache } = tiered(undefined, { onLookup: (path) => asked.push(path) });
+  await cache.find(lookup(async () => loaded));
+  await cache.find(lookup(away));
+  expect(asked).toEqual([cachePath(key), cachePath(key)]);
+});
+
 describe('the key', () => {
+  const text = fc.string({ unit: 'binary', maxLength: 6 });
+  const anyKey = fc.record({
+    normalizerVersion: fc.integer({ min: 1, max: 3 }),
+    generation: fc.option(fc.integer({ min: 0, max: 12 })),
+    plan: text.map((part) => part.toWellFormed()),
+    market: fc.constantFrom('us', 'gb', 'us/en'),
+    locale: fc.constantFrom('en', 'en-US', 'en/US', ''),
+    queryHash: fc.constantFrom('a', 'b', '/', '%2F', 'none'),
+  });
+
+  it('is equal for equal keys and different for different ones, whatever is in them', () => {
+    fc.assert(
+      fc.property(anyKey, anyKey, (a, b) => {
+        expect(cachePath(a) === cachePath(b)).toBe(JSON.stringify(a) === JSON.stringify(b));
+        expect(cachePath({ ...a })).toBe(cachePath(a));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('separates all that differs in one dimension', () => {
     const paths = [{}, ...NEIGHBOURS].map((neighbour) => cachePath({ ...key, ...neighbour }));
     expect(new Set(paths).size).toBe(paths.length);
