@@ -10,6 +10,7 @@
  *   ads.safetensors      vectors I8 [n, dimension] (cosine ignores their scale), ids U8 (newline-joined UTF-8),
  *                        textDigests U8 (newline-joined, see ad-text.ts); metadata.spaceId
  *   report.json          the measured evaluation
+ *   teacher.json         optional: the teacher's measures of each test query, and its shape, for evaluating without its weights
  */
 import { z } from 'zod';
 import { canonicalJson, sha256Hex } from './digest.ts';
@@ -44,6 +45,8 @@ export const Manifest = z
     tokenizer: BundleFile,
     ads: BundleFile.extend({ count: z.int().nonnegative() }),
     report: BundleFile,
+    /** The teacher's measures of each test query: its weights are no part of a bundle. */
+    teacherMeasures: BundleFile.optional(),
     /** Weights of the logistic relevance map (shared/relevance.ts), fitted on validation queries. */
     calibration: RelevanceMap,
     teacher: z.strictObject({ name: z.string(), sha256: Digest, license: z.string(), source: z.string() }),

@@ -21,6 +21,7 @@ import { NORMALIZER_VERSION } from '../shared/text.ts';
 import { lossCurves, type QualityPoint, qualityCurve } from './curves.ts';
 import { toStored } from './data/tensor-file.ts';
 import type { Candidate } from './evaluate/evaluate.ts';
+import { PublishedTeacher } from './evaluate/published-teacher.ts';
 import type { EvaluationReport } from './evaluate/report.ts';
 import { modelCard } from './model-card.ts';
 import { quantizeMatrix } from './onnx/quantize.ts';
@@ -89,6 +90,7 @@ export interface PublishOptions {
   readonly adCount: number;
   readonly calibration: RelevanceMap;
   readonly report: EvaluationReport & Readonly<Record<string, unknown>>;
+  readonly teacherMeasures: PublishedTeacher;
   /** By phase, for the curves. */
   readonly losses: Readonly<Record<string, readonly LossPoint[]>>;
   readonly provenance: Manifest['provenance'];
@@ -133,6 +135,7 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
     tokenizer: await put('tokenizer.json', options.tokenizerJson),
     ads: { ...(await put('ads.safetensors', options.ads)), count: options.adCount },
     report: await put('report.json', `${JSON.stringify(options.report, null, 2)}\n`),
+    teacherMeasures: await put('teacher.json', `${JSON.stringify(options.teacherMeasures)}\n`),
     calibration: options.calibration,
     teacher: { name: teacher.name, sha256: teacher.sha256, license: teacher.license, source: teacher.source },
     license: teacher.license,
@@ -161,7 +164,10 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
 export async function readBundle(folder: string): Promise<{
   manifest: Manifest;
   candidate: Candidate;
+  tokenizerJson: string;
   report: EvaluationReport;
+  /** Absent in bundles that were published without. */
+  teacherMeasures?: PublishedTeacher;
 }> {
   const read = async (file: string): Promise<Uint8Array<ArrayBuffer>> => {
     try {
@@ -190,13 +196,16 @@ export async function readBundle(folder: string): Promise<{
     { what: manifest.ads.file, spaceId: metadata.spaceId ?? 'none' },
   );
   const vectors = tensors.get('vectors')!.data;
+  const tokenizerJson = text(await checked(manifest.tokenizer));
   const candidate: Candidate = {
     model: await checked(manifest.student),
-    tokenizer: new TextTokenizer(text(await checked(manifest.tokenizer)), { maxTokens: manifest.maxTokens, padId: 0 }),
+    tokenizer: new TextTokenizer(tokenizerJson, { maxTokens: manifest.maxTokens, padId: 0 }),
     dimension: manifest.dimension,
     vectors: new Int8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
     adIds: text(tensors.get('ids')!.data).split('\n'),
   };
   const report = JSON.parse(text(await checked(manifest.report))) as EvaluationReport;
-  return { manifest, candidate, report };
+  if (!manifest.teacherMeasures) return { manifest, candidate, tokenizerJson, report };
+  const teacherMeasures = PublishedTeacher.parse(JSON.parse(text(await checked(manifest.teacherMeasures))));
+  return { manifest, candidate, tokenizerJson, report, teacherMeasures };
 }

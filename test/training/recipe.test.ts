@@ -106,6 +106,7 @@ describe('npm run recipe', () => {
       'report.json',
       'student.fp16.onnx',
       'student.onnx',
+      'teacher.json',
       'tokenizer.json',
     ]);
     const manifest = parseManifest(await readFile(join(bundle, 'manifest.json'), 'utf8'), 'manifest.json');
@@ -149,6 +150,28 @@ describe('npm run recipe', () => {
     expect(again.slices).toEqual(report.slices);
     expect(again.speed.latencyRatio).toBeGreaterThan(0);
     expect(again.speed.throughputRatio).toBeGreaterThan(0);
+  });
+
+  it('measures it without its teacher too, from what the bundle says of that', TIMEOUT, async () => {
+    const cwd = await place('without-teacher');
+    const { code, out, err } = await start(cwd, ['evaluate', ...common(), '--bundle', bundle, '--json']).ended;
+    expect(code, err).toBe(0);
+    expect(err.match(/teacher \S+ is not here/g)).toHaveLength(1);
+    // Nothing was trained, and nothing that is left out is made up.
+    expect(await readdir(cwd)).toEqual([]);
+    const [again, report] = [JSON.parse(out), JSON.parse(await readFile(join(bundle, 'report.json'), 'utf8'))];
+    expect(again.recovery.denominator).toBe(report.recovery.denominator);
+    for (const metric of ['p10', 'p100', 'ndcg10', 'mrr', 'recall100']) {
+      expect(again.recovery[metric], metric).toBeCloseTo(report.recovery[metric], 3);
+      expect(again.recoveryBare[metric], metric).toBeCloseTo(report.recoveryBare[metric], 3);
+    }
+    expect(again.student).toEqual(report.student);
+    expect(again.floors).toEqual(report.floors);
+    expect(again.cosine).toBeUndefined();
+    expect(again.outOfDomain).toBeUndefined();
+    expect(again.speed.teacher.tokens).toBe(report.speed.teacher.tokens);
+    expect(again.speed.note).toContain('random ones in its shape');
+    expect(report.speed.note).not.toContain('random');
   });
 
   it('ends in the same bytes after kill -9 at several moments', TIMEOUT, async () => {

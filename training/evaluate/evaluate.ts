@@ -8,7 +8,7 @@ import type { RelevanceMap } from '../../shared/relevance.ts';
 import type { DatasetFolder } from '../data/records.ts';
 import { seeded } from '../data/seeded.ts';
 import { TextEncoderSession } from '../runner/encoder.ts';
-import type { Role, Teacher } from '../teacher/teacher.ts';
+import type { Teacher } from '../teacher/teacher.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import { labelledPairs } from './labelled-pairs.ts';
 import { lexicalFloor } from './lexical.ts';
@@ -16,6 +16,12 @@ import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
 import { mean, measure, RELEVANT, type Scores } from './metrics.ts';
 import { type TeacherTexts, teacherTexts } from './oracle.ts';
 import { outOfDomain, readGlosses } from './out-of-domain.ts';
+import {
+  describeMeasures,
+  type PublishedTeacher,
+  publishedMeasures,
+  type TeacherMeasures,
+} from './published-teacher.ts';
 import { fitRelevance } from './relevance.ts';
 import { type EvaluationReport, type Nearness, quality, type TrainedFloor, withPublishedFloors } from './report.ts';
 import { type Hit, openSearch, unitRows } from './search.ts';
@@ -44,7 +50,8 @@ export type EncodeQueries = (texts: readonly string[]) => Promise<Float32Array>;
 
 export interface EvaluateOptions {
   readonly candidate: Candidate;
-  readonly teacher: Teacher;
+  /** The teacher, or, where it is not at hand, what the bundle says of it. */
+  readonly teacher: Teacher | PublishedTeacher;
   /** Whether the teacher reads oracle context where the data has it. */
   readonly teacherReadsContext: boolean;
   /** The teacher's own model where it runs here; speed is measured with it. */
@@ -64,6 +71,10 @@ export interface EvaluateOptions {
 /** Depth of the rankings that metrics look at. */
 const DEPTH = 100;
 const TEST_FILES = ['catalogue.jsonl', 'queries.test.jsonl', 'qrels.test.jsonl'] as const;
+
+/** Names what a teacher is measured on: the test split with its contexts, and the catalogue. */
+export const teacherData = (dataset: DatasetFolder): Promise<string> =>
+  dataset.digest([...TEST_FILES, 'oracle.test.jsonl']);
 
 /** Ads in the order of the candidate's vectors. @throws HarnessError where the catalogue lacks one. */
 function adsInOrder(ads: readonly Ad[], ids: readonly string[]): Ad[] {
@@ -101,11 +112,16 @@ const denominatorsOf = ({ withContext, bare }: TeacherTexts) => ({
   teacherBare: 'teacher on the bare query',
 });
 
+export interface Evaluated {
+  readonly report: EvaluationReport;
+  readonly calibration: RelevanceMap;
+  /** What a bundle says of the teacher's quality. */
+  readonly described: Omit<PublishedTeacher, 'shape'>;
+}
+
 /** @throws HarnessError where bundle and data do not belong together. */
-export async function evaluate(
-  options: EvaluateOptions,
-): Promise<{ report: EvaluationReport; calibration: RelevanceMap }> {
-  const { candidate, teacher, dataset, settings, seed, threads, onStage, floors = {}, published } = options;
+export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
+  const { candidate, teacher: reference, dataset, settings, seed, threads, onStage, floors = {}, published } = options;
   const { dimension } = candidate;
   const samples = settings.bootstrapSamples;
   onStage('reading the test split');
@@ -126,15 +142,20 @@ export async function evaluate(
     );
   const session = await TextEncoderSession.open(candidate.model, { ...candidate, threads });
   const student: EncodeQueries = (of) => session.encode(of);
-  const taught = (role: Role) => (of: readonly string[]) => teacher.encode(of, { role });
+  const teacher = 'encode' in reference ? reference : undefined;
 
-  onStage(`ranking ${queries.length} test queries with teacher and student`);
-  const teacherBare = await taught('query')(texts.bare);
-  const vectors = {
-    teacherBare,
-    teacher: texts.withContext === 0 ? teacherBare : await taught('query')(texts.real),
-    student: await student(texts.bare),
+  onStage(`ranking ${queries.length} test queries with ${teacher ? 'teacher and student' : 'the student'}`);
+  const own = await student(texts.bare);
+  const compared = async (): Promise<{ measures: TeacherMeasures; cosine?: EvaluationReport['cosine'] }> => {
+    if (!('encode' in reference)) return { measures: publishedMeasures(reference, queries) };
+    const bare = await reference.encode(texts.bare, { role: 'query' });
+    const real = texts.withContext === 0 ? bare : await reference.encode(texts.real, { role: 'query' });
+    return {
+      measures: { teacherBare: await measured(bare), teacher: await measured(real) },
+      cosine: { teacher: nearness(real, own, dimension), teacherBare: nearness(bare, own, dimension) },
+    };
   };
+  const { measures: teacherMeasures, cosine } = await compared();
   const trained: Partial<Record<TrainedFloor, Scores[]>> = {};
   for (const name of ['static', 'naive'] as const) {
     const encode = floors[name];
@@ -150,9 +171,8 @@ export async function evaluate(
   const measures = {
     bm25,
     ...trained,
-    teacherBare: await measured(vectors.teacherBare),
-    teacher: await measured(vectors.teacher),
-    student: await measured(vectors.student),
+    ...teacherMeasures,
+    student: await measured(own),
   };
 
   onStage('fitting the relevance map on validation queries');
@@ -162,15 +182,16 @@ export async function evaluate(
   const labelled = labelledPairs({ ads, rows: unit, vectors: validationVectors, validation, hits, depth: DEPTH });
   await search.close();
 
-  const glosses = await readGlosses(dataset);
+  // Its words must be encoded anew: without the teacher there is nothing to compare with.
+  const glosses = teacher ? await readGlosses(dataset) : [];
   if (glosses.length > 0) onStage(`out of domain: ${glosses.length} glosses`);
   const forgotten =
-    glosses.length > 0
+    teacher && glosses.length > 0
       ? await outOfDomain({
           glosses,
           dimension,
-          documents: taught('document'),
-          teacher: taught('query'),
+          documents: (words) => teacher.encode(words, { role: 'document' }),
+          teacher: (glossed) => teacher.encode(glossed, { role: 'query' }),
           student,
           samples,
           random: seeded(seed, 'bootstrap', 'out of domain'),
@@ -194,15 +215,17 @@ export async function evaluate(
       samples,
       seed,
     }),
-    cosine: {
-      teacher: nearness(vectors.teacher, vectors.student, dimension),
-      teacherBare: nearness(vectors.teacherBare, vectors.student, dimension),
-    },
+    ...(cosine ? { cosine } : {}),
     ...(forgotten ? { outOfDomain: forgotten } : {}),
     ...(speed ? { speed } : {}),
   };
   return {
     report: published ? withPublishedFloors(report, published) : report,
     calibration: fitRelevance(labelled),
+    described: {
+      dataSha256: await teacherData(dataset),
+      readsContext: options.teacherReadsContext,
+      ...describeMeasures(teacherMeasures, queries),
+    },
   };
 }

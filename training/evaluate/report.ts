@@ -66,9 +66,9 @@ export interface EvaluationReport extends Quality {
   /** Queries with oracle context, which the teacher reads and the student does not. */
   readonly queriesWithContext: number;
   readonly relevantFrom: number;
-  /** Cosine between the student's and the teacher's vectors of the test queries. */
-  readonly cosine: { readonly teacher: Nearness; readonly teacherBare: Nearness };
-  /** Absent where the data has no glosses. */
+  /** Cosine between the student's and the teacher's vectors of the test queries. Absent where the teacher is not at hand. */
+  readonly cosine?: { readonly teacher: Nearness; readonly teacherBare: Nearness };
+  /** Absent where the data has no glosses, or the teacher is not at hand. */
   readonly outOfDomain?: OutOfDomain;
   /** Absent where the teacher does not run here. */
   readonly speed?: SpeedReport;

@@ -24,10 +24,13 @@ export interface TargetOptions {
   readonly unit?: string;
 }
 
+/** Where the vectors of a teacher are kept. */
+export const vectorFolder = (sha256: string): string => join(CACHE, 'targets', sha256.slice(0, 16));
+
 /** The teacher's vectors on disk, and the teacher to make what is missing. */
 export function openTargets(teacher: Teacher, options: TargetOptions) {
   const { role, parts, label = 'teacher vectors', total, unit = 'texts' } = options;
-  const folder = options.folder ?? join(CACHE, 'targets', teacher.sha256.slice(0, 16));
+  const folder = options.folder ?? vectorFolder(teacher.sha256);
   let progress: Progress | undefined;
   let done = 0;
   return {

@@ -1,25 +1,54 @@
-/** Evaluation as a stage: a published bundle measured again, against the teacher it was made from. */
+/** Evaluation as a stage: a published bundle measured again, against the teacher that it was made from, or what it says of that teacher. */
 import { requireSameSpace } from '../../shared/bundle.ts';
 import type { RecipeContext } from '../context.ts';
-import { evaluate } from '../evaluate/evaluate.ts';
+import { type EvaluateOptions, evaluate, teacherData } from '../evaluate/evaluate.ts';
+import { standIn } from '../evaluate/published-teacher.ts';
 import type { EvaluationReport } from '../evaluate/report.ts';
 import { readBundle, spaceOf } from '../publish.ts';
-import { teach } from './teach.ts';
+import { isTaught, type Taught, teach } from './teach.ts';
+
+type Reference = Pick<EvaluateOptions, 'teacher' | 'teacherReadsContext' | 'local'>;
+
+/**
+ * The teacher where it is at hand; else what the bundle says of it, where that was measured on this data; else the teacher all the same,
+ * fetched or trained first. @throws HarnessError where that is not the one that the bundle was made from.
+ */
+async function referenceOf(
+  context: RecipeContext,
+  { manifest, teacherMeasures, tokenizerJson }: Awaited<ReturnType<typeof readBundle>>,
+): Promise<Reference> {
+  const { config, dataset, say } = context;
+  const measured = teacherMeasures?.dataSha256 === (await teacherData(dataset)) ? teacherMeasures : undefined;
+  const live = ({ teacher, checkpoint }: Taught): Reference => ({
+    teacher,
+    teacherReadsContext: config.teacher.context,
+    ...(checkpoint ? { local: checkpoint } : {}),
+  });
+  if (!measured) {
+    const taught = await teach(context);
+    requireSameSpace(
+      { what: `bundle ${manifest.name}`, spaceId: manifest.spaceId },
+      { what: `teacher ${taught.teacher.name}`, spaceId: await spaceOf(taught) },
+    );
+    return live(taught);
+  }
+  if (await isTaught(context, manifest.teacher.sha256)) {
+    const taught = await teach(context);
+    if ((await spaceOf(taught)) === manifest.spaceId) return live(taught);
+    await taught.teacher.close();
+  }
+  say(`teacher ${manifest.teacher.name} is not here: compared with its measures in the bundle's teacher.json`);
+  const local = standIn(measured, tokenizerJson);
+  return { teacher: measured, teacherReadsContext: measured.readsContext, ...(local ? { local } : {}) };
+}
 
 export async function evaluateBundle(context: RecipeContext, folder: string): Promise<EvaluationReport> {
   const { config, dataset, say } = context;
-  const { manifest, candidate, report: published } = await readBundle(folder);
-  const taught = await teach(context);
-  requireSameSpace(
-    { what: `bundle ${manifest.name}`, spaceId: manifest.spaceId },
-    { what: `teacher ${taught.teacher.name}`, spaceId: await spaceOf(taught) },
-  );
+  const bundle = await readBundle(folder);
   const { report } = await evaluate({
-    candidate,
-    teacher: taught.teacher,
-    teacherReadsContext: config.teacher.context,
-    ...(taught.checkpoint ? { local: taught.checkpoint } : {}),
-    published,
+    ...(await referenceOf(context, bundle)),
+    candidate: bundle.candidate,
+    published: bundle.report,
     dataset,
     settings: config.evaluate,
     seed: config.seed,

@@ -2,6 +2,7 @@
 import type { Manifest } from '../../shared/bundle.ts';
 import type { RecipeContext } from '../context.ts';
 import { evaluate } from '../evaluate/evaluate.ts';
+import { describeShape } from '../evaluate/published-teacher.ts';
 import type { EvaluationReport } from '../evaluate/report.ts';
 import { embeddingWidth } from '../nn/encoder.ts';
 import { sampleTexts, TRAINING_FILES } from '../phases/prepare.ts';
@@ -33,7 +34,11 @@ export async function exportBundle(
 
   const { ads, vectors: exact } = await catalogueVectors(context, taught.teacher);
   const vectors = int8Rows(exact, dimension);
-  const { report, calibration } = await evaluate({
+  const {
+    report,
+    calibration,
+    described: measures,
+  } = await evaluate({
     candidate: { model, tokenizer, dimension, vectors, adIds: ads.map(({ id }) => id) },
     teacher: taught.teacher,
     teacherReadsContext: config.teacher.context,
@@ -59,6 +64,11 @@ export async function exportBundle(
     ads: await adsFile(ads, { vectors, spaceId }),
     adCount: ads.length,
     calibration,
+    teacherMeasures: {
+      ...measures,
+      // Its speed is measured with the bundle's tokenizer.
+      ...(taught.checkpoint?.tokenizerJson === tokenizerJson ? { shape: describeShape(taught.checkpoint) } : {}),
+    },
     losses: lossesOf(trained),
     report: {
       ...report,

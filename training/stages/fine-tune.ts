@@ -15,21 +15,12 @@ import type { SourceCheckpoint, Taught } from './teach.ts';
 
 /** Goes on where an earlier run with the same data, checkpoint and settings stopped. */
 export async function fineTuned(context: RecipeContext, { checkpoint, source }: SourceCheckpoint): Promise<Taught> {
-  const { config, dataset, say } = context;
+  const { config, say } = context;
   const { seed, threads, finetune: settings } = config;
   const untuned = checkpointTeacher(checkpoint, { threads, source });
   if (settings.steps === 0) return { teacher: untuned, checkpoint, projection: 'none', losses: [] };
 
-  const folder = await runFolder({
-    phase: 'finetune',
-    teacher: checkpoint.sha256,
-    data: await dataset.digest(clickFiles(context)),
-    context: config.teacher.context,
-    parts: config.data.parts,
-    seed,
-    // As text: canonical JSON is for integers and strings.
-    settings: JSON.stringify(settings),
-  });
+  const folder = await tuningFolder(context, checkpoint);
   say(`state of fine-tuning: ${folder}`);
   // A finished run needs no pairs any more.
   const material = (await stepsDone(folder)) === settings.steps ? NOTHING : await trainingMaterial(context, untuned);
@@ -59,6 +50,27 @@ export async function fineTuned(context: RecipeContext, { checkpoint, source }: 
     projection: 'none',
     losses: tuned.losses,
   };
+}
+
+/** Where the state of fine-tuning is. */
+async function tuningFolder(context: RecipeContext, { sha256 }: Checkpoint): Promise<string> {
+  const { config, dataset } = context;
+  return runFolder({
+    phase: 'finetune',
+    teacher: sha256,
+    data: await dataset.digest(clickFiles(context)),
+    context: config.teacher.context,
+    parts: config.data.parts,
+    seed: config.seed,
+    // As text: canonical JSON is for integers and strings.
+    settings: JSON.stringify(config.finetune),
+  });
+}
+
+/** Whether there is nothing left to train. */
+export async function isFineTuned(context: RecipeContext, { checkpoint }: SourceCheckpoint): Promise<boolean> {
+  const { steps } = context.config.finetune;
+  return steps === 0 || (await stepsDone(await tuningFolder(context, checkpoint))) === steps;
 }
 
 type Material = Pick<FinetuneOptions, 'pairs' | 'negatives' | 'adTexts'>;

@@ -1,6 +1,8 @@
 /** Phase 1 as a stage: whatever the teacher is, what comes out is a `Teacher` that has learnt the market. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE, type RecipeContext } from '../context.ts';
+import { vectorFolder } from '../phases/prepare.ts';
 import type { LossPoint } from '../phases/train.ts';
 import { type Checkpoint, readCheckpoint } from '../teacher/checkpoint.ts';
 import { endpointTeacher } from '../teacher/endpoint.ts';
@@ -8,7 +10,7 @@ import { resolveTeacher } from '../teacher/resolve.ts';
 import type { Teacher } from '../teacher/teacher.ts';
 import { vectorFileTeacher } from '../teacher/vector-files.ts';
 import { adapted } from './adapted.ts';
-import { fineTuned } from './fine-tune.ts';
+import { fineTuned, isFineTuned } from './fine-tune.ts';
 
 export interface Taught {
   readonly teacher: Teacher;
@@ -25,10 +27,12 @@ export interface SourceCheckpoint {
   readonly source: string;
 }
 
+const CHECKPOINTS = join(CACHE, 'checkpoints');
+
 /** Reads a checkpoint folder, or fetches a Hugging Face repository first. */
 export async function openCheckpoint(from: string, say: (line: string) => void): Promise<SourceCheckpoint> {
   const place = await resolveTeacher(from, {
-    cache: join(CACHE, 'checkpoints'),
+    cache: CHECKPOINTS,
     // The variable that Hugging Face's own tools read.
     ...(process.env.HF_ENDPOINT ? { hub: process.env.HF_ENDPOINT } : {}),
     onFile: (path) => say(`fetching ${path} of ${from}`),
@@ -45,4 +49,13 @@ export async function teach(context: RecipeContext): Promise<Taught> {
       ? await endpointTeacher(from.endpoint, { cache: join(CACHE, 'endpoints') })
       : await vectorFileTeacher(from.vectors);
   return adapted(context, teacher);
+}
+
+/** Whether `teach` has nothing to fetch and nothing to train. @param sha256 Of the teacher that a bundle was made from. */
+export async function isTaught(context: RecipeContext, sha256: string): Promise<boolean> {
+  const { from } = context.config.teacher;
+  // What is not run here is asked for vectors, and those are kept.
+  if (typeof from !== 'string') return existsSync(vectorFolder(sha256));
+  const there = [from, join(CHECKPOINTS, from)].some((folder) => existsSync(join(folder, 'config.json')));
+  return there && isFineTuned(context, await openCheckpoint(from, context.say));
 }

@@ -7,6 +7,7 @@ import { adText } from '../../../shared/ad-text.ts';
 import { openDataset } from '../../../training/data/dataset.ts';
 import type { DatasetFolder } from '../../../training/data/records.ts';
 import { type EvaluateOptions, evaluate } from '../../../training/evaluate/evaluate.ts';
+import { describeShape, PublishedTeacher, standIn } from '../../../training/evaluate/published-teacher.ts';
 import { encoderOf } from '../../../training/floors/floor.ts';
 import { quantizeMatrix } from '../../../training/onnx/quantize.ts';
 import { floatModel } from '../../../training/runner/encoder.ts';
@@ -79,8 +80,8 @@ describe('evaluate', () => {
     expect(report.recoveryBare).toMatchObject({ p10: 1, p100: 1, ndcg10: 1, mrr: 1, recall100: 1 });
     expect(report.recovery.ndcg10).not.toBe(1);
     expect(report.recovery.denominator).toContain('oracle context');
-    expect(report.cosine.teacherBare.smallest).toBeCloseTo(1, 5);
-    expect(report.cosine.teacher.mean).toBeLessThan(0.9999);
+    expect(report.cosine?.teacherBare.smallest).toBeCloseTo(1, 5);
+    expect(report.cosine?.teacher.mean).toBeLessThan(0.9999);
     const queries = read.filter(({ role }) => role === 'query').map(({ text }) => text);
     expect(queries).toContain('red socks of men');
     expect(queries).toContain(`red socks of men. ${CONTEXT}`);
@@ -110,6 +111,22 @@ describe('evaluate', () => {
     const { report: again } = await evaluate({ ...base, published: stored });
     expect(again.floors).toEqual(published.floors);
     expect(again.slices).toEqual(published.slices);
+  });
+
+  it('compares with published measures of the teacher, query by query', async () => {
+    const { described, report: live } = await evaluate(base);
+    const stored = PublishedTeacher.parse(
+      JSON.parse(JSON.stringify({ ...described, shape: describeShape(checkpoint) })),
+    );
+    const { report } = await evaluate({ ...base, teacher: stored, local: standIn(stored, checkpoint.tokenizerJson)! });
+    expect(report.queriesWithContext).toBe(live.queriesWithContext);
+    expect(report.teacherBare.ndcg10).toBeCloseTo(live.teacherBare.ndcg10, 4);
+    expect(report.recovery.interval.ndcg10[0]).toBeCloseTo(live.recovery.interval.ndcg10[0], 3);
+    expect(report.cosine).toBeUndefined();
+    expect(report.outOfDomain).toBeUndefined();
+    expect(report.speed?.note).toContain('random');
+    const lost = { ...stored, queries: ['another', ...stored.queries.slice(1)] };
+    await expect(evaluate({ ...base, teacher: lost })).rejects.toThrow(/measures of test query te-0-0, found none/);
   });
 
   it('times a teacher that runs here on both of its inputs', async () => {
