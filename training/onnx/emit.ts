@@ -13,57 +13,12 @@ import {
   externalTensorProto,
   type GraphProto,
   graphProto,
-  type NodeAttribute,
   nodeProto,
   type TensorData,
   tensorProto,
-  typedArray,
   valueInfo,
 } from './model.ts';
-
-/** Writes nodes and literals, handing out names; equal literals and equal nodes are written once. */
-class Writer {
-  readonly nodes: ReturnType<typeof nodeProto>[] = [];
-  readonly initializers: ReturnType<typeof tensorProto>[] = [];
-  readonly #written = new Map<string, readonly string[]>();
-  #next = 0;
-
-  literal(
-    dtype: 'float32' | 'float16' | 'int64',
-    values: readonly number[],
-    shape: readonly number[] = [values.length],
-  ): string {
-    return this.#once(`${dtype} ${shape} : ${values}`, () => {
-      const name = `literal_${this.#next++}`;
-      this.initializers.push(tensorProto(name, { dtype, shape, data: typedArray(dtype, values) }));
-      return [name];
-    })[0]!;
-  }
-
-  node(
-    type: string,
-    inputs: readonly string[],
-    attributes: Readonly<Record<string, NodeAttribute>> = {},
-    outputs: readonly boolean[] = [true],
-  ): readonly string[] {
-    return this.#once(`${type} ${inputs.join(' ')} ${JSON.stringify(attributes)} ${outputs}`, () => {
-      const base = `${type.toLowerCase()}_${this.#next++}`;
-      const names = outputs.map((wanted, i) => (wanted ? (i === 0 ? base : `${base}_${i}`) : ''));
-      this.nodes.push(nodeProto({ type, inputs, outputs: names, attributes }));
-      return names;
-    });
-  }
-
-  /** A node with one output. */
-  one = (type: string, inputs: readonly string[], attributes: Readonly<Record<string, NodeAttribute>> = {}): string =>
-    this.node(type, inputs, attributes)[0]!;
-
-  #once(key: string, write: () => readonly string[]): readonly string[] {
-    const known = this.#written.get(key) ?? write();
-    this.#written.set(key, known);
-    return known;
-  }
-}
+import { Writer } from './writer.ts';
 
 interface EmitContext<O extends Op> {
   readonly write: Writer;
