@@ -9,6 +9,7 @@ import { conversionsRoute } from './conversions.ts';
 import { healthRoute } from './health.ts';
 import { type EdgeContext, type Isolate, VERSION } from './isolate.ts';
 import { playgroundRoute } from './playground/playground.ts';
+import { reconcileRoute } from './reconcile.ts';
 
 /** OWASP's set for an API; a route that needs less strict ones sets its own. */
 const SECURITY_HEADERS: readonly [name: string, value: string][] = [
@@ -53,6 +54,7 @@ export function createApp(isolate: Isolate) {
     .route('/', adsRoute(isolate))
     .route('/', clickRoute(isolate))
     .route('/', conversionsRoute(isolate))
+    .route('/', reconcileRoute(isolate))
     .route('/', healthRoute(isolate))
     .route('/', playgroundRoute(isolate))
     .get('/openapi.json', (c) => {

@@ -1,5 +1,6 @@
 /** The GPU backend as the edge calls it: every call signed, bounded by a deadline, and read for news. */
 import { EventBatchResult, type HarnessEvent } from '../shared/contract/events.ts';
+import { MAX_RECONCILED_IDS, ReconcileResult } from '../shared/contract/reconciliation.ts';
 import { NEWS_HEADERS, type RetrieveRequest, RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { type KeyRing, signRequest } from '../shared/signature.ts';
@@ -57,6 +58,17 @@ export class Backend {
   async storeEvents(events: readonly HarnessEvent[], deadlineMs: number): Promise<EventBatchResult> {
     const text = await this.#call({ method: 'POST', path: '/v1/events', body: { events }, deadlineMs });
     return readAs(EventBatchResult, text, '/v1/events');
+  }
+
+  /** `POST /v1/events:reconcile`: of these ids, those that are no rows. */
+  async missingEvents(ids: readonly string[], deadlineMs: number): Promise<string[]> {
+    const missing: string[] = [];
+    for (let from = 0; from < ids.length; from += MAX_RECONCILED_IDS) {
+      const body = { ids: ids.slice(from, from + MAX_RECONCILED_IDS) };
+      const text = await this.#call({ method: 'POST', path: '/v1/events:reconcile', body, deadlineMs });
+      missing.push(...readAs(ReconcileResult, text, '/v1/events:reconcile').missing);
+    }
+    return missing;
   }
 
   /** The body of a 2xx answer; throws `deadline_exceeded`, `backend_unavailable`, or the code of the backend's problem. */

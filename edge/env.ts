@@ -32,6 +32,7 @@ const Variables = z.object({
   PUBLIC_URL: origin.optional(),
   BACKEND_DEADLINE_MS: positive(1_000),
   CACHE_SOFT_SECONDS: positive(60),
+  CACHE_REVALIDATE_SECONDS: positive(30),
   CACHE_HARD_SECONDS: positive(3_600),
   CACHE_MEMORY_MB: positive(32),
   EVENT_DEADLINE_MS: positive(100),
@@ -46,8 +47,8 @@ export interface EdgeSettings {
   readonly keys: KeyRing;
   readonly backendDeadlineMs: number;
   readonly cacheSoftMs: number;
-  readonly cacheHardMs: number;
   readonly cacheRevalidateMs: number;
+  readonly cacheHardMs: number;
   readonly cacheMemoryBytes: number;
   readonly eventDeadlineMs: number;
 }
@@ -68,6 +69,9 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
   if (typeof env.EVENTS?.send !== 'function') {
     throw new HarnessError('configuration', 'EVENTS: expected a queue producer binding; see wrangler.toml.');
   }
+  if (typeof env.OUTBOX?.idFromName !== 'function') {
+    throw new HarnessError('configuration', 'OUTBOX: expected a Durable Object binding; see wrangler.toml.');
+  }
   const variables = result.data;
   return Object.freeze({
     backendUrl: variables.BACKEND_URL,
@@ -76,9 +80,9 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
     keys: parseKeyRing(env.HARNESS_KEYS),
     backendDeadlineMs: variables.BACKEND_DEADLINE_MS,
     cacheSoftMs: variables.CACHE_SOFT_SECONDS * 1_000,
+    cacheRevalidateMs: variables.CACHE_REVALIDATE_SECONDS * 1_000,
     cacheHardMs: variables.CACHE_HARD_SECONDS * 1_000,
     cacheMemoryBytes: variables.CACHE_MEMORY_MB * 1_000_000,
     eventDeadlineMs: variables.EVENT_DEADLINE_MS,
   });
-    cacheRevalidateMs: variables.CACHE_REVALIDATE_SECONDS * 1_000,
 }

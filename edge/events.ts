@@ -1,40 +1,61 @@
 /**
- * The way of an event out of the edge: the queue, and where that fails a signed call to the backend. An event has its id
- * before it leaves, so both ways may deliver it and it still counts once.
+ * The way of an event out of the edge: the queue; where that fails or hangs, the outbox; where that fails, a signed call to
+ * the backend. An event has its id before it leaves, so several ways may deliver it and it still counts once.
  */
 import type { HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { TIMED_OUT, within } from './deadline.ts';
 import type { EventQueue } from './env.ts';
 
-/** Events of this isolate. `issued = queued + direct + failed + in the air`; `queued = delivered + rejected + on the way`. */
+/**
+ * Events of this isolate: `issued = queued + outboxed + direct + failed + in the air`. Where one isolate runs everything,
+ * as on one machine, `queued + outboxed = delivered + rejected + on the way`.
+ */
 export interface EventCounts {
   issued: number;
   /** Accepted by the queue. */
   queued: number;
-  /** Stored by a direct call, because the queue refused or hung. */
+  /** Accepted by the outbox, because the queue refused or hung. */
+  outboxed: number;
+  /** Stored by a direct call, because queue and outbox refused or hung. */
   direct: number;
-  /** Stored through the queue's consumer. */
+  /** Stored through the queue's consumer or the outbox. */
   delivered: number;
   /** Refused by the backend for good. */
   rejected: number;
-  /** Lost: neither way took it. */
+  /** Lost: no way took it. */
   failed: number;
 }
 
+export const noEvents = (): EventCounts => ({
+  issued: 0,
+  queued: 0,
+  outboxed: 0,
+  direct: 0,
+  delivered: 0,
+  rejected: 0,
+  failed: 0,
+});
+
+type WaitUntil = (work: Promise<unknown>) => void;
+
 export interface EventLogOptions {
   queue: EventQueue;
-  /** Stores an event without the queue; rejects when it could not. */
+  /** Keeps events until they can be stored; rejects when it could not. */
+  park: (events: readonly HarnessEvent[]) => Promise<void>;
+  /** Stores an event without queue and outbox; rejects when it could not. */
   direct: (event: HarnessEvent) => Promise<void>;
-  /** Longest that a request waits for its event. */
+  /** Told of every id, for reconciliation. */
+  note: (id: string, waitUntil: WaitUntil) => void;
+  /** Longest that the queue may take, and that an answer waits for the other ways after it. */
   deadlineMs: number;
-  /** How long the queue may take before the other way is tried. */
-  queueTimeoutMs: number;
+  /** Longest that the outbox may take. */
+  outboxTimeoutMs: number;
   onError: (message: string, error: unknown) => void;
 }
 
 export class EventLog {
-  readonly counts: EventCounts = { issued: 0, queued: 0, direct: 0, delivered: 0, rejected: 0, failed: 0 };
+  readonly counts: EventCounts = noEvents();
   readonly #options: EventLogOptions;
 
   constructor(options: EventLogOptions) {
@@ -42,51 +63,45 @@ export class EventLog {
   }
 
   /** Resolves with whether the event is safe, as soon as that is known or the deadline is over (`undefined`). */
-  async log(event: HarnessEvent, waitUntil: (work: Promise<unknown>) => void): Promise<boolean | undefined> {
+  async log(event: HarnessEvent, waitUntil: WaitUntil): Promise<boolean | undefined> {
+    const { deadlineMs, note } = this.#options;
     this.counts.issued += 1;
-    const { queue, deadlineMs, queueTimeoutMs } = this.#options;
-    let overdue = (_error: HarnessError) => {};
-    const hung = new Promise<never>((_, reject) => {
-      overdue = reject;
-    });
-    const delivery = this.#deliver(event, Promise.race([send(queue, event), hung]));
+    note(event.id, waitUntil);
+    const delivery = this.#deliver(event);
     waitUntil(delivery);
-    const safe = await within(delivery, deadlineMs);
-    if (safe !== TIMED_OUT) return safe;
-    // The answer leaves; the queue gets the rest of its time, and then the event takes the other way.
-    const patience = within(delivery, queueTimeoutMs - deadlineMs).then((outcome) => {
-      if (outcome === TIMED_OUT)
-        overdue(new HarnessError('deadline_exceeded', `no answer within ${queueTimeoutMs} ms`));
-    });
-    waitUntil(patience);
-    return undefined;
+    const safe = await within(delivery, 2 * deadlineMs);
+    return safe === TIMED_OUT ? undefined : safe;
   }
 
-  async #deliver(event: HarnessEvent, sent: Promise<void>): Promise<boolean> {
-    const { direct, onError } = this.#options;
-    try {
-      await sent;
-      this.counts.queued += 1;
-      return true;
-    } catch (queueError) {
+  async #deliver(event: HarnessEvent): Promise<boolean> {
+    const { queue, park, direct, deadlineMs, outboxTimeoutMs, onError } = this.#options;
+    const ways: [count: 'queued' | 'outboxed' | 'direct', take: () => Promise<unknown>][] = [
+      ['queued', () => inTime(() => queue.send(event, { contentType: 'json' }), deadlineMs)],
+      ['outboxed', () => inTime(() => park([event]), outboxTimeoutMs)],
+      ['direct', () => direct(event)],
+    ];
+    const errors: unknown[] = [];
+    for (const [count, take] of ways) {
       try {
-        await direct(event);
-        this.counts.direct += 1;
-        onError(`event ${event.id} went directly, the queue failed`, queueError);
+        await take();
+        this.counts[count] += 1;
+        if (errors.length > 0) onError(`event ${event.id} was ${count}`, new AggregateError(errors));
         return true;
-      } catch (directError) {
-        this.counts.failed += 1;
-        const both = new AggregateError([queueError, directError]);
-        onError(`event ${event.id} is lost: the queue failed, and so did the backend`, both);
-        return false;
+      } catch (error) {
+        errors.push(error);
       }
     }
+    this.counts.failed += 1;
+    onError(`event ${event.id} is lost: queue, outbox and backend failed`, new AggregateError(errors));
+    return false;
   }
 }
 
-/** A rejection, too, when the binding throws before it has a promise to give. */
-async function send(queue: EventQueue, event: HarnessEvent): Promise<void> {
-  await queue.send(event, { contentType: 'json' });
+/** Rejects after `ms`, and also when `start` throws before it has a promise to give; what was started goes on. */
+async function inTime(start: () => Promise<unknown>, ms: number): Promise<void> {
+  if ((await within(start(), ms)) === TIMED_OUT) {
+    throw new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);
+  }
 }
 
 /** Stores one event through the backend; an event that it refuses is an error. */

@@ -5,38 +5,42 @@
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { Backend } from './backend.ts';
+import type { CachePort } from './cache/cache-port.ts';
 import { ColoCache, type ResponseCache } from './cache/colo.ts';
-import { MemoryCache } from './cache/memory.ts';
 import { KvCache } from './cache/kv.ts';
-import { TieredCache } from './cache/tiered.ts';
+import { MemoryCache } from './cache/memory.ts';
 import { Popularity } from './cache/popularity.ts';
+import { TieredCache } from './cache/tiered.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, readSettings } from './env.ts';
 import { directDelivery, EventLog } from './events.ts';
+import { Ledger } from './ledger.ts';
+import type { OutboxWorld } from './outbox/outbox.ts';
+import { Outboxes } from './outbox/outboxes.ts';
 
 export const VERSION = '0.1.0';
 
 /** Longest that storing events may take. */
 const STORE_DEADLINE_MS = 10_000;
-
-/** Time and chance, passed in. */
-export interface Clock {
-  /** UTC milliseconds. */
 /** A query is of the head when this isolate met it so often among its last tens of thousands. */
 const HEAD_COUNT = 5;
 const POPULARITY = { width: 1 << 14, halveEvery: 50_000 };
 /** Longest wait for KV on the way to the backend. */
 const KV_READ_MS = 20;
+
+/** Time and chance, passed in. */
+export interface Clock {
+  /** UTC milliseconds. */
   now: () => number;
   /** Milliseconds from some start, for durations. */
   elapsed: () => number;
   newId: () => string;
+  /** Uniform in [0, 1). */
+  random: () => number;
 }
 
 /** Hono's types for this application. */
 export interface EdgeContext {
-  /** Uniform in [0, 1). */
-  random: () => number;
   Bindings: EdgeBindings;
   Variables: { requestId: string };
 }
@@ -49,6 +53,9 @@ export interface Isolate {
   memory: MemoryCache;
   cache: TieredCache;
   events: EventLog;
+  outboxes: Outboxes;
+  /** For the outbox, where it runs in this isolate. */
+  outboxWorld: OutboxWorld;
   storeEvents: (events: readonly HarnessEvent[]) => Promise<EventBatchResult>;
   startedAtMs: number;
   onError: (message: string, error: unknown) => void;
@@ -59,12 +66,15 @@ export interface IsolateOptions {
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   /** Opens the data centre's cache; `undefined` where there is none. */
   openCache?: (() => Promise<ResponseCache>) | undefined;
+  /** How long issued ids are gathered before the ledger is told. */
+  gatherMs?: number;
 }
 
 const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
   newId: () => crypto.randomUUID(),
+  random: () => Math.random(),
 };
 
 /** Logs as one line of JSON, which is what Workers Logs index. */
@@ -74,7 +84,6 @@ function logError(message: string, error: unknown): void {
 }
 
 /** Throws `configuration` when a binding is missing or wrong. */
-  random: () => Math.random(),
 export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): Isolate {
   const settings = readSettings(env);
   const clock = options.clock ?? systemClock;
@@ -127,22 +136,24 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     cache: new TieredCache({
       tiers,
       now,
+      random: clock.random,
       softMs: settings.cacheSoftMs,
+      revalidateMs: settings.cacheRevalidateMs,
       hardMs: settings.cacheHardMs,
+      emptyShare: 0.25,
+      onLookup: (path) => popularity.record(path),
       followMs: settings.backendDeadlineMs / 2,
       onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
     }),
-    events: new EventLog({
-      queue: env.EVENTS,
-      direct: directDelivery(storeEvents),
-      deadlineMs: settings.eventDeadlineMs,
-      random: clock.random,
-      queueTimeoutMs: 2_000,
-      revalidateMs: settings.cacheRevalidateMs,
+    events,
+    outboxes,
+    outboxWorld: {
+      now,
+      store: storeEvents,
+      missing: (ids) => backend.missingEvents(ids, STORE_DEADLINE_MS),
+      counts: events.counts,
       onError: logError,
-      emptyShare: 0.25,
-      onLookup: (path) => popularity.record(path),
-    }),
+    },
     storeEvents,
     startedAtMs: now(),
     onError: logError,

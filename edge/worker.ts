@@ -5,6 +5,8 @@ import type { ResponseCache } from './cache/colo.ts';
 import { consume, type EventMessages } from './consumer.ts';
 import type { EdgeBindings } from './env.ts';
 import { createIsolate, type Isolate } from './isolate.ts';
+import { Outbox as EventOutbox, type ObjectState } from './outbox/outbox.ts';
+import { reconcileOnSchedule } from './reconcile.ts';
 
 interface Edge {
   isolate: Isolate;
@@ -24,6 +26,13 @@ function edgeOf(env: EdgeBindings): Edge {
   return edge;
 }
 
+/** The Durable Object of `OUTBOX` in wrangler.toml. */
+export class Outbox extends EventOutbox {
+  constructor(state: ObjectState, env: EdgeBindings) {
+    super(state, () => edgeOf(env).isolate.outboxWorld);
+  }
+}
+
 export default {
   async fetch(request: Request, env: EdgeBindings, ctx: ExecutionContext): Promise<Response> {
     try {
@@ -37,6 +46,15 @@ export default {
 
   async queue(batch: EventMessages, env: EdgeBindings): Promise<void> {
     const { isolate } = edgeOf(env);
-    await consume(batch, { store: isolate.storeEvents, counts: isolate.events.counts, onError: isolate.onError });
+    await consume(batch, {
+      store: isolate.storeEvents,
+      park: (events) => isolate.outboxes.put(events),
+      counts: isolate.events.counts,
+      onError: isolate.onError,
+    });
+  },
+
+  async scheduled(_controller: unknown, env: EdgeBindings): Promise<void> {
+    await reconcileOnSchedule(edgeOf(env).isolate);
   },
 };

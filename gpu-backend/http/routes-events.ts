@@ -1,7 +1,9 @@
-/** `POST /v1/events`. */
+/** `POST /v1/events`, and which of the events issued are stored: `POST /v1/events:reconcile`. */
 import { EventBatch } from '../../shared/contract/events.ts';
+import { ReconcileRequest } from '../../shared/contract/reconciliation.ts';
 import type { Database } from '../db/connect.ts';
 import { ingest } from '../events/ingest.ts';
+import { missingIds } from '../events/reconcile.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -27,6 +29,11 @@ export function eventRoutes({ db, metrics }: { db: Database; metrics: Metrics })
           log.warn({ rejected: result.rejected.length, first: result.rejected[0] }, 'events rejected');
         return result;
       },
+    }),
+    endpoint({
+      on: 'post /v1/events:reconcile',
+      body: ReconcileRequest,
+      handle: async ({ body }) => ({ missing: await missingIds(db, body.ids) }),
     }),
   ];
 }

@@ -7,6 +7,7 @@ import { ExperimentReport } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
 import { Health } from './health.ts';
 import type { Route } from './openapi.ts';
+import { ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
 import { EmbeddingsRequest, EmbeddingsResponse, RetrieveRequest, RetrieveResponse } from './retrieve.ts';
 
 export const EDGE_ROUTES: readonly Route[] = [
@@ -33,6 +34,14 @@ export const EDGE_ROUTES: readonly Route[] = [
     answer: Accepted,
     status: 202,
     errors: ['bad_request', 'invalid_token', 'payload_too_large', 'unsupported_media_type'],
+  },
+  {
+    method: 'post',
+    path: '/v1/reconcile',
+    summary: 'Compare the ids issued in the last day with the rows stored, and name those that are missing',
+    answer: Reconciliation,
+    signed: true,
+    errors: ['unauthorized', 'backend_unavailable', 'deadline_exceeded'],
   },
   { method: 'get', path: '/healthz', summary: 'State of this isolate', answer: Health },
   { method: 'get', path: '/openapi.json', summary: 'This document', produces: 'application/json' },
@@ -119,6 +128,15 @@ export const BACKEND_ROUTES: readonly Route[] = [
     answer: EventBatchResult,
     signed: true,
     errors: ['bad_request', 'unauthorized', 'payload_too_large'],
+  },
+  {
+    method: 'post',
+    path: '/v1/events:reconcile',
+    summary: 'Of these event ids, those that are not stored',
+    body: ReconcileRequest,
+    answer: ReconcileResult,
+    signed: true,
+    errors: ['bad_request', 'unauthorized'],
   },
   { method: 'get', path: '/v1/experiments/{key}', summary: 'An experiment', answer: Experiment, errors: ['not_found'] },
   {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ClickEvent, ConversionEvent } from '../../shared/contract/events.ts';
-import { edgeUnderTest } from './under-test.worker.ts';
+import { edgeUnderTest, noOutbox } from './under-test.worker.ts';
 
 const EDGE = 'https://edge.example';
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -153,6 +153,7 @@ describe('POST /v1/conversions', () => {
   it('asks to be told again when the conversion is safe nowhere', async () => {
     const edge = edgeUnderTest({
       EVENTS: { send: () => Promise.reject(new Error('queue is full')) },
+      OUTBOX: noOutbox,
     });
     await edge.backend({ events: 'fail' });
     const { clickId } = await clicked(edge);

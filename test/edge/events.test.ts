@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { consume } from '../../edge/consumer.ts';
-import { directDelivery, EventLog } from '../../edge/events.ts';
+import { directDelivery, EventLog, noEvents } from '../../edge/events.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 
 const event: HarnessEvent = { type: 'conversion', id: 'event-001', atMs: 1, clickId: 'impression:1', valueMicros: 1 };
@@ -8,63 +8,80 @@ const event: HarnessEvent = { type: 'conversion', id: 'event-001', atMs: 1, clic
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-function logOver(send: () => Promise<unknown>, direct = vi.fn(async () => undefined)) {
+const never = () => new Promise<never>(() => undefined);
+const refusing = (why: string) => () => Promise.reject(new Error(why));
+
+function logOver(ways: { send?: () => Promise<unknown>; park?: () => Promise<void>; direct?: () => Promise<void> }) {
   const errors: string[] = [];
+  const [send, park, direct] = [ways.send, ways.park, ways.direct].map((way) => vi.fn(way ?? (async () => undefined)));
+  const noted: string[] = [];
   const log = new EventLog({
-    queue: { send },
-    direct,
+    queue: { send: send! },
+    park: park as never,
+    direct: direct as never,
+    note: (id) => noted.push(id),
     deadlineMs: 100,
-    queueTimeoutMs: 2_000,
+    outboxTimeoutMs: 2_000,
     onError: (message) => errors.push(message),
   });
-  return { log, direct, errors };
+  return { log, park: park!, direct: direct!, noted, errors };
 }
 
 describe('EventLog', () => {
   it('says that the event is safe as soon as the queue has it', async () => {
-    const { log, direct } = logOver(async () => undefined);
+    const { log, park, direct, noted } = logOver({});
     expect(await log.log(event, () => undefined)).toBe(true);
+    expect(park).not.toHaveBeenCalled();
     expect(direct).not.toHaveBeenCalled();
     expect(log.counts).toMatchObject({ issued: 1, queued: 1 });
+    expect(noted).toEqual([event.id]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('lets the answer go after the deadline, and the event take the other way when the queue stays silent', async () => {
-    const { log, direct, errors } = logOver(() => new Promise(() => undefined));
-    const work: Promise<unknown>[] = [];
-    const answered = log.log(event, (promise) => work.push(promise));
-    await vi.advanceTimersByTimeAsync(99);
-    expect(await Promise.race([answered, 'waiting'])).toBe('waiting');
-    await vi.advanceTimersByTimeAsync(1);
-    expect(await answered).toBeUndefined();
-    await vi.advanceTimersByTimeAsync(1_899);
+  it.each([
+    ['refuses', refusing('full')],
+    [
+      'throws before it promises anything',
+      () => {
+        throw new Error('no such queue');
+      },
+    ],
+    ['hangs', never],
+  ])('puts the event into the outbox, once, when the queue %s', async (_, send) => {
+    const { log, park, direct, errors } = logOver({ send });
+    const answered = log.log(event, () => undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await answered).toBe(true);
+    expect(park).toHaveBeenCalledExactlyOnceWith([event]);
     expect(direct).not.toHaveBeenCalled();
-    await vi.advanceTimersByTimeAsync(1);
-    await Promise.all(work);
-    expect(direct).toHaveBeenCalledExactlyOnceWith(event);
-    expect(log.counts).toMatchObject({ issued: 1, queued: 0, direct: 1, failed: 0 });
+    expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, failed: 0 });
     expect(errors).toHaveLength(1);
   });
 
-  it('does not send twice when the queue is slow but takes the event', async () => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const { log, direct } = logOver(() => promise);
-    const work: Promise<unknown>[] = [];
-    const answered = log.log(event, (each) => work.push(each));
-    await vi.advanceTimersByTimeAsync(500);
-    expect(await answered).toBeUndefined();
-    resolve();
-    await vi.advanceTimersByTimeAsync(5_000);
-    await Promise.all(work);
-    expect(direct).not.toHaveBeenCalled();
-    expect(log.counts).toMatchObject({ issued: 1, queued: 1, direct: 0 });
+  it('calls the backend when queue and outbox refuse', async () => {
+    const { log, direct } = logOver({ send: refusing('full'), park: refusing('away') });
+    expect(await log.log(event, () => undefined)).toBe(true);
+    expect(direct).toHaveBeenCalledExactlyOnceWith(event);
+    expect(log.counts).toMatchObject({ issued: 1, outboxed: 0, direct: 1, failed: 0 });
   });
 
-  it('counts an event that both ways refused, and names it', async () => {
-    const { log, errors } = logOver(
-      () => Promise.reject(new Error('full')),
-      vi.fn(() => Promise.reject(new Error('away'))),
-    );
+  it('lets the answer go when queue and outbox hang, and calls the backend after it', async () => {
+    const { log, direct } = logOver({ send: never, park: never });
+    const work: Promise<unknown>[] = [];
+    const answered = log.log(event, (promise) => work.push(promise));
+    await vi.advanceTimersByTimeAsync(199);
+    expect(await Promise.race([answered, 'waiting'])).toBe('waiting');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await answered).toBeUndefined();
+    expect(direct).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1_900);
+    await Promise.all(work);
+    expect(direct).toHaveBeenCalledExactlyOnceWith(event);
+    expect(log.counts).toMatchObject({ issued: 1, direct: 1, failed: 0 });
+  });
+
+  it('counts an event that every way refused, and names it', async () => {
+    const { log, errors } = logOver({ send: refusing('full'), park: refusing('away'), direct: refusing('away') });
     expect(await log.log(event, () => undefined)).toBe(false);
     expect(log.counts).toMatchObject({ issued: 1, failed: 1 });
     expect(errors[0]).toContain('event-001');
@@ -77,25 +94,60 @@ describe('EventLog', () => {
 });
 
 describe('consume', () => {
-  const message = (attempts: number) => ({ body: event, attempts, ack: vi.fn(), retry: vi.fn() });
-  const counts = () => ({ issued: 0, queued: 0, direct: 0, delivered: 0, rejected: 0, failed: 0 });
-  const away = () => Promise.reject(new Error('away'));
+  const message = (attempts: number, body = event) => ({ body, attempts, ack: vi.fn(), retry: vi.fn() });
+  const stored = async () => ({ stored: 1, duplicates: 0, rejected: [] });
+  const away = refusing('away');
+  const options = (change: Partial<Parameters<typeof consume>[1]> = {}) => ({
+    store: away,
+    park: away,
+    counts: noEvents(),
+    onError: vi.fn(),
+    ...change,
+  });
 
   it('waits longer with every attempt, and never long', async () => {
-    const messages = [1, 2, 7, 15, 16, 100].map(message);
-    await consume({ queue: 'q', messages }, { store: away, counts: counts(), onError: () => undefined });
+    const messages = [1, 2, 7, 15, 16, 100].map((attempts) => message(attempts));
+    await consume({ queue: 'q', messages }, options());
     expect(messages.map(({ retry }) => retry.mock.calls[0]![0].delaySeconds)).toEqual([1, 2, 7, 15, 15, 15]);
     expect(messages.flatMap(({ ack }) => ack.mock.calls)).toEqual([]);
-    const dead = message(1);
-    await consume({ queue: 'q-dead', messages: [dead] }, { store: away, counts: counts(), onError: () => undefined });
-    expect(dead.retry).toHaveBeenCalledWith({ delaySeconds: 60 });
   });
 
   it('says once that events wait, not at every attempt', async () => {
     const onError = vi.fn();
     for (const attempts of [1, 2, 3]) {
-      await consume({ queue: 'q', messages: [message(attempts)] }, { store: away, counts: counts(), onError });
+      await consume({ queue: 'q', messages: [message(attempts)] }, options({ onError }));
     }
     expect(onError).toHaveBeenCalledTimes(1);
+  });
+
+  it('drains dead letters: into the backend, else into the outbox, and only else are they tried again', async () => {
+    const dead = (change: Partial<Parameters<typeof consume>[1]>) => {
+      const letter = message(1);
+      const park = vi.fn(change.park ?? away);
+      return consume({ queue: 'q-dead', messages: [letter] }, options({ ...change, park })).then(() => ({
+        acknowledged: letter.ack.mock.calls.length,
+        retried: letter.retry.mock.calls,
+        parked: park.mock.calls,
+      }));
+    };
+    expect(await dead({ store: stored })).toEqual({ acknowledged: 1, retried: [], parked: [] });
+    expect(await dead({ park: async () => undefined })).toEqual({ acknowledged: 1, retried: [], parked: [[[event]]] });
+    expect(await dead({})).toMatchObject({ acknowledged: 0, retried: [[{ delaySeconds: 60 }]] });
+  });
+
+  it('cuts a batch that is too large, and acknowledges the part that was stored', async () => {
+    const large = Array.from({ length: 5 }, (_, i) =>
+      message(1, { ...event, id: `event-00${i}`, clickId: 'x'.repeat(100_000) }),
+    );
+    let calls = 0;
+    const store = vi.fn(async (events: readonly HarnessEvent[]) => {
+      expect(JSON.stringify(events).length).toBeLessThan(257_000);
+      if (++calls === 2) throw new Error('away');
+      return { stored: events.length, duplicates: 0, rejected: [] };
+    });
+    await consume({ queue: 'q', messages: large }, options({ store }));
+    expect(store.mock.calls.map(([events]) => events.length)).toEqual([2, 2, 1]);
+    expect(large.map(({ ack }) => ack.mock.calls.length)).toEqual([1, 1, 0, 0, 1]);
+    expect(large.map(({ retry }) => retry.mock.calls.length)).toEqual([0, 0, 1, 1, 0]);
   });
 });

@@ -1,7 +1,5 @@
-import { createExecutionContext, createMessageBatch, getQueueResult } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
-import { consume } from '../../edge/consumer.ts';
-import type { HarnessEvent, ImpressionEvent } from '../../shared/contract/events.ts';
+import type { ImpressionEvent } from '../../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import type { Behaviour } from './stand-in.ts';
 import { edgeUnderTest } from './under-test.worker.ts';
@@ -19,7 +17,6 @@ async function health(edge: Edge) {
   return (await edge.fetch('/healthz')).json() as Promise<{
     status: string;
     config: { version: number; source: string; lastError: string | null; refused: number };
-    events: Record<string, number>;
   }>;
 }
 
@@ -168,87 +165,13 @@ describe('the configuration', () => {
   });
 });
 
-describe('events', () => {
-  it('go directly to the backend when the queue refuses them', async () => {
-    const edge = edgeUnderTest({ EVENTS: { send: () => Promise.reject(new Error('queue is full')) } });
-    const answer = await edge.ads('q=shoes');
-    const { batches } = await edge.told();
-    expect(batches.map((batch) => batch.map(({ id }) => id))).toEqual([[answer.requestId]]);
-    expect((await health(edge)).events).toMatchObject({ issued: 1, queued: 0, direct: 1, failed: 0 });
-  });
-
-  it('go directly when the binding throws before it promises anything', async () => {
-    const edge = edgeUnderTest({
-      EVENTS: {
-        send: () => {
-          throw new Error('no such queue');
-        },
-      },
-    });
-    await edge.ads('q=shoes');
-    expect((await health(edge)).events).toMatchObject({ direct: 1, failed: 0 });
-  });
-
-  it('are counted as lost when both ways fail, and the answer is given all the same', async () => {
-    const edge = edgeUnderTest({ EVENTS: { send: () => Promise.reject(new Error('queue is full')) } });
-    await edge.backend({ events: 'fail' });
-    expect((await edge.ads('q=shoes')).slots).toHaveLength(4);
-    expect((await health(edge)).events).toMatchObject({ issued: 1, failed: 1 });
-  });
-});
-
-describe('the queue consumer', () => {
-  const event = (id: string): HarnessEvent => ({
-    type: 'conversion',
-    id,
-    atMs: 1,
-    clickId: 'impression:1',
-    valueMicros: 1,
-  });
-
-  async function consumed(edge: Edge, ids: string[]) {
-    const batch = createMessageBatch<HarnessEvent>(
-      'harness-events',
-      ids.map((id) => ({ id, timestamp: 1, attempts: 1, body: event(id) })),
-    );
-    const { storeEvents, events, onError } = edge.isolate;
-    await consume(batch, { store: storeEvents, counts: events.counts, onError });
-    return getQueueResult(batch, createExecutionContext());
-  }
-
-  it('stores a batch in one call and acknowledges each message', async () => {
-    const edge = edgeUnderTest();
-    const result = await consumed(edge, ['event-001', 'event-002', 'event-003']);
-    expect(result.explicitAcks).toEqual(['event-001', 'event-002', 'event-003']);
-    expect((await edge.told()).batches.map((batch) => batch.length)).toEqual([3]);
-    expect(edge.isolate.events.counts).toMatchObject({ delivered: 3, rejected: 0 });
-  });
-
-  it('keeps the whole batch for later while the backend is away', async () => {
-    const edge = edgeUnderTest();
-    await edge.backend({ events: 'fail' });
-    const result = await consumed(edge, ['event-001', 'event-002']);
-    expect(result.retryMessages.map(({ msgId }) => msgId)).toEqual(['event-001', 'event-002']);
-    expect(result.explicitAcks).toEqual([]);
-    expect(edge.isolate.events.counts.delivered).toBe(0);
-  });
-
-  it('does not retry what the backend refuses for good, and counts it', async () => {
-    const edge = edgeUnderTest();
-    await edge.backend({ reject: ['event-002'] });
-    const result = await consumed(edge, ['event-001', 'event-002', 'event-003']);
-    expect(result.explicitAcks).toHaveLength(3);
-    expect(edge.isolate.events.counts).toMatchObject({ delivered: 2, rejected: 1 });
-  });
-});
-
 it('the routes table, the document and the application agree', async () => {
   const edge = edgeUnderTest();
   const document = (await (await edge.fetch('/openapi.json')).json()) as {
     paths: Record<string, Record<string, unknown>>;
   };
   expect(Object.keys(document.paths).sort()).toEqual(
-    ['/', '/healthz', '/openapi.json', '/v1/ads', '/v1/click/{token}', '/v1/conversions'].sort(),
+    ['/', '/healthz', '/openapi.json', '/v1/ads', '/v1/click/{token}', '/v1/conversions', '/v1/reconcile'].sort(),
   );
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const method of Object.keys(methods)) {

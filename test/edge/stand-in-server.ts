@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
-import { parseKeyRing, verifyRequest } from '../../shared/signature.ts';
+import { parseKeyRing, SIGNATURE_HEADERS, verifyRequest } from '../../shared/signature.ts';
 import { type Behaviour, CANDIDATES, TEST_KEYS, type Told } from './stand-in.ts';
 
 const initial = (): Behaviour => ({
@@ -40,7 +40,7 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     if (room === undefined) {
       room = {
         behaviour: initial(),
-        told: { retrieved: [], configCalls: 0, batches: [], unsigned: 0, held: 0 },
+        told: { retrieved: [], configCalls: 0, stored: [], batches: [], unsigned: 0, held: 0 },
         waiting: [],
       };
       rooms.set(name, room);
@@ -95,7 +95,15 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
       const rejected = events.flatMap(({ id }, index) =>
         behaviour.reject.includes(id) ? [{ index, reason: 'refused by the test' }] : [],
       );
-      send(200, { stored: events.length - rejected.length, duplicates: 0, rejected });
+      const accepted = events.map(({ id }) => id).filter((id) => !behaviour.reject.includes(id));
+      const fresh = new Set(accepted.filter((id) => !told.stored.includes(id)));
+      told.stored.push(...fresh);
+      if (behaviour.events === 'cut') response.destroy();
+      else send(200, { stored: fresh.size, duplicates: accepted.length - fresh.size, rejected });
+    } else if (path === '/v1/events:reconcile') {
+      if (behaviour.events === 'fail') return send(503, 'away', 'text/plain');
+      const { ids } = JSON.parse(body) as { ids: string[] };
+      send(200, { missing: ids.filter((id) => !told.stored.includes(id)) });
     } else send(404, {});
   }
 
@@ -116,7 +124,9 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     }
     const headers = { get: (key: string) => request.headers[key] as string | undefined };
     try {
-      await verifyRequest(ring, { method: request.method ?? '', path: url, body }, headers, Date.now());
+      // By the caller's own clock: tests set it forward, and the skew allowed is the backend's to check.
+      const nowMs = Number(headers.get(SIGNATURE_HEADERS.timestamp));
+      await verifyRequest(ring, { method: request.method ?? '', path: url, body }, headers, nowMs);
     } catch {
       room.told.unsigned += 1;
       response.writeHead(401).end();

@@ -7,7 +7,8 @@ export const TEST_KEYS = 'test:0123456789abcdef-test-secret';
 export interface Behaviour {
   retrieve: 'ok' | 'hold' | 'hang' | 'refuse' | 'garbage' | 'page' | 'drop';
   config: ServingConfig | Record<string, unknown> | 'hang';
-  events: 'ok' | 'fail' | 'hang';
+  /** `cut`: the events are stored, and the connection breaks before the answer. */
+  events: 'ok' | 'fail' | 'hang' | 'cut';
   /** Ids of events that are refused for good. */
   reject: string[];
   /** Said in the headers of every answer. */
@@ -19,6 +20,8 @@ export interface Told {
   /** Retrieve requests, in order. */
   retrieved: { query: string; plan: { retrievers: string[] }; market: string; locale: string; deadlineMs: number }[];
   configCalls: number;
+  /** Ids of events that were stored. */
+  stored: string[];
   /** Bodies of `POST /v1/events`, in order, stored or not. */
   batches: { id: string; type: string; [field: string]: unknown }[][];
   unsigned: number;

@@ -1,12 +1,14 @@
 /**
  * One edge for one test, in workerd: an isolate of its own over the stand-in backend, with a clock that can be set
- * forward, a cache of its own, and a queue that keeps what it is given.
+ * forward, a cache of its own, a queue that keeps what it is given, and outboxes in real Durable Objects whose alarms
+ * the test sets off.
  */
-import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
+import { createExecutionContext, runInDurableObject, waitOnExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, inject } from 'vitest';
 import { createApp } from '../../edge/app.ts';
 import { createIsolate } from '../../edge/isolate.ts';
+import { Outbox } from '../../edge/outbox/outbox.ts';
 import { AdsResponse } from '../../shared/contract/ads.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { Problem } from '../../shared/problem.ts';
@@ -18,15 +20,13 @@ declare module 'vitest' {
   }
 }
 
-type Bindings = Parameters<typeof createIsolate>[0];
-let count = 0;
+/** An outbox that nobody can reach. */
+export const noOutbox = {
+  idFromName: () => '',
+  get: () => ({ fetch: () => Promise.reject(new Error('no outbox answers')) }),
+};
 
-export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
-  const name = `${expect.getState().testPath?.replaceAll(/\W/g, '-')}-${++count}`;
-  const room = `${inject('standInUrl')}/${name}`;
-  const queued: HarnessEvent[] = [];
-  let aheadMs = 0;
-  let ids = 0;
+type Bindings = Parameters<typeof createIsolate>[0];
 
 /** A part of the KV namespace for one test. */
 export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
@@ -36,14 +36,43 @@ export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
     put: (key, value, options) => KV.put(`${name}/${key}`, value, options),
   };
 }
+let count = 0;
+
+export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
+  const name = `${expect.getState().testPath?.replaceAll(/\W/g, '-')}-${++count}`;
+  const room = `${inject('standInUrl')}/${name}`;
+  const queued: HarnessEvent[] = [];
+  let aheadMs = 0;
+  let ids = 0;
+  const alarms = new Map<string, number | null>();
+  /** Runs in the Durable Object of that name, on its SQLite, with the world of this edge. */
+  const inOutbox = <T>(object: string, act: (outbox: Outbox) => Promise<T>): Promise<T> => {
+    const { OUTBOX } = env as unknown as { OUTBOX: DurableObjectNamespace };
+    return runInDurableObject(OUTBOX.get(OUTBOX.idFromName(`${name}-${object}`)) as never, (_, state) => {
+      const storage = {
+        sql: state.storage.sql,
+        getAlarm: async () => alarms.get(object) ?? null,
+        setAlarm: async (atMs: number) => void alarms.set(object, atMs),
+      };
+      return act(new Outbox({ storage }, () => isolate.outboxWorld));
+    });
+  };
   const bindings: Bindings = {
     ...(env as unknown as Bindings),
     BACKEND_URL: room,
     CACHE_SOFT_SECONDS: '10',
+    CACHE_REVALIDATE_SECONDS: '5',
+    KV: namespaceOf(name),
     EVENTS: {
       send: async (event) => {
         queued.push(structuredClone(event));
       },
+    },
+    OUTBOX: {
+      idFromName: (object: string) => object,
+      get: (object: string) => ({
+        fetch: (url, init) => inOutbox(object, (outbox) => outbox.fetch(new Request(url, init as never) as never)),
+      }),
     },
     ...overrides,
   };
@@ -52,17 +81,17 @@ export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
       clock: {
         now: () => Date.now() + aheadMs,
         elapsed: () => performance.now(),
+        random: () => 0,
         newId: () => `${String(++ids).padStart(8, '0')}-${crypto.randomUUID().slice(9)}`,
       },
       openCache: () => caches.open(name) as never,
+      gatherMs: 0,
     });
   let isolate = newIsolate();
   let app = createApp(isolate);
 
   return {
     queued,
-    CACHE_REVALIDATE_SECONDS: '5',
-    KV: namespaceOf(name),
     get isolate() {
       return isolate;
     },
@@ -70,6 +99,17 @@ export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
     restart() {
       isolate = newIsolate();
       app = createApp(isolate);
+    },
+    /** When the outboxes want to be woken, in the edge's time. */
+    get alarms() {
+      return [...alarms.values()].filter((atMs) => atMs !== null);
+    },
+    /** Sets the clock to the first alarm and wakes the outbox. */
+    async alarm(): Promise<void> {
+      const [object, atMs] = [...alarms].filter(([, at]) => at !== null).sort((a, b) => a[1]! - b[1]!)[0]!;
+      aheadMs = Math.max(aheadMs, atMs! - Date.now());
+      alarms.set(object, null);
+      await inOutbox(object, (outbox) => outbox.alarm());
     },
     /** Sets the clock forward. */
     later(seconds: number) {
@@ -81,7 +121,6 @@ export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
         redirect: 'manual',
         ...init,
       } as never);
-        random: () => 0,
       const response = await app.fetch(request as never, bindings, ctx as never);
       await waitOnExecutionContext(ctx as never);
       return response;

@@ -1,0 +1,44 @@
+/**
+ * The ids that this isolate issued, on their way to the ledger in the outbox: many in one call, because a call for every
+ * request would cost more than the event itself. A request whose id opens a batch keeps the isolate awake until it is noted.
+ */
+export interface LedgerOptions {
+  /** Writes ids down; rejects when it could not. */
+  write: (ids: readonly string[]) => Promise<void>;
+  /** How long ids are gathered. */
+  gatherMs: number;
+  onError: (message: string, error: unknown) => void;
+}
+
+/** Most ids of one call. */
+const MAX_IDS = 500;
+
+export class Ledger {
+  readonly #options: LedgerOptions;
+  #open: string[] | undefined;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  /** An id that cannot be noted is said to be so; the event is not held up. */
+  note(id: string, waitUntil: (work: Promise<unknown>) => void): void {
+    if (this.#open === undefined || this.#open.length === MAX_IDS) {
+      const ids: string[] = [];
+      this.#open = ids;
+      waitUntil(this.#writeLater(ids));
+    }
+    this.#open.push(id);
+  }
+
+  async #writeLater(ids: string[]): Promise<void> {
+    const { write, gatherMs, onError } = this.#options;
+    await new Promise((resolve) => setTimeout(resolve, gatherMs));
+    if (this.#open === ids) this.#open = undefined;
+    try {
+      await write(ids);
+    } catch (error) {
+      onError(`${ids.length} issued ids are not in the ledger, the first is ${ids[0]}`, error);
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The outbox, a Durable Object with SQLite: events that the queue did not take wait here until the backend has stored them,
+ * however long that is; and the ledger of issued ids is kept here, to be compared with the backend's rows.
+ * Spoken to by POST: `/put` events, `/note` ids, `/reconcile`.
+ */
+import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
+import { HarnessError, problemResponse } from '../../shared/problem.ts';
+import { MAX_BATCH_MESSAGES, splitBatches } from '../batches.ts';
+import type { EventCounts } from '../events.ts';
+import { Shelf, type Sql } from './shelf.ts';
+
+/** As much of a Durable Object's state as is used here. */
+export interface ObjectState {
+  storage: {
+    sql: Sql;
+    getAlarm(): Promise<number | null>;
+    setAlarm(atMs: number): Promise<void>;
+  };
+}
+
+/** What the outbox needs of the Worker that it is part of. */
+export interface OutboxWorld {
+  now: () => number;
+  store: (events: readonly HarnessEvent[]) => Promise<EventBatchResult>;
+  /** Of these ids, those that are no rows. */
+  missing: (ids: readonly string[]) => Promise<string[]>;
+  counts: EventCounts;
+  onError: (message: string, error: unknown) => void;
+}
+
+/** Pause before the first attempt, doubled by every failure. */
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 30_000;
+/** Time that delivery by the queue takes, generously; younger ids are not looked for. */
+const GRACE_MS = 120_000;
+/** A look that an id is missing from for the second time is no delivery under way. */
+const CHECKS_TO_REPORT = 2;
+
+export class Outbox {
+  readonly #state: ObjectState;
+  readonly #world: () => OutboxWorld;
+  readonly #shelf: Shelf;
+  #failures = 0;
+
+  /** `world` is asked for at every call: it may not exist yet when the object is made. */
+  constructor(state: ObjectState, world: () => OutboxWorld) {
+    this.#state = state;
+    this.#world = world;
+    this.#shelf = new Shelf(state.storage.sql);
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    try {
+      const { pathname } = new URL(request.url);
+      const given = pathname === '/reconcile' ? undefined : await request.json();
+      if (pathname === '/put') await this.put(given as HarnessEvent[]);
+      else if (pathname === '/note') this.#shelf.note(given as string[], this.#world().now());
+      else if (pathname === '/reconcile') return Response.json(await this.reconcile());
+      else throw new HarnessError('not_found', `${pathname}: expected /put, /note or /reconcile`);
+      return new Response(null, { status: 204 });
+    } catch (error) {
+      return problemResponse(error);
+    }
+  }
+
+  async put(events: readonly HarnessEvent[]): Promise<void> {
+    this.#shelf.put(events);
+    const { storage } = this.#state;
+    if ((await storage.getAlarm()) === null) await storage.setAlarm(this.#world().now() + FIRST_DELAY_MS);
+  }
+
+  /** Delivers what waits. Never throws: the runtime gives up on an alarm that fails too often. */
+  async alarm(): Promise<void> {
+    const { now, onError } = this.#world();
+    try {
+      await this.#deliver();
+      this.#failures = 0;
+    } catch (error) {
+      if (this.#failures === 0) onError(`${this.#shelf.waitingCount()} events wait in the outbox`, error);
+      this.#failures += 1;
+    }
+    if (this.#shelf.waitingCount() > 0) {
+      const delayMs = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(this.#failures, 10));
+      await this.#state.storage.setAlarm(now() + delayMs);
+    }
+  }
+
+  async #deliver(): Promise<void> {
+    const { store, counts, onError } = this.#world();
+    for (;;) {
+      const [batch] = splitBatches(this.#shelf.waiting(MAX_BATCH_MESSAGES), ({ event }) => event);
+      if (batch === undefined) return;
+      const { rejected } = await store(batch.map(({ event }) => event));
+      this.#shelf.drop(batch);
+      counts.delivered += batch.length - rejected.length;
+      counts.rejected += rejected.length;
+      for (const { index, reason } of rejected) onError(`event ${batch[index]?.event.id} was refused`, reason);
+    }
+  }
+
+  /** Looks for every id that should be a row by now; throws when the backend cannot be asked. */
+  async reconcile() {
+    const { now, missing, onError } = this.#world();
+    this.#shelf.forget(now());
+    const beforeMs = now() - GRACE_MS;
+    for (let after = 0; ; ) {
+      const rows = this.#shelf.issued({ after, beforeMs });
+      if (rows.length === 0) break;
+      const left = new Set(await missing(rows.flatMap(({ ids }) => ids)));
+      for (const row of rows) this.#shelf.checked(row, left);
+      after = rows.at(-1)!.seq;
+    }
+    const found = this.#shelf.reconciliation();
+    for (const { id, minute, checks } of found.missing) {
+      if (checks === CHECKS_TO_REPORT) onError(`event ${id} of ${minute} is missing`, 'issued, and no row has its id');
+    }
+    return found;
+  }
+}

@@ -1,0 +1,35 @@
+/** Issued against stored: whether every event that the edge gave an id has become a row. */
+import { z } from 'zod';
+
+/** Most ids that one question may name. */
+export const MAX_RECONCILED_IDS = 5_000;
+
+/** `POST /v1/events:reconcile` at the backend: which of these ids are rows? */
+export const ReconcileRequest = z
+  .strictObject({ ids: z.array(z.string().min(1).max(80)).min(1).max(MAX_RECONCILED_IDS) })
+  .meta({ id: 'ReconcileRequest' });
+
+/** Those that are not, in the order asked. */
+export const ReconcileResult = z.object({ missing: z.array(z.string()) }).meta({ id: 'ReconcileResult' });
+
+/** `POST /v1/reconcile` at the edge: its ledger of the last day against the backend's rows. */
+export const Reconciliation = z
+  .object({
+    /** By the minute that the ids were made in; `issued = stored + missing`. */
+    minutes: z.array(z.object({ minute: z.iso.datetime(), issued: z.int(), stored: z.int(), missing: z.int() })),
+    /** Ids without a row, older than the time that delivery takes; oldest first. */
+    missing: z.array(
+      z.object({
+        id: z.string(),
+        minute: z.iso.datetime(),
+        /** How often they were looked for; 1 may still be on its way after an outage. */
+        checks: z.int(),
+      }),
+    ),
+    /** Issued too recently to be asked for. */
+    recent: z.int(),
+    /** Events that wait in the outbox for the backend. */
+    waiting: z.int(),
+  })
+  .meta({ id: 'Reconciliation' });
+export type Reconciliation = z.infer<typeof Reconciliation>;
