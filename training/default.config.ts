@@ -11,15 +11,22 @@ const config: RecipeSettings = {
   /** Threads of the numeric runtime; 0 takes one a core. */
   threads: 0,
 
+  /** What phase 3 runs on: 'cpu', 'webgpu' or 'cuda'; the CPU where that cannot start. */
+  device: 'cpu',
+
   teacher: {
-    /** The encoder that is fine-tuned into the teacher: a folder with config.json, model.safetensors and tokenizer.json, or a Hugging Face repository. */
+    /**
+     * The encoder that is fine-tuned into the teacher: a folder with config.json, model.safetensors and tokenizer.json, or a Hugging Face
+     * repository. Or a teacher that is adapted: { endpoint: { url, model, ... } } or { vectors: folder }, with its `dimension` projected
+     * where that is set beside it.
+     */
     from: 'sentence-transformers/all-MiniLM-L6-v2',
     /** Whether it reads oracle context beside the query, where the dataset has it. The student never does. */
     context: true,
   },
 
   data: {
-    /** The dataset folder, as `npm run market` writes it. */
+    /** The dataset folder, as `npm run market` writes it; `preset` and `sources` map other files (docs/recipe.md). */
     folder: '.harness/market',
     /** Share of bad rows a file may have before it is refused. */
     maxBadShare: 0.001,
@@ -34,7 +41,7 @@ const config: RecipeSettings = {
     /** Optimizer steps of `batch` clicked pairs each; 0 takes the teacher as it is. */
     steps: 160,
     batch: 128,
-    /** 'adamw', 'lion' or 'muon'; schedule ('linear', 'cosine', 'constant', 'wsd'), accumulate and ema may be set beside it. */
+    /** 'adamw', 'lion' or 'muon'; schedule ('linear', 'cosine', 'constant', 'wsd') and ema may be set beside it, and accumulate in the other phases. */
     optimizer: 'adamw',
     learningRate: 1e-4,
     warmupSteps: 16,
@@ -111,7 +118,7 @@ const config: RecipeSettings = {
     /** Optimizer steps of `batch` texts each, over all stages. */
     steps: 1_200,
     batch: 256,
-    /** 'l2', 'cosine', 'kernel' or 'kl'. */
+    /** 'l2', 'cosine', 'kernel', or 'kl', which has a `temperature`. */
     objective: 'l2',
     /** Lengths at which a cut vector must search as well, beside the full one. */
     matryoshka: [],
@@ -136,10 +143,10 @@ const config: RecipeSettings = {
   /** Phase 3: the student against the teacher's frozen ad vectors, on clicked pairs. */
   refine: {
     /** Optimizer steps of `batch` clicked pairs each; 0 leaves the phase out. */
-    steps: 1_000,
+    steps: 2_400,
     batch: 256,
     optimizer: 'adamw',
-    learningRate: 4e-4,
+    learningRate: 5e-4,
     warmupSteps: 40,
     finalRate: 0.02,
     weightDecay: 0.01,
@@ -156,7 +163,9 @@ const config: RecipeSettings = {
      * `perQuery` hard negatives a pair, drawn from the `depth` best ads that score below `cap` times the clicked one's cosine; found anew
      * with the student as it then is every `refreshEvery` steps (0: never).
      */
-    negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 250 },
+    negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 400 },
+    /** Share of the queries that are shown with a random slip of the finger, so that the student learns to read past them. */
+    typos: 0.25,
     /** Queries a cluster, where batches are unions of clusters of near queries; 0 batches at random. */
     clusters: 0,
     /** Draws queries together that share clicked ads; weight 0 leaves it out, at most `perAd` queries are remembered of an ad. */
@@ -166,9 +175,9 @@ const config: RecipeSettings = {
   /** What every student is measured against, beside BM25. */
   floors: {
     /** Token vectors of the teacher, reduced to `dimension` by PCA, weighted by frequency (sif), then trained; no layers. */
-    static: { dimension: 256, sif: 1e-3, alignSteps: 600, refineSteps: 400, learningRate: 3e-3 },
+    static: { dimension: 256, sif: 1e-3, alignSteps: 400, refineSteps: 400, learningRate: 3e-3 },
     /** Contrastive training alone, without phases 1 and 2; 0 leaves it out. */
-    naive: { steps: 600 },
+    naive: { steps: 300 },
   },
 
   export: {

@@ -2,6 +2,7 @@
 import type { CoClicks } from '../data/co-clicks.ts';
 import { type ClickedQuery, drawAd } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
+import { withTypo } from '../data/typos.ts';
 import { NO_NEGATIVE } from '../nn/losses.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
@@ -17,7 +18,7 @@ export interface RoundBatchesOptions {
   /** float32 [ads, dimension]. */
   readonly ads: Float32Array;
   readonly dimension: number;
-  readonly settings: Pick<RefineSettings, 'batch' | 'negatives'>;
+  readonly settings: Pick<RefineSettings, 'batch' | 'negatives' | 'typos'>;
   /** Between the part's queries, where the settings ask for regularisation. */
   readonly coClicks: CoClicks | undefined;
   readonly seed: number;
@@ -66,7 +67,9 @@ function batchInputs(start: number, options: RoundBatchesOptions, random: () => 
     ['bias', maskOf([batch, drawn.length], (i, j) => clicked[i]!.has(drawn[j]!))],
   ]);
 
-  const texts = members.map((row) => queries[row]!.text);
+  const typos = settings.typos ?? 0;
+  const typed = (text: string) => (typos > 0 && random() < typos ? withTypo(text, random) : text);
+  const texts = members.map((row) => typed(queries[row]!.text));
   if (coClicks) {
     const near = members.map((row) => coClicks.neighbour(row, random));
     // A query without neighbours stands beside itself, and all others are masked: it adds nothing.

@@ -23,6 +23,8 @@ export interface RefinementSettings {
     /** Updates after which negatives, and clusters, are found anew with the student as it then is; 0 finds them once, before the first. */
     readonly refreshEvery: number;
   };
+  /** Share of the queries that are shown with a slip of the finger; default none. */
+  readonly typos?: number | undefined;
   /** Queries a cluster, where batches are unions of clusters of near queries: a divisor of `batch`. 0 batches at random. */
   readonly clusters: number;
   readonly coClicks: {

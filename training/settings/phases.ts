@@ -53,6 +53,7 @@ export const Refine = trained({
     perQuery: z.int().positive(),
     refreshEvery: z.int().nonnegative(),
   }),
+  typos: share.optional(),
   clusters: z.int().nonnegative(),
   coClicks: z.strictObject({ weight: z.number().nonnegative(), perAd: z.int().positive() }),
 });
