@@ -8,6 +8,7 @@ import { Data } from './settings/data.ts';
 import { Adapt, Align, Finetune, Floors, Refine, Student } from './settings/phases.ts';
 import { TeacherSettings } from './settings/teacher.ts';
 
+/** Every setting of the recipe; nothing else is allowed. */
 export const RecipeConfig = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits and . _ -'),
   seed: z.int().nonnegative(),
@@ -32,6 +33,7 @@ export const RecipeConfig = z.strictObject({
     curveQueries: z.int().nonnegative(),
   }),
 });
+/** Settings, completed. */
 export type RecipeConfig = z.infer<typeof RecipeConfig>;
 /** As a file says it: what has a default may be left out. */
 export type RecipeSettings = z.input<typeof RecipeConfig>;

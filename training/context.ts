@@ -9,6 +9,7 @@ import { datasetSettings } from './settings/data.ts';
 /** Fetched checkpoints, teacher vectors and run states; may be deleted at any time, at the price of computing them again. */
 export const CACHE = '.cache';
 
+/** Passed to every stage. */
 export interface RecipeContext {
   readonly config: RecipeConfig;
   readonly dataset: DatasetFolder;

@@ -1,6 +1,7 @@
 /** Progress of long work: a bar on a terminal, a line every few seconds elsewhere. Always on stderr: stdout is for results. */
 import { SingleBar } from 'cli-progress';
 
+/** Progress of one piece of work. */
 export interface Progress {
   /** @param note What to show beside the bar, for example the loss. */
   update(done: number, note?: string): void;
@@ -25,7 +26,7 @@ const duration = (seconds: number): string =>
       ? `${Math.round(seconds / 60)} min`
       : `${Math.ceil(seconds)} s`;
 
-/** @param now Milliseconds, monotonic. */
+/** Begins to show progress. @param now Milliseconds, monotonic. */
 export function startProgress(
   { label, total, start = 0, unit }: ProgressOptions,
   now = () => performance.now(),

@@ -5,6 +5,7 @@ import { ablateStudents } from './students.ts';
 import { ablateTeachers } from './teachers.ts';
 import { type AblationSettings, type Measured, type Ordering, orderings } from './variants.ts';
 
+/** What the study found. */
 export interface Ablation {
   readonly settings: AblationSettings;
   readonly measured: readonly Measured[];
@@ -34,6 +35,7 @@ export async function ablate(context: RecipeContext, settings: AblationSettings)
   return { settings, measured, orderings: orderings(measured, settings.seeds) };
 }
 
+/** The orderings, one a line. */
 export function ablationTable({ orderings: found }: Ablation): string {
   const width = Math.max(...found.map(({ claim }) => claim.length));
   const cells = (first: number, second: number) => `${first.toFixed(4)}  ${second.toFixed(4)}`;

@@ -5,6 +5,7 @@
 import type { AlignSettings } from '../phases/align.ts';
 import type { PruneStage } from '../phases/shrink.ts';
 
+/** How large the study is. */
 export interface AblationSettings {
   readonly seeds: readonly number[];
   /** Layers of the small student. */
@@ -79,6 +80,7 @@ export interface Measured {
   readonly ndcg10: number;
 }
 
+/** One claim against the measurements. */
 export interface Ordering {
   readonly claim: string;
   /** Mean P@10 over the seeds. */
@@ -90,6 +92,7 @@ export interface Ordering {
   readonly outcome: 'as the paper' | 'reversed' | 'mixed';
 }
 
+/** The claims of `ORDERINGS` on what was measured; one whose variants are not both there is left out. */
 export function orderings(measured: readonly Measured[], seeds: readonly number[]): Ordering[] {
   const of = (variant: string) =>
     seeds.flatMap((seed) =>

@@ -7,6 +7,7 @@
  */
 import { type ClickedQuery, drawAd } from './pairs.ts';
 
+/** The graph, as far as training asks. */
 export interface CoClicks {
   /** Another query that shares an ad with this one, by the ad's weight; undefined where there is none. */
   neighbour(query: number, random: () => number): number | undefined;

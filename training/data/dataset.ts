@@ -25,8 +25,10 @@ import {
 
 /** Records named without the ending of their file: `catalogue`, `queries.train`, `clicks.train`, `qrels.test`, `text.general`, ... */
 export type RecordName = FileName extends `${infer Name}.jsonl` ? Name : never;
+/** Sources by record. */
 export type Sources = Readonly<Partial<Record<RecordName, Source>>>;
 
+/** Where the dataset's files are. */
 export interface DatasetSettings {
   /** Folder with Harness's own files; with a preset, with the published files of that dataset. */
   readonly folder: string;

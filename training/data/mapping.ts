@@ -5,6 +5,7 @@ import { orderless } from './held-out.ts';
 import type { RawRow } from './records.ts';
 import { hash32 } from './seeded.ts';
 
+/** Formats that are read. */
 export type Format = 'jsonl' | 'parquet' | 'csv' | 'tsv';
 type Scalar = string | number | boolean;
 
@@ -35,6 +36,7 @@ export interface Share {
   readonly to: number;
 }
 
+/** Where one kind of record comes from. */
 export interface Source {
   /** Files or glob patterns; relative ones start at the working directory. */
   readonly files: string | readonly string[];

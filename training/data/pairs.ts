@@ -14,6 +14,7 @@ import type { DatasetFolder, FileName } from './records.ts';
 import { hash32 } from './seeded.ts';
 import { writeWhole } from './tensor-file.ts';
 
+/** A query with its clicked ads. */
 export interface ClickedQuery {
   /** Normalized. */
   readonly text: string;
@@ -97,6 +98,7 @@ export interface PairPart {
   read(): Promise<ClickedQuery[]>;
 }
 
+/** All clicked queries, in parts. */
 export interface DealtPairs {
   readonly parts: readonly PairPart[];
   readonly leftOut: LeftOut;

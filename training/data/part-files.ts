@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 
 const FLUSH_AT = 1 << 16;
 
+/** Open files that lines are dealt to. */
 export interface PartFiles {
   /** @param line Without line breaks. */
   write(index: number, line: string): Promise<void>;

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Ad } from '../../shared/contract/ads.ts';
 
+/** A query of the log. */
 export const QueryRow = z.object({
   id: z.string().min(1),
   text: z.string().min(1),
@@ -18,6 +19,7 @@ export type QueryRow = z.infer<typeof QueryRow>;
 export const QrelRow = z.object({ queryId: z.string(), adId: z.string(), grade: z.int().min(0).max(3) });
 export type QrelRow = z.infer<typeof QrelRow>;
 
+/** General text. */
 export const TextRow = z.object({ text: z.string().min(1) });
 export type TextRow = z.infer<typeof TextRow>;
 
@@ -57,7 +59,9 @@ export const FILES = {
   'oracle.test.jsonl': ContextRow,
   'glosses.jsonl': GlossRow,
 } as const;
+/** Name of a file of the dataset. */
 export type FileName = keyof typeof FILES;
+/** A row of a file. */
 export type RowOf<F extends FileName> = z.infer<(typeof FILES)[F]>;
 
 /** Files that a dataset may lack; reading one that is not there gives no rows. */
@@ -74,6 +78,7 @@ export type RawRow =
   | { readonly line: number; readonly value: Readonly<Record<string, unknown>> }
   | { readonly line: number; readonly fault: string };
 
+/** A row that is left out. */
 export interface BadRow {
   readonly file: string;
   /** Counted from 1; rows in Parquet. */
@@ -92,6 +97,7 @@ export interface BadRowSummary {
   readonly examples: readonly Omit<BadRow, 'file'>[];
 }
 
+/** What is done about bad rows. */
 export interface ReadOptions {
   /** Share of bad rows above which a file is refused. */
   readonly maxBadShare: number;
@@ -99,6 +105,7 @@ export interface ReadOptions {
   readonly onBadRow: (bad: BadRow) => void;
 }
 
+/** A dataset, wherever its files are. */
 export interface DatasetFolder {
   readonly folder: string;
   /** Whether the dataset has these records at all; only optional ones may be absent. */

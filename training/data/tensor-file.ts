@@ -41,6 +41,7 @@ export async function writeWhole(path: string, bytes: Uint8Array | string): Prom
   await rename(partial, path);
 }
 
+/** A tensor in the words of safetensors; its bytes are not copied. */
 export function toStored({ dtype, shape, data }: TensorData): SafeTensor {
   return {
     dtype: STORED[dtype],
@@ -55,11 +56,13 @@ function fromStored({ dtype, shape, data }: SafeTensor, name: string): TensorDat
   return { dtype: array.dtype, shape, data: new array(data.slice().buffer as ArrayBuffer) };
 }
 
+/** Named tensors, and text about them. */
 export interface TensorFile {
   readonly tensors: ReadonlyMap<string, TensorData>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** Writes a file that is whole or absent. */
 export async function writeTensors(path: string, { tensors, metadata }: TensorFile): Promise<void> {
   const stored: SafeTensors = {
     tensors: new Map([...tensors].map(([name, tensor]) => [name, toStored(tensor)])),

@@ -6,6 +6,7 @@ import { normalize } from '../../shared/text.ts';
 /** Rows of the ads that share a term with a normalized query, and the coverage of each, 0 to 1. */
 export type CoverageOf = (query: string) => ReadonlyMap<number, number>;
 
+/** Builds the inverted lists. */
 export function coverageOver(ads: readonly Ad[]): CoverageOf {
   const postings = new Map<string, Map<number, number>>();
   for (const [row, ad] of ads.entries()) {

@@ -2,11 +2,13 @@
 import MiniSearch from 'minisearch';
 import type { Ad } from '../../shared/contract/ads.ts';
 
+/** An index over a catalogue. */
 export interface LexicalFloor {
   /** Ids of the k best ads for a normalized query. */
   search(query: string, options: { k: number; allowed: (id: string) => boolean }): string[];
 }
 
+/** Indexes the ads. */
 export function lexicalFloor(ads: readonly Ad[]): LexicalFloor {
   const index = new MiniSearch<{ id: string; title: string; description: string; keywords: string }>({
     fields: ['title', 'description', 'keywords'],

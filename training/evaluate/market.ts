@@ -4,6 +4,7 @@ import { normalize } from '../../shared/text.ts';
 import type { DatasetFolder, QueryRow } from '../data/records.ts';
 import { type Judgements, RELEVANT } from './metrics.ts';
 
+/** A query that rankings can be judged on. */
 export interface JudgedQuery extends QueryRow {
   readonly normalized: string;
   readonly judgements: Judgements;

@@ -6,12 +6,14 @@ export const RELEVANT = 2;
 /** Grade of each judged document of one query; what is not judged has grade 0. */
 export type Judgements = ReadonlyMap<string, number>;
 
+/** Names of the metrics, in the order in which tables show them. */
 export const METRICS = ['p10', 'p100', 'ndcg10', 'mrr', 'recall100'] as const;
 export type Metric = (typeof METRICS)[number];
 
 /** One value a metric, of one query or averaged over many. */
 export type Scores = Readonly<Record<Metric, number>>;
 
+/** Share of relevant documents among the first k. */
 export function precisionAt(k: number, ranking: readonly string[], judgements: Judgements): number {
   let hits = 0;
   for (const id of ranking.slice(0, k)) if ((judgements.get(id) ?? 0) >= RELEVANT) hits++;
@@ -60,5 +62,6 @@ export function measure(ranking: readonly string[], judgements: Judgements): Sco
   };
 }
 
+/** 0 for no values. */
 export const mean = (values: readonly number[]): number =>
   values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -11,6 +11,7 @@ const MEASURES = ['accuracy1', 'mrr10'] as const;
 type Measure = (typeof MEASURES)[number];
 const DEPTH = 10;
 
+/** The score. */
 export interface OutOfDomain {
   readonly queries: number;
   /** Distinct words that each gloss chooses from. */
@@ -49,6 +50,7 @@ const measures = (hits: readonly (readonly { row: number }[])[], targets: readon
     return { accuracy1: rank === 0 ? 1 : 0, mrr10: rank === -1 ? 0 : 1 / (rank + 1) };
   });
 
+/** Searches every gloss's word with teacher and student. */
 export async function outOfDomain(options: OutOfDomainOptions): Promise<OutOfDomain> {
   const { glosses, dimension, documents, samples, random } = options;
   const pool = [...new Set(glosses.map(({ lemma }) => lemma))];

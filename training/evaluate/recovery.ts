@@ -25,6 +25,7 @@ export interface ResampleOptions<Measure extends string> {
   readonly random: () => number;
 }
 
+/** What the same draws say of each pair of systems. */
 export interface Comparison<System extends string, Measure extends string> {
   readonly queries: number;
   /** Means over the queries. */

@@ -1,6 +1,7 @@
 /** Fits the relevance map (shared/relevance.ts) on labelled pairs: logistic regression by Newton's method. */
 import type { Evidence, RelevanceMap } from '../../shared/relevance.ts';
 
+/** A query and an ad, and whether a judge says that they fit. */
 export interface LabelledPair extends Evidence {
   readonly relevant: boolean;
 }

@@ -3,6 +3,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { Graph } from '../graph/graph.ts';
 import { emitModel } from '../onnx/emit.ts';
 
+/** A row that was found. */
 export interface Hit {
   readonly row: number;
   /** Cosine. */
@@ -34,6 +35,7 @@ export function topRows(scores: Float32Array, k: number, allowed: (row: number) 
   return best;
 }
 
+/** Rows held by a session of the numeric runtime. */
 export interface ExactSearch {
   /** @param queries float32 [n, dim], rows of length 1. @param allowed Which rows query `i` may get. */
   search(
@@ -45,7 +47,7 @@ export interface ExactSearch {
 
 const QUERIES_A_RUN = 64;
 
-/** @param rows float32 [n, dim], rows of length 1. */
+/** Opens a search. @param rows float32 [n, dim], rows of length 1. */
 export async function openSearch(rows: Float32Array, dimension: number): Promise<ExactSearch> {
   const count = rows.length / dimension;
   const graph = new Graph();

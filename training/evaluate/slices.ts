@@ -10,6 +10,7 @@ import { RELEVANT } from './metrics.ts';
 export const GROUPS = ['slice', 'kind', 'traffic', 'words', 'overlap'] as const;
 export type SliceGroup = (typeof GROUPS)[number];
 
+/** Names the slice of a query. */
 export type SliceRule = (query: JudgedQuery) => string;
 
 /** Below this many queries a slice says nothing: it is left out, and named. */
@@ -72,6 +73,7 @@ export const sliceRules = (queries: readonly JudgedQuery[], ads: readonly Ad[]):
   overlap: byOverlap(ads),
 });
 
+/** Queries that are counted together. */
 export interface QuerySlice {
   readonly group: SliceGroup;
   readonly name: string;

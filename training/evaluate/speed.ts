@@ -1,6 +1,7 @@
 /** Latency and throughput of encoders, measured in turn in one run, so that what else the machine does hits all alike. */
 import type { TextEncoderSession } from '../runner/encoder.ts';
 
+/** An encoder to be timed. */
 export interface Contender {
   /** One thread: what a query costs. */
   readonly single: TextEncoderSession;
@@ -17,6 +18,7 @@ export interface SpeedOptions {
   readonly now?: () => number;
 }
 
+/** What was measured of one. */
 export interface EncoderSpeed {
   /** Milliseconds for one query, tokenisation included, one thread. */
   readonly p50Ms: number;
@@ -42,6 +44,7 @@ function batches<T>(items: readonly T[], size: number): (readonly T[])[] {
   return Array.from({ length: Math.floor(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
 
+/** Times all contenders in turn, by name. */
 export async function measureSpeed<Name extends string>(
   contenders: Readonly<Record<Name, Contender>>,
   { batch = 32, now = () => performance.now() }: SpeedOptions = {},

@@ -122,6 +122,7 @@ function outOfDomainLines({ outOfDomain }: EvaluationReport): string[] {
   ];
 }
 
+/** The whole table. */
 export function evaluationTable(report: EvaluationReport): string {
   const { recovery, recoveryBare } = report;
   const lines = [

@@ -4,6 +4,7 @@ import type { LossPoint } from '../phases/train.ts';
 import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 
+/** The trained encoder, ready to be measured. */
 export interface Floor {
   readonly model: EncoderModel;
   /** By phase, in the order in which they ran. */

@@ -13,7 +13,7 @@ const STOPS = 'stops';
 /** The operator exists in inference graphs only; a gradient that reaches it is a mistake. */
 const INFERENCE_ONLY = 'inference only';
 
-export interface GradientContext<O extends Op> {
+interface GradientContext<O extends Op> {
   readonly graph: Graph;
   readonly node: NodeOf<O>;
   readonly inputs: readonly Value[];

@@ -15,11 +15,13 @@ export interface NodeOf<O extends Op> extends TensorType {
   readonly attributes: Attributes[O];
 }
 
+/** A node of any operator. */
 export type Value = { [O in Op]: NodeOf<O> }[Op];
 
 /** A value, or a number that stands for a scalar constant of the type of the other operand. */
 export type Operand = Value | number;
 
+/** Nodes in the order in which they were added, and the outputs by name. */
 export class Graph {
   readonly nodes: Value[] = [];
   readonly outputs = new Map<string, Value>();

@@ -12,6 +12,7 @@ export type DType = 'float32' | 'float16' | 'int64' | 'int32' | 'int8' | 'uint8'
 /** One axis length: a number, or the name of a length known only when the graph runs ('batch', 'tokens', or a product of such: '256*tokens'). */
 export type Dim = number | string;
 
+/** Lengths of all axes. */
 export type Shape = readonly Dim[];
 
 type None = Record<never, never>;
@@ -97,10 +98,8 @@ export interface Attributes {
   scatterAdd: { readonly rows: number };
 }
 
+/** The name of an operator. */
 export type Op = keyof Attributes;
-
-/** A rule for every operator; the rule of an operator sees that operator's attributes. */
-export type RuleTable<Rules extends { [O in Op]: unknown }> = Readonly<Rules>;
 
 /** How many operands each operator takes; 'any' means one or more. */
 export const ARITY: Readonly<Record<Op, number | 'any'>> = {
@@ -147,4 +146,5 @@ export const ARITY: Readonly<Record<Op, number | 'any'>> = {
   scatterAdd: 2,
 };
 
+/** Every operator. */
 export const OPS = Object.keys(ARITY) as readonly Op[];

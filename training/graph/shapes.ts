@@ -17,8 +17,10 @@ export class GraphError extends Error {
   override name = 'GraphError';
 }
 
+/** A shape as messages show it. */
 export const showShape = (shape: Shape): string => `[${shape.join(', ')}]`;
 
+/** Whether all lengths, known or named, are equal. */
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, i) => dim === b[i]);
 
 /** The product of lengths: a number where all are known, else the canonical name, e.g. '256*tokens'. */

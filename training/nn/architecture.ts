@@ -2,6 +2,7 @@
 import type { Graph, Value } from '../graph/graph.ts';
 import type { Dim } from '../graph/ops.ts';
 
+/** A padded batch of token ids. */
 export interface TokenInputs {
   /** int64 [batch, tokens]. */
   readonly inputIds: Value;
@@ -25,6 +26,7 @@ export interface FeedForwardNames {
   readonly outOf: string;
 }
 
+/** An architecture over configurations of its own. */
 export interface Architecture<Config> {
   /** The table of word vectors, [vocabulary, hidden]. */
   readonly wordTable: string;

@@ -65,6 +65,7 @@ function states(g: Graph, config: BertConfig, { inputIds, attentionMask }: Token
   return all;
 }
 
+/** BERT, normalising after each part; the output is the last state. */
 export const BERT: Architecture<BertConfig> & { readonly positionTable: string } = {
   wordTable: WORD_TABLE,
   positionTable: POSITION_TABLE,

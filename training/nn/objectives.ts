@@ -7,6 +7,7 @@ import type { Graph, Value } from '../graph/graph.ts';
 import { normalizeRows } from './layers.ts';
 import { logSumExp, squaredDistance } from './losses.ts';
 
+/** Names of the objectives. */
 export const OBJECTIVES = ['l2', 'cosine', 'kernel', 'kl'] as const;
 export type ObjectiveName = (typeof OBJECTIVES)[number];
 
@@ -53,6 +54,7 @@ const kl: Objective = (g, student, teacher, { temperature }) => {
 
 const BY_NAME: Readonly<Record<ObjectiveName, Objective>> = { l2: squaredDistance, cosine, kernel, kl };
 
+/** An objective by its name. */
 export const objective = (name: ObjectiveName): Objective => BY_NAME[name];
 
 /**

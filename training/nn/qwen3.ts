@@ -114,6 +114,7 @@ function states(g: Graph, config: Qwen3Config, { inputIds, attentionMask }: Toke
   return all;
 }
 
+/** Qwen3, normalising before each part and once more at the end. */
 export const QWEN3: Architecture<Qwen3Config> = {
   wordTable: 'embed_tokens.weight',
   layerPrefix,

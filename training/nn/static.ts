@@ -19,8 +19,10 @@ export const StaticConfig = z.object({
 });
 export type StaticConfig = z.infer<typeof StaticConfig>;
 
+/** Name of the table of token vectors, [vocabulary, hidden]. */
 export const TOKEN_TABLE = 'tokens';
 
+/** A look-up a token. */
 export const STATIC: Architecture<StaticConfig> = {
   // What phases may leave untrained under this name is here the whole model: no parameter has it.
   wordTable: '',

@@ -11,9 +11,10 @@ type INode = InstanceType<typeof onnx.NodeProto>;
 export type GraphProto = InstanceType<typeof onnx.GraphProto>;
 
 /** Opset 20 is the first with Gelu, 18 with reductions whose axes are an operand; IR 9 carries it. */
-export const OPSET = 20;
+const OPSET = 20;
 const IR_VERSION = 9;
 
+/** Arrays that hold the values of a tensor. */
 export type TypedArray = Float32Array | Float16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
 
 /** A tensor's values on the host, row-major. */
@@ -33,6 +34,7 @@ const ELEMENT_TYPE: Record<DType, number> = {
   bool: onnx.TensorProto.DataType.BOOL,
 };
 
+/** ONNX's number for an element type. */
 export const elementType = (dtype: DType): number => ELEMENT_TYPE[dtype];
 
 /** A tensor without its values: they lie beside the model, under its name, and whoever opens a session hands them over. */
@@ -66,6 +68,7 @@ export function typedArray(dtype: DType, values: readonly number[]): TypedArray 
   }
 }
 
+/** A named tensor with its values. */
 export function tensorProto(name: string, { dtype, shape, data }: TensorData) {
   return onnx.TensorProto.create({
     name,
@@ -75,6 +78,7 @@ export function tensorProto(name: string, { dtype, shape, data }: TensorData) {
   });
 }
 
+/** Type and shape of an input or output; a named length is symbolic. */
 export function valueInfo(name: string, dtype: DType, shape: Shape) {
   const dim = (length: Dim) => (typeof length === 'number' ? { dimValue: length } : { dimParam: length });
   return onnx.ValueInfoProto.create({
@@ -100,6 +104,7 @@ function attributeProto(name: string, value: NodeAttribute) {
   return { name, type: AttributeType.INTS, ints: [...value] };
 }
 
+/** A node as emission says it. */
 export interface NodeDescription {
   readonly type: string;
   /** Names of operands; '' leaves an optional one out. */
@@ -108,6 +113,7 @@ export interface NodeDescription {
   readonly attributes?: Readonly<Record<string, NodeAttribute>>;
 }
 
+/** A node, named after its first output. */
 export function nodeProto({ type, inputs, outputs, attributes = {} }: NodeDescription): INode {
   return onnx.NodeProto.create({
     opType: type,
@@ -126,6 +132,7 @@ export interface GraphParts {
   readonly initializers: readonly ReturnType<typeof tensorProto>[];
 }
 
+/** A graph: a model's, or the body of an operator. */
 export function graphProto({ name, nodes, inputs, outputs, initializers }: GraphParts): GraphProto {
   return onnx.GraphProto.create({
     name,

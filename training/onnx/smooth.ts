@@ -12,6 +12,7 @@ export type ChannelRanges = ReadonlyMap<string, Float32Array>;
 const STRENGTH = 0.7;
 const SMALLEST_FACTOR = 1e-4;
 
+/** Name of the output that measures the operand of a weight. */
 export const rangeName = (weight: string): string => `range.${weight}`;
 
 /**

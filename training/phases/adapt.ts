@@ -24,6 +24,7 @@ import type { LinearMap } from '../teacher/linear-map.ts';
 import type { Role } from '../teacher/teacher.ts';
 import { type Batch, type LossPoint, optimization, train } from './train.ts';
 
+/** What the adapter is set by. */
 export type AdaptSettings = OptimizerSettings & {
   /** Dimensions of each residual. */
   readonly rank: number;
@@ -61,6 +62,7 @@ export interface AdaptOptions {
   readonly onStep?: (step: number, report: Report) => void;
 }
 
+/** A trained adapter. */
 export interface Adapted {
   /** From the teacher's vectors to the adapted ones, the projection included. */
   readonly map: LinearMap;
@@ -97,7 +99,7 @@ function initialWeights({ from, projection, settings, seed }: AdaptOptions): Wei
 }
 
 /** The training graph: queries [batch, from] against batch x (1 + hardNegatives) documents, the positives first. */
-export function adaptationStep(
+function adaptationStep(
   options: Pick<AdaptOptions, 'from' | 'projection' | 'settings'>,
   weights: Weights,
 ): CompiledStep {

@@ -19,11 +19,13 @@ import { type Batch, optimization, type Trained, type TrainOptions, train } from
 /** Batches a window of similar lengths. */
 const WINDOW = 64;
 
+/** Training texts that are in memory together. */
 export interface AlignmentPart {
   readonly rows: number;
   readonly read: () => Promise<StoredVectors>;
 }
 
+/** What alignment is set by. */
 export type AlignSettings = OptimizerSettings & {
   /** Updates of `batch` texts each, times `accumulate`. */
   readonly steps: number;

@@ -1,21 +1,23 @@
 /**
- * Hard negatives from the student's own mistakes: for each clicked query the best ads that nobody clicked, below a share of the clicked
- * ad's cosine, because what scores as high as the positive is mostly a positive that was never shown. (TopK with a percentage cap:
- * NV-Retriever, arXiv 2407.15831.)
+ * Hard negatives from the own mistakes of the encoder that is trained: for each clicked query the best ads that nobody clicked, below a share
+ * of the clicked ad's cosine, because what scores as high as the positive is mostly a positive that was never shown. (TopK with a percentage
+ * cap: NV-Retriever, arXiv 2407.15831.)
  */
 import type { ClickedQuery } from '../data/pairs.ts';
 import { openSearch } from '../evaluate/search.ts';
 
 export interface MiningOptions {
   readonly queries: readonly ClickedQuery[];
-  /** The student's vectors, float32 [queries, dimension], rows of length 1. */
+  /** The encoder's vectors of the queries, the student's or in phase 1 the teacher's: float32 [queries, dimension], rows of length 1. */
   readonly vectors: Float32Array;
   /** The teacher's ad vectors, float32 [ads, dimension], rows of length 1. */
   readonly ads: Float32Array;
   readonly dimension: number;
   /** Whether an ad is booked in a market. */
   readonly booked: (row: number, market: string) => boolean;
+  /** Negatives a query, at most. */
   readonly depth: number;
+  /** Share of the best clicked ad's cosine above which an ad is taken for a positive. */
   readonly cap: number;
 }
 
@@ -29,6 +31,7 @@ export interface Mined {
 /** Looked through for each query: enough to find `depth` below the cap. */
 const LOOKED_AT = 4;
 
+/** By exact search among the ads of each query's market. */
 export async function mineNegatives(options: MiningOptions): Promise<Mined> {
   const { queries, vectors, ads, dimension, booked, depth, cap } = options;
   const search = await openSearch(ads, dimension);

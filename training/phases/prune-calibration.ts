@@ -5,6 +5,7 @@ import type { EncoderModel } from '../runner/encoder.ts';
 import { openGraph } from '../runner/session.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 
+/** Texts to measure on, and how the model reads them. */
 export interface CalibrationTexts {
   readonly texts: readonly string[];
   readonly tokenizer: TextTokenizer;

@@ -10,6 +10,7 @@ import type { Checkpoint } from '../teacher/checkpoint.ts';
 import { TextTokenizer } from '../teacher/tokenizer.ts';
 import { prune } from './prune.ts';
 
+/** What the student is made of. */
 export type StudentOrigin =
   /** A copy of the teacher. */
   | 'teacher'
@@ -29,6 +30,7 @@ export interface StudentOptions {
   readonly seed: number;
 }
 
+/** A student that no training has touched. */
 export interface InitialStudent {
   readonly model: EncoderModel;
   readonly tokenizer: TextTokenizer;

@@ -15,6 +15,7 @@ import type { StepInputs, StepRunner } from '../runner/runner.ts';
 import type { Report, StepOptions } from '../runner/step.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
 
+/** One step's inputs. */
 export interface Batch<Inputs = StepInputs> {
   /** Counted from 1. */
   readonly step: number;
@@ -51,6 +52,7 @@ export interface TrainOptions<Inputs, Model = EncoderModel> {
   readonly measure?: ((model: Model) => Promise<Quality>) | undefined;
 }
 
+/** What a training gives. */
 export interface Trained<Model = EncoderModel> {
   /** With the moving averages of the parameters, where such are kept. */
   readonly student: Model;

@@ -28,6 +28,7 @@ const Source = z.strictObject({
 
 const records = Object.keys(FILES).map((file) => file.slice(0, -'.jsonl'.length));
 
+/** `data` of the configuration. */
 export const Data = z.strictObject({
   folder: z.string().min(1),
   preset: z.enum(Object.keys(PRESETS) as (keyof typeof PRESETS)[]).optional(),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { SCHEDULES } from '../nn/optimizers/schedule.ts';
 
+/** A share, 0 to 1. */
 export const share = z.number().min(0).max(1);
 
 /** Settings that every optimizer has (nn/optimizers/settings.ts says what they mean). */

@@ -29,6 +29,7 @@ const TeacherFrom = z.union([
   z.strictObject({ vectors: z.string().min(1) }),
 ]);
 
+/** `teacher` of the configuration. */
 export const TeacherSettings = z.strictObject({
   from: TeacherFrom,
   context: z.boolean(),

@@ -18,6 +18,7 @@ import { TextTokenizer } from './tokenizer.ts';
 /** Parameters by name, in the layout of nn/. */
 export type Weights = ReadonlyMap<string, TensorData>;
 
+/** An encoder as its folder describes it. */
 export interface Checkpoint {
   /** What the manifest calls it: the repository's or folder's name. */
   readonly name: string;

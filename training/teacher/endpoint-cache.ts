@@ -14,6 +14,7 @@ const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 const keyOf = (text: string): Uint8Array => hash('sha256', text, 'buffer');
 
+/** Stored vectors of one endpoint and model. */
 export class EndpointCache {
   readonly path: string;
   readonly #database: DatabaseSync;

@@ -19,6 +19,7 @@ export interface ProjectionOptions {
   readonly threads?: number;
 }
 
+/** A projection, and how good it is. */
 export interface FittedProjection {
   /** The same for queries and documents: orthonormal columns, the strongest component first. */
   readonly map: LinearMap;

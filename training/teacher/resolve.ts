@@ -19,6 +19,7 @@ const OPTIONAL = [
 const HUB = 'https://huggingface.co';
 const REPOSITORY = /^[\w.-]+\/[\w.-]+$/;
 
+/** A checkpoint that is on disk. */
 export interface TeacherPlace {
   readonly folder: string;
   readonly name: string;

@@ -5,7 +5,9 @@ import { sha256Hex } from '../../shared/digest.ts';
 import { readSafetensors, type SafeTensor } from '../../shared/safetensors.ts';
 import { missing, optionalFile, optionalText, parsed, requiredFile } from './files.ts';
 
+/** File of all weights. */
 export const WEIGHTS = 'model.safetensors';
+/** File that names the shards where weights are in several. */
 export const SHARD_INDEX = 'model.safetensors.index.json';
 
 /** File names without a folder: an index names its neighbours only. */
@@ -22,7 +24,7 @@ export interface CheckpointTensors {
   readonly digests: readonly string[];
 }
 
-/** @throws HarnessError naming the file that is missing or damaged. */
+/** Reads the weights, in one file or in shards. @throws HarnessError naming the file that is missing or damaged. */
 export async function readCheckpointTensors(folder: string): Promise<CheckpointTensors> {
   const whole = await optionalFile(join(folder, WEIGHTS));
   if (whole)

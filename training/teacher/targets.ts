@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { hash32 } from '../data/seeded.ts';
 import { readTensors, writeTensors } from '../data/tensor-file.ts';
 
+/** Texts with their vectors. */
 export interface StoredVectors {
   readonly texts: readonly string[];
   /** float32 [texts, dimension]. */
@@ -31,6 +32,7 @@ export type Encode = (texts: readonly string[]) => Promise<Float32Array>;
 /** Texts encoded between two writes to disk: what a killed run computes again at most. */
 const TEXTS_A_WRITE = 8_192;
 
+/** Vectors of one teacher and role on disk, spread over files by the hash of the text. */
 export class VectorStore {
   readonly #options: VectorStoreOptions;
 

@@ -7,12 +7,14 @@
 /** Which side of a search a text stands on. Teachers may treat the two differently: an instruction before queries, an adapter for each. */
 export type Role = 'query' | 'document';
 
+/** How texts are asked for. */
 export interface TeachOptions {
   readonly role: Role;
   /** Told how many texts are done, from time to time. */
   readonly onProgress?: (done: number) => void;
 }
 
+/** Gives texts their vectors. */
 export interface Teacher {
   /** What the manifest calls it. */
   readonly name: string;

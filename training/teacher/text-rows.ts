@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 
+/** Rows of texts, by digest. */
 export class TextRows {
   /** Row + 1 by slot; 0 is free. */
   readonly #slots: Uint32Array;
@@ -28,6 +29,7 @@ export class TextRows {
     this.#low[row] = low;
   }
 
+  /** The row of a text, or undefined where it was not added. */
   get(text: string): number | undefined {
     const entry = this.#slots[this.#slotOf(...digest(text))]!;
     return entry === 0 ? undefined : entry - 1;

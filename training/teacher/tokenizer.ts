@@ -2,6 +2,7 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { HarnessError } from '../../shared/problem.ts';
 
+/** Token ids of several texts. */
 export interface TokenBatch {
   /** int64 [batch, tokens], padded. */
   readonly inputIds: BigInt64Array<ArrayBuffer>;
@@ -17,6 +18,7 @@ export interface TokenizerOptions {
   readonly padId: number;
 }
 
+/** A tokenizer with the length and padding of one encoder. */
 export class TextTokenizer {
   readonly maxTokens: number;
   readonly #padId: number;

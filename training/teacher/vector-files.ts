@@ -15,6 +15,7 @@ import { normalizeRows, type Role, type Teacher } from './teacher.ts';
 import { TextRows } from './text-rows.ts';
 import { openMatrix, type VectorMatrix } from './vector-matrix.ts';
 
+/** A teacher that can say what it lacks. */
 export interface VectorFileTeacher extends Teacher {
   /** Those of the texts that have no vector, each once, in their order: for asking up front. */
   missing(texts: Iterable<string>, role: Role): string[];
@@ -31,7 +32,7 @@ interface Entry {
 /** Bytes of a text that an error quotes. */
 const QUOTED = 60;
 
-/** @throws HarnessError in one line: no such folder, texts and rows that differ in number, dimensions that differ, a damaged file. */
+/** Opens a folder of vectors. @throws HarnessError in one line: no such folder, texts and rows that differ in number, dimensions that differ, a damaged file. */
 export async function vectorFileTeacher(folder: string, { license = 'unknown' } = {}): Promise<VectorFileTeacher> {
   const files = existsSync(folder) ? (await readdir(folder)).sort() : [];
   const matrices = files.filter((file) => /\.(npy|safetensors)$/.test(file));

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { HarnessError } from '../../shared/problem.ts';
 import { BYTES_PER_ELEMENT, type Dtype, toFloat32 } from '../../shared/safetensors.ts';
 
+/** An open file of vectors. */
 export interface VectorMatrix {
   readonly path: string;
   readonly rows: number;
@@ -84,7 +85,7 @@ async function safetensorsHeader(bytes: ReadBytes): Promise<Header> {
   };
 }
 
-/** @throws HarnessError in one line where the file is not such a matrix, or is cut short. */
+/** Opens a file by its ending. @throws HarnessError in one line where the file is not such a matrix, or is cut short. */
 export async function openMatrix(path: string): Promise<VectorMatrix> {
   const file = await open(path);
   try {

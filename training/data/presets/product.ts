@@ -3,6 +3,7 @@ import { Ad } from '../../../shared/contract/ads.ts';
 import { MICROS } from '../../../shared/money.ts';
 import type { Column } from '../mapping.ts';
 
+/** Their columns of a product. */
 export interface ProductColumns {
   /** Names the shop. */
   readonly dataset: string;

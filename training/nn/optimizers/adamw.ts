@@ -13,6 +13,7 @@ export interface AdamWOptions {
 const correction = (g: Graph, step: Value, beta: number): Value =>
   g.minus(1, g.apply('exp', g.times(step, Math.log(beta))));
 
+/** AdamW: the slots are `m`, the mean of the gradient, and `v`, the mean of its square. */
 export function adamW({ beta1, beta2, epsilon, weightDecay }: AdamWOptions): Optimizer {
   return {
     slots: () => ['m', 'v'],

@@ -12,6 +12,7 @@ export interface LionOptions {
   readonly weightDecay: number;
 }
 
+/** Lion: the slot `m` is the momentum. */
 export function lion({ beta1, beta2, weightDecay }: LionOptions): Optimizer {
   return {
     slots: () => ['m'],

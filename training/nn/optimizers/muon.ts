@@ -23,7 +23,7 @@ const isHiddenMatrix = ({ attributes: { name }, shape }: Named): boolean =>
   shape.length === 2 && name.endsWith('.weight') && !name.includes('embed');
 
 /** An approximation of the nearest semi-orthogonal matrix to `x` [rows, columns], by Newton-Schulz iteration on its smaller side. */
-export function orthogonalize(g: Graph, x: Value): Value {
+function orthogonalize(g: Graph, x: Value): Value {
   const [rows, columns] = x.shape as [number, number];
   const norm = g.apply('sqrt', g.sum(g.times(x, x), [0, 1]));
   let y = g.over(x, g.maximum(norm, SMALLEST_NORM));
@@ -36,6 +36,7 @@ export function orthogonalize(g: Graph, x: Value): Value {
   return y;
 }
 
+/** Muon for the weights of linear layers, AdamW for everything else. */
 export function muon({ momentum, ...options }: MuonOptions): Optimizer {
   const others = adamW(options);
   return {

@@ -17,6 +17,7 @@ export interface UpdateInputs {
   readonly decays: boolean;
 }
 
+/** An update rule, and the state it keeps. */
 export interface Optimizer {
   /** Names of the state kept for a parameter; zero before the first step. */
   readonly slots: (parameter: Named) => readonly string[];

@@ -1,6 +1,7 @@
 /** Learning-rate schedules, by name, as a scalar of the graph: a linear warm-up from 0 to the peak, then the schedule's way down. */
 import type { Graph, Value } from '../../graph/graph.ts';
 
+/** Names of the schedules. */
 export const SCHEDULES = ['linear', 'cosine', 'constant', 'wsd'] as const;
 /**
  * linear: a line to the floor. cosine: half a wave to the floor (Loshchilov and Hutter, 2017). constant: no way down.
@@ -8,6 +9,7 @@ export const SCHEDULES = ['linear', 'cosine', 'constant', 'wsd'] as const;
  */
 export type ScheduleName = (typeof SCHEDULES)[number];
 
+/** Rates over a training. */
 export interface Schedule {
   /** Default `linear`. */
   readonly name?: ScheduleName;

@@ -35,8 +35,10 @@ export interface Update {
 
 /** Name of the count of updates made, a float32 scalar of the state. */
 export const STEP = 'step';
+/** Name of a parameter's moving average in the state. */
 export const averageName = (parameter: string): string => `ema.${parameter}`;
 
+/** Zeros of a tensor's shape. */
 export const zeros = ({ dtype, shape, data }: TensorData): TensorData => ({
   dtype,
   shape,
