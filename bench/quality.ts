@@ -131,6 +131,11 @@ export const quality: Bench = async ({ quick, say }) => {
           if (systems[name] !== undefined)
             rows.push({ metric: `${metric} ${slice} ${name}`, value: of(systems[name]), unit: 'mean' });
         }
+        const bare = systems['teacher, bare'];
+        if (bare !== undefined && metric === 'p10') {
+          const label = `student / teacher on the bare query, ${metric} ${slice}`;
+          rows.push(bounded(label, of(systems.student!) / of(bare), 'ratio', ['>=', 0.95]));
+        }
       }
     }
 
