@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from 'miniflare';
+import type { EventCounts } from '../edge/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import type { EdgeBuild } from './edge-build.ts';
 
@@ -29,7 +30,7 @@ export interface EdgeOptions {
 
 export interface RunningEdge {
   readonly url: string;
-  /** Waits until the queue has delivered what it holds, at most `drainMs`, then ends workerd. */
+  /** Waits until queue and outbox have delivered what they hold, at most `drainMs`, then ends workerd. */
   stop(drainMs?: number): Promise<{ undelivered: number }>;
 }
 
@@ -59,11 +60,11 @@ async function requireFreePort(host: string, port: number): Promise<void> {
 
 async function eventsOnTheWay(url: string): Promise<number> {
   const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1_000) });
-  const { events } = (await response.json()) as { events: { queued: number; delivered: number; rejected: number } };
-  return events.queued - events.delivered - events.rejected;
+  const { events } = (await response.json()) as { events: EventCounts };
+  return events.queued + events.outboxed - events.delivered - events.rejected;
 }
 
-/** Polls until the queue is empty, or for `drainMs`; resolves with what is still on the way then. */
+/** Polls until queue and outbox are empty, or for `drainMs`; resolves with what is still on the way then. */
 async function drain(url: string, drainMs: number): Promise<number> {
   const until = performance.now() + drainMs;
   let left = await eventsOnTheWay(url);

@@ -11,6 +11,7 @@ import { type Database, rows } from '../../gpu-backend/db/connect.ts';
 import { raise, reached } from '../../gpu-backend/db/counters.ts';
 import { generations } from '../../gpu-backend/db/schema.ts';
 import { ingest } from '../../gpu-backend/events/ingest.ts';
+import { missingIds } from '../../gpu-backend/events/reconcile.ts';
 import { putExperiment } from '../../gpu-backend/serving-config/experiment-store.ts';
 import { openServingConfig } from '../../gpu-backend/serving-config/serving-config.ts';
 import { adTextDigest } from '../../shared/ad-text.ts';
@@ -264,6 +265,13 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
         expect(await ingest([first, second], { db })).toEqual({ stored: 1, duplicates: 1, rejected: [] });
         expect(await ingest([second], { db })).toEqual({ stored: 0, duplicates: 1, rejected: [] });
         expect(await count(db, 'exposures')).toBe(1);
+      });
+
+      test('that were issued and are no rows are named, in the order asked', async () => {
+        await ingest([sampleImpression(), sampleClick(), sampleConversion()], { db });
+        const issued = ['order-0001', 'lost-2', 'impression-1', 'impression-1:1', 'impression-1:2', 'lost-1', '"\\'];
+        expect(await missingIds(db, issued)).toEqual(['lost-2', 'impression-1:2', 'lost-1', '"\\']);
+        expect(await missingIds(db, ['impression-1'])).toEqual([]);
       });
 
       test('that are malformed are refused by index and hold up none of the others', async () => {
