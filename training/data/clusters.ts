@@ -95,10 +95,3 @@ export function groupBatches(
   const groups = lengthBatches(longest, { batch: batch / perCluster, window, random });
   return groups.map((members) => members.flatMap((cluster) => clusters[cluster]!));
 }
-
-/** Clusters and deals in one go: [batches][batch]; less than a batch of rows is left. */
-export function clusterBatches({ batch, ...options }: ClusterOptions & { batch: number }): number[][] {
-  const rows = options.vectors.length / options.dimension;
-  const lengths = new Array<number>(rows).fill(1);
-  return groupBatches(clusterRows(options), { batch, lengths, window: 1, random: options.random });
-}

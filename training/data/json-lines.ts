@@ -39,6 +39,13 @@ export async function* readLines(path: string): AsyncGenerator<string> {
   if (rest.length > 0) yield rest.toString('utf8');
 }
 
+/** Lines of a file, all in memory. */
+export async function allLines(path: string): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of readLines(path)) lines.push(line);
+  return lines;
+}
+
 /** Rows with their line numbers; blank lines are skipped. */
 export async function* readJsonLines(path: string): AsyncGenerator<RawRow> {
   let line = 0;

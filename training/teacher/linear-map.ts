@@ -5,13 +5,13 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { sha256Hex } from '../../shared/digest.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { readTensors, writeTensors } from '../data/tensor-file.ts';
 import { Graph } from '../graph/graph.ts';
 import { normalizeRows } from '../nn/layers.ts';
 import { emitModel } from '../onnx/emit.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { Role, Teacher } from './teacher.ts';
 
+/** The two matrices, and what they map between. */
 export interface LinearMap {
   /** What a mapped teacher's name ends in, such as 'pca-384'. */
   readonly name: string;
@@ -84,28 +84,5 @@ export async function mapped(
       return applyMap(map, await teacher.encode(texts, options), { role: options.role, threads });
     },
     close: () => teacher.close(),
-  };
-}
-
-export async function writeMap(path: string, { name, from, to, query, document }: LinearMap): Promise<void> {
-  const tensors = new Map([
-    ['query', tensor(query, [from, to])],
-    ['document', tensor(document, [from, to])],
-  ]);
-  await writeTensors(path, { tensors, metadata: { name } });
-}
-
-/** Reads what `writeMap` wrote. @throws HarnessError where the file is damaged. */
-export async function readMap(path: string): Promise<LinearMap> {
-  const { tensors, metadata } = await readTensors(path);
-  const [query, document] = [tensors.get('query'), tensors.get('document')];
-  if (!query || !document || query.shape.length !== 2 || query.shape.join() !== document.shape.join())
-    throw new HarnessError('bundle_damaged', `${path}: expected tensors query and document of one shape [from, to].`);
-  return {
-    name: metadata.name ?? 'map',
-    from: query.shape[0]!,
-    to: query.shape[1]!,
-    query: query.data as Float32Array<ArrayBuffer>,
-    document: document.data as Float32Array<ArrayBuffer>,
   };
 }

@@ -1,7 +1,7 @@
 /** Cluster batches: every row once, whole clusters, near neighbours together, the same each time. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { clusterBatches, clusterRows, groupBatches } from '../../../training/data/clusters.ts';
+import { type ClusterOptions, clusterRows, groupBatches } from '../../../training/data/clusters.ts';
 import { seeded, shuffle } from '../../../training/data/seeded.ts';
 
 /** Unit vectors around `topics` random directions, in random order; and the topic of each. */
@@ -33,7 +33,13 @@ function closeness(groups: readonly (readonly number[])[], vectors: Float32Array
   return sum / pairs;
 }
 
-describe('clusterBatches', () => {
+/** Clusters, and batches of them. */
+function clusterBatches({ batch, ...options }: ClusterOptions & { batch: number }): number[][] {
+  const lengths = new Array<number>(options.vectors.length / options.dimension).fill(1);
+  return groupBatches(clusterRows(options), { batch, lengths, window: 1, random: options.random });
+}
+
+describe('batches of clusters', () => {
   it('uses each row once, fills every batch, and leaves less than one batch over', () => {
     fc.assert(
       fc.property(

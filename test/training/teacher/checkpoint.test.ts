@@ -1,11 +1,12 @@
 /** Checkpoints in the forms they come in: shards, half precision, prompts, pooling, a causal language model's names. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type SafeTensor, toFloat32 } from '../../../shared/safetensors.ts';
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from '../../../shared/safetensors.ts';
 import { floatModel, TextEncoderSession } from '../../../training/runner/encoder.ts';
 import { type Checkpoint, readCheckpoint } from '../../../training/teacher/checkpoint.ts';
+import { TINY } from '../golden.ts';
 import { goldenOf, tinyContainer, tinyShards, tinyTensors, writeTiny } from '../tiny-checkpoint.ts';
 
 const tiny = goldenOf('qwen3');
@@ -125,5 +126,43 @@ describe('readCheckpoint', () => {
     const open = { ...tiny, tokenizer: { ...tiny.tokenizer, post_processor: null } };
     await writeTiny(folder, open, { config: { ...tiny.config, max_position_embeddings: 4 } });
     expect((await readCheckpoint(folder)).tokenizer.encode(tiny.texts[0]!)).toEqual(whole!.slice(0, 4));
+  });
+});
+
+describe('a checkpoint that is not whole', () => {
+  const damaged = async (change: (copy: string) => Promise<void>): Promise<string> => {
+    const copy = join(folder, 'copy');
+    await cp(TINY, copy, { recursive: true });
+    await change(copy);
+    return copy;
+  };
+
+  it.each<[string, (copy: string) => Promise<void>, RegExp]>([
+    ['a missing file', (copy) => rm(join(copy, 'tokenizer.json')), /found no tokenizer\.json/],
+    [
+      'another architecture',
+      (copy) => writeFile(join(copy, 'config.json'), '{"model_type":"t5"}'),
+      /model_type: .*'bert' \| 'qwen3'/,
+    ],
+    ['a cut file', (copy) => writeFile(join(copy, 'model.safetensors'), 'short'), /not a whole safetensors file/],
+    ['a tokenizer that is none', (copy) => writeFile(join(copy, 'tokenizer.json'), '{}'), /tokenizer\.json: expected/],
+    [
+      'a missing tensor',
+      async (copy) => {
+        const path = join(copy, 'model.safetensors');
+        const file = readSafetensors(Uint8Array.from(await readFile(path)));
+        file.tensors.delete('encoder.layer.2.output.dense.weight');
+        await writeFile(path, writeSafetensors(file));
+      },
+      /encoder\.layer\.2\.output\.dense\.weight: expected \[32, 64\], found none/,
+    ],
+    [
+      'an unknown module',
+      (copy) =>
+        writeFile(join(copy, 'modules.json'), '[{"path":"2_Dense","type":"sentence_transformers.models.Dense"}]'),
+      /models\.Dense of modules\.json is not supported/,
+    ],
+  ])('names %s in one line', async (_, change, message) => {
+    await expect(readCheckpoint(await damaged(change))).rejects.toThrow(message);
   });
 });

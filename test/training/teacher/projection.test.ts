@@ -1,13 +1,11 @@
 /** Principal components against known ones, and what a projection keeps. */
 import { describe, expect, it } from 'vitest';
-import { applyMap, mapDigest, mapped, readMap, writeMap } from '../../../training/teacher/linear-map.ts';
+import { applyMap, mapped } from '../../../training/teacher/linear-map.ts';
 import { fitProjection } from '../../../training/teacher/projection.ts';
 import { normalizeRows, type Teacher } from '../../../training/teacher/teacher.ts';
-import { testFolder } from '../../fixtures/folder.ts';
 import { gaussians } from '../../fixtures/random.ts';
 import { cosine } from '../golden.ts';
 
-const folder = testFolder('projection');
 const FROM = 12;
 
 /** Orthonormal directions, by Gram and Schmidt. */
@@ -121,13 +119,5 @@ describe('a mapped teacher', () => {
     await expect(mapped(teacher, map)).rejects.toThrow(
       'expected a teacher of 12 dimensions, received base+pca-5 with 5',
     );
-  });
-
-  it('has a map that comes back from disk as it was', async () => {
-    const { map } = await fitProjection(lowRank(60, { rank: 9, seed: 5 }), { from: FROM, to: 5, threads: 1 });
-    const both = { ...map, document: map.document.map((value) => value / 2) };
-    await writeMap(folder('map.safetensors'), both);
-    expect(await readMap(folder('map.safetensors'))).toEqual(both);
-    expect(await mapDigest(await readMap(folder('map.safetensors')))).toBe(await mapDigest(both));
   });
 });
