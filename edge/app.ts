@@ -9,6 +9,7 @@ import { conversionsRoute } from './conversions.ts';
 import { healthRoute } from './health.ts';
 import { type EdgeContext, type Isolate, VERSION } from './isolate.ts';
 import { playgroundRoute } from './playground/playground.ts';
+import { rateLimit } from './rate-limit.ts';
 import { reconcileRoute } from './reconcile.ts';
 
 /** OWASP's set for an API; a route that needs less strict ones sets its own. */
@@ -51,6 +52,7 @@ export function createApp(isolate: Isolate) {
         if (!c.res.headers.has(name)) c.res.headers.set(name, value);
       }
     })
+    .use('/v1/*', rateLimit(isolate))
     .route('/', adsRoute(isolate))
     .route('/', clickRoute(isolate))
     .route('/', conversionsRoute(isolate))

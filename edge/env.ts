@@ -11,6 +11,11 @@ export interface EventQueue {
   send(event: HarnessEvent, options: { contentType: 'json' }): Promise<unknown>;
 }
 
+/** As much of a rate-limit binding as the edge uses. */
+export interface RateLimit {
+  limit(options: { key: string }): Promise<{ success: boolean }>;
+}
+
 /** What wrangler.toml, its secrets and the local runner provide. */
 export interface EdgeBindings {
   EVENTS: EventQueue;
@@ -18,6 +23,8 @@ export interface EdgeBindings {
   OUTBOX: ObjectNamespace;
   /** Lists of head queries for all data centres; without it that tier is left out. */
   KV?: EntryNamespace;
+  /** Counts requests by client address; without it nobody is refused. */
+  RATE_LIMIT?: RateLimit;
   BACKEND_URL: string;
   HARNESS_KEYS: string;
   [name: string]: unknown;
@@ -36,6 +43,8 @@ const Variables = z.object({
   CACHE_HARD_SECONDS: positive(3_600),
   CACHE_MEMORY_MB: positive(32),
   EVENT_DEADLINE_MS: positive(100),
+  CONSENT: z.enum(['assumed', 'required']).default('assumed'),
+  QUERY_LOG: z.enum(['text', 'digest']).default('text'),
 });
 
 export interface EdgeSettings {
@@ -51,6 +60,10 @@ export interface EdgeSettings {
   readonly cacheHardMs: number;
   readonly cacheMemoryBytes: number;
   readonly eventDeadlineMs: number;
+  /** Whether a visitor who has said nothing may be known by a cookie. */
+  readonly consent: 'assumed' | 'required';
+  /** How an impression tells what was searched for: its words, or a keyed hash of them. */
+  readonly queryLog: 'text' | 'digest';
 }
 
 /** Throws `configuration` that names the binding at fault. */
@@ -84,5 +97,7 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
     cacheHardMs: variables.CACHE_HARD_SECONDS * 1_000,
     cacheMemoryBytes: variables.CACHE_MEMORY_MB * 1_000_000,
     eventDeadlineMs: variables.EVENT_DEADLINE_MS,
+    consent: variables.CONSENT,
+    queryLog: variables.QUERY_LOG,
   });
 }

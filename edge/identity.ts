@@ -1,6 +1,6 @@
 /**
  * Who is asking, without knowing who: a random first-party id in a signed cookie. Outside this file there is only its
- * keyed hash, the unit id, which cannot be turned back into the cookie.
+ * keyed hash, the unit id, which cannot be turned back into the cookie. Without consent every request is a unit of its own.
  */
 import { toBase64Url } from '../shared/digest.ts';
 import { HarnessError } from '../shared/problem.ts';
@@ -8,6 +8,8 @@ import { hmac, type KeyRing, signToken, verifyToken } from '../shared/signature.
 
 /** The `__Host-` prefix binds the cookie to this very host, over https. */
 export const UNIT_COOKIE = '__Host-harness-unit';
+/** Set by the site's own consent banner: `granted` or `denied`. */
+export const CONSENT_COOKIE = 'harness-consent';
 const PURPOSE = 'unit';
 const ONE_YEAR_SECONDS = 31_536_000;
 
@@ -16,7 +18,9 @@ export interface Unit {
   unitId: string;
   /** Says so itself; counted, and left out of analyses. */
   bot: boolean;
-  /** `Set-Cookie` for a visitor who brought no valid one. */
+  /** Whether anything may be kept in the visitor's browser. */
+  consent: boolean;
+  /** `Set-Cookie` for a visitor who brought no valid one and consents. */
   setCookie: string | undefined;
 }
 
@@ -41,19 +45,37 @@ export function readCookie(header: string | null, name: string): string | undefi
   return undefined;
 }
 
-/** The unit of a request; a visitor whose cookie is missing or does not verify is a new one. */
-export async function identify(headers: Headers, keys: KeyRing, newId: () => string): Promise<Unit> {
+/** What the visitor said: the browser's Global Privacy Control, then the banner's cookie, then the site's policy. */
+export function hasConsent(headers: Headers, policy: 'assumed' | 'required'): boolean {
+  if (headers.get('sec-gpc') === '1') return false;
+  const said = readCookie(headers.get('cookie'), CONSENT_COOKIE);
+  return policy === 'required' ? said === 'granted' : said !== 'denied';
+}
+
+export interface IdentifyOptions {
+  keys: KeyRing;
+  newId: () => string;
+  /** Whether a visitor who has said nothing consents. */
+  policy: 'assumed' | 'required';
+}
+
+/** The unit of a request; a visitor whose cookie is missing or does not verify is a new one, and so is each request without consent. */
+export async function identify(headers: Headers, { keys, newId, policy }: IdentifyOptions): Promise<Unit> {
   const bot = isBot(headers.get('user-agent'));
-  const cookie = readCookie(headers.get('cookie'), UNIT_COOKIE);
+  const consent = hasConsent(headers, policy);
+  const cookie = consent ? readCookie(headers.get('cookie'), UNIT_COOKIE) : undefined;
   const id = cookie === undefined ? undefined : await readUnitToken(keys, cookie);
   if (cookie !== undefined && id !== undefined)
-    return { unitId: await unitIdOf(keys, cookie, id), bot, setCookie: undefined };
+    return { unitId: await unitIdOf(keys, cookie, id), bot, consent, setCookie: undefined };
   const newUnit = newId();
   const token = await signToken(keys, PURPOSE, newUnit);
   return {
     unitId: await unitIdOf(keys, token, newUnit),
     bot,
-    setCookie: `${UNIT_COOKIE}=${token}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${ONE_YEAR_SECONDS}`,
+    consent,
+    setCookie: consent
+      ? `${UNIT_COOKIE}=${token}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${ONE_YEAR_SECONDS}`
+      : undefined,
   };
 }
 

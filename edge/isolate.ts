@@ -12,7 +12,7 @@ import { MemoryCache } from './cache/memory.ts';
 import { Popularity } from './cache/popularity.ts';
 import { TieredCache } from './cache/tiered.ts';
 import { ConfigStore } from './config-store.ts';
-import { type EdgeBindings, type EdgeSettings, readSettings } from './env.ts';
+import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
 import { directDelivery, EventLog } from './events.ts';
 import { Ledger } from './ledger.ts';
 import type { OutboxWorld } from './outbox/outbox.ts';
@@ -53,6 +53,7 @@ export interface Isolate {
   memory: MemoryCache;
   cache: TieredCache;
   events: EventLog;
+  limiter: RateLimit | undefined;
   outboxes: Outboxes;
   /** For the outbox, where it runs in this isolate. */
   outboxWorld: OutboxWorld;
@@ -145,6 +146,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       followMs: settings.backendDeadlineMs / 2,
       onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
     }),
+    limiter: env.RATE_LIMIT,
     events,
     outboxes,
     outboxWorld: {

@@ -17,14 +17,14 @@ export const EDGE_ROUTES: readonly Route[] = [
     summary: 'Ads for a query',
     query: AdsQuery,
     answer: AdsResponse,
-    errors: ['bad_request', 'query_empty', 'query_too_long', 'unknown_market', 'unknown_locale'],
+    errors: ['bad_request', 'query_empty', 'query_too_long', 'unknown_market', 'unknown_locale', 'too_many_requests'],
   },
   {
     method: 'get',
     path: '/v1/click/{token}',
     summary: 'Count a click and go to the ad; a token older than a day redirects without counting',
     status: 302,
-    errors: ['invalid_token'],
+    errors: ['invalid_token', 'too_many_requests'],
   },
   {
     method: 'post',
@@ -33,7 +33,7 @@ export const EDGE_ROUTES: readonly Route[] = [
     body: ConversionRequest,
     answer: Accepted,
     status: 202,
-    errors: ['bad_request', 'invalid_token', 'payload_too_large', 'unsupported_media_type'],
+    errors: ['bad_request', 'invalid_token', 'payload_too_large', 'unsupported_media_type', 'too_many_requests'],
   },
   {
     method: 'post',

@@ -8,14 +8,14 @@ let n = 0;
 const newId = () => `id-${++n}`;
 const cookieOf = (setCookie: string | undefined) => setCookie!.split(';')[0]!;
 const visit = (cookie: string | undefined, keys = [NEW]) =>
-  identify(new Headers(cookie === undefined ? {} : { cookie }), keys, newId);
+  identify(new Headers(cookie === undefined ? {} : { cookie }), { keys, newId, policy: 'assumed' });
 
 describe('identify', () => {
   it('keeps a visitor over a change of the signing key, until the old key is dropped', async () => {
     const before = await visit(undefined, [OLD]);
     const cookie = cookieOf(before.setCookie);
     const during = await visit(cookie, [NEW, OLD]);
-    expect(during).toEqual({ unitId: before.unitId, bot: false, setCookie: undefined });
+    expect(during).toEqual({ unitId: before.unitId, bot: false, consent: true, setCookie: undefined });
     const after = await visit(cookie, [NEW]);
     expect(after.unitId).not.toBe(before.unitId);
     expect(after.setCookie).toBeDefined();
@@ -33,6 +33,31 @@ describe('identify', () => {
   it('does not take a token of another purpose for a visitor', async () => {
     const token = await signToken([NEW], 'click', 'id-1');
     expect((await visit(`${UNIT_COOKIE}=${token}`)).setCookie).toBeDefined();
+  });
+});
+
+describe('consent', () => {
+  it.each<[policy: 'assumed' | 'required', headers: Record<string, string>, consent: boolean]>([
+    ['assumed', {}, true],
+    ['assumed', { cookie: 'harness-consent=granted' }, true],
+    ['assumed', { cookie: 'harness-consent=denied' }, false],
+    ['assumed', { 'sec-gpc': '1' }, false],
+    ['required', {}, false],
+    ['required', { cookie: 'harness-consent=granted' }, true],
+    ['required', { cookie: 'harness-consent=yes' }, false],
+    ['required', { cookie: 'harness-consent=granted', 'sec-gpc': '1' }, false],
+  ])('%s, %j: %s', async (policy, headers, consent) => {
+    const { setCookie } = await visit(undefined);
+    const cookie = [cookieOf(setCookie), headers.cookie].filter(Boolean).join('; ');
+    const known = await visit(cookieOf(setCookie));
+    const options = { keys: [NEW], newId, policy };
+    const first = await identify(new Headers(headers), options);
+    expect([first.consent, first.setCookie !== undefined]).toEqual([consent, consent]);
+    // A cookie from before is read only with consent; without it every request is another unit.
+    const again = [1, 2].map(() => identify(new Headers({ ...headers, cookie }), options));
+    const units = (await Promise.all(again)).map(({ unitId }) => unitId);
+    expect(units.map((unitId) => unitId === known.unitId)).toEqual([consent, consent]);
+    expect(new Set(units).size).toBe(consent ? 1 : 2);
   });
 });
 
