@@ -65,6 +65,8 @@ type CardReport = z.infer<typeof CardReport>;
 
 /** A phase's settings in the manifest, where they are those of a training phase. */
 const Phase = z.object({ steps: z.number(), batch: z.number(), learningRate: z.number() });
+/** Settings of a teacher that is a checkpoint: its phase 1 is `finetune`, any other's `adapt`. */
+const FromCheckpoint = z.object({ teacher: z.object({ from: z.string() }) });
 
 const score = (value: number | null | undefined): string => value?.toFixed(3) ?? '–';
 const percent = (share: number | null | undefined): string => (share == null ? '–' : `${(100 * share).toFixed(1)} %`);
@@ -190,11 +192,14 @@ function speed({ speed: measured }: CardReport): string[] {
 }
 
 function making({ provenance, teacher }: Manifest, { training }: CardReport): string {
+  const [first, other] = FromCheckpoint.safeParse(provenance.config).success
+    ? ['finetune', 'adapt']
+    : ['adapt', 'finetune'];
   const phases = Object.entries(provenance.config).flatMap(([name, settings]) => {
     const phase = Phase.safeParse(settings);
-    if (!phase.success) return [];
+    if (!phase.success || phase.data.steps === 0 || name === other) return [];
     const { steps, batch, learningRate } = phase.data;
-    const last = training?.losses?.[name]?.at(-1);
+    const last = training?.losses?.[name === first ? 'teach' : name]?.at(-1);
     return [[name, count(steps), count(batch), String(learningRate), last ? score(last.loss) : '–']];
   });
   return [

@@ -5,7 +5,14 @@ import { type Manifest, parseManifest } from '../../shared/bundle.ts';
 import { modelCard } from '../../training/model-card.ts';
 
 const read = (file: string) => readFileSync(`models/default/${file}`, 'utf8');
-const published: Manifest = parseManifest(read('manifest.json'), 'models/default');
+const real: Manifest = parseManifest(read('manifest.json'), 'models/default');
+/** The published manifest, with names and settings that no new bundle changes. */
+const published: Manifest = {
+  ...real,
+  license: 'apache-2.0',
+  teacher: { ...real.teacher, name: 'all-MiniLM-L6-v2' },
+  provenance: { ...real.provenance, config: { align: { steps: 1_500, batch: 256, learningRate: 5e-4 } } },
+};
 const scores = (base: number) => ({
   p10: base,
   p100: base / 7,
@@ -144,6 +151,23 @@ describe('the model card', () => {
 
   it('reads what is published', () => {
     const report: unknown = JSON.parse(read('report.json'));
-    expect(strangers(modelCard({ manifest: published, report }), [report, published])).toEqual([]);
+    expect(strangers(modelCard({ manifest: real, report }), [report, real])).toEqual([]);
+  });
+
+  it.each([
+    ['a checkpoint', 'small-encoder', 'finetune', 'adapt'],
+    ['vectors', { vectors: 'folder' }, 'adapt', 'finetune'],
+  ])('shows the phase 1 that %s had, and no phase that did not run', (_, from, first, other) => {
+    const [finetune, adapt] = [
+      { steps: 161, batch: 128, learningRate: 1e-4 },
+      { steps: 1_001, batch: 256, learningRate: 1e-3 },
+    ];
+    const config = { teacher: { from, context: true }, finetune, adapt, refine: { ...adapt, steps: 0 } };
+    const manifest = { ...published, provenance: { ...published.provenance, config } };
+    const losses = { teach: [{ step: 161, loss: 1.23456 }] };
+    const card = modelCard({ manifest, report: { ...whole, training: { losses } } });
+    expect(card).toMatch(new RegExp(`\\| ${first} .* \\| 1\\.235 \\|`));
+    expect(card).not.toContain(`| ${other} |`);
+    expect(card).not.toContain('| refine |');
   });
 });
