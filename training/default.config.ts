@@ -11,7 +11,7 @@ const config: RecipeSettings = {
   /** Threads of the numeric runtime; 0 takes one a core. */
   threads: 0,
 
-  /** What phase 3 runs on: 'cpu', 'webgpu' or 'cuda'; the CPU where that cannot start. */
+  /** What the student and the floors are trained on: 'cpu', 'webgpu' or 'cuda'; the CPU where that cannot start. */
   device: 'cpu',
 
   teacher: {
