@@ -7,7 +7,7 @@ import { codePoints, MAX_QUERY_LENGTH, normalize } from '../shared/text.ts';
 /** Longest raw query that is worth normalising, in UTF-16 units. */
 const MAX_RAW_LENGTH = 2_000;
 
-const PARAMETERS = ['q', 'market', 'locale', 'n'] as const;
+const PARAMETERS = ['q', 'market', 'locale', 'n', 'qa'] as const;
 
 export interface AdsRequest {
   raw: string;
@@ -15,6 +15,8 @@ export interface AdsRequest {
   market: string;
   locale: string;
   slots: number;
+  /** A signed override of arms, not verified yet. */
+  qa: string | undefined;
 }
 
 /**
@@ -69,5 +71,6 @@ export function readAdsRequest(url: string, config: ServingConfig): AdsRequest {
     market,
     locale,
     slots: Math.min(query.n ?? config.auction.slots, config.auction.slots),
+    qa: query.qa,
   };
 }

@@ -1,17 +1,22 @@
 /** `GET /v1/ads`: the whole way of a query through the edge, one step a line. */
 import { Hono } from 'hono';
+import type { Visit } from '../shared/assignment.ts';
 import { type AuctionSlot, auction } from '../shared/auction.ts';
 import type { AdsResponse } from '../shared/contract/ads.ts';
 import type { ImpressionEvent } from '../shared/contract/events.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
+import { readOverride } from '../shared/qa-override.ts';
 import { type AdsRequest, readAdsRequest } from './ads-request.ts';
-import { type Retrieved, retrieve } from './candidates.ts';
 import { CLICK_VALID_SECONDS, signClick } from './click.ts';
 import { eligible } from './eligibility.ts';
 import { identify, type Unit } from './identity.ts';
+import { type Page, retrievePage } from './interleaved.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
-import type { AssignedPlan, Serving } from './serving.ts';
+import { loggedQuery } from './query-log.ts';
+import type { Serving } from './serving.ts';
+import { readSticky, stickyCookie } from './sticky.ts';
+import { visitOf } from './visit.ts';
 
 /** Everything that one request came to; the answer and the event are two views of it. */
 interface Outcome {
@@ -19,10 +24,12 @@ interface Outcome {
   id: string;
   atMs: number;
   request: AdsRequest;
+  /** The query as the impression keeps it. */
+  loggedQuery: string;
   serving: Serving;
   unit: Unit;
-  assigned: AssignedPlan;
-  retrieved: Retrieved;
+  visit: Visit;
+  page: Page;
   slots: AuctionSlot<Candidate>[];
   totalMs: number;
 }
@@ -37,20 +44,31 @@ export const adsRoute = (isolate: Isolate) =>
     const { serving } = config;
 
     const request = readAdsRequest(c.req.url, serving.config);
-    const unit = await identify(c.req.raw.headers, settings.keys, clock.newId);
-    const assigned = await serving.planOf(unit.unitId);
-    const retrieved = await retrieve(isolate, request, assigned, waitUntil);
+    const unit = await identify(c.req.raw.headers, {
+      keys: settings.keys,
+      newId: clock.newId,
+      policy: settings.consent,
+    });
+    const { unitId } = unit;
+    const { headers } = c.req.raw;
+    const atMs = clock.now();
+    const visit = await visitOf({ request, headers, unitId, atMs, diversions: serving.diversions });
+    const sticky = await readSticky(unit.consent ? headers : new Headers(), settings.keys, unitId);
+    const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
+    const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
+    const page = await retrievePage(isolate, request, assigned, { seed: c.get('requestId'), waitUntil });
     // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest configuration.
-    const candidates = eligible(retrieved.answer?.candidates ?? [], config.serving.killed);
+    const candidates = eligible(page.retrieved.answer?.candidates ?? [], config.serving.killed);
     const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });
     const outcome: Outcome = {
       id: c.get('requestId'),
-      atMs: clock.now(),
+      atMs,
       request,
+      loggedQuery: await loggedQuery(settings, request.normalized),
       serving,
       unit,
-      assigned,
-      retrieved,
+      visit,
+      page,
       slots,
       totalMs: 0,
     };
@@ -60,6 +78,12 @@ export const adsRoute = (isolate: Isolate) =>
 
     c.header('cache-control', 'private, no-store');
     if (unit.setCookie !== undefined) c.header('set-cookie', unit.setCookie);
+    const { experiments } = serving.config;
+    const remember =
+      overrides === undefined && unit.consent
+        ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
+        : undefined;
+    if (remember !== undefined) c.header('set-cookie', remember, { append: true });
     return c.json(answerOf(outcome, clickUrls));
   });
 
@@ -89,8 +113,8 @@ function signClickUrls({ settings }: Isolate, { id, atMs, slots }: Outcome, orig
 
 const toHundredths = (ms: number) => Math.round(ms * 100) / 100;
 
-function timingsOf({ retrieved, totalMs }: Outcome) {
-  const { backendMs, encodeMs, searchMs } = retrieved.timings;
+function timingsOf({ page, totalMs }: Outcome) {
+  const { backendMs, encodeMs, searchMs } = page.retrieved.timings;
   return {
     totalMs: toHundredths(totalMs),
     backendMs: toHundredths(backendMs),
@@ -100,18 +124,21 @@ function timingsOf({ retrieved, totalMs }: Outcome) {
 }
 
 function impressionOf(outcome: Outcome): ImpressionEvent {
-  const { id, atMs, request, serving, unit, assigned, retrieved, slots } = outcome;
+  const { id, atMs, request, serving, unit, visit, page, slots } = outcome;
+  const { retrieved, teamOf } = page;
   return {
     type: 'impression',
     id,
     atMs,
     unitId: unit.unitId,
     bot: unit.bot,
+    ...(request.qa === undefined ? {} : { qa: true }),
+    device: visit.device,
     market: request.market,
     locale: request.locale,
-    query: request.normalized,
-    assignments: assigned.assignments,
-    planFingerprint: assigned.fingerprint,
+    query: outcome.loggedQuery,
+    assignments: page.assignments,
+    planFingerprint: page.planFingerprint,
     configVersion: serving.config.version,
     generation: retrieved.answer?.generation ?? null,
     model: retrieved.answer?.model ?? null,
@@ -124,17 +151,19 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
       relevance: candidate.relevance,
       priceMicros,
       retrievers: candidate.sources.map(({ retriever }) => retriever),
+      ...(teamOf === undefined ? {} : { team: teamOf.get(candidate.adId)! }),
     })),
     timings: timingsOf(outcome),
   };
 }
 
 function answerOf(outcome: Outcome, clickUrls: readonly string[]): AdsResponse {
-  const { id, request, assigned, retrieved, slots } = outcome;
+  const { id, request, page, slots } = outcome;
+  const { retrieved } = page;
   return {
     requestId: id,
     query: { raw: request.raw, normalized: request.normalized },
-    assignments: assigned.assignments,
+    assignments: page.assignments,
     cache: retrieved.cache,
     generation: retrieved.answer?.generation ?? null,
     model: retrieved.answer?.model ?? null,

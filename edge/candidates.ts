@@ -6,7 +6,7 @@ import { NORMALIZER_VERSION } from '../shared/text.ts';
 import type { AdsRequest } from './ads-request.ts';
 import { type CacheEntry, queryHash } from './cache/cache-port.ts';
 import type { Isolate } from './isolate.ts';
-import type { AssignedPlan } from './serving.ts';
+import type { KeyedPlan } from './serving.ts';
 
 export interface Retrieved {
   /** `null` on the empty rung. */
@@ -36,7 +36,7 @@ function decode(entry: CacheEntry): RetrieveResponse {
 export async function retrieve(
   isolate: Isolate,
   request: AdsRequest,
-  { plan, fingerprint }: AssignedPlan,
+  { plan, fingerprint }: KeyedPlan,
   waitUntil: (work: Promise<unknown>) => void,
 ): Promise<Retrieved> {
   const { settings, clock, backend, cache, config } = isolate;

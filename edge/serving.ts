@@ -1,40 +1,78 @@
 /** A serving configuration made ready for requests: plans resolved and fingerprinted once, the kill list as a set. */
+import { type Assigned, type AssignOptions, assign, type Visit } from '../shared/assignment.ts';
 import type { ServingConfig } from '../shared/contract/config.ts';
-import { type Assignment, assign } from '../shared/experiment.ts';
+import { type Arm, type Assignment, type Diversion, INTERLEAVED } from '../shared/experiment.ts';
 import { fingerprint, type Plan, resolvePlan } from '../shared/plan.ts';
 import { killSet } from './eligibility.ts';
+import { diversionsOf } from './visit.ts';
 
-export interface AssignedPlan {
-  assignments: Assignment[];
+/** A plan and its part of the cache key. */
+export interface KeyedPlan {
   plan: Plan;
   fingerprint: string;
+}
+
+/** One side of an interleaving. */
+export interface Team extends KeyedPlan {
+  arm: string;
+}
+
+export interface AssignedPlan extends KeyedPlan {
+  /** As answered and logged. */
+  assignments: Assignment[];
+  /** The same with their definitions. */
+  assigned: Assigned[];
+  /** The page is merged from two plans; `plan` is then that of the control arm. */
+  interleaving: { experiment: string; teams: readonly [Team, Team] } | undefined;
 }
 
 export class Serving {
   readonly config: ServingConfig;
   readonly killed: ReadonlySet<string>;
+  readonly diversions: ReadonlySet<Diversion>;
   /** By the arms that lead to it; a handful a configuration. */
-  readonly #plans = new Map<string, { plan: Plan; fingerprint: string }>();
+  readonly #plans = new Map<string, KeyedPlan>();
 
   constructor(config: ServingConfig) {
     this.config = config;
     this.killed = killSet(config.killList);
+    this.diversions = diversionsOf(config);
   }
 
-  /** The arms of a unit and the plan that they add up to. */
-  async planOf(unitId: string): Promise<AssignedPlan> {
-    const assigned = assign(unitId, this.config.experiments);
-    const assignments = assigned.map(({ assignment }) => assignment);
-    const arms = assignments.map(({ experiment, arm }) => `${experiment}=${arm}`).join('&');
+  /** The arms of a visit and the plan that they add up to. Throws `bad_request` for overrides that name nothing. */
+  async planOf(visit: Visit, options: AssignOptions = {}): Promise<AssignedPlan> {
+    const assigned = assign(visit, this.config.experiments, options);
+    // Who forces an arm wants to see that arm, not half of it.
+    const merged = assigned.find(
+      ({ experiment: { kind, key } }) => kind === 'interleaving' && !options.overrides?.has(key),
+    );
+    const assignments = assigned.map((each): Assignment => {
+      const { experiment, arm, unitId } = each;
+      const own = { experiment: experiment.key, layer: experiment.layer, arm: each === merged ? INTERLEAVED : arm.key };
+      return unitId === visit.units.user ? own : { ...own, unitId };
+    });
+    if (merged === undefined)
+      return { ...(await this.#resolve(assigned)), assignments, assigned, interleaving: undefined };
+    const { key, arms, control } = merged.experiment;
+    const team = async (arm: Arm): Promise<Team> => {
+      const arms = assigned.map((each) => (each === merged ? { ...each, arm } : each));
+      return { arm: arm.key, ...(await this.#resolve(arms)) };
+    };
+    const teams = [await team(arms[0]!), await team(arms[1]!)] as const;
+    const { plan, fingerprint } = teams.find(({ arm }) => arm === control)!;
+    return { plan, fingerprint, assignments, assigned, interleaving: { experiment: key, teams } };
+  }
+
+  /** The plan under the arms of all layers, the later layer last. */
+  async #resolve(assigned: readonly Assigned[]): Promise<KeyedPlan> {
+    const arms = assigned.map(({ experiment, arm }) => `${experiment.key}=${arm.key}`).join('&');
     let known = this.#plans.get(arms);
     if (known === undefined) {
-      const plan = resolvePlan(
-        this.config.plan,
-        assigned.map(({ parameters }) => parameters),
-      );
+      const patches = assigned.map(({ arm }) => arm.parameters);
+      const plan = resolvePlan(this.config.plan, patches);
       known = { plan, fingerprint: await fingerprint(plan) };
       this.#plans.set(arms, known);
     }
-    return { assignments, ...known };
+    return known;
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Who sees what: layers, experiments and arms (overlapping experiments, Tang et al., KDD 2010).
+ * What an experiment is, and the hash that deals units to it (overlapping experiments, Tang et al., KDD 2010).
  * A unit falls into one of 10,000 buckets of each layer; an experiment owns a range of its layer's buckets, so experiments
  * of one layer exclude each other and layers are independent. Inside an experiment a second, independent hash picks the
- * arm by weight, so widening the range (ramp-up) moves nobody who is already in.
+ * arm by weight, so widening the range (ramp-up) moves nobody who is already in. Who takes part: assignment.ts.
  */
 import { z } from 'zod';
 import { PlanPatch } from './plan.ts';
@@ -11,8 +11,35 @@ export const BUCKETS = 10_000;
 const Key = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'expected lower-case letters, digits and hyphens, at most 64');
+const Range = z
+  .tuple([z.int().min(0).max(BUCKETS), z.int().min(0).max(BUCKETS)])
+  .refine(([from, to]) => from < to, { message: 'expected [from, to) with from < to' });
 
-export const Arm = z.strictObject({ key: Key, weight: z.number().positive(), parameters: PlanPatch });
+export const Device = z.enum(['desktop', 'mobile', 'tablet']);
+export type Device = z.infer<typeof Device>;
+
+/** What the arm is drawn by: the visitor, the query in its market, or the query in its market on a UTC day. */
+export const Diversion = z.enum(['user', 'query', 'query-day']);
+export type Diversion = z.infer<typeof Diversion>;
+
+/** Which requests an experiment looks at; an absent field is no condition. */
+export const Targeting = z.strictObject({
+  markets: z.array(z.string().min(1).max(35)).min(1).optional(),
+  /** BCP 47 tags; `en` takes in `en-GB` (RFC 4647, basic filtering). */
+  locales: z.array(z.string().min(1).max(35)).min(1).optional(),
+  devices: z.array(Device).min(1).optional(),
+  /** Share of the units in the bucket range that are let in; raising it moves nobody who is in. */
+  share: z.number().min(0).max(1).optional(),
+});
+export type Targeting = z.infer<typeof Targeting>;
+
+export const Arm = z.strictObject({
+  key: Key,
+  weight: z.number().positive(),
+  parameters: PlanPatch,
+  /** Makes the arm a holdout: its units take part in no other experiment, or in none of these layers. */
+  holdout: z.union([z.literal('all'), z.array(Key).min(1)]).optional(),
+});
 export type Arm = z.infer<typeof Arm>;
 
 export const Experiment = z
@@ -21,13 +48,28 @@ export const Experiment = z
     layer: Key,
     description: z.string().max(500).default(''),
     status: z.enum(['draft', 'running', 'stopped']),
+    /** `split` (unless given) shows a unit one arm; `interleaving` merges the candidates of its two arms into one page. */
+    kind: z.enum(['split', 'interleaving']).optional(),
+    /**
+     * Traffic set apart by visitor: the experiment sees only units of this range, and experiments without a domain see
+     * only units of none. Whoever names a domain gives it the same range; a layer lies in one domain.
+     */
+    domain: z.strictObject({ key: Key, buckets: Range }).optional(),
+    /** `user` unless given; the same for all experiments of a layer. */
+    diversion: Diversion.optional(),
+    targeting: Targeting.optional(),
     /** Half-open range of the layer's buckets. */
-    buckets: z.tuple([z.int().min(0).max(BUCKETS), z.int().min(0).max(BUCKETS)]),
+    buckets: Range,
     /** The arm that the others are compared with. */
     control: Key,
     arms: z.array(Arm).min(2).max(20),
+    /** Visitors keep the arm that they were first shown, in a signed cookie, when weights or arms change. */
+    sticky: z.boolean().optional(),
+    /** 1 unless given. Raising it deals the arms anew to everybody without a sticky record. */
+    version: z.int().min(1).optional(),
+    /** Block: visitors whose sticky record is of a lower version take no part any more. */
+    minVersion: z.int().min(1).optional(),
   })
-  .refine(({ buckets: [from, to] }) => from < to, { path: ['buckets'], message: 'expected [from, to) with from < to' })
   .refine(({ arms }) => new Set(arms.map(({ key }) => key)).size === arms.length, {
     path: ['arms'],
     message: 'expected distinct arm keys',
@@ -36,11 +78,32 @@ export const Experiment = z
     path: ['control'],
     message: 'expected the key of one of the arms',
   })
+  .refine(({ kind, arms }) => kind !== 'interleaving' || (arms.length === 2 && arms.every((arm) => !arm.holdout)), {
+    path: ['arms'],
+    message: 'expected two arms without holdout for an interleaving',
+  })
+  .refine(({ kind, sticky, diversion }) => !sticky || (kind !== 'interleaving' && (diversion ?? 'user') === 'user'), {
+    path: ['sticky'],
+    message: 'expected a split by user: only visitors carry a record',
+  })
+  .refine(({ sticky, version = 1, minVersion = 1 }) => minVersion === 1 || (sticky && minVersion <= version), {
+    path: ['minVersion'],
+    message: 'expected a sticky experiment, and at most its version',
+  })
   .meta({ id: 'Experiment' });
 export type Experiment = z.infer<typeof Experiment>;
 
+/** The arm key under which an interleaved page is logged: it belongs to both arms, its slots to one each. */
+export const INTERLEAVED = 'interleaved';
+
 export const Assignment = z
-  .object({ experiment: z.string(), layer: z.string(), arm: z.string() })
+  .object({
+    experiment: z.string(),
+    layer: z.string(),
+    arm: z.string(),
+    /** The unit that the arm was drawn by, where that is not the visitor. */
+    unitId: z.string().min(1).max(64).optional(),
+  })
   .meta({ id: 'Assignment' });
 export type Assignment = z.infer<typeof Assignment>;
 
@@ -64,46 +127,14 @@ export function bucket(salt: string, unitId: string): number {
 }
 
 /** The arm of a unit inside an experiment, by weight. */
-export function armOf(experiment: Experiment, unitId: string): Arm {
-  const total = experiment.arms.reduce((sum, { weight }) => sum + weight, 0);
-  const point = (hash32(`arm:${experiment.key}:${unitId}`) / 0x1_0000_0000) * total;
+export function armOf({ key, arms, version = 1 }: Experiment, unitId: string): Arm {
+  const total = arms.reduce((sum, { weight }) => sum + weight, 0);
+  const salt = version === 1 ? key : `${key}.${version}`;
+  const point = (hash32(`arm:${salt}:${unitId}`) / 0x1_0000_0000) * total;
   let reached = 0;
-  for (const arm of experiment.arms) {
+  for (const arm of arms) {
     reached += arm.weight;
     if (point < reached) return arm;
   }
-  return experiment.arms.at(-1)!;
-}
-
-/** Every running experiment that the unit is in, ordered by layer, with the parameters of its arm. */
-export function assign(
-  unitId: string,
-  experiments: readonly Experiment[],
-): { assignment: Assignment; parameters: PlanPatch }[] {
-  return experiments
-    .filter(({ status }) => status === 'running')
-    .filter(({ layer, buckets: [from, to] }) => {
-      const at = bucket(`layer:${layer}`, unitId);
-      return from <= at && at < to;
-    })
-    .sort((a, b) => (a.layer < b.layer ? -1 : a.layer > b.layer ? 1 : 0))
-    .map((experiment) => {
-      const arm = armOf(experiment, unitId);
-      return {
-        assignment: { experiment: experiment.key, layer: experiment.layer, arm: arm.key },
-        parameters: arm.parameters,
-      };
-    });
-}
-
-/** The first pair of running experiments that overlap in a layer, or `undefined`; such a configuration is refused. */
-export function overlap(experiments: readonly Experiment[]): [Experiment, Experiment] | undefined {
-  const running = experiments.filter(({ status }) => status === 'running');
-  for (const [i, a] of running.entries()) {
-    for (const b of running.slice(i + 1)) {
-      if (a.layer === b.layer && a.key !== b.key && a.buckets[0] < b.buckets[1] && b.buckets[0] < a.buckets[1])
-        return [a, b];
-    }
-  }
-  return undefined;
+  return arms.at(-1)!;
 }

@@ -1,6 +1,7 @@
-/** Experiments as the database keeps them. A set of running experiments that overlap is refused. */
+/** Experiments as the database keeps them. A set of experiments that cannot run together is refused. */
 import { asc, eq } from 'drizzle-orm';
-import { Experiment, overlap } from '../../shared/experiment.ts';
+import { Experiment } from '../../shared/experiment.ts';
+import { conflict } from '../../shared/experiment-set.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
@@ -19,7 +20,7 @@ export async function getExperiment(db: Database, key: string): Promise<Experime
   return Experiment.parse(row.definition);
 }
 
-/** Creates or replaces; throws `conflict` when it would share buckets of its layer with another running one. */
+/** Creates or replaces; throws `conflict` when it cannot run together with those that do. */
 export async function putExperiment(db: Database, experiment: Experiment): Promise<void> {
   const bad = unstorable(experiment);
   if (bad !== undefined)
@@ -27,14 +28,8 @@ export async function putExperiment(db: Database, experiment: Experiment): Promi
   await db.transaction(async (tx) => {
     await raise(tx, 'config'); // first: its lock lets one writer check and write at a time
     const others = (await listExperiments(tx)).filter(({ key }) => key !== experiment.key);
-    const clash = overlap([...others, experiment]);
-    if (clash !== undefined) {
-      const [a, b] = clash.map(({ key, buckets: [from, to] }) => `${key} [${from}, ${to})`);
-      throw new HarnessError(
-        'conflict',
-        `Layer ${experiment.layer}: running experiments ${a} and ${b} overlap; give them disjoint buckets, or stop one.`,
-      );
-    }
+    const reason = conflict([...others, experiment]);
+    if (reason !== undefined) throw new HarnessError('conflict', reason);
     await write(tx, experiment);
   });
 }

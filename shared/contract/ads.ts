@@ -69,6 +69,8 @@ export const AdsQuery = z
       .min(1)
       .max(AuctionConfig.shape.slots.maxValue ?? 10)
       .optional(),
+    /** A signed override of experiment arms (shared/qa-override.ts); the answer is left out of every analysis. */
+    qa: z.string().min(1).max(2_000).optional(),
   })
   .meta({ id: 'AdsQuery' });
 export type AdsQuery = z.infer<typeof AdsQuery>;

@@ -1,7 +1,8 @@
 /** What the edge serves by: made by the backend from its database, carried by `GET /v1/config`, bundled as a default. */
 import { z } from 'zod';
 import { AuctionConfig } from '../auction.ts';
-import { Experiment, overlap } from '../experiment.ts';
+import { Experiment } from '../experiment.ts';
+import { conflict } from '../experiment-set.ts';
 import { Plan } from '../plan.ts';
 import { Locale, Market } from './ads.ts';
 
@@ -19,9 +20,9 @@ export const ServingConfig = z
     /** Ads that must leave every answer at once, cached or not. */
     killList: z.array(z.string()),
   })
-  .refine(({ experiments }) => overlap(experiments) === undefined, {
-    path: ['experiments'],
-    message: 'two running experiments of one layer overlap',
+  .superRefine(({ experiments }, context) => {
+    const message = conflict(experiments);
+    if (message !== undefined) context.addIssue({ code: 'custom', path: ['experiments'], message });
   })
   .meta({ id: 'ServingConfig' });
 export type ServingConfig = z.infer<typeof ServingConfig>;

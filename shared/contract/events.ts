@@ -3,7 +3,7 @@
  * row an id. An impression event accounts for one answered query and lists the ads it showed.
  */
 import { z } from 'zod';
-import { Assignment } from '../experiment.ts';
+import { Assignment, Device } from '../experiment.ts';
 import { Micros } from '../money.ts';
 import { AdId, CacheStatus, Locale, Market, Rung } from './ads.ts';
 
@@ -18,6 +18,9 @@ export const ImpressionEvent = EventBase.extend({
   /** Keyed hash of the first-party id; never the id itself. */
   unitId: z.string().min(1).max(64),
   bot: z.boolean(),
+  /** A signed override forced an arm: left out of every analysis. */
+  qa: z.boolean().optional(),
+  device: Device.optional(),
   market: Market,
   locale: Locale,
   /** Normalized query. */
@@ -37,6 +40,8 @@ export const ImpressionEvent = EventBase.extend({
       relevance: z.number(),
       priceMicros: Micros,
       retrievers: z.array(z.string()),
+      /** On an interleaved page: the arm whose plan the slot, and a click on it, is credited to. */
+      team: z.string().optional(),
     }),
   ),
   timings: z.strictObject({ totalMs: z.number(), backendMs: z.number(), encodeMs: z.number(), searchMs: z.number() }),

@@ -1,18 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { eligible, killSet } from '../../edge/eligibility.ts';
 import { Serving } from '../../edge/serving.ts';
+import type { Visit } from '../../shared/assignment.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import { armOf } from '../../shared/experiment.ts';
 import { fingerprint, resolvePlan } from '../../shared/plan.ts';
 
 const experiment = DEFAULT_CONFIG.experiments[0]!;
+const visit = (user: string): Visit => ({ units: { user }, market: 'us', locale: 'en', device: 'desktop' });
 
 describe('Serving', () => {
   it('gives every unit the plan of its arm, and one fingerprint to all units of an arm', async () => {
     const serving = new Serving(DEFAULT_CONFIG);
     const fingerprints = new Map<string, Set<string>>();
     for (let i = 0; i < 200; i++) {
-      const assigned = await serving.planOf(`unit-${i}`);
+      const assigned = await serving.planOf(visit(`unit-${i}`));
       const arm = armOf(experiment, `unit-${i}`);
       expect(assigned.assignments).toEqual([{ experiment: experiment.key, layer: experiment.layer, arm: arm.key }]);
       expect(assigned.plan).toEqual(resolvePlan(DEFAULT_CONFIG.plan, [arm.parameters]));
@@ -31,7 +33,7 @@ describe('Serving', () => {
     const serving = new Serving({ ...DEFAULT_CONFIG, experiments: [{ ...experiment, arms }] });
     const seen = new Map<string, string>();
     for (let i = 0; i < 50; i++) {
-      const { assignments, fingerprint: print } = await serving.planOf(`unit-${i}`);
+      const { assignments, fingerprint: print } = await serving.planOf(visit(`unit-${i}`));
       seen.set(assignments[0]!.arm, print);
     }
     expect(seen.size).toBe(2);
@@ -46,13 +48,35 @@ describe('Serving', () => {
       arms: experiment.arms.map((arm) => ({ ...arm, parameters: { k: arm.key === 'control' ? 10 : 20 } })),
     };
     const serving = new Serving({ ...DEFAULT_CONFIG, experiments: [other, experiment] });
-    const { assignments, plan } = await serving.planOf('unit-1');
+    const { assignments, plan } = await serving.planOf(visit('unit-1'));
     expect(assignments.map(({ layer }) => layer)).toEqual(['retrieval', 'z-depth']);
     expect(plan).toEqual({
       ...DEFAULT_CONFIG.plan,
       ...armOf(experiment, 'unit-1').parameters,
       ...armOf(other, 'unit-1').parameters,
     });
+  });
+});
+
+describe('an interleaving', () => {
+  const both = { ...experiment, kind: 'interleaving' as const };
+  const serving = new Serving({ ...DEFAULT_CONFIG, experiments: [both] });
+
+  it('has the plans of both arms, with the keys that a split would give them', async () => {
+    const { assignments, interleaving, plan } = await serving.planOf(visit('unit-1'));
+    expect(assignments).toEqual([{ experiment: experiment.key, layer: experiment.layer, arm: 'interleaved' }]);
+    expect(interleaving!.teams.map(({ arm }) => arm)).toEqual(experiment.arms.map(({ key }) => key));
+    for (const [i, team] of interleaving!.teams.entries()) {
+      expect(team.plan).toEqual(resolvePlan(DEFAULT_CONFIG.plan, [experiment.arms[i]!.parameters]));
+      expect(team.fingerprint).toBe(await fingerprint(team.plan));
+    }
+    expect(plan).toEqual(interleaving!.teams.find(({ arm }) => arm === experiment.control)!.plan);
+  });
+
+  it('is one arm for those who force it', async () => {
+    const overrides = new Map([[experiment.key, 'treatment']]);
+    const { assignments, interleaving } = await serving.planOf(visit('unit-1'), { overrides });
+    expect([assignments[0]!.arm, interleaving]).toEqual(['treatment', undefined]);
   });
 });
 

@@ -1,0 +1,107 @@
+/**
+ * Who takes part in which experiment, with which arm. Pure: a visit and a set of experiments in, arms out.
+ * An experiment takes a unit that is in its domain, its targeting, its range of the layer's buckets and its share; the arm
+ * comes from a hash of its own, a sticky record, or an override. Holdouts are decided first and empty the layers they hold.
+ */
+import { type Arm, armOf, BUCKETS, bucket, type Device, type Diversion, type Experiment } from './experiment.ts';
+import { HarnessError } from './problem.ts';
+
+/** What a request is assigned by. */
+export interface Visit {
+  /** Unit ids; those of a diversion that no running experiment uses may be missing. */
+  units: { user: string } & Partial<Record<Diversion, string>>;
+  market: string;
+  locale: string;
+  device: Device;
+}
+
+/** The arm that a visitor was shown before, and the version of the experiment then. */
+export interface StickyRecord {
+  arm: string;
+  version: number;
+}
+
+export interface AssignOptions {
+  /** By experiment. */
+  sticky?: ReadonlyMap<string, StickyRecord>;
+  /** Arms that are forced on the visit, by experiment; they displace the other experiments of their layers. */
+  overrides?: ReadonlyMap<string, string>;
+}
+
+export interface Assigned {
+  experiment: Experiment;
+  arm: Arm;
+  unitId: string;
+}
+
+/** The experiments that the visit takes part in, ordered by layer. Throws `bad_request` for overrides that name nothing. */
+export function assign(
+  visit: Visit,
+  experiments: readonly Experiment[],
+  { sticky = new Map(), overrides = new Map() }: AssignOptions = {},
+): Assigned[] {
+  const forced = force(visit, experiments, overrides);
+  const layers = new Set(forced.map(({ experiment }) => experiment.layer));
+  const drawn = experiments
+    .filter(({ status, layer }) => status === 'running' && !layers.has(layer))
+    .flatMap((experiment) => draw(visit, experiment, { experiments, record: sticky.get(experiment.key) }) ?? []);
+  const held = [...forced, ...drawn].flatMap(({ arm }) => arm.holdout ?? []);
+  const isHeld = ({ experiment }: Assigned) =>
+    !isHoldout(experiment) && (held.includes('all') || held.includes(experiment.layer));
+  return [...forced, ...drawn.filter((assigned) => !isHeld(assigned))].sort((a, b) =>
+    a.experiment.layer < b.experiment.layer ? -1 : a.experiment.layer > b.experiment.layer ? 1 : 0,
+  );
+}
+
+function force(visit: Visit, experiments: readonly Experiment[], overrides: ReadonlyMap<string, string>): Assigned[] {
+  return [...overrides].map(([key, armKey]) => {
+    const experiment = experiments.find((candidate) => candidate.key === key);
+    const arm = experiment?.arms.find((candidate) => candidate.key === armKey);
+    if (experiment === undefined || arm === undefined)
+      throw new HarnessError('bad_request', `override: expected an experiment and its arm, got ${key}=${armKey}`);
+    return { experiment, arm, unitId: unitOf(visit, experiment) };
+  });
+}
+
+function draw(
+  visit: Visit,
+  experiment: Experiment,
+  { experiments, record }: { experiments: readonly Experiment[]; record: StickyRecord | undefined },
+): Assigned | undefined {
+  const { key, layer, arms, buckets, targeting, sticky = false, minVersion = 1 } = experiment;
+  const unitId = unitOf(visit, experiment);
+  if (!isTargeted(visit, experiment) || !isInDomain(visit, experiment, experiments)) return undefined;
+  if (!within(bucket(`layer:${layer}`, unitId), buckets)) return undefined;
+  if (sticky && record !== undefined) {
+    if (record.version < minVersion) return undefined;
+    const arm = arms.find((candidate) => candidate.key === record.arm);
+    if (arm !== undefined) return { experiment, arm, unitId };
+  }
+  if (bucket(`share:${key}`, unitId) >= (targeting?.share ?? 1) * BUCKETS) return undefined;
+  return { experiment, arm: armOf(experiment, unitId), unitId };
+}
+
+const within = (at: number, [from, to]: readonly [number, number]) => from <= at && at < to;
+
+/** Whether one of the arms holds units out of other experiments; such an experiment is itself never held out. */
+const isHoldout = ({ arms }: Experiment) => arms.some(({ holdout }) => holdout !== undefined);
+
+function unitOf({ units }: Visit, { key, diversion = 'user' }: Experiment): string {
+  const unit = units[diversion];
+  if (unit === undefined) throw new HarnessError('internal', `${key}: the visit has no unit of diversion ${diversion}`);
+  return unit;
+}
+
+function isTargeted({ market, locale, device }: Visit, { targeting = {} }: Experiment): boolean {
+  const { markets, locales, devices } = targeting;
+  const tag = locale.toLowerCase();
+  const covers = (range: string) => tag === range.toLowerCase() || tag.startsWith(`${range.toLowerCase()}-`);
+  return (markets?.includes(market) ?? true) && (locales?.some(covers) ?? true) && (devices?.includes(device) ?? true);
+}
+
+/** A visitor is in at most one domain: their ranges are disjoint. */
+function isInDomain({ units }: Visit, { domain }: Experiment, experiments: readonly Experiment[]): boolean {
+  const at = bucket('domain', units.user);
+  if (domain !== undefined) return within(at, domain.buckets);
+  return !experiments.some((other) => other.status === 'running' && other.domain && within(at, other.domain.buckets));
+}
