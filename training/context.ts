@@ -14,6 +14,8 @@ export interface RecipeContext {
   readonly config: RecipeConfig;
   readonly dataset: DatasetFolder;
   readonly say: (line: string) => void;
+  /** As `say`, but a line that was said is not said again: for what each of many sessions would say. */
+  readonly sayOnce: (line: string) => void;
 }
 
 const SHOWN_BAD_ROWS = 5;
@@ -29,7 +31,12 @@ export function openRecipe(config: RecipeConfig, say: (line: string) => void): R
       else if (Number.isInteger(Math.log10(bad))) say(`${bad} bad rows so far`);
     },
   });
-  return { config, dataset, say };
+  const said = new Set<string>();
+  const sayOnce = (line: string) => {
+    if (!said.has(line)) say(line);
+    said.add(line);
+  };
+  return { config, dataset, say, sayOnce };
 }
 
 /** A run's folder under the cache, named by everything that decides what it holds. */

@@ -1,7 +1,7 @@
 /** A trained floor: a query encoder in the teacher's space that a student must beat to be worth its training. */
 import { embeddingWidth } from '../nn/encoder.ts';
 import type { LossPoint } from '../phases/train.ts';
-import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import { type EncoderModel, TextEncoderSession } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 
 /** The trained encoder, ready to be measured. */
@@ -17,7 +17,7 @@ export interface Floor {
 export const encoderOf =
   (model: EncoderModel, { tokenizer, threads = 0 }: { tokenizer: TextTokenizer; threads?: number }): Floor['encode'] =>
   async (texts) => {
-    const session = await TextEncoderSession.open(floatModel(model), {
+    const session = await TextEncoderSession.open(model, {
       tokenizer,
       dimension: embeddingWidth(model),
       threads,

@@ -13,7 +13,8 @@ import { TOKEN_TABLE } from '../nn/static.ts';
 import type { TensorData } from '../onnx/model.ts';
 import { type AlignmentPart, type AlignOptions, align } from '../phases/align.ts';
 import { type RefineOptions, refine } from '../phases/refine.ts';
-import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import { type EncoderModel, TextEncoderSession } from '../runner/encoder.ts';
+import type { RunnerOptions } from '../runner/runner.ts';
 import type { Report } from '../runner/step.ts';
 import { applyMap } from '../teacher/linear-map.ts';
 import { fitProjection } from '../teacher/projection.ts';
@@ -29,7 +30,7 @@ export interface StaticSettings {
   readonly refine: RefineOptions['settings'];
 }
 
-export interface StaticOptions {
+export interface StaticOptions extends Pick<RunnerOptions, 'device' | 'threads' | 'say'> {
   /** The teacher's model, or any encoder of its space that reads the same vocabulary. */
   readonly teacher: EncoderModel;
   readonly tokenizer: TextTokenizer;
@@ -42,8 +43,6 @@ export interface StaticOptions {
   readonly settings: StaticSettings;
   readonly seed: number;
   readonly folder: string;
-  /** 0 takes one a core. */
-  readonly threads?: number;
   readonly onStep?: (phase: 'align' | 'refine', step: number, report: Report) => void;
 }
 
@@ -58,7 +57,7 @@ async function tokenVectors(
   const count = teacher.config.vocab_size;
   const dimension = embeddingWidth(teacher);
   const vectors = new Float32Array(count * dimension);
-  const session = await TextEncoderSession.open(floatModel(teacher), { tokenizer, dimension, threads });
+  const session = await TextEncoderSession.open(teacher, { tokenizer, dimension, threads });
   for (let start = 0; start < count; start += BATCH) {
     const ids = Array.from({ length: Math.min(BATCH, count - start) }, (_, i) => start + i);
     vectors.set(await session.run(tokenizer.pad(ids.map((id) => [...before, id, ...after]))), start * dimension);
@@ -137,8 +136,9 @@ export async function staticStudent(options: StaticOptions): Promise<EncoderMode
 
 /** Makes the static student and trains it: alignment with the teacher's query vectors, then refinement against its frozen ads. */
 export async function trainStaticStudent(options: StaticOptions): Promise<Floor> {
-  const { tokenizer, parts, clicked, ads, booked, settings, seed, folder, threads = 0, onStep = () => {} } = options;
-  const shared = { tokenizer, seed, threads };
+  const { tokenizer, parts, clicked, ads, booked, settings, seed, folder, onStep = () => {} } = options;
+  const { device = 'cpu', threads = 0, say } = options;
+  const shared = { tokenizer, seed, device, threads, ...(say ? { say } : {}) };
   const aligned = await align({
     ...shared,
     student: await staticStudent(options),

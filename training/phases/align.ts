@@ -2,6 +2,7 @@
  * Phase 2, alignment: the student reads the query and regresses the frozen teacher's vector of it, by squared L2 unless told otherwise,
  * as in HARNESS-LM (arXiv 2605.23572). No labels: any text that users type will do.
  */
+import { HarnessError } from '../../shared/problem.ts';
 import { batchCount, lengthBatches } from '../data/batches.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { tokenInputs } from '../nn/architecture.ts';
@@ -10,7 +11,7 @@ import { matryoshka, type ObjectiveName, objective } from '../nn/objectives.ts';
 import type { OptimizerSettings } from '../nn/optimizers/settings.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
-import { openRunner } from '../runner/runner.ts';
+import { openRunner, type RunnerOptions } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { StoredVectors } from '../teacher/targets.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
@@ -42,7 +43,7 @@ export type AlignSettings = OptimizerSettings & {
   readonly checkpointEvery: number;
 };
 
-export interface AlignOptions {
+export interface AlignOptions extends Pick<RunnerOptions, 'device' | 'threads' | 'say'> {
   /** The pruned student. */
   readonly student: EncoderModel;
   readonly tokenizer: TextTokenizer;
@@ -52,7 +53,6 @@ export interface AlignOptions {
   readonly seed: number;
   /** Where state is kept; one folder a run. */
   readonly folder: string;
-  readonly threads?: number;
   readonly onStep?: (step: number, report: Report) => void;
   /** Measures the student at each checkpoint. */
   readonly measure?: TrainOptions<unknown>['measure'];
@@ -111,18 +111,22 @@ async function* batchesAfter(after: number, { parts, seed, settings, tokenizer }
         };
       }
     }
-    if (step === 0) throw new Error(`no part holds a batch of ${batch} texts`);
+    if (step === 0)
+      throw new HarnessError(
+        'configuration',
+        `alignment: expected a part with a batch of ${batch} texts, the largest of ${parts.length} has ${Math.max(0, ...parts.map(({ rows }) => rows))}; ask for a smaller batch, or fewer data.parts.`,
+      );
   }
 }
 
 /** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` steps. */
 export function align(options: AlignOptions): Promise<Trained> {
-  const { student, settings, threads = 0, ...rest } = options;
+  const { student, settings, device = 'cpu', threads = 0, say, ...rest } = options;
   const { steps, checkpointEvery } = settings;
   const compiled = alignmentStep(options);
   return train(student, {
     ...rest,
-    open: (state) => openRunner(compiled, { state, threads }),
+    open: (state) => openRunner(compiled, { state, device, threads, ...(say ? { say } : {}) }),
     accumulate: compiled.accumulate,
     steps,
     checkpointEvery,

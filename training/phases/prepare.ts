@@ -5,7 +5,7 @@ import type { RecipeConfig } from '../config.ts';
 import { CACHE, type RecipeContext } from '../context.ts';
 import type { DatasetFolder } from '../data/records.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
-import { dealTexts, mixedTexts, readPart, type TextPart } from '../data/texts.ts';
+import { dealTexts, type Mixed, mixedTexts, readPart, type TextPart } from '../data/texts.ts';
 import { type Progress, startProgress } from '../progress.ts';
 import { teacherInput } from '../teacher/input.ts';
 import { VectorStore } from '../teacher/targets.ts';
@@ -84,7 +84,15 @@ export async function trainingTexts({ config, dataset, say }: RecipeContext): Pr
     seed,
     generalShare: data.generalShare,
     context: config.teacher.context,
-    onHeldOut: (count: number) => say(`${count} texts left out: they are validation or test queries`),
+    maxUnmatched: data.maxBadShare,
+    onMixed({ heldOut, unmatched, general }: Mixed) {
+      say(`${heldOut} texts left out: they are validation or test queries`);
+      if (unmatched > 0) say(`${unmatched} contexts left out: their query is not among the training queries`);
+      if (general.available < general.wanted)
+        say(
+          `general text: ${general.wanted} texts asked for by data.generalShare, the dataset has ${general.available}`,
+        );
+    },
   };
   return dealTexts(mixedTexts(dataset, mix), {
     folder: join(CACHE, 'texts', await mixKey(config, dataset)),

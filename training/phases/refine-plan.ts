@@ -10,7 +10,7 @@ import type { ClickedQuery } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import { readTensors, writeTensors } from '../data/tensor-file.ts';
 import { embeddingWidth } from '../nn/encoder.ts';
-import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import { type EncoderModel, TextEncoderSession } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import { type Mined, mineNegatives } from './negatives.ts';
 import type { Round } from './refine-rounds.ts';
@@ -49,7 +49,7 @@ export async function planRound(student: EncoderModel, options: PlanOptions): Pr
   const { batch, clusters: perCluster, negatives: mining } = settings;
   const dimension = embeddingWidth(student);
   const asked = rows.map((row) => queries[row]!);
-  const session = await TextEncoderSession.open(floatModel(student), { tokenizer, dimension, threads });
+  const session = await TextEncoderSession.open(student, { tokenizer, dimension, threads });
   const vectors = await session.encode(asked.map(({ text }) => text));
   await session.close();
   const { negatives, skipped } = await mineNegatives({ queries: asked, vectors, ads, dimension, booked, ...mining });

@@ -5,6 +5,7 @@
  * A refresh looks at the rows that the interval will train on, and at no others, part by part. So memory holds one part, however many
  * pairs there are, and mining costs the same a step however often it is refreshed.
  */
+import { HarnessError } from '../../shared/problem.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 
 /** Rows of a part, and when they are trained on. */
@@ -33,7 +34,7 @@ export interface RoundOptions {
 
 /**
  * Rounds up to the last step, [intervals][rounds], epoch after epoch, parts in random order. A new interval begins at every multiple of
- * `refreshEvery`. @throws Error where no part holds the rows of an update.
+ * `refreshEvery`. @throws HarnessError where no part holds the rows of an update.
  */
 export function intervals({ parts, steps, rowsPerStep, refreshEvery, seed }: RoundOptions): Round[][] {
   const all: Round[][] = [];
@@ -51,7 +52,11 @@ export function intervals({ parts, steps, rowsPerStep, refreshEvery, seed }: Rou
         start += count;
       }
     }
-    if (start === before) throw new Error(`no part holds the ${rowsPerStep} clicked queries of a step`);
+    if (start === before)
+      throw new HarnessError(
+        'configuration',
+        `refinement: expected a part with the ${rowsPerStep} clicked queries of a step, the largest of ${parts.length} has ${Math.max(0, ...parts)}; ask for a smaller batch, or fewer data.parts.`,
+      );
   }
   return all;
 }

@@ -81,7 +81,8 @@ export const Floors = z.strictObject({
   static: z.strictObject({
     dimension: z.int().positive(),
     sif: z.number().positive(),
-    alignSteps: z.int().positive(),
+    /** 0 leaves the floor out. */
+    alignSteps: steps,
     refineSteps: steps,
     learningRate: z.number().positive(),
   }),

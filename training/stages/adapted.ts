@@ -26,7 +26,10 @@ export async function adapted(context: RecipeContext, teacher: Teacher): Promise
   if (settings.steps === 0 && width === teacher.dimension) return { teacher, projection: 'none', losses: [] };
 
   const { ads, vectors: documents } = await catalogueVectors(context, teacher);
-  const clicked = await drawnQueries(context, { ads, count: Math.max(SAMPLE, settings.steps * settings.batch) });
+  const clicked = await drawnQueries(context, {
+    ads,
+    count: Math.max(SAMPLE, settings.steps * settings.batch * settings.accumulate),
+  });
   const targets = openTargets(teacher, {
     role: 'query',
     parts: config.data.parts,

@@ -49,8 +49,8 @@ export async function alignStudent(
   context: RecipeContext,
   { taught, initial, measure }: { taught: Taught; initial: InitialStudent; measure?: AlignOptions['measure'] },
 ): Promise<Aligned> {
-  const { config, dataset, say } = context;
-  const { seed, threads, align: settings } = config;
+  const { config, dataset, say, sayOnce } = context;
+  const { seed, threads, device, align: settings } = config;
   const texts = await trainingTexts(context);
   const parts = await targetParts(texts, { teacher: taught.teacher, parts: config.data.parts });
   const folder = await runFolder({
@@ -73,7 +73,9 @@ export async function alignStudent(
     settings,
     seed,
     folder,
+    device,
     threads,
+    say: sayOnce,
     onStep,
     measure,
     onStage: ({ stage, layers, intermediate, steps }) =>

@@ -44,7 +44,7 @@ const folderOf = async (context: RecipeContext, { taught, aligned }: FloorOption
 
 /** Reads the teacher's vocabulary: there is none for a teacher that does not run here. */
 async function staticFloor(context: RecipeContext, options: FloorOptions): Promise<Floor> {
-  const { align, refine, floors, seed, threads } = context.config;
+  const { align, refine, floors, seed, threads, device } = context.config;
   const { dimension, sif, alignSteps, refineSteps, learningRate } = floors.static;
   const settings = {
     dimension,
@@ -68,7 +68,9 @@ async function staticFloor(context: RecipeContext, options: FloorOptions): Promi
     settings,
     seed,
     folder: await folderOf(context, options, { static: settings }),
+    device,
     threads,
+    say: context.sayOnce,
     onStep: (phase, step, report) => follow[phase].onStep(step, report),
   });
   follow.align.stop();

@@ -31,7 +31,7 @@ export async function refinementInputs(
     seed,
     threads,
     device,
-    say: context.say,
+    say: context.sayOnce,
     onRefresh: ({ step, queries, skipped }) =>
       context.say(
         `step ${step}: negatives of ${queries} queries; passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`,

@@ -6,7 +6,7 @@ import { mean, measure } from '../evaluate/metrics.ts';
 import { openSearch } from '../evaluate/search.ts';
 import { embeddingWidth } from '../nn/encoder.ts';
 import type { Quality } from '../phases/train.ts';
-import { type EncoderModel, floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import { type EncoderModel, TextEncoderSession } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import type { CatalogueVectors } from './catalogue.ts';
 
@@ -31,7 +31,7 @@ export async function openValidation(
   return {
     async measure(student) {
       const dimension = embeddingWidth(student);
-      const session = await TextEncoderSession.open(floatModel(student), { tokenizer, dimension, threads });
+      const session = await TextEncoderSession.open(student, { tokenizer, dimension, threads });
       const own = await session.encode(texts);
       await session.close();
       const hits = await search.search(own, { k: 10, allowed: (query, row) => mayShow(ads[row]!, queries[query]!) });

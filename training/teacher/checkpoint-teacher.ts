@@ -1,5 +1,5 @@
 /** A checkpoint folder as a teacher: its encoder in fp32, run here. */
-import { floatModel, TextEncoderSession } from '../runner/encoder.ts';
+import { TextEncoderSession } from '../runner/encoder.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { normalizeRows, type Teacher } from './teacher.ts';
 
@@ -26,7 +26,7 @@ export function checkpointTeacher(
     source,
     async encode(texts, { role, onProgress }) {
       if (texts.length === 0) return new Float32Array();
-      session ??= TextEncoderSession.open(floatModel(checkpoint), { tokenizer, dimension, threads });
+      session ??= TextEncoderSession.open(checkpoint, { tokenizer, dimension, threads });
       const prompt = role === 'query' ? queryPrompt : documentPrompt;
       const prompted = prompt === '' ? texts : texts.map((text) => prompt + text);
       const vectors = await (await session).encode(prompted, onProgress ? { onProgress } : {});

@@ -121,7 +121,7 @@ const TASKS: Record<string, () => Promise<number>> = {
   },
   async texts() {
     const data = await dataset({ 'queries.train.jsonl': times(count, query('train')) });
-    const mixed = mixedTexts(data, { seed: 1, generalShare: 0, context: false });
+    const mixed = mixedTexts(data, { seed: 1, generalShare: 0, context: false, maxUnmatched: 0 });
     const parts = await dealTexts(mixed, { folder: join(folder, 'texts'), parts: PARTS });
     return parts.reduce((sum, { rows }) => sum + rows, 0);
   },

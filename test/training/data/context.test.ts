@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { withContext } from '../../../training/data/context.ts';
+import { seeded, shuffle } from '../../../training/data/seeded.ts';
 import { dealTexts, readPart } from '../../../training/data/texts.ts';
 import { targetParts } from '../../../training/phases/prepare.ts';
 import { type TeacherText, teacherInput } from '../../../training/teacher/input.ts';
@@ -27,7 +28,7 @@ describe('withContext', () => {
       { queryId: 'b', text: 'what b\n is\tabout ' },
       { queryId: 'd', text: 'd' },
     ];
-    expect(await collect(withContext(each(queries), each(contexts)))).toEqual([
+    expect(await collect(withContext(each(queries), each(contexts), { maxUnmatched: 0 }))).toEqual([
       { id: 'a' },
       { id: 'b', context: 'what b is about' },
       { id: 'c' },
@@ -36,12 +37,34 @@ describe('withContext', () => {
   });
 
   it.each([
-    ['out of order', ['c', 'b']],
-    ['of a query that is not there', ['b', 'x']],
-  ])('refuses contexts %s, naming the query', async (_, ids) => {
+    ['out of order', ['c', 'b'], 'c'],
+    ['of a query that is not there', ['b', 'x'], 'x'],
+    ['given twice', ['b', 'b'], 'b'],
+  ])('refuses contexts %s, naming the query', async (_, ids, named) => {
     const contexts = ids.map((queryId) => ({ queryId, text: 't' }));
-    await expect(collect(withContext(each(queries), each(contexts)))).rejects.toThrow(
-      new RegExp(`context of query ${ids[1]}`),
+    await expect(collect(withContext(each(queries), each(contexts), { maxUnmatched: 0 }))).rejects.toThrow(
+      new RegExp(`context of query ${named}: .* received 1 of 2`),
+    );
+  });
+
+  it('passes over contexts whose query is a bad row, counts them, and goes on with the next', async () => {
+    const [gone, count] = [new Set([0, 1, 500, 4_998, 4_999]), 5_000];
+    const ids = Array.from({ length: count }, (_, i) => `q${i}`);
+    const there = ids.filter((_, i) => !gone.has(i)).map((id) => ({ id }));
+    const contexts = ids.map((queryId) => ({ queryId, text: `of ${queryId}` }));
+    const counted: number[] = [];
+    const options = { maxUnmatched: 0.001, onUnmatched: (unmatched: number) => counted.push(unmatched) };
+    const joined = await collect(withContext(each(there), each(contexts), options));
+    expect(joined).toEqual(there.map(({ id }) => ({ id, context: `of ${id}` })));
+    expect(counted).toEqual([5]);
+  });
+
+  it('notices a file in another order than the queries', async () => {
+    const ids = Array.from({ length: 20_000 }, (_, i) => `q${i}`);
+    const contexts = shuffle([...ids], seeded('order')).map((queryId) => ({ queryId, text: 't' }));
+    const asked = each(ids.map((id) => ({ id })));
+    await expect(collect(withContext(asked, each(contexts), { maxUnmatched: 0.5 }))).rejects.toThrow(
+      /expected contexts in the order of the queries/,
     );
   });
 });

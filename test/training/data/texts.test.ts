@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDataset } from '../../../training/data/dataset.ts';
 import type { DatasetFolder } from '../../../training/data/records.ts';
-import { mixedTexts } from '../../../training/data/texts.ts';
+import { type Mixed, mixedTexts } from '../../../training/data/texts.ts';
 import { writeSmallMarket } from '../small-market.ts';
 
 let folder: string;
@@ -21,22 +21,23 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function mix(generalShare: number, seed = 1): Promise<{ texts: string[]; left: number }> {
+async function mix(generalShare: number, seed = 1): Promise<{ texts: string[]; mixed: Mixed }> {
   const texts: string[] = [];
-  let left = 0;
-  const onHeldOut = (count: number) => {
-    left = count;
+  let mixed: Mixed | undefined;
+  const onMixed = (told: Mixed) => {
+    mixed = told;
   };
-  for await (const { text } of mixedTexts(dataset, { seed, generalShare, context: false, onHeldOut })) texts.push(text);
-  return { texts, left };
+  const options = { seed, generalShare, context: false, maxUnmatched: 0, onMixed };
+  for await (const { text } of mixedTexts(dataset, options)) texts.push(text);
+  return { texts, mixed: mixed! };
 }
 
 describe('mixedTexts', () => {
   it('leaves out validation and test queries, whatever their order and case, and counts them', async () => {
-    const { texts, left } = await mix(0.95);
+    const { texts, mixed } = await mix(0.95);
     expect(texts).not.toContain('men of socks red');
     expect(texts).not.toContain('blue belts of men');
-    expect(left).toBe(2);
+    expect(mixed.heldOut).toBe(2);
   });
 
   it('mixes in the share asked for, normalised', async () => {
@@ -45,6 +46,11 @@ describe('mixedTexts', () => {
     expect(texts.length - general.length).toBe(100);
     expect(general.length / texts.length).toBeCloseTo(0.6, 1);
     expect((await mix(0)).texts).toHaveLength(100);
+  });
+
+  it('tells how much general text is asked for, and how much there is', async () => {
+    expect((await mix(0.6)).mixed.general).toEqual({ available: 1002, wanted: 150 });
+    expect((await mix(0)).mixed.general.wanted).toBe(0);
   });
 
   it('is the same for the same seed only', async () => {
