@@ -1,0 +1,194 @@
+/** What a visitor's browser, address and words may do, and where they may not go. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { clientKey } from '../../edge/rate-limit.ts';
+import type { ImpressionEvent } from '../../shared/contract/events.ts';
+import { EDGE_ROUTES } from '../../shared/contract/routes.ts';
+import { edgeUnderTest } from './under-test.worker.ts';
+
+type Edge = ReturnType<typeof edgeUnderTest>;
+const unitOf = (edge: Edge, i: number) => (edge.queued[i] as ImpressionEvent).unitId;
+
+describe('consent', () => {
+  it('is waited for where it is required: nothing is set, and every request is a unit of its own', async () => {
+    const edge = edgeUnderTest({ CONSENT: 'required' });
+    const silent = await edge.fetch('/v1/ads?q=shoes');
+    expect(silent.headers.getSetCookie()).toEqual([]);
+    await edge.fetch('/v1/ads?q=shoes');
+    expect(unitOf(edge, 0)).not.toBe(unitOf(edge, 1));
+
+    const consenting = await edge.fetch('/v1/ads?q=shoes', { headers: { cookie: 'harness-consent=granted' } });
+    const cookie = consenting.headers.getSetCookie().map((each) => each.split(';')[0]!);
+    expect(cookie.length).toBeGreaterThan(0);
+    await edge.fetch('/v1/ads?q=shoes', { headers: { cookie: ['harness-consent=granted', ...cookie].join('; ') } });
+    expect(unitOf(edge, 3)).toBe(unitOf(edge, 2));
+
+    // Taken back: what the browser still sends is not read.
+    const withdrawn = await edge.fetch('/v1/ads?q=shoes', { headers: { cookie: cookie.join('; ') } });
+    expect(withdrawn.headers.getSetCookie()).toEqual([]);
+    expect(unitOf(edge, 4)).not.toBe(unitOf(edge, 2));
+  });
+
+  it('is refused by a browser that asks not to be tracked, whatever the policy', async () => {
+    const edge = edgeUnderTest();
+    const response = await edge.fetch('/v1/ads?q=shoes', { headers: { 'sec-gpc': '1' } });
+    expect(response.status).toBe(200);
+    expect(response.headers.getSetCookie()).toEqual([]);
+  });
+});
+
+describe('an event', () => {
+  const secrets = {
+    'cf-connecting-ip': '203.0.113.77',
+    'x-forwarded-for': '203.0.113.77, 198.51.100.8',
+    'user-agent': 'Mozilla/5.0 (UniqueBrowser/77.1)',
+    referer: 'https://mail.example/inbox?user=jane',
+    'accept-language': 'rm-CH',
+  };
+
+  it('holds no address, no raw id, no header and no order number', async () => {
+    const edge = edgeUnderTest();
+    const first = await edge.fetch('/v1/ads?q=shoes', { headers: secrets });
+    const cookie = first.headers.getSetCookie()[0]!.split(';')[0]!;
+    const answer = await edge.ads('q=shoes', { headers: { ...secrets, cookie } });
+    const click = await edge.fetch(new URL(answer.slots[0]!.clickUrl).pathname, { headers: { ...secrets, cookie } });
+    const clickId = new URL(click.headers.get('location')!).searchParams.get('hclid');
+    await edge.fetch('/v1/conversions', {
+      method: 'POST',
+      headers: { ...secrets, 'content-type': 'application/json' },
+      body: JSON.stringify({ clickId, orderId: 'jane-4711', valueMicros: 1 }),
+    });
+    expect(edge.queued.map(({ type }) => type)).toEqual(['impression', 'impression', 'click', 'conversion']);
+    const text = JSON.stringify(edge.queued);
+    const rawId = atob(cookie.split('=')[1]!.split('.')[1]!);
+    for (const secret of ['203.0.113', '198.51.100', 'UniqueBrowser', 'mail.example', 'rm-CH', 'jane', rawId])
+      expect(text).not.toContain(secret);
+    expect(text).not.toContain(cookie.split('=')[1]);
+  });
+
+  it('keeps no words of a query where the policy says so, and equal queries stay equal', async () => {
+    const edge = edgeUnderTest({ QUERY_LOG: 'digest' });
+    const answers = [await edge.ads('q=Jane+Doe'), await edge.ads('q=jane%20doe'), await edge.ads('q=shoes')];
+    expect(answers[0]!.query.normalized).toBe('jane doe');
+    const queries = edge.queued.map((event) => (event as ImpressionEvent).query);
+    expect(queries[0]).toMatch(/^digest:[\w-]{22}$/);
+    expect(queries[1]).toBe(queries[0]);
+    expect(queries[2]).not.toBe(queries[0]);
+    expect(JSON.stringify(edge.queued)).not.toMatch(/jane|doe|shoes/i);
+  });
+});
+
+describe('rate limits', () => {
+  it('answer 429 with a time to wait, to the address that asks too often and to no other', async () => {
+    const left = new Map<string, number>();
+    const limit = async ({ key }: { key: string }) => {
+      left.set(key, (left.get(key) ?? 3) - 1);
+      return { success: left.get(key)! >= 0 };
+    };
+    const edge = edgeUnderTest({ RATE_LIMIT: { limit } });
+    const from = (address: string) => ({ headers: { 'cf-connecting-ip': address } });
+    for (let i = 0; i < 3; i++) expect((await edge.fetch('/v1/ads?q=a', from('192.0.2.1'))).status).toBe(200);
+    const refused = await edge.fetch('/v1/ads?q=a', from('192.0.2.1'));
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).toBe('60');
+    expect(await refused.json()).toMatchObject({ code: 'too_many_requests' });
+    expect((await edge.fetch('/v1/ads?q=a', from('192.0.2.2'))).status).toBe(200);
+    expect((await edge.fetch('/v1/click/abc', from('192.0.2.1'))).status).toBe(429);
+    expect((await edge.fetch('/healthz', from('192.0.2.1'))).status).toBe(200);
+    expect(edge.queued).toHaveLength(4);
+  });
+
+  it('are counted by the binding of wrangler.toml', async () => {
+    const edge = edgeUnderTest();
+    const { limiter } = edge.isolate;
+    const asked = Array.from({ length: 1_300 }, () => limiter!.limit({ key: 'one-client' }));
+    const granted = (await Promise.all(asked)).filter(({ success }) => success).length;
+    // 600 a minute; at most two minutes took part.
+    expect(granted).toBeGreaterThanOrEqual(600);
+    expect(granted).toBeLessThanOrEqual(1_200);
+    expect(await limiter!.limit({ key: 'another-client' })).toEqual({ success: true });
+  });
+
+  it('refuse nobody when the limiter fails, and know nobody without an address', async () => {
+    const edge = edgeUnderTest({ RATE_LIMIT: { limit: () => Promise.reject(new Error('no limiter')) } });
+    expect((await edge.fetch('/v1/ads?q=a', { headers: { 'cf-connecting-ip': '192.0.2.1' } })).status).toBe(200);
+    expect((await edge.fetch('/v1/ads?q=a')).status).toBe(200);
+  });
+
+  it.each([
+    ['192.0.2.1', '192.0.2.1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:0db8:0001:0002::1', '2001:db8:1:2::/64'],
+    ['2001:db8::', '2001:db8:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    [undefined, undefined],
+  ])('%s is counted as %s', (address, key) => {
+    expect(clientKey(new Headers(address === undefined ? {} : { 'cf-connecting-ip': address }))).toBe(key);
+  });
+});
+
+it('every route, and every answer that is none, has its Cache-Control and the security headers', async () => {
+  const edge = edgeUnderTest();
+  const { slots } = await edge.ads('q=shoes');
+  const paths: [method: string, path: string][] = [
+    ...EDGE_ROUTES.map(({ method, path }): [string, string] => [
+      method.toUpperCase(),
+      path.replace('/v1/click/{token}', new URL(slots[0]!.clickUrl).pathname),
+    ]),
+    ['GET', '/v1/ads?q=shoes'],
+    ['GET', '/v1/ads?q='],
+    ['GET', '/nowhere'],
+    ['DELETE', '/v1/ads'],
+  ];
+  for (const [method, path] of paths) {
+    const { status, headers } = await edge.fetch(path, { method });
+    const said = `${method} ${path} (${status})`;
+    const shared = ['/openapi.json', '/'].includes(path);
+    if (!shared) expect(headers.get('cache-control'), said).toContain('no-store');
+    expect(headers.get('cache-control'), said).not.toBeNull();
+    expect(headers.get('x-content-type-options'), said).toBe('nosniff');
+    expect(headers.get('content-security-policy'), said).toContain("default-src 'none'");
+    expect(headers.get('strict-transport-security'), said).toContain('max-age=');
+    expect(headers.get('referrer-policy'), said).not.toBeNull();
+    expect(headers.get('server'), said).toBeNull();
+    if (shared) expect(headers.get('set-cookie'), said).toBeNull();
+  }
+});
+
+it('no header, named or made up, changes what is cached for others', async () => {
+  const edge = edgeUnderTest();
+  const cookie = (await edge.fetch('/v1/ads?q=shoes')).headers.getSetCookie()[0]!.split(';')[0]!;
+  const shown = ({ slots, assignments, generation }: Awaited<ReturnType<typeof edge.ads>>) => ({
+    assignments,
+    generation,
+    slots: slots.map(({ clickUrl, ...slot }) => ({ ...slot, origin: new URL(clickUrl).origin })),
+  });
+  const clean = shown(await edge.ads('q=clean', { headers: { cookie } }));
+  // The documented inputs: consent and identity.
+  const documented = ['cookie', 'sec-gpc'];
+  const known = fc.constantFrom(
+    ...['x-forwarded-host', 'x-forwarded-proto', 'x-host', 'x-original-url', 'x-rewrite-url', 'forwarded'],
+    ...['x-http-method-override', 'accept', 'accept-encoding', 'accept-language', 'authorization', 'origin', 'referer'],
+    ...['cache-control', 'pragma', 'range', 'if-none-match', 'if-modified-since', 'vary', 'harness-generation'],
+    ...['harness-config-version', 'x-request-id', 'cf-ipcountry', 'user-agent', 'content-type', '__proto__'],
+  );
+  const madeUp = fc.stringMatching(/^[a-z][a-z0-9-]{0,24}$/).filter((name) => !documented.includes(name));
+  const value = fc.oneof(
+    fc.string({ maxLength: 30 }).map((text) => text.replaceAll(/[^ -~]/g, '').trim()),
+    fc.constantFrom('evil.example', '0', '99999', 'no-cache', 'only-if-cached', 'bytes=0-1', '*', 'gb', 'https'),
+  );
+  let n = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(fc.oneof(known, madeUp), value), { maxLength: 8 }), async (headers) => {
+      const query = `q=shoes-${++n}`;
+      const given = new Headers([...headers.map(([name, text]): [string, string] => [name, text]), ['cookie', cookie]]);
+      const poisoned = await edge.fetch(`/v1/ads?${query}`, { headers: given });
+      expect(poisoned.status).toBe(200);
+      const next = await edge.ads(query, { headers: { cookie } });
+      expect(next.cache.status).toBe('memory');
+      expect(shown(next)).toEqual(clean);
+    }),
+    { numRuns: 60 },
+  );
+  expect((await edge.told()).unsigned).toBe(0);
+});
