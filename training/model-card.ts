@@ -4,11 +4,10 @@
  */
 import { z } from 'zod';
 import type { Manifest } from '../shared/bundle.ts';
+import { METRIC_NAMES, METRICS } from './evaluate/metrics.ts';
 
 /** JSON knows no NaN: what could not be computed comes back as null. */
 const Value = z.number().nullish();
-const METRICS = { p10: 'P@10', p100: 'P@100', ndcg10: 'nDCG@10', mrr: 'MRR', recall100: 'recall@100' } as const;
-type Metric = keyof typeof METRICS;
 
 const each = <T extends z.ZodType>(value: T) =>
   z.object({ p10: value, p100: value, ndcg10: value, mrr: value, recall100: value }).partial();
@@ -79,9 +78,9 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
   [row(head), row(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(row)].join('\n');
 
 function frontMatter({ license, teacher, name }: Manifest, { student }: CardReport): string {
-  const metrics = Object.entries(METRICS).flatMap(([metric, title]) => {
-    const value = student[metric as Metric];
-    return value == null ? [] : [`          - type: ${title}`, `            value: ${score(value)}`];
+  const metrics = METRICS.flatMap((metric) => {
+    const value = student[metric];
+    return value == null ? [] : [`          - type: ${METRIC_NAMES[metric]}`, `            value: ${score(value)}`];
   });
   return [
     '---',
@@ -91,7 +90,7 @@ function frontMatter({ license, teacher, name }: Manifest, { student }: CardRepo
     'library_name: onnx',
     'pipeline_tag: feature-extraction',
     'tags: [sponsored-search, retrieval, query-encoder, distillation, onnx]',
-    `metrics: [${Object.values(METRICS)
+    `metrics: [${Object.values(METRIC_NAMES)
       .map((title) => JSON.stringify(title))
       .join(', ')}]`,
     'model-index:',
@@ -115,12 +114,12 @@ function quality(report: CardReport): string {
     ['teacher', report.teacher],
     ['**this model**', report.student],
   ];
-  const metrics = (Object.keys(METRICS) as Metric[]).filter((metric) => report.student[metric] != null);
+  const metrics = METRICS.filter((metric) => report.student[metric] != null);
   const kept = (ratios: z.infer<typeof Ratios>): string =>
     `- Recovery against ${ratios.denominator ?? 'the teacher'}: ${metrics
       .map((metric) => {
         const interval = ratios.interval?.[metric];
-        return `${METRICS[metric]} ${percent(ratios[metric])}${interval ? ` (${interval.map(percent).join(' to ')})` : ''}`;
+        return `${METRIC_NAMES[metric]} ${percent(ratios[metric])}${interval ? ` (${interval.map(percent).join(' to ')})` : ''}`;
       })
       .join(', ')}.`;
   const context = report.queriesWithContext;
@@ -128,7 +127,7 @@ function quality(report: CardReport): string {
     `Measured on ${count(report.queries)} judged queries of the test split, with exact search over the teacher's vectors of the ads.` +
       (context ? ` The teacher reads offline context with ${count(context)} of them; this model never does.` : ''),
     table(
-      ['', ...metrics.map((metric) => METRICS[metric])],
+      ['', ...metrics.map((metric) => METRIC_NAMES[metric])],
       systems.map(([name, scores]) => [name, ...metrics.map((metric) => score(scores[metric]))]),
     ),
     'Recovery is this model divided by its teacher; in brackets, 95 % intervals by paired bootstrap over queries.',

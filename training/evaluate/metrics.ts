@@ -10,6 +10,15 @@ export type Judgements = ReadonlyMap<string, number>;
 export const METRICS = ['p10', 'p100', 'ndcg10', 'mrr', 'recall100'] as const;
 export type Metric = (typeof METRICS)[number];
 
+/** As tables and cards show them. */
+export const METRIC_NAMES: Readonly<Record<Metric, string>> = {
+  p10: 'P@10',
+  p100: 'P@100',
+  ndcg10: 'nDCG@10',
+  mrr: 'MRR',
+  recall100: 'recall@100',
+};
+
 /** One value a metric, of one query or averaged over many. */
 export type Scores = Readonly<Record<Metric, number>>;
 

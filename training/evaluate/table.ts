@@ -1,10 +1,9 @@
 /** An evaluation as a table for people: systems as columns, metrics and slices as rows; at most 110 columns wide. */
-import { METRICS } from './metrics.ts';
+import { METRIC_NAMES, METRICS } from './metrics.ts';
 import type { Interval } from './recovery.ts';
 import { type EvaluationReport, FLOORS, type Slice, SYSTEMS, type System } from './report.ts';
 import { GROUPS } from './slices.ts';
 
-const METRIC_NAMES = { p10: 'P@10', p100: 'P@100', ndcg10: 'nDCG@10', mrr: 'MRR', recall100: 'recall@100' } as const;
 const SYSTEM_NAMES: Readonly<Record<System, string>> = {
   bm25: 'BM25',
   static: 'static',
