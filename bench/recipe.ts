@@ -1,7 +1,7 @@
 /**
  * What the recipe gives: recovery, speed and floors of the default bundle; the orderings of the study; the training step; the bundle's size.
  *
- * Needs the teacher as training left it in `.cache/` (or trains it, half an hour), and for PyTorch a Python in HARNESS_PEERS_PYTHON.
+ * The study needs the teacher as training left it in `.cache/`, the comparison with PyTorch a Python in HARNESS_PEERS_PYTHON.
  */
 import { join } from 'node:path';
 import { loadBundle } from '../gpu-backend/encoder/bundle.ts';
@@ -12,6 +12,7 @@ import type { EvaluationReport, FloorName } from '../training/evaluate/report.ts
 import { readBundle } from '../training/publish.ts';
 import { TextEncoderSession } from '../training/runner/encoder.ts';
 import { evaluateBundle } from '../training/stages/evaluate.ts';
+import { isTaught } from '../training/stages/teach.ts';
 import { type Bench, bounded, type Row } from './row.ts';
 import { trainingStep } from './training-step.ts';
 
@@ -87,7 +88,13 @@ async function bundleRows(): Promise<Row[]> {
   ];
 }
 
-async function orderingRows(context: RecipeContext, quick: boolean): Promise<{ rows: Row[]; detail: unknown }> {
+/** Left out where the teacher is not at hand: every student of the study learns from it. */
+async function orderingRows(context: RecipeContext, quick: boolean): Promise<{ rows: Row[]; detail?: unknown }> {
+  const { manifest } = await readBundle(BUNDLE);
+  if (!(await isTaught(context, manifest.teacher.sha256))) {
+    context.say('the study is left out: it needs the fine-tuned teacher, which npm run recipe -- teach makes.');
+    return { rows: [] };
+  }
   const settings = quick
     ? {
         ...ABLATION,
