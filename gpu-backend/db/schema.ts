@@ -109,6 +109,10 @@ export const impressions = pgTable(
     at: instant('at').notNull(),
     unitId: text('unit_id').notNull(),
     bot: boolean().notNull(),
+    /** An override forced an arm; such rows have no exposures. */
+    qa: boolean().notNull().default(false),
+    /** `null` for events of before it was logged. */
+    device: text().$type<NonNullable<ImpressionEvent['device']>>(),
     market: text().notNull(),
     locale: text().notNull(),
     query: text().notNull(),

@@ -8,6 +8,8 @@ export function impressionRow(event: ImpressionEvent): typeof impressions.$infer
     at: new Date(event.atMs),
     unitId: event.unitId,
     bot: event.bot,
+    qa: event.qa ?? false,
+    device: event.device ?? null,
     market: event.market,
     locale: event.locale,
     query: event.query,
@@ -28,15 +30,16 @@ export function impressionRow(event: ImpressionEvent): typeof impressions.$infer
   };
 }
 
-/** One row an assignment; an experiment named twice counts once. */
+/** One row an assignment; an experiment named twice counts once. What quality assurance looked at was no exposure. */
 export function exposureRows(event: ImpressionEvent): (typeof exposures.$inferInsert)[] {
+  if (event.qa) return [];
   const byExperiment = new Map(event.assignments.map((assignment) => [assignment.experiment, assignment]));
-  return [...byExperiment.values()].map(({ experiment, layer, arm }) => ({
+  return [...byExperiment.values()].map(({ experiment, layer, arm, unitId }) => ({
     impressionId: event.id,
     experiment,
     layer,
     arm,
-    unitId: event.unitId,
+    unitId: unitId ?? event.unitId,
     at: new Date(event.atMs),
   }));
 }

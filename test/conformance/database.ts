@@ -2,6 +2,7 @@
  * What the backend asks of its database, run on the embedded one and on a real server: the catalogue, the events, the
  * configuration's version. The service's own code writes and reads; only counts are looked up by hand.
  */
+import { readFileSync } from 'node:fs';
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -27,6 +28,11 @@ import {
   sampleImpression,
 } from '../setup/samples.ts';
 
+const bucketing = JSON.parse(readFileSync(new URL('../golden/bucketing.json', import.meta.url), 'utf8')) as {
+  hashes: [text: string, utf8: string, hash: number][];
+  buckets: [salt: string, unit: string, bucket: number][];
+  arms: { key: string; version: number; arms: [string, number][]; units: [string, string][] }[];
+};
 const SPACE = { spaceId: '0123456789abcdef', dimension: 4 };
 const TABLES = 'ads, ad_vectors, generations, experiments, impressions, exposures, clicks, conversions, counters';
 
@@ -274,6 +280,27 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
         expect(await missingIds(db, ['impression-1'])).toEqual([]);
       });
 
+      test('of an override are kept and marked, and are no exposures; a query diverted is its own unit', async () => {
+        const byQuery = { experiment: 'by-query', layer: 'queries', arm: 'control', unitId: 'digest-of-query' };
+        await ingest(
+          [
+            sampleImpression({ id: 'impression-1', qa: true, device: 'mobile' }),
+            sampleImpression({ id: 'impression-2', assignments: [...sampleImpression().assignments, byQuery] }),
+          ],
+          { db },
+        );
+        expect(await rows(db, sql`select id, qa, device from impressions order by id`)).toEqual([
+          { id: 'impression-1', qa: true, device: 'mobile' },
+          { id: 'impression-2', qa: false, device: null },
+        ]);
+        expect(
+          await rows(db, sql`select impression_id, experiment, unit_id from exposures order by experiment`),
+        ).toEqual([
+          { impression_id: 'impression-2', experiment: 'by-query', unit_id: 'digest-of-query' },
+          { impression_id: 'impression-2', experiment: 'student-retrieval', unit_id: 'unit-1' },
+        ]);
+      });
+
       test('that are malformed are refused by index and hold up none of the others', async () => {
         let refusedBatches = 0;
         const tooLong = 'x'.repeat(3_000); // more than an index entry holds, and random enough not to be compressed
@@ -303,6 +330,41 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
         expect(refusedBatches).toBe(1);
         expect(await count(db, 'impressions')).toBe(1);
         expect(await count(db, 'clicks')).toBe(1);
+      });
+    });
+
+    describe('the bucketing hash', () => {
+      test('gives the vectors of the other languages', async () => {
+        const found = await rows<{ hash: string }>(
+          db,
+          sql`select harness_hash32(value->>0)::text as hash from jsonb_array_elements(${JSON.stringify(bucketing.hashes)}::text::jsonb)`,
+        );
+        expect(found.map(({ hash }) => Number(hash))).toEqual(bucketing.hashes.map(([, , hash]) => hash));
+        const buckets = await rows<{ at: number }>(
+          db,
+          sql`select harness_bucket(value->>0, value->>1) as at from jsonb_array_elements(${JSON.stringify(bucketing.buckets)}::text::jsonb)`,
+        );
+        expect(buckets.map(({ at }) => at)).toEqual(bucketing.buckets.map(([, , at]) => at));
+      });
+
+      test('deals the arms of stored experiments as the edge does', async () => {
+        for (const { key, version, arms, units } of bucketing.arms) {
+          const definition = sampleExperiment({
+            key,
+            layer: key,
+            version,
+            control: arms[0]![0],
+            arms: arms.map(([arm, weight]) => ({ key: arm, weight, parameters: {} })),
+          });
+          await putExperiment(db, definition);
+          const found = await rows<{ arm: string }>(
+            db,
+            sql`select harness_arm(definition, unit) as arm from experiments,
+                jsonb_array_elements_text(${JSON.stringify(units.map(([unit]) => unit))}::text::jsonb) with ordinality as u(unit, n)
+                where key = ${key} order by n`,
+          );
+          expect(found.map(({ arm }) => arm)).toEqual(units.map(([, arm]) => arm));
+        }
       });
     });
 
