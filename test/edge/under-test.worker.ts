@@ -1,6 +1,6 @@
 /**
- * One edge for one test, in workerd: an isolate of its own over the stand-in backend, with a clock that can be set
- * forward, a cache of its own, a queue that keeps what it is given, and outboxes in real Durable Objects whose alarms
+ * One edge for one test, in workerd: an isolate of its own over the stand-in backend, with a clock that stands still
+ * until it is set forward, a cache of its own, a queue that keeps what it is given, and outboxes in real Durable Objects whose alarms
  * the test sets off.
  */
 import { createExecutionContext, runInDurableObject, waitOnExecutionContext } from 'cloudflare:test';
@@ -42,7 +42,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
   const name = `${expect.getState().testPath?.replaceAll(/\W/g, '-')}-${++count}`;
   const room = `${inject('standInUrl')}/${name}`;
   const queued: HarnessEvent[] = [];
-  let aheadMs = 0;
+  let nowMs = Date.now();
   let ids = 0;
   const alarms = new Map<string, number | null>();
   /** Runs in the Durable Object of that name, on its SQLite, with the world of this edge. */
@@ -60,6 +60,8 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
   const bindings: Bindings = {
     ...(env as unknown as Bindings),
     BACKEND_URL: room,
+    // Longer than any call takes on a busy machine: a test of the deadline sets its own.
+    BACKEND_DEADLINE_MS: '20000',
     CACHE_SOFT_SECONDS: '10',
     CACHE_REVALIDATE_SECONDS: '5',
     KV: namespaceOf(name),
@@ -79,7 +81,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
   const newIsolate = () =>
     createIsolate(bindings, {
       clock: {
-        now: () => Date.now() + aheadMs,
+        now: () => nowMs,
         elapsed: () => performance.now(),
         random: () => 0,
         newId: () => `${String(++ids).padStart(8, '0')}-${crypto.randomUUID().slice(9)}`,
@@ -107,13 +109,13 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
     /** Sets the clock to the first alarm and wakes the outbox. */
     async alarm(): Promise<void> {
       const [object, atMs] = [...alarms].filter(([, at]) => at !== null).sort((a, b) => a[1]! - b[1]!)[0]!;
-      aheadMs = Math.max(aheadMs, atMs! - Date.now());
+      nowMs = Math.max(nowMs, atMs!);
       alarms.set(object, null);
       await inOutbox(object, (outbox) => outbox.alarm());
     },
     /** Sets the clock forward. */
     later(seconds: number) {
-      aheadMs += seconds * 1_000;
+      nowMs += seconds * 1_000;
     },
     async fetch(path: string, init: RequestInit = {}): Promise<Response> {
       const ctx = createExecutionContext();
