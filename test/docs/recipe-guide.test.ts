@@ -1,5 +1,5 @@
-/** docs/recipe.md against the code: each configuration in it is accepted, each setting and command that it names exists, its mapping reads files. */
-import { existsSync, readFileSync } from 'node:fs';
+/** docs/recipe.md against the code: each configuration in it is accepted, what it names exists, its mapping reads files. */
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -111,6 +111,18 @@ describe('commands in the guide', () => {
         ),
         command.name(),
       ).toEqual([]);
+  });
+});
+
+describe('messages that the guide explains', () => {
+  const sources = globSync('{training,shared}/**/*.ts').map((file) => readFileSync(file, 'utf8'));
+  const table = guide.slice(guide.indexOf('## When something goes wrong'));
+  const symptoms = [...table.matchAll(/^\| (.*?) +\|/gm)].flatMap(([, cell]) => [...cell!.matchAll(/`([^`]+)`/g)]);
+  // What stands between the dots is said as it is.
+  const said = symptoms.flatMap(([, text]) => text!.split('...').map((part) => part.trim()));
+
+  it.each(said.filter((part) => part.length >= 10))('are said: %s', (part) => {
+    expect(sources.some((source) => source.includes(part))).toBe(true);
   });
 });
 
