@@ -69,7 +69,7 @@ export const Student = z.strictObject({
   from: z.union([
     z.literal('teacher'),
     z.strictObject({ checkpoint: z.string().min(1) }),
-    z.strictObject({ scratch: EncoderConfig }),
+    z.strictObject({ scratch: EncoderConfig, tokenizer: z.string().min(1).optional() }),
   ]),
   stages: z.array(Stage).min(1),
   select: z.enum(['importance', 'even']),

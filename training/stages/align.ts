@@ -1,12 +1,15 @@
 /** Phase 2 as a stage: training texts, the teacher's vectors of them, and a student that shrinks and is aligned. */
+import { sha256Hex } from '../../shared/digest.ts';
+import { HarnessError } from '../../shared/problem.ts';
 import { type RecipeContext, runFolder } from '../context.ts';
 import type { TextPart } from '../data/texts.ts';
 import type { AlignmentPart, AlignOptions } from '../phases/align.ts';
 import { mixKey, sampleTexts, targetParts, trainingTexts } from '../phases/prepare.ts';
 import { alignInStages, type Stage } from '../phases/shrink.ts';
-import { type InitialStudent, initialStudent } from '../phases/student.ts';
+import { type InitialStudent, initialStudent, type StudentOrigin } from '../phases/student.ts';
 import type { LossPoint } from '../phases/train.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
+import { optionalText } from '../teacher/files.ts';
 import { followTraining } from './follow.ts';
 import { openCheckpoint, type Taught } from './teach.ts';
 
@@ -25,29 +28,49 @@ export interface Aligned {
   readonly run: string;
 }
 
+export interface StartingStudent extends InitialStudent {
+  /** Digest of the checkpoint or tokenizer that it comes from; absent where the teacher says it. */
+  readonly origin?: string;
+}
+
 /** The student before training, as the settings say. */
 export async function startingStudent(
   { config, say }: RecipeContext,
   { teacher, checkpoint }: Taught,
-): Promise<InitialStudent> {
+): Promise<StartingStudent> {
   const { from, maxTokens } = config.student;
-  const origin =
-    typeof from === 'object' && 'checkpoint' in from
-      ? { checkpoint: (await openCheckpoint(from.checkpoint, say)).checkpoint }
-      : from;
-  return initialStudent({
-    from: origin,
+  const start = async (): Promise<{ from: StudentOrigin; origin?: string }> => {
+    if (from === 'teacher') return { from };
+    if ('checkpoint' in from) {
+      const { checkpoint: own } = await openCheckpoint(from.checkpoint, say);
+      return { from: { checkpoint: own }, origin: own.sha256 };
+    }
+    const tokenizerJson = from.tokenizer === undefined ? checkpoint?.tokenizerJson : await tokenizerAt(from.tokenizer);
+    if (tokenizerJson === undefined) return { from: { scratch: from.scratch } };
+    return { from: { scratch: from.scratch, tokenizerJson }, origin: await sha256Hex(tokenizerJson) };
+  };
+  const { from: chosen, ...named } = await start();
+  const initial = initialStudent({
+    from: chosen,
     ...(checkpoint ? { teacher: checkpoint } : {}),
     dimension: teacher.dimension,
     maxTokens,
     seed: config.seed,
   });
+  return { ...initial, ...named };
+}
+
+async function tokenizerAt(path: string): Promise<string> {
+  const text = await optionalText(path);
+  if (text === undefined)
+    throw new HarnessError('not_found', `student.from.tokenizer: expected a tokenizer.json at ${path}, found none.`);
+  return text;
 }
 
 /** Goes on where an earlier run with the same data, teacher and settings stopped. */
 export async function alignStudent(
   context: RecipeContext,
-  { taught, initial, measure }: { taught: Taught; initial: InitialStudent; measure?: AlignOptions['measure'] },
+  { taught, initial, measure }: { taught: Taught; initial: StartingStudent; measure?: AlignOptions['measure'] },
 ): Promise<Aligned> {
   const { config, dataset, say, sayOnce } = context;
   const { seed, threads, device, align: settings } = config;
@@ -58,6 +81,7 @@ export async function alignStudent(
     teacher: taught.teacher.sha256,
     texts: await mixKey(config, dataset),
     seed,
+    ...(initial.origin ? { origin: initial.origin } : {}),
     // As text: canonical JSON is for integers and strings.
     settings: JSON.stringify([config.student, settings]),
   });

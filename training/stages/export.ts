@@ -9,6 +9,7 @@ import { sampleTexts, TRAINING_FILES } from '../phases/prepare.ts';
 import type { LossPoint } from '../phases/train.ts';
 import { adsFile, int8Rows, publish, spaceOf } from '../publish.ts';
 import { channelRanges, halfModel, int8Model } from '../runner/encoder.ts';
+import { shownUrl } from '../teacher/endpoint-request.ts';
 import { catalogueVectors } from './catalogue.ts';
 import type { TrainedStudent } from './train-student.ts';
 
@@ -95,8 +96,27 @@ function lossesOf({ taught, aligned, refined, floors }: TrainedStudent): Record<
 }
 
 /** What decides the result; where data and teacher lay on this machine does not. */
-function described({ data, teacher, ...config }: RecipeContext['config']): Record<string, unknown> {
-  const { folder: _, ...rest } = data;
-  const from = typeof teacher.from === 'string' ? teacher.from.split(/[\\/]/).at(-1) : teacher.from;
-  return { ...config, data: rest, teacher: { ...teacher, from } };
+function described({ data, teacher, student, ...config }: RecipeContext['config']): Record<string, unknown> {
+  const { folder: _, sources, ...rest } = data;
+  const files = Object.entries(sources ?? {}).map(([record, source]) => [
+    record,
+    { ...source, files: [source?.files ?? []].flat().map(nameOf) },
+  ]);
+  return {
+    ...config,
+    data: { ...rest, ...(sources ? { sources: Object.fromEntries(files) } : {}) },
+    teacher: { ...teacher, from: placeless(teacher.from) },
+    student: { ...student, from: placeless(student.from) },
+  };
+}
+
+const nameOf = (path: string): string => path.split(/[\\/]/).at(-1)!;
+
+/** Where something comes from, with names in the place of paths, and an address without a password. */
+function placeless(from: RecipeContext['config']['teacher' | 'student']['from']): unknown {
+  if (typeof from === 'string') return nameOf(from);
+  if ('endpoint' in from) return { endpoint: { ...from.endpoint, url: shownUrl(new URL(from.endpoint.url)) } };
+  return Object.fromEntries(
+    Object.entries(from).map(([key, value]) => [key, typeof value === 'string' ? nameOf(value) : value]),
+  );
 }

@@ -3,7 +3,7 @@ import type { RecipeContext } from '../context.ts';
 import type { TrainedFloor } from '../evaluate/report.ts';
 import type { Floor } from '../floors/floor.ts';
 import type { InitialStudent } from '../phases/student.ts';
-import { type Aligned, alignStudent, startingStudent } from './align.ts';
+import { type Aligned, alignStudent, type StartingStudent, startingStudent } from './align.ts';
 import { type CatalogueVectors, catalogueVectors } from './catalogue.ts';
 import { trainFloors } from './floors.ts';
 import { type Refined, type RefinementInputs, refinementInputs, refineStudent } from './refine.ts';
@@ -21,7 +21,7 @@ export interface TrainedStudent {
 /** What the student's phases work with. */
 export interface Prepared {
   readonly taught: Taught;
-  readonly initial: InitialStudent;
+  readonly initial: StartingStudent;
   readonly catalogue: CatalogueVectors;
   readonly validation: Validation | undefined;
 }
