@@ -3,14 +3,23 @@
  * Run as a program it prints both as JSON: wrangler's reader, the only one that is right by definition, takes more memory
  * to load than the whole edge takes to run, so the local runner lets another process do this and end.
  */
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 export interface EdgeBuild {
   /** The Worker as one ES module. */
   script: string;
   /** Options of Miniflare (its version 4 shape), without a source. */
-  workerOptions: Record<string, unknown> & { bindings: Record<string, string> };
+  workerOptions: Record<string, unknown> & {
+    compatibilityDate: string;
+    bindings: Record<string, string>;
+    durableObjects?: Record<string, { className: string }>;
+    kvNamespaces?: Record<string, unknown>;
+    queueProducers?: Record<string, { queueName: string }>;
+    queueConsumers?: Record<string, unknown>;
+  };
 }
 
 const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
@@ -23,10 +32,15 @@ async function readWorkerOptions(): Promise<EdgeBuild['workerOptions']> {
 }
 
 /** Bundles the Worker; `minify` as a deployment would. */
-export async function bundleEdge(options: { minify?: boolean } = {}): Promise<string> {
+export function bundleEdge(options: { minify?: boolean } = {}): Promise<string> {
+  return bundle(path('../edge/worker.ts'), options);
+}
+
+/** Bundles a module for workerd. */
+export async function bundle(entry: string, options: { minify?: boolean } = {}): Promise<string> {
   const { build } = await import('esbuild');
   const { outputFiles } = await build({
-    entryPoints: [path('../edge/worker.ts')],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     format: 'esm',
@@ -54,6 +68,15 @@ export async function bundleEdge(options: { minify?: boolean } = {}): Promise<st
 export async function buildEdge(): Promise<EdgeBuild> {
   const [script, workerOptions] = await Promise.all([bundleEdge(), readWorkerOptions()]);
   return { script, workerOptions };
+}
+
+/** The same from a process of its own, which gives its memory back. */
+export async function buildEdgeApart(): Promise<EdgeBuild> {
+  const program = fileURLToPath(import.meta.url);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
+    maxBuffer: 1 << 26,
+  });
+  return JSON.parse(stdout);
 }
 
 if (import.meta.main) process.stdout.write(JSON.stringify(await buildEdge()), () => process.exit(0));

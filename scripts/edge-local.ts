@@ -2,14 +2,11 @@
  * The edge on this machine: the Worker as it is deployed, run by workerd, with Cache API and Queue simulated by Miniflare.
  * The simulated queue lives in memory, so it is drained before the end.
  */
-import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from 'miniflare';
 import type { EventCounts } from '../edge/events.ts';
 import { HarnessError } from '../shared/problem.ts';
-import type { EdgeBuild } from './edge-build.ts';
+import { buildEdgeApart } from './edge-build.ts';
 
 export interface EdgeOptions {
   port: number;
@@ -36,14 +33,6 @@ export interface RunningEdge {
 
 /** Keeps workerd's memory near what is alive: its defaults suit machines that run nothing else. */
 const V8_FLAGS = '--max-semi-space-size=1 --heap-growing-percent=20';
-
-async function build(): Promise<EdgeBuild> {
-  const program = fileURLToPath(new URL('./edge-build.ts', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
-    maxBuffer: 1 << 26,
-  });
-  return JSON.parse(stdout);
-}
 
 /** Throws `configuration` that names the port unless it can be listened on. */
 async function requireFreePort(host: string, port: number): Promise<void> {
@@ -92,10 +81,10 @@ function withoutSignalHandlers<T>(start: () => T): T {
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const { port, host = '127.0.0.1', onLine = console.error } = options;
   await requireFreePort(host, port);
-  const { script, workerOptions } = await build();
+  const { script, workerOptions } = await buildEdgeApart();
   process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS;
   const settings: V4MiniflareOptions = {
-    ...workerOptions,
+    ...(workerOptions as Record<string, unknown>),
     modules: [{ type: 'ESModule', path: 'worker.js', contents: script }],
     modulesRoot: '/',
     bindings: {

@@ -1,24 +1,15 @@
 /** `npm run reconcile`: the ids that the edge issued in the last day against the rows stored; names those that are missing. */
-import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { Reconciliation } from '../shared/contract/reconciliation.ts';
-import { HarnessError } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
+import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 
 interface CommandOptions {
   edge: string;
   data: string;
   json?: boolean;
-}
-
-/** `HARNESS_KEYS`, else the keys of the local system. */
-function keysOf(dataDir: string): string {
-  const file = `${dataDir}/keys`;
-  if (process.env.HARNESS_KEYS !== undefined) return process.env.HARNESS_KEYS;
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
-  throw new HarnessError('configuration', `Set HARNESS_KEYS to the key ring of the edge: there is none in ${file}.`);
 }
 
 /** One line a minute, newest last, then what is missing. */
@@ -36,7 +27,7 @@ export function reconciliationText({ minutes, missing, recent, waiting }: Reconc
 }
 
 async function run({ edge, data, json }: CommandOptions): Promise<void> {
-  const call = backendClient(edge, parseKeyRing(keysOf(data)));
+  const call = backendClient(edge, parseKeyRing(readKeys(data)));
   const found = Reconciliation.parse(await call('POST', '/v1/reconcile'));
   console.log(json ? JSON.stringify(found) : reconciliationText(found));
   if (found.missing.length > 0) process.exitCode = 1;

@@ -1,0 +1,159 @@
+/**
+ * `npm run edge:serve`: the Worker as it is deployed, under plain `workerd serve`, for those without Cloudflare. Queue, KV
+ * and Durable Objects are on this machine's disk and outlive the process; the reconciliation that Cloudflare's schedule
+ * starts is started from here.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { HarnessError, Problem } from '../shared/problem.ts';
+import { parseKeyRing } from '../shared/signature.ts';
+import { backendClient } from './backend-client.ts';
+import { buildEdgeApart, bundle } from './edge-build.ts';
+import { EMBEDDED, serveConfig } from './edge-serve/config.ts';
+import { readKeys } from './keys.ts';
+import { exitWith } from './service.ts';
+
+export interface ServeOptions {
+  host: string;
+  port: number;
+  backendUrl: string;
+  /** Key ring shared with the backend, `id:secret[,id:secret]`. */
+  keys: string;
+  /** Folder for the generated configuration, queue, KV and Durable Objects. */
+  dataDir: string;
+  /** Variables of wrangler.toml to set otherwise. */
+  vars?: Readonly<Record<string, string>>;
+  /** A line that the Worker or workerd logged. */
+  onLine: (line: string) => void;
+}
+
+export interface ServedEdge {
+  readonly url: string;
+  readonly pid: number;
+  /** Resolves when workerd has ended. */
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+const RECONCILE_MS = 60_000;
+const source = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+/** workerd's own binary: it is miniflare's dependency. */
+function workerdBinary(): string {
+  const { default: path } = createRequire(createRequire(import.meta.url).resolve('miniflare'))('workerd');
+  return path;
+}
+
+/** Writes configuration and modules into the data folder; returns the configuration's path. */
+async function writeConfig({ host, port, backendUrl, dataDir, vars = {} }: ServeOptions): Promise<string> {
+  const diskDir = resolve(dataDir, 'objects');
+  mkdirSync(diskDir, { recursive: true });
+  const standIn = (name: string) => bundle(source(`./edge-serve/${name}.worker.ts`));
+  const build = await buildEdgeApart();
+  const files = {
+    [EMBEDDED.edge]: build.script,
+    [EMBEDDED.kv]: await standIn('kv'),
+    [EMBEDDED.queue]: await standIn('queue'),
+    [EMBEDDED.noCache]: await standIn('no-cache'),
+    'config.capnp': serveConfig({
+      build,
+      address: `${host}:${port}`,
+      vars: { BACKEND_URL: backendUrl, ...vars },
+      diskDir,
+    }),
+  };
+  for (const [name, contents] of Object.entries(files)) writeFileSync(join(dataDir, name), contents);
+  return join(dataDir, 'config.capnp');
+}
+
+/** Asks until the Worker answers; throws what it says about its settings, or that workerd ended. */
+async function untilReady(url: string, child: ChildProcess, words: readonly string[]): Promise<void> {
+  for (;;) {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new HarnessError('configuration', `workerd ended at once: ${words.join(' ')}`);
+    const answer = await fetch(`${url}/healthz`).catch(() => undefined);
+    if (answer?.ok) return;
+    if (answer !== undefined) {
+      const { detail } = Problem.parse(await answer.json());
+      throw new HarnessError('configuration', `The edge cannot start: ${detail}`);
+    }
+    await new Promise((next) => setTimeout(next, 50));
+  }
+}
+
+/** Starts workerd; throws `configuration` when it cannot run. The caller handles signals. */
+export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
+  const { host, port, keys, onLine } = options;
+  const config = await writeConfig(options);
+  const child = spawn(workerdBinary(), ['serve', '--experimental', config], {
+    env: { ...process.env, HARNESS_KEYS: keys },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const words: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      for (const line of chunk.split('\n').filter(Boolean)) {
+        words.length < 5 && words.push(line);
+        onLine(line);
+      }
+    });
+  }
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const stop = async () => {
+    clearInterval(schedule);
+    child.kill('SIGTERM');
+    await ended;
+  };
+  const url = `http://${host}:${port}`;
+  const client = backendClient(url, parseKeyRing(keys));
+  const schedule = setInterval(
+    () => client('POST', '/v1/reconcile').catch((error: Error) => onLine(`reconciliation: ${error.message}`)),
+    RECONCILE_MS,
+  );
+  try {
+    await untilReady(url, child, words);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, pid: child.pid!, ended, stop };
+}
+
+interface CommandOptions {
+  host: string;
+  port: string;
+  backend: string;
+  data: string;
+}
+
+if (import.meta.main) {
+  const { host, port, backend, data } = new Command('npm run edge:serve --')
+    .description('Run the edge under workerd, without Cloudflare; see docs/deploy.md.')
+    .option('--host <address>', 'interface to listen on', '127.0.0.1')
+    .option('--port <number>', 'port to listen on', '8787')
+    .option('--backend <url>', 'base URL of the backend', process.env.BACKEND_URL ?? 'http://127.0.0.1:8788')
+    .option('--data <dir>', 'folder for queue, KV and outbox', process.env.HARNESS_DATA ?? '.harness')
+    .allowExcessArguments(false)
+    .parse()
+    .opts<CommandOptions>();
+  try {
+    const edge = await serveEdge({
+      host,
+      port: Number(port),
+      backendUrl: backend,
+      keys: readKeys(data),
+      dataDir: join(data, 'edge'),
+      onLine: console.error,
+    });
+    console.error(`The edge answers at ${edge.url}.`);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void edge.stop());
+    await edge.ended;
+    process.exit(0);
+  } catch (error) {
+    exitWith(error);
+  }
+}

@@ -1,0 +1,81 @@
+/** wrangler.toml as a configuration of plain workerd (Cap'n Proto text): the Worker, its stand-ins, its disk. */
+import type { EdgeBuild } from '../edge-build.ts';
+
+export interface ServeConfigOptions {
+  build: EdgeBuild;
+  /** `host:port` to listen on. */
+  address: string;
+  /** Variables over those of wrangler.toml. */
+  vars: Readonly<Record<string, string>>;
+  /** Folder of the Durable Objects. */
+  diskDir: string;
+}
+
+/** Files that the configuration embeds, beside it. */
+export const EMBEDDED = { edge: 'worker.js', kv: 'kv.js', queue: 'queue.js', noCache: 'no-cache.js' } as const;
+
+/** Dates and flags of the stand-ins; the flag lets a service binding call a `queue` handler. */
+const STAND_IN = `compatibilityDate = "2026-11-01", compatibilityFlags = ["service_binding_extra_handlers"]`;
+
+const text = (value: string) => JSON.stringify(value);
+const list = (items: readonly string[]) => `[\n      ${items.join(',\n      ')}\n    ]`;
+const module = (file: string) => `modules = [(name = "${file}", esModule = embed "${file}")]`;
+const namespace = (className: string) =>
+  `(className = "${className}", uniqueKey = "harness-${className}", enableSql = true)`;
+
+/** `HARNESS_KEYS` comes from the environment, so that no secret is written to disk. */
+export function serveConfig({ build, address, vars, diskDir }: ServeConfigOptions): string {
+  const { compatibilityDate, durableObjects, kvNamespaces, queueProducers, queueConsumers, bindings } =
+    build.workerOptions;
+  const objects = Object.entries(durableObjects ?? {});
+  const queues = [...new Set(Object.values(queueProducers ?? {}).map(({ queueName }) => queueName))];
+  const edgeBindings = [
+    '(name = "HARNESS_KEYS", fromEnvironment = "HARNESS_KEYS")',
+    ...Object.entries({ ...bindings, ...vars }).map(([name, value]) => `(name = "${name}", text = ${text(value)})`),
+    ...objects.map(([name, { className }]) => `(name = "${name}", durableObjectNamespace = "${className}")`),
+    ...Object.keys(kvNamespaces ?? {}).map((name) => `(name = "${name}", kvNamespace = "kv")`),
+    ...Object.entries(queueProducers ?? {}).map(
+      ([name, { queueName }]) => `(name = "${name}", queue = "queue-${queueName}")`,
+    ),
+  ];
+  const queueBindings = (queue: string) => [
+    `(name = "NAME", text = ${text(queue)})`,
+    `(name = "CONSUMERS", text = ${text(JSON.stringify(queueConsumers ?? {}))})`,
+    '(name = "EDGE", service = "edge")',
+    `(name = "QUEUES", durableObjectNamespace = (className = "Queues", serviceName = "queues"))`,
+  ];
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  sockets = [(name = "http", address = ${text(address)}, http = (), service = "edge")],
+  services = [
+    (name = "internet", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))),
+    (name = "disk", disk = (path = ${text(diskDir)}, writable = true)),
+    (name = "edge", worker = (
+    ${module(EMBEDDED.edge)}, compatibilityDate = ${text(compatibilityDate)},
+    bindings = ${list(edgeBindings)},
+    durableObjectNamespaces = [${objects.map(([, { className }]) => namespace(className)).join(', ')}],
+    durableObjectStorage = (localDisk = "disk"),
+    cacheApiOutbound = "no-cache", globalOutbound = "internet")),
+    (name = "no-cache", worker = (${module(EMBEDDED.noCache)}, ${STAND_IN})),
+    (name = "kv", worker = (
+    ${module(EMBEDDED.kv)}, ${STAND_IN},
+    bindings = [(name = "STORE", durableObjectNamespace = "Store")],
+    durableObjectNamespaces = [${namespace('Store')}],
+    durableObjectStorage = (localDisk = "disk"))),
+    (name = "queues", worker = (
+    ${module(EMBEDDED.queue)}, ${STAND_IN},
+    bindings = ${list(queueBindings(''))},
+    durableObjectNamespaces = [${namespace('Queues')}],
+    durableObjectStorage = (localDisk = "disk"))),
+${queues
+  .map(
+    (queue) => `    (name = "queue-${queue}", worker = (
+    ${module(EMBEDDED.queue)}, ${STAND_IN},
+    bindings = ${list(queueBindings(queue))}))`,
+  )
+  .join(',\n')}
+  ]
+);
+`;
+}

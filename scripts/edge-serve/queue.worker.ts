@@ -1,0 +1,117 @@
+/**
+ * Queues without Cloudflare: what a producer sends is on disk before it is acknowledged, and the Worker's own `queue`
+ * handler gets it in batches, again after its delay when it asked for that, and as a dead letter after the last attempt.
+ */
+import type { ObjectState } from '../../edge/outbox/outbox.ts';
+import type { ObjectNamespace } from '../../edge/outbox/outboxes.ts';
+
+/** One queue as wrangler.toml describes its consumer. */
+interface Consumer {
+  maxBatchSize: number;
+  /** Seconds. */
+  maxBatchTimeout: number;
+  maxRetries: number;
+  deadLetterQueue?: string;
+  /** Seconds. */
+  retryDelay: number;
+}
+
+interface Delivered {
+  outcome: string;
+  retryBatch: { retry: boolean };
+  retryMessages?: { msgId: string; delaySeconds?: number }[];
+}
+
+interface Bindings {
+  QUEUES: ObjectNamespace;
+  /** JSON of the consumers by queue. */
+  CONSUMERS: string;
+  EDGE: { queue(name: string, messages: unknown[]): Promise<Delivered> };
+}
+
+/** All queues in one object. */
+export class Queues {
+  readonly #storage: ObjectState['storage'];
+  readonly #env: Bindings;
+  readonly #consumers: Record<string, Consumer>;
+
+  constructor({ storage }: ObjectState, env: Bindings) {
+    this.#storage = storage;
+    this.#env = env;
+    this.#consumers = JSON.parse(env.CONSUMERS);
+    storage.sql.exec(
+      `create table if not exists messages (id integer primary key autoincrement, queue text not null, body text not null,
+         sent real not null, attempts integer not null, due real not null)`,
+    );
+  }
+
+  /** `POST /QUEUE/message`: JSON, as the edge sends it. */
+  async fetch(request: Request): Promise<Response> {
+    const [, queue = '', action] = new URL(request.url).pathname.split('/');
+    const consumer = this.#consumers[queue];
+    if (action !== 'message' || request.headers.get('x-msg-fmt') !== 'json' || consumer === undefined)
+      return new Response('expected one message of JSON for a queue of wrangler.toml', { status: 400 });
+    const now = Date.now();
+    const due = now + consumer.maxBatchTimeout * 1_000;
+    const insert = 'insert into messages (queue, body, sent, attempts, due) values (?, ?, ?, 0, ?)';
+    this.#storage.sql.exec(insert, queue, await request.text(), now, due);
+    const alarm = await this.#storage.getAlarm();
+    if (alarm === null || alarm > due) await this.#storage.setAlarm(due);
+    return Response.json({ metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } } });
+  }
+
+  /** Never throws: the runtime gives up on an alarm that fails too often. */
+  async alarm(): Promise<void> {
+    for (const [queue, consumer] of Object.entries(this.#consumers)) {
+      while (await this.#deliver(queue, consumer));
+    }
+    const [next] = this.#storage.sql.exec('select min(due) as due from messages').toArray();
+    if (next !== undefined && next.due !== null) await this.#storage.setAlarm(Number(next.due));
+  }
+
+  /** One batch of what is due; says whether there was any. */
+  async #deliver(queue: string, consumer: Consumer): Promise<boolean> {
+    const { sql } = this.#storage;
+    const batch = sql
+      .exec(
+        'select * from messages where queue = ? and due <= ? order by id limit ?',
+        queue,
+        Date.now(),
+        consumer.maxBatchSize,
+      )
+      .toArray();
+    if (batch.length === 0) return false;
+    const messages = batch.map(({ id, sent, attempts, body }) => ({
+      id: String(id),
+      timestamp: new Date(Number(sent)),
+      attempts: Number(attempts) + 1,
+      body: JSON.parse(String(body)),
+    }));
+    const { outcome, retryBatch, retryMessages } = await this.#env.EDGE.queue(queue, messages).catch(
+      (error: unknown): Delivered => {
+        console.error(`the consumer of ${queue} failed: ${error}`);
+        return { outcome: 'exception', retryBatch: { retry: true } };
+      },
+    );
+    const all = retryBatch.retry || outcome !== 'ok';
+    const delays = new Map(retryMessages?.map(({ msgId, delaySeconds }) => [msgId, delaySeconds]));
+    for (const { id, attempts } of messages) {
+      if (!all && !delays.has(id)) sql.exec('delete from messages where id = ?', Number(id));
+      else if (attempts <= consumer.maxRetries) {
+        const due = Date.now() + (delays.get(id) ?? consumer.retryDelay) * 1_000;
+        sql.exec('update messages set attempts = ?, due = ? where id = ?', attempts, due, Number(id));
+      } else if (consumer.deadLetterQueue !== undefined) {
+        const move = 'update messages set queue = ?, attempts = 0, due = ? where id = ?';
+        sql.exec(move, consumer.deadLetterQueue, Date.now(), Number(id));
+      } else sql.exec('delete from messages where id = ?', Number(id));
+    }
+    return true;
+  }
+}
+
+export default {
+  fetch: (request: Request, { QUEUES, NAME }: Bindings & { NAME: string }) => {
+    const url = new URL(request.url);
+    return QUEUES.get(QUEUES.idFromName('queues') as never).fetch(`https://queues/${NAME}${url.pathname}`, request);
+  },
+};

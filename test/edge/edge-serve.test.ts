@@ -1,0 +1,92 @@
+/** The Worker under plain `workerd serve`: it serves, and what it promised to deliver outlives the process. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { serveEdge } from '../../scripts/edge-serve.ts';
+import { AdsResponse } from '../../shared/contract/ads.ts';
+import { freePort } from './free-port.ts';
+import { type Behaviour, TEST_KEYS, type Told } from './stand-in.ts';
+import { startStandIn } from './stand-in-server.ts';
+
+let standIn: Awaited<ReturnType<typeof startStandIn>>;
+let dataDir: string;
+beforeAll(async () => {
+  standIn = await startStandIn();
+  dataDir = await mkdtemp(join(tmpdir(), 'harness-serve-'));
+});
+afterAll(async () => {
+  await standIn.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+it('answers, follows clicks, and delivers after a restart what a backend that was away did not take', async () => {
+  const backendUrl = `${standIn.url}/serve`;
+  const behave = (behaviour: Partial<Behaviour>) =>
+    fetch(backendUrl, { method: 'POST', body: JSON.stringify(behaviour) });
+  const told = async () => (await (await fetch(backendUrl)).json()) as Told;
+  const lines: string[] = [];
+  const start = async (vars: Record<string, string> = {}) =>
+    serveEdge({
+      host: '127.0.0.1',
+      port: await freePort(),
+      backendUrl,
+      keys: TEST_KEYS,
+      dataDir,
+      vars,
+      onLine: (line) => lines.push(line),
+    });
+  const ads = async (url: string, query: string) => {
+    const response = await fetch(`${url}/v1/ads?q=${query}`);
+    expect(response.status).toBe(200);
+    return AdsResponse.parse(await response.json());
+  };
+
+  await behave({ events: 'fail' });
+  const issued: string[] = [];
+  const first = await start();
+  try {
+    const answer = await ads(first.url, 'sofa');
+    expect(answer.slots).toHaveLength(4);
+    expect((await fetch(answer.slots[0]!.clickUrl, { redirect: 'manual' })).status).toBe(302);
+    issued.push(answer.requestId, `${answer.requestId}:1`);
+    // The queue's consumer has met the outage.
+    await vi.waitFor(async () => expect((await told()).batches.length).toBeGreaterThan(0), { timeout: 60_000 });
+  } finally {
+    await first.stop();
+  }
+  // A queue that never answers in time: this one's events are in the outbox.
+  const second = await start({ EVENT_DEADLINE_MS: '0.001' });
+  try {
+    issued.push((await ads(second.url, 'boots')).requestId);
+  } finally {
+    await second.stop();
+  }
+  expect((await told()).stored).toEqual([]);
+
+  await behave({ events: 'ok' });
+  const third = await start();
+  try {
+    // The outbox wakes by itself; the queues go on where they were.
+    await vi.waitFor(async () => expect((await told()).stored.sort()).toEqual(issued.sort()), {
+      timeout: 90_000,
+      interval: 250,
+    });
+  } finally {
+    await third.stop();
+  }
+  expect((await told()).unsigned).toBe(0);
+});
+
+it('says which setting is wrong', async () => {
+  await expect(
+    serveEdge({
+      host: '127.0.0.1',
+      port: await freePort(),
+      backendUrl: 'backend.example',
+      keys: TEST_KEYS,
+      dataDir,
+      onLine: () => undefined,
+    }),
+  ).rejects.toThrow(/^The edge cannot start: BACKEND_URL: /);
+});
