@@ -1,9 +1,10 @@
 /**
- * The configuration that the edge serves by: the bundled default, then the backend's, then the last good one. It is
- * replaced as a whole or not at all, and its version and generation only grow.
+ * The configuration that the edge serves by: the bundled default, then the snapshot in KV, then the backend's, then the
+ * last good one. It is replaced as a whole or not at all, and its version and generation only grow.
  */
 import { ServingConfig } from '../shared/contract/config.ts';
 import type { News } from './backend.ts';
+import type { ConfigSnapshot } from './config-snapshot.ts';
 import { within } from './deadline.ts';
 import { Serving } from './serving.ts';
 
@@ -11,6 +12,8 @@ export interface ConfigStoreOptions {
   bundled: ServingConfig;
   /** Asks the backend for its configuration. */
   load: () => Promise<unknown>;
+  /** Where an isolate that knows nothing looks beside the backend. */
+  snapshot?: ConfigSnapshot | undefined;
   now: () => number;
   /** Age from which a request starts a refresh in the background. */
   refreshMs: number;
@@ -24,7 +27,7 @@ export interface ConfigStoreOptions {
 export interface ConfigState {
   version: number;
   generation: number | null;
-  source: 'bundled' | 'backend';
+  source: 'bundled' | 'kv' | 'backend';
   /** Since the backend last confirmed it; `null` when it never did. */
   ageMs: number | null;
   /** Why the last refresh was not adopted; `null` when it was. */
@@ -38,11 +41,15 @@ interface Flight {
   awaited: boolean;
 }
 
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
 export class ConfigStore {
   readonly #options: ConfigStoreOptions;
   #serving: Serving;
   #generation: number | null;
-  #source: 'bundled' | 'backend' = 'bundled';
+  #source: ConfigState['source'] = 'bundled';
+  #snapshotRead = false;
+  #snapshotWritten = 0;
   #confirmedAtMs: number | undefined;
   #lastError: string | null = null;
   #refused = 0;
@@ -90,7 +97,7 @@ export class ConfigStore {
     const age = now() - (this.#confirmedAtMs ?? Number.NEGATIVE_INFINITY);
     const due = age >= refreshMs && now() - this.#attemptedAtMs >= refreshMs;
     const news = this.#heardVersion > Math.max(this.#serving.config.version, this.#askedVersion);
-    if (due || news) waitUntil(this.refresh());
+    if (due || news) waitUntil(this.refresh().then(() => this.#remember()));
     if (age >= staleMs && this.#flight?.awaited) await within(this.#flight.done, waitMs);
   }
 
@@ -112,35 +119,70 @@ export class ConfigStore {
   }
 
   async #refresh(): Promise<void> {
+    const recalled = this.#recall();
     let offered: unknown;
     try {
       offered = await this.#options.load();
     } catch (error) {
-      this.#note(`not refreshed: ${error instanceof Error ? error.message : error}`);
+      await recalled;
+      this.#note(`not refreshed: ${reasonOf(error)}`);
       return;
     }
     this.#offer(offered);
   }
 
-  /** Adopts a configuration that is whole and not older than the one in use. */
-  #offer(offered: unknown): void {
-    const result = ServingConfig.safeParse(offered);
-    if (!result.success) {
-      const issue = result.error.issues[0]!;
-      this.#refused += 1;
-      this.#note(`refused: ${issue.path.join('.') || 'configuration'}: ${issue.message}`);
-      return;
+  /** Once an isolate: takes the snapshot for what it is, perhaps old, and confirmed by nobody. */
+  async #recall(): Promise<void> {
+    const { snapshot } = this.#options;
+    if (snapshot === undefined || this.#snapshotRead) return;
+    this.#snapshotRead = true;
+    try {
+      const offered = await snapshot.read();
+      const config = offered === undefined ? undefined : this.#check(offered, 'KV: ');
+      if (config === undefined || config.version <= this.#serving.config.version) return;
+      this.#adopt(config, 'kv');
+      this.#snapshotWritten = config.version;
+    } catch (error) {
+      this.#note(`KV: not read: ${reasonOf(error)}`);
     }
-    const config = result.data;
+  }
+
+  /** Leaves what the backend said in KV; one write a version. */
+  async #remember(): Promise<void> {
+    const { snapshot, onError } = this.#options;
+    const { config } = this.#serving;
+    if (snapshot === undefined || this.#source !== 'backend' || config.version <= this.#snapshotWritten) return;
+    this.#snapshotWritten = config.version;
+    await snapshot.write(config).catch((error) => onError(`KV: not written: ${reasonOf(error)}`));
+  }
+
+  /** The configuration as a whole, or a note of the first thing that is wrong with it. */
+  #check(offered: unknown, from = ''): ServingConfig | undefined {
+    const result = ServingConfig.safeParse(offered);
+    if (result.success) return result.data;
+    const issue = result.error.issues[0]!;
+    this.#refused += 1;
+    this.#note(`${from}refused: ${issue.path.join('.') || 'configuration'}: ${issue.message}`);
+    return undefined;
+  }
+
+  #adopt(config: ServingConfig, source: 'kv' | 'backend'): void {
+    this.#serving = new Serving(config);
+    this.#source = source;
+    if (config.generation !== null && config.generation > (this.#generation ?? 0)) this.#generation = config.generation;
+  }
+
+  /** Adopts what the backend offers when it is whole and not older than what is in use. */
+  #offer(offered: unknown): void {
+    const config = this.#check(offered);
+    if (config === undefined) return;
     const inUse = this.#serving.config.version;
     if (config.version < inUse) {
       this.#refused += 1;
       this.#note(`refused: version ${config.version} is older than ${inUse}, which is in use`);
       return;
     }
-    if (config.version > inUse || this.#source === 'bundled') this.#serving = new Serving(config);
-    if (config.generation !== null && config.generation > (this.#generation ?? 0)) this.#generation = config.generation;
-    this.#source = 'backend';
+    if (config.version > inUse || this.#source !== 'backend') this.#adopt(config, 'backend');
     this.#confirmedAtMs = this.#options.now();
     this.#lastError = null;
   }

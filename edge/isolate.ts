@@ -11,6 +11,7 @@ import { KvCache } from './cache/kv.ts';
 import { MemoryCache } from './cache/memory.ts';
 import { Popularity } from './cache/popularity.ts';
 import { TieredCache } from './cache/tiered.ts';
+import { kvSnapshot } from './config-snapshot.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
 import { directDelivery, EventLog } from './events.ts';
@@ -100,6 +101,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const config = new ConfigStore({
     bundled: DEFAULT_CONFIG,
     load: () => backend.config(settings.backendDeadlineMs),
+    snapshot: env.KV === undefined ? undefined : kvSnapshot(env.KV),
     now,
     refreshMs: 1_000,
     staleMs: 3_000,

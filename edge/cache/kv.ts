@@ -12,7 +12,7 @@ type Expiries = Omit<CacheEntry, 'body'>;
 /** As much of a KV namespace as is used here. */
 export interface EntryNamespace {
   getWithMetadata(key: string, type: 'text'): Promise<{ value: string | null; metadata: unknown }>;
-  put(key: string, value: string, options: { expirationTtl: number; metadata: Expiries }): Promise<void>;
+  put(key: string, value: string, options: { expirationTtl: number; metadata: object }): Promise<void>;
 }
 
 export interface KvCacheOptions {
