@@ -8,6 +8,7 @@ import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { createCatalogue } from './catalogue/catalogue.ts';
 import { followInto } from './catalogue/follow.ts';
+import { forgetPastDays, untilMidnight } from './catalogue/spend.ts';
 import { exitWith, parseCommandLine } from './command-line.ts';
 import { type BackendConfig, parseConfig } from './config.ts';
 import { connect } from './db/connect.ts';
@@ -142,15 +143,27 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
     metrics.countMissingVectors(ads);
     log.warn({ err, ads }, 'ads without vectors until the next generation');
   };
+  const onKillListChange = async () => void (await servingConfig.refresh());
   const catalogue = createCatalogue({
     db,
     space: encoder,
     follow: followInto({ live, ladder, isBuilding: publication.isBuilding, onVectorsMissing }),
-    onKillListChange: async () => void (await servingConfig.refresh()),
+    onKillListChange,
   });
   const { retrieve } = createRetrieval({ encoder, live, calibration: bundle.manifest.calibration });
 
   const stopping = new AbortController();
+  /** Budgets of a new day, now where a day began while the service was down, and at every midnight. */
+  const newDay = async () => {
+    if (await forgetPastDays(db)) await onKillListChange();
+    const timer = setTimeout(
+      () => newDay().catch((err) => log.error({ err }, 'budgets of the new day')),
+      untilMidnight(Date.now()),
+    );
+    timer.unref();
+    stopping.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  };
+  await newDay();
   const notReady = () => {
     if (stopping.signal.aborted) return 'The backend is stopping.';
     if (live.view !== undefined) return undefined;
@@ -167,7 +180,7 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
       ...retrievalRoutes({ retrieve, encoder, markets: () => servingConfig.current().markets, metrics }),
       ...catalogueRoutes(catalogue),
       ...generationRoutes(publication, stopping.signal),
-      ...eventRoutes({ db, metrics }),
+      ...eventRoutes({ db, metrics, onKillListChange }),
       ...experimentRoutes({ db, config: servingConfig }),
       ...operationsRoutes({ version: packageJson.version, health, notReady, metrics }),
     ],

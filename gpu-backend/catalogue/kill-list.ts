@@ -2,11 +2,12 @@
  * Ads that must leave every answer at once. An edge caches candidate lists by generation, and the backend adds later
  * changes to the live generation as they come; so a cached list can only hold ads that were active when the generation
  * was built or at some time since. The ads to kill are therefore those that changed *after* the generation's snapshot and
- * are not active now: what was paused before never entered, and the list empties itself with each publication.
+ * are not active now: what was paused before never entered, and the list empties itself with each publication. Beside
+ * them, whatever the generation: those that have spent the budget of the day (spend.ts).
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type Database, rows } from '../db/connect.ts';
-import { ads } from '../db/schema.ts';
+import { adSpend, ads } from '../db/schema.ts';
 
 /** Catalogue revision that the live generation covers; `undefined` before the first. */
 export async function liveRevision(db: Database): Promise<number | undefined> {
@@ -18,14 +19,20 @@ export async function liveRevision(db: Database): Promise<number | undefined> {
   return row?.revision;
 }
 
-const isKilled = (revision: number): SQL =>
-  sql`${ads.revision} > ${revision} and (${ads.status} <> 'active' or ${ads.deletedAt} is not null)`;
+/** The ids on the list as a subquery; each half has an index to go by. */
+const killed = (revision: number): SQL => sql`(
+  select ${ads.id} from ${ads}
+  where ${ads.revision} > ${revision} and (${ads.status} <> 'active' or ${ads.deletedAt} is not null)
+  union
+  select ${ads.id} from ${ads} join ${adSpend} on ${adSpend.adId} = ${ads.id}
+  where ${adSpend.day} = (now() at time zone 'utc')::date and ${adSpend.spentMicros} >= ${ads.dailyBudgetMicros}
+) as killed`;
 
 /** Ids in order. Empty before the first generation, when nothing can have been cached. */
 export async function killList(db: Database): Promise<string[]> {
   const revision = await liveRevision(db);
   if (revision === undefined) return [];
-  const found = await rows<{ id: string }>(db, sql`select id from ${ads} where ${isKilled(revision)} order by id`);
+  const found = await rows<{ id: string }>(db, sql`select id from ${killed(revision)} order by id`);
   return found.map(({ id }) => id);
 }
 
@@ -35,8 +42,8 @@ export async function killedAmong(db: Database, ids: readonly string[]): Promise
   if (revision === undefined) return new Set();
   const found = await rows<{ id: string }>(
     db,
-    sql`select id from ${ads} where ${isKilled(revision)}
-        and id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb))`,
+    sql`select id from ${killed(revision)}
+        where id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb))`,
   );
   return new Set(found.map(({ id }) => id));
 }

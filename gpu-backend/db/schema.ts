@@ -13,6 +13,7 @@ import {
   bigint,
   boolean,
   customType,
+  date,
   doublePrecision,
   index,
   integer,
@@ -165,6 +166,17 @@ export const clicks = pgTable(
     at: instant('at').notNull(),
   },
   (table) => [index('clicks_impression').on(table.impressionId)],
+);
+
+/** What an ad's clicks of a UTC day have cost; only the present day is kept. */
+export const adSpend = pgTable(
+  'ad_spend',
+  {
+    adId: text('ad_id').notNull(),
+    day: date().notNull(),
+    spentMicros: micros('spent_micros').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.day, table.adId] })],
 );
 
 export const conversions = pgTable(

@@ -5,6 +5,7 @@
  */
 import { sql } from 'drizzle-orm';
 import { type EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
+import { spend } from '../catalogue/spend.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { insertRecords, recordset } from '../db/recordset.ts';
 import { clicks, conversions, exposures, impressions } from '../db/schema.ts';
@@ -13,6 +14,8 @@ import { clickRow, conversionRow, exposureRows, impressionRow, ofType } from './
 
 export interface IngestOptions {
   db: Database;
+  /** Called after a commit whose clicks used up a budget (and raised the configuration's version). */
+  onKillListChange?: () => Promise<void>;
   /** Called once for a batch that had to be stored event by event, with what the database said. */
   onRefusedBatch?: (error: unknown) => void;
 }
@@ -22,6 +25,15 @@ const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000, 0), Date.UTC(2100, 0)];
 
 /** Stores the events of `POST /v1/events`, as they came. Throws only when the database itself is away. */
 export async function ingest(events: readonly unknown[], options: IngestOptions): Promise<EventBatchResult> {
+  const { result, killListChanged } = await storeAll(events, options);
+  if (killListChanged) await options.onKillListChange?.();
+  return result;
+}
+
+async function storeAll(
+  events: readonly unknown[],
+  options: IngestOptions,
+): Promise<{ result: EventBatchResult; killListChanged: boolean }> {
   const rejected: EventBatchResult['rejected'] = [];
   const accepted = new Map<string, { index: number; event: HarnessEvent }>();
   let duplicates = 0;
@@ -32,29 +44,32 @@ export async function ingest(events: readonly unknown[], options: IngestOptions)
     else accepted.set(`${event.type} ${event.id}`, { index, event });
   }
   const list = [...accepted.values()];
-  if (list.length === 0) return { stored: 0, duplicates, rejected };
+  if (list.length === 0) return { result: { stored: 0, duplicates, rejected }, killListChanged: false };
   try {
-    const stored = await store(
+    const { stored, killListChanged } = await store(
       options.db,
       list.map(({ event }) => event),
     );
-    return { stored, duplicates: duplicates + list.length - stored, rejected };
+    return { result: { stored, duplicates: duplicates + list.length - stored, rejected }, killListChanged };
   } catch (error) {
     if (!isDataError(error)) throw error;
     options.onRefusedBatch?.(error);
   }
   let stored = 0;
+  let killListChanged = false;
   for (const { index, event } of list) {
     try {
       const fresh = await store(options.db, [event]);
-      stored += fresh;
-      duplicates += 1 - fresh;
+      stored += fresh.stored;
+      duplicates += 1 - fresh.stored;
+      killListChanged ||= fresh.killListChanged;
     } catch (error) {
       if (!isDataError(error)) throw error;
       rejected.push({ index, reason: `the database refuses it: ${databaseError(error)!.message}` });
     }
   }
-  return { stored, duplicates, rejected: rejected.sort((a, b) => a.index - b.index) };
+  rejected.sort((a, b) => a.index - b.index);
+  return { result: { stored, duplicates, rejected }, killListChanged };
 }
 
 /** The event, or why it is none. */
@@ -70,8 +85,11 @@ function check(value: unknown): HarnessEvent | string {
   return bad === undefined ? result.data : `${bad}: expected text without U+0000 and unpaired surrogates`;
 }
 
-/** One transaction; returns how many of the events are new. Their ids are distinct. */
-async function store(db: Database, events: readonly HarnessEvent[]): Promise<number> {
+/** One transaction; returns how many of the events are new, and whether a budget is used up now. Their ids are distinct. */
+async function store(
+  db: Database,
+  events: readonly HarnessEvent[],
+): Promise<{ stored: number; killListChanged: boolean }> {
   const shown = ofType(events, 'impression');
   const clicked = ofType(events, 'click');
   const converted = ofType(events, 'conversion');
@@ -89,11 +107,16 @@ async function store(db: Database, events: readonly HarnessEvent[]): Promise<num
       );
       stored += row!.count;
     }
-    const counted = async (insert: ReturnType<typeof insertRecords>) =>
-      (await rows(tx, sql`${insert} on conflict do nothing returning id`)).length;
-    if (clicked.length > 0) stored += await counted(insertRecords(clicks, clicked.map(clickRow)));
-    if (converted.length > 0) stored += await counted(insertRecords(conversions, converted.map(conversionRow)));
-    return stored;
+    const fresh = async (insert: ReturnType<typeof insertRecords>) =>
+      new Set((await rows<{ id: string }>(tx, sql`${insert} on conflict do nothing returning id`)).map(({ id }) => id));
+    if (converted.length > 0) stored += (await fresh(insertRecords(conversions, converted.map(conversionRow)))).size;
+    if (clicked.length === 0) return { stored, killListChanged: false };
+    const ids = await fresh(insertRecords(clicks, clicked.map(clickRow)));
+    const killListChanged = await spend(
+      tx,
+      clicked.filter(({ id }) => ids.has(id)),
+    );
+    return { stored: stored + ids.size, killListChanged };
   });
 }
 

@@ -10,7 +10,14 @@ import type { Metrics } from './metrics.ts';
 /** 1,000 impressions with ten slots each. */
 const MAX_BATCH_BYTES = 8 << 20;
 
-export function eventRoutes({ db, metrics }: { db: Database; metrics: Metrics }): Endpoint[] {
+export interface EventRoutesOptions {
+  db: Database;
+  metrics: Metrics;
+  /** Called when the clicks of a batch used up a budget, before the batch is acknowledged. */
+  onKillListChange: () => Promise<void>;
+}
+
+export function eventRoutes({ db, metrics, onKillListChange }: EventRoutesOptions): Endpoint[] {
   return [
     endpoint({
       on: 'post /v1/events',
@@ -19,6 +26,7 @@ export function eventRoutes({ db, metrics }: { db: Database; metrics: Metrics })
       async handle({ body, log }) {
         const result = await ingest(body.events, {
           db,
+          onKillListChange,
           onRefusedBatch(err) {
             metrics.countRefusedBatch();
             log.warn({ err, events: body.events.length }, 'the database refused a batch; storing it event by event');

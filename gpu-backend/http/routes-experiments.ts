@@ -1,4 +1,5 @@
 /** Experiments, their reports and the dashboard, and the configuration that carries them to the edge. */
+import type { KillList } from '../../shared/contract/takedown.ts';
 import { Experiment } from '../../shared/experiment.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { answerDashboard } from '../dashboard/dashboard.ts';
@@ -25,5 +26,12 @@ export function experimentRoutes({ db, config }: { db: Database; config: Serving
     endpoint({ on: 'get /v1/experiments/{key}/report', handle: ({ params }) => buildReport(db, params.key!) }),
     endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(db, query) }),
     endpoint({ on: 'get /v1/config', handle: () => config.refresh() }),
+    endpoint({
+      on: 'get /v1/kill-list',
+      async handle(): Promise<KillList> {
+        const { version, generation, killList: adIds } = await config.refresh();
+        return { version, generation, adIds };
+      },
+    }),
   ];
 }

@@ -12,7 +12,8 @@ export const Locale = z
   .string()
   .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'expected a BCP 47 tag such as en or en-GB')
   .max(35);
-export const AdStatus = z.enum(['active', 'paused']);
+/** Paused by the advertiser, or blocked by whoever runs the market; either is shown to nobody. */
+export const AdStatus = z.enum(['active', 'paused', 'blocked']);
 export const MatchType = z.enum(['exact', 'phrase', 'broad']);
 
 /** An ad as an advertiser books it. */

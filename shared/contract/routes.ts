@@ -9,6 +9,7 @@ import { Health } from './health.ts';
 import type { Route } from './openapi.ts';
 import { ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
 import { EmbeddingsRequest, EmbeddingsResponse, RetrieveRequest, RetrieveResponse } from './retrieve.ts';
+import { KillList } from './takedown.ts';
 
 export const EDGE_ROUTES: readonly Route[] = [
   {
@@ -160,6 +161,14 @@ export const BACKEND_ROUTES: readonly Route[] = [
     path: '/v1/config',
     summary: 'What the edge serves by',
     answer: ServingConfig,
+    signed: true,
+    errors: ['unauthorized'],
+  },
+  {
+    method: 'get',
+    path: '/v1/kill-list',
+    summary: 'Ads that must leave every answer at once',
+    answer: KillList,
     signed: true,
     errors: ['unauthorized'],
   },

@@ -1,0 +1,18 @@
+/** `GET /v1/kill-list`: which ads must leave every answer at once; the part of the configuration that cannot wait. */
+import { z } from 'zod';
+
+export const KillList = z
+  .object({
+    /** Of the serving configuration that the list belongs to; it grows with every change of the list. */
+    version: z.int().nonnegative(),
+    /** The live generation, `null` before the first: cached lists of older ones are not asked for any more. */
+    generation: z.int().nullable(),
+    /** Paused, blocked, removed, and out of budget for the day. */
+    adIds: z.array(z.string()),
+  })
+  .meta({ id: 'KillList' });
+export type KillList = z.infer<typeof KillList>;
+
+/** What one keeper of the list says to another: how old its knowledge is, and the list where the other's is older. */
+export const KillListNews = z.object({ ageMs: z.number().nonnegative(), list: KillList.optional() });
+export type KillListNews = z.infer<typeof KillListNews>;
