@@ -95,7 +95,10 @@ const config: RecipeSettings = {
   },
 
   student: {
-    /** 'teacher' (a pruned copy), { checkpoint: folder or repository }, or { scratch: an encoder's config.json }. */
+    /**
+     * 'teacher' (a pruned copy), { checkpoint: folder or repository }, or { scratch: an encoder's config.json }, with `tokenizer`, the path
+     * of a tokenizer.json, beside it where the teacher has none.
+     */
     from: 'teacher',
     /**
      * Sizes it shrinks to, one after the other, each for a share of the alignment steps: layers, and feed-forward units a layer. One entry
