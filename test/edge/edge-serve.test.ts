@@ -44,28 +44,22 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
 
   await behave({ events: 'fail' });
   const issued: string[] = [];
-  const first = await start();
+  // No queue answers within a microsecond: every event is taken by the queue, late, and by the outbox.
+  const first = await start({ EVENT_DEADLINE_MS: '0.001' });
   try {
     const answer = await ads(first.url, 'sofa');
     expect(answer.slots).toHaveLength(4);
     expect((await fetch(answer.slots[0]!.clickUrl, { redirect: 'manual' })).status).toBe(302);
     issued.push(answer.requestId, `${answer.requestId}:1`);
-    // The queue's consumer has met the outage.
-    await vi.waitFor(async () => expect((await told()).batches.length).toBeGreaterThan(0), { timeout: 60_000 });
+    const { events } = (await (await fetch(`${first.url}/healthz`)).json()) as { events: Record<string, number> };
+    expect(events).toMatchObject({ issued: 2, delivered: 0, failed: 0 });
   } finally {
     await first.stop();
-  }
-  // A queue that never answers in time: this one's events are in the outbox.
-  const second = await start({ EVENT_DEADLINE_MS: '0.001' });
-  try {
-    issued.push((await ads(second.url, 'boots')).requestId);
-  } finally {
-    await second.stop();
   }
   expect((await told()).stored).toEqual([]);
 
   await behave({ events: 'ok' });
-  const third = await start();
+  const second = await start();
   try {
     // The outbox wakes by itself; the queues go on where they were.
     await vi.waitFor(async () => expect((await told()).stored.sort()).toEqual(issued.sort()), {
@@ -73,10 +67,10 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
       interval: 250,
     });
   } finally {
-    await third.stop();
+    await second.stop();
   }
   expect((await told()).unsigned).toBe(0);
-});
+}, 300_000);
 
 it('says which setting is wrong', async () => {
   await expect(
