@@ -36,11 +36,11 @@ interface Outcome {
 
 export const adsRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/v1/ads', async (c) => {
-    const { settings, clock, config, events } = isolate;
+    const { settings, clock, config, killList, events } = isolate;
     const startedAt = clock.elapsed();
     const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
     const origin = settings.publicUrl ?? originOf(c.req.url);
-    await config.keepUp(waitUntil);
+    await Promise.all([config.keepUp(waitUntil), killList.keepUp(waitUntil)]);
     const { serving } = config;
 
     const request = readAdsRequest(c.req.url, serving.config);
@@ -57,8 +57,9 @@ export const adsRoute = (isolate: Isolate) =>
     const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
     const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
     const page = await retrievePage(isolate, request, assigned, { seed: c.get('requestId'), waitUntil });
-    // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest configuration.
-    const candidates = eligible(page.retrieved.answer?.candidates ?? [], config.serving.killed);
+    // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
+    const { killed } = killList.list.version > config.serving.config.version ? killList : config.serving;
+    const candidates = eligible(page.retrieved.answer?.candidates ?? [], killed);
     const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });
     const outcome: Outcome = {
       id: c.get('requestId'),

@@ -2,6 +2,7 @@
 import { EventBatchResult, type HarnessEvent } from '../shared/contract/events.ts';
 import { MAX_RECONCILED_IDS, ReconcileResult } from '../shared/contract/reconciliation.ts';
 import { NEWS_HEADERS, type RetrieveRequest, RetrieveResponse } from '../shared/contract/retrieve.ts';
+import { KillList } from '../shared/contract/takedown.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { type KeyRing, signRequest } from '../shared/signature.ts';
 import type { Loaded } from './cache/tiered.ts';
@@ -52,6 +53,11 @@ export class Backend {
   /** `GET /v1/config`, unchecked: the configuration store decides whether to adopt it. */
   async config(deadlineMs: number): Promise<unknown> {
     return readJson(await this.#call({ method: 'GET', path: '/v1/config', deadlineMs }), '/v1/config');
+  }
+
+  /** `GET /v1/kill-list`. */
+  async killList(deadlineMs: number): Promise<KillList> {
+    return readAs(KillList, await this.#call({ method: 'GET', path: '/v1/kill-list', deadlineMs }), '/v1/kill-list');
   }
 
   /** `POST /v1/events`: resolves when the events are stored. */

@@ -21,6 +21,8 @@ export interface EdgeBindings {
   EVENTS: EventQueue;
   /** Keeps events that the queue does not take, and the ids issued. */
   OUTBOX: ObjectNamespace;
+  /** Asks the backend for the kill list in the name of all isolates; without it each asks for itself. */
+  KILL_LIST?: ObjectNamespace;
   /** Lists of head queries for all data centres; without it that tier is left out. */
   KV?: EntryNamespace;
   /** Counts requests by client address; without it nobody is refused. */

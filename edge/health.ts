@@ -5,7 +5,7 @@ import { VERSION } from './isolate.ts';
 
 export const healthRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/healthz', (c) => {
-    const { config, cache, memory, events, clock, startedAtMs } = isolate;
+    const { config, killList, cache, memory, events, clock, startedAtMs } = isolate;
     const state = config.state;
     c.header('cache-control', 'no-store');
     return c.json({
@@ -13,6 +13,7 @@ export const healthRoute = (isolate: Isolate) =>
       version: VERSION,
       upMs: clock.now() - startedAtMs,
       config: state,
+      killList: { version: killList.list.version, ads: killList.killed.size, ...killList.counts },
       cache: { answers: cache.counts, memory: memory.size },
       events: events.counts,
     });

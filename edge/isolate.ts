@@ -18,11 +18,18 @@ import { directDelivery, EventLog } from './events.ts';
 import { Ledger } from './ledger.ts';
 import type { OutboxWorld } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
+import { KillListKeeper } from './takedown/kill-list.ts';
+import type { KeeperWorld } from './takedown/kill-list-object.ts';
+import { askSources } from './takedown/sources.ts';
 
 export const VERSION = '0.1.0';
 
 /** Longest that storing events may take. */
 const STORE_DEADLINE_MS = 10_000;
+/** Of the backend, when it is asked for the kill list. */
+const KILL_LIST_DEADLINE_MS = 1_000;
+/** Together less than the second within which a taken-down ad is gone: its list's age and a request's wait for a newer. */
+const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
 /** A query is of the head when this isolate met it so often among its last tens of thousands. */
 const HEAD_COUNT = 5;
 const POPULARITY = { width: 1 << 14, halveEvery: 50_000 };
@@ -51,6 +58,9 @@ export interface Isolate {
   clock: Clock;
   backend: Backend;
   config: ConfigStore;
+  killList: KillListKeeper;
+  /** For the kill list's object, where it runs in this isolate. */
+  keeperWorld: KeeperWorld;
   memory: MemoryCache;
   cache: TieredCache;
   events: EventLog;
@@ -70,6 +80,8 @@ export interface IsolateOptions {
   openCache?: (() => Promise<ResponseCache>) | undefined;
   /** How long issued ids are gathered before the ledger is told. */
   gatherMs?: number;
+  /** Longest wait of a request for a newer kill list. */
+  killListWaitMs?: number;
 }
 
 const systemClock: Clock = {
@@ -96,7 +108,10 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     fetch: options.fetch ?? ((url, init) => fetch(url, init)),
     now,
     newNonce: clock.newId,
-    onNews: (news) => config.heard(news),
+    onNews: (news) => {
+      config.heard(news);
+      killList.heard(news.configVersion ?? 0);
+    },
   });
   const config = new ConfigStore({
     bundled: DEFAULT_CONFIG,
@@ -107,6 +122,14 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     staleMs: 3_000,
     waitMs: 250,
     onError: (message) => logError('configuration', message),
+  });
+  const loadKillList = () => backend.killList(KILL_LIST_DEADLINE_MS);
+  const killList = new KillListKeeper({
+    ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
+    now,
+    ...KILL_LIST,
+    ...(options.killListWaitMs === undefined ? {} : { waitMs: options.killListWaitMs }),
+    onError: logError,
   });
   const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, STORE_DEADLINE_MS);
   const memory = new MemoryCache({ maxBytes: settings.cacheMemoryBytes, now });
@@ -135,6 +158,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     clock,
     backend,
     config,
+    killList,
+    keeperWorld: { now, load: loadKillList, onError: logError },
     memory,
     cache: new TieredCache({
       tiers,

@@ -7,6 +7,7 @@ import type { EdgeBindings } from './env.ts';
 import { createIsolate, type Isolate } from './isolate.ts';
 import { Outbox as EventOutbox, type ObjectState } from './outbox/outbox.ts';
 import { reconcileOnSchedule } from './reconcile.ts';
+import { type KeeperState, KillListObject } from './takedown/kill-list-object.ts';
 
 interface Edge {
   isolate: Isolate;
@@ -30,6 +31,13 @@ function edgeOf(env: EdgeBindings): Edge {
 export class Outbox extends EventOutbox {
   constructor(state: ObjectState, env: EdgeBindings) {
     super(state, () => edgeOf(env).isolate.outboxWorld);
+  }
+}
+
+/** The Durable Object of `KILL_LIST` in wrangler.toml. */
+export class KillList extends KillListObject {
+  constructor(state: KeeperState, env: EdgeBindings) {
+    super(state, () => edgeOf(env).isolate.keeperWorld);
   }
 }
 

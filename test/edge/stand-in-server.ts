@@ -12,6 +12,7 @@ import { type Behaviour, CANDIDATES, TEST_KEYS, type Told } from './stand-in.ts'
 const initial = (): Behaviour => ({
   retrieve: 'ok',
   config: { ...DEFAULT_CONFIG, version: 3, generation: 7 },
+  killList: { version: 3, generation: 7, adIds: [] },
   events: 'ok',
   reject: [],
   news: { configVersion: 3, generation: 7 },
@@ -40,7 +41,7 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     if (room === undefined) {
       room = {
         behaviour: initial(),
-        told: { retrieved: [], configCalls: 0, stored: [], batches: [], unsigned: 0, held: 0 },
+        told: { retrieved: [], configCalls: 0, killListCalls: 0, stored: [], batches: [], unsigned: 0, held: 0 },
         waiting: [],
       };
       rooms.set(name, room);
@@ -61,6 +62,10 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     if (path === '/v1/config') {
       told.configCalls += 1;
       if (behaviour.config !== 'hang') send(200, behaviour.config);
+    } else if (path === '/v1/kill-list') {
+      told.killListCalls += 1;
+      if (behaviour.killList === 'fail') send(503, 'away', 'text/plain');
+      else if (behaviour.killList !== 'hang') send(200, behaviour.killList);
     } else if (path === '/v1/retrieve') {
       told.retrieved.push(JSON.parse(body));
       if (behaviour.retrieve === 'hold') {

@@ -1,12 +1,14 @@
 /** The stand-in for the GPU backend, as tests see it: how it can behave, what it tells. Its server is stand-in-server.ts. */
 import type { ServingConfig } from '../../shared/contract/config.ts';
 import type { Candidate } from '../../shared/contract/retrieve.ts';
+import type { KillList } from '../../shared/contract/takedown.ts';
 
 export const TEST_KEYS = 'test:0123456789abcdef-test-secret';
 
 export interface Behaviour {
   retrieve: 'ok' | 'hold' | 'hang' | 'refuse' | 'garbage' | 'page' | 'drop';
   config: ServingConfig | Record<string, unknown> | 'hang';
+  killList: KillList | 'hang' | 'fail';
   /** `cut`: the events are stored, and the connection breaks before the answer. */
   events: 'ok' | 'fail' | 'hang' | 'cut';
   /** Ids of events that are refused for good. */
@@ -20,6 +22,7 @@ export interface Told {
   /** Retrieve requests, in order. */
   retrieved: { query: string; plan: { retrievers: string[] }; market: string; locale: string; deadlineMs: number }[];
   configCalls: number;
+  killListCalls: number;
   /** Ids of events that were stored. */
   stored: string[];
   /** Bodies of `POST /v1/events`, in order, stored or not. */

@@ -65,6 +65,8 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
     CACHE_SOFT_SECONDS: '10',
     CACHE_REVALIDATE_SECONDS: '5',
     KV: namespaceOf(name),
+    // Each isolate asks for itself: the object has tests of its own.
+    KILL_LIST: undefined,
     EVENTS: {
       send: async (event) => {
         queued.push(structuredClone(event));
@@ -88,6 +90,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
       },
       openCache: () => caches.open(name) as never,
       gatherMs: 0,
+      killListWaitMs: 20_000,
     });
   let isolate = newIsolate();
   let app = createApp(isolate);

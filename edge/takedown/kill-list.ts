@@ -1,0 +1,123 @@
+/**
+ * The kill list as it is kept in one place, an isolate or the Durable Object, with the time up to which it is known to
+ * hold. Nobody serves by a list older than a bound without asking first; those who ask often never wait, because the list
+ * is refreshed behind them well before.
+ */
+import type { KillList, KillListNews } from '../../shared/contract/takedown.ts';
+import { TIMED_OUT, within } from '../deadline.ts';
+
+export interface KillListOptions {
+  /** Asks the next keeper; `have` is the version here, `want` the newest heard of. */
+  ask: (versions: { have: number; want: number }) => Promise<KillListNews>;
+  now: () => number;
+  /** Age from which the list is refreshed behind a request. */
+  refreshMs: number;
+  /** Age from which a request waits for that. */
+  boundMs: number;
+  /** Longest such wait; then the list serves as it is. */
+  waitMs: number;
+  /** Told of each newer list. */
+  onNewer?: (list: KillList) => void;
+  onError: (message: string, error: unknown) => void;
+}
+
+/** How long nobody waits after the next keeper failed; behind the requests it is asked all the same. */
+const AWAY_MS = 1_000;
+const ERROR_INTERVAL_MS = 60_000;
+
+interface Flight {
+  done: Promise<void>;
+  startedAtMs: number;
+}
+
+export class KillListKeeper {
+  readonly counts = { asked: 0, failed: 0, waited: 0, overdue: 0 };
+  readonly #options: KillListOptions;
+  #list: KillList = { version: 0, generation: null, adIds: [] };
+  #killed: ReadonlySet<string> = new Set();
+  #asOfMs = Number.NEGATIVE_INFINITY;
+  #failedAtMs = Number.NEGATIVE_INFINITY;
+  #loggedAtMs = Number.NEGATIVE_INFINITY;
+  #heardVersion = 0;
+  #askedVersion = 0;
+  #flight: Flight | undefined;
+
+  constructor(options: KillListOptions) {
+    this.#options = options;
+  }
+
+  get list(): KillList {
+    return this.#list;
+  }
+
+  get killed(): ReadonlySet<string> {
+    return this.#killed;
+  }
+
+  /** Milliseconds since the list was certainly the newest; infinite before the first answer. */
+  get ageMs(): number {
+    return this.#options.now() - this.#asOfMs;
+  }
+
+  /** A version that someone spoke of; a newer one makes the next {@link keepUp} ask and wait. */
+  heard(version: number): void {
+    this.#heardVersion = Math.max(this.#heardVersion, version);
+  }
+
+  /** Takes a list that is not older than the one here. */
+  adopt(list: KillList): void {
+    if (list.version <= this.#list.version) return;
+    this.#list = list;
+    this.#killed = new Set(list.adIds);
+    this.#options.onNewer?.(list);
+  }
+
+  /** Called for every request, before it serves. Never rejects; waits at most `waitMs`. */
+  async keepUp(waitUntil: (work: Promise<unknown>) => void): Promise<void> {
+    const { now, refreshMs, boundMs, waitMs } = this.#options;
+    const tooOld = this.ageMs >= boundMs;
+    const unheard = this.#heardVersion > this.#list.version;
+    if (this.ageMs >= refreshMs || (unheard && this.#heardVersion > this.#askedVersion)) waitUntil(this.#refresh());
+    const away = now() - this.#failedAtMs < AWAY_MS;
+    if (away || this.#flight === undefined || !(tooOld || unheard)) return;
+    this.counts.waited += 1;
+    if ((await within(this.#flight.done, waitMs)) === TIMED_OUT) this.counts.overdue += 1;
+  }
+
+  /** Joins a refresh that began lately enough to be good for this request, or begins one. */
+  #refresh(): Promise<void> {
+    const { now, boundMs } = this.#options;
+    const startedAtMs = now();
+    const wantsMore = this.#heardVersion > this.#askedVersion;
+    if (this.#flight !== undefined && !wantsMore && startedAtMs - this.#flight.startedAtMs < boundMs) {
+      return this.#flight.done;
+    }
+    this.#askedVersion = this.#heardVersion;
+    const flight: Flight = { startedAtMs, done: Promise.resolve() };
+    flight.done = this.#ask(startedAtMs).finally(() => {
+      if (this.#flight === flight) this.#flight = undefined;
+    });
+    this.#flight = flight;
+    return flight.done;
+  }
+
+  async #ask(startedAtMs: number): Promise<void> {
+    const { ask, now, boundMs, onError } = this.#options;
+    this.counts.asked += 1;
+    try {
+      const { ageMs, list } = await ask({ have: this.#list.version, want: this.#heardVersion });
+      if (list !== undefined) this.adopt(list);
+      // From the asking on, not from the answer: what changed in between may be missing.
+      this.#asOfMs = Math.max(this.#asOfMs, startedAtMs - ageMs);
+      if (ageMs > boundMs) throw new Error(`expected a list of the last ${boundMs} ms, got one of ${ageMs} ms ago`);
+      this.#failedAtMs = Number.NEGATIVE_INFINITY;
+    } catch (error) {
+      this.counts.failed += 1;
+      if (now() - this.#loggedAtMs >= ERROR_INTERVAL_MS) {
+        onError('the kill list could not be refreshed', error);
+        this.#loggedAtMs = now();
+      }
+      this.#failedAtMs = now();
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import { KillListKeeper, type KillListOptions } from '../../../edge/takedown/kill-list.ts';
+import type { KillList, KillListNews } from '../../../shared/contract/takedown.ts';
+
+const list = (version: number, ...adIds: string[]): KillList => ({ version, generation: 1, adIds });
+
+/** A keeper with a clock that is set by hand, and calls that the test answers. */
+function keeperUnderTest(change: Partial<KillListOptions> = {}) {
+  let nowMs = 1_000_000;
+  const calls: {
+    versions: { have: number; want: number };
+    answer: (news: KillListNews) => Promise<void>;
+    fail: () => Promise<void>;
+  }[] = [];
+  const errors: unknown[] = [];
+  const work: Promise<unknown>[] = [];
+  const settled = async () => void (await new Promise((resolve) => setImmediate(resolve)));
+  const keeper = new KillListKeeper({
+    ask: (versions) =>
+      new Promise((resolve, reject) => {
+        calls.push({
+          versions,
+          answer(news) {
+            resolve(news);
+            return settled();
+          },
+          fail() {
+            reject(new Error('away'));
+            return settled();
+          },
+        });
+      }),
+    now: () => nowMs,
+    refreshMs: 250,
+    boundMs: 500,
+    waitMs: 60_000,
+    onError: (_, error) => errors.push(error),
+    ...change,
+  });
+  const later = (ms: number) => {
+    nowMs += ms;
+  };
+  /** A request: whether it is being served. */
+  const request = async () => {
+    const state = { served: false };
+    void keeper.keepUp((each) => work.push(each)).then(() => (state.served = true));
+    await settled();
+    return state;
+  };
+  return { keeper, calls, errors, request, later };
+}
+
+describe('a keeper of the kill list', () => {
+  it('lets the first request wait for the list, and the next ones go by it', async () => {
+    const { keeper, calls, request } = keeperUnderTest();
+    const first = await request();
+    expect(first.served).toBe(false);
+    await calls[0]!.answer({ ageMs: 0, list: list(3, 'a') });
+    expect([first.served, (await request()).served, calls.length]).toEqual([true, true, 1]);
+    expect([...keeper.killed]).toEqual(['a']);
+  });
+
+  it('asks behind the requests from 250 ms on, and lets them wait from 500 ms on', async () => {
+    const { calls, request, later } = keeperUnderTest();
+    await request();
+    await calls[0]!.answer({ ageMs: 0, list: list(3) });
+    later(249);
+    expect([(await request()).served, calls.length]).toEqual([true, 1]);
+    later(1);
+    expect([(await request()).served, calls.length]).toEqual([true, 2]);
+    later(249);
+    expect([(await request()).served, calls.length]).toEqual([true, 2]);
+    later(1);
+    const waits = await request();
+    expect([waits.served, calls.length]).toEqual([false, 2]);
+    await calls[1]!.answer({ ageMs: 0 });
+    expect(waits.served).toBe(true);
+  });
+
+  it('counts age from the asking on, and adds what the next keeper says', async () => {
+    const { keeper, calls, request, later } = keeperUnderTest();
+    await request();
+    later(100);
+    await calls[0]!.answer({ ageMs: 150, list: list(3) });
+    expect(keeper.ageMs).toBe(250);
+  });
+
+  it('does not take an answer for news that was asked for too long ago', async () => {
+    const { calls, request, later } = keeperUnderTest();
+    await request();
+    later(500);
+    await request();
+    expect(calls).toHaveLength(2);
+    await calls[0]!.answer({ ageMs: 0, list: list(3) });
+    expect((await request()).served).toBe(false);
+    await calls[1]!.answer({ ageMs: 0, list: list(4, 'a') });
+    expect((await request()).served).toBe(true);
+  });
+
+  it('asks at once, once, for a version that it heard of, and waits for it', async () => {
+    const { keeper, calls, request } = keeperUnderTest();
+    await request();
+    await calls[0]!.answer({ ageMs: 0, list: list(3) });
+    keeper.heard(4);
+    const waits = [await request(), await request()];
+    expect([waits.map(({ served }) => served), calls.length]).toEqual([[false, false], 2]);
+    expect(calls[1]!.versions).toEqual({ have: 3, want: 4 });
+    await calls[1]!.answer({ ageMs: 0, list: list(4, 'a') });
+    expect([waits.every(({ served }) => served), [...keeper.killed]]).toEqual([true, ['a']]);
+    keeper.heard(5);
+    await request();
+    await calls[2]!.answer({ ageMs: 0 });
+    expect([(await request()).served, calls.length]).toEqual([true, 3]);
+  });
+
+  it('never goes back to an older list', async () => {
+    const { keeper, calls, request, later } = keeperUnderTest();
+    await request();
+    await calls[0]!.answer({ ageMs: 0, list: list(4, 'a') });
+    later(300);
+    await request();
+    await calls[1]!.answer({ ageMs: 0, list: list(3) });
+    expect([keeper.list.version, [...keeper.killed]]).toEqual([4, ['a']]);
+  });
+
+  it.each(['fail', 'old'] as const)('keeps its list and lets nobody wait for a second after %s', async (how) => {
+    const { keeper, calls, errors, request, later } = keeperUnderTest();
+    await request();
+    await calls[0]!.answer({ ageMs: 0, list: list(3, 'a') });
+    for (let second = 0; second < 3; second++) {
+      later(1_000);
+      const waits = await request();
+      expect(waits.served).toBe(false);
+      await (how === 'fail' ? calls.at(-1)!.fail() : calls.at(-1)!.answer({ ageMs: 700 }));
+      expect(waits.served).toBe(true);
+      later(600);
+      expect((await request()).served).toBe(true);
+      await (how === 'fail' ? calls.at(-1)!.fail() : calls.at(-1)!.answer({ ageMs: 700 }));
+    }
+    expect([...keeper.killed]).toEqual(['a']);
+    expect(errors).toHaveLength(1);
+    later(300);
+    await request();
+    await calls.at(-1)!.answer({ ageMs: 0, list: list(5) });
+    later(500);
+    expect((await request()).served).toBe(false);
+  });
+
+  it('serves without an answer once the wait is over', async () => {
+    const { keeper, request } = keeperUnderTest({ waitMs: 0 });
+    const state = await request();
+    while (!state.served) await new Promise((resolve) => setImmediate(resolve));
+    expect(keeper.counts).toEqual({ asked: 1, failed: 0, waited: 1, overdue: 1 });
+  });
+});

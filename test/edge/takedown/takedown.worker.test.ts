@@ -1,0 +1,100 @@
+/** Takedown in workerd: the object on its own disk, and answers from the cache. */
+import { runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { type KeeperWorld, KillListObject } from '../../../edge/takedown/kill-list-object.ts';
+import type { KillList, KillListNews } from '../../../shared/contract/takedown.ts';
+import { edgeUnderTest } from '../under-test.worker.ts';
+
+const list = (version: number, ...adIds: string[]): KillList => ({ version, generation: 7, adIds });
+
+describe('the object', () => {
+  /** Runs on the storage of a real Durable Object. */
+  const onDisk = (name: string, test: (open: (world: Partial<KeeperWorld>) => KillListObject) => Promise<void>) => {
+    const { KILL_LIST } = env as unknown as { KILL_LIST: DurableObjectNamespace };
+    return runInDurableObject(KILL_LIST.get(KILL_LIST.idFromName(name)) as never, (_, state) =>
+      test(
+        (world) =>
+          new KillListObject(state as never, () => ({
+            now: () => 1_000_000,
+            load: () => Promise.reject(new Error('away')),
+            onError: () => undefined,
+            ...world,
+          })),
+      ),
+    );
+  };
+  const ask = async (object: KillListObject, have: number, want = 0) =>
+    (await (await object.fetch({ url: `https://kill-list/?have=${have}&want=${want}` })).json()) as KillListNews;
+
+  it('asks the backend for all who ask it, and sends the list to those that lack it', () =>
+    onDisk('one', async (open) => {
+      let [nowMs, loads] = [1_000_000, 0];
+      const object = open({
+        now: () => nowMs,
+        load: async () => list(3 + ++loads, 'a'),
+      });
+      expect(await Promise.all([ask(object, 0), ask(object, 0), ask(object, 4)])).toEqual([
+        { ageMs: 0, list: list(4, 'a') },
+        { ageMs: 0, list: list(4, 'a') },
+        { ageMs: 0 },
+      ]);
+      expect(loads).toBe(1);
+      nowMs += 199;
+      expect(await ask(object, 4)).toEqual({ ageMs: 199 });
+      nowMs += 1;
+      expect(await ask(object, 4)).toEqual({ ageMs: 0, list: list(5, 'a') });
+      expect(await ask(object, 5, 6)).toEqual({ ageMs: 0, list: list(6, 'a') });
+      expect(loads).toBe(3);
+    }));
+
+  it('keeps its list through a restart, and says that it is old', () =>
+    onDisk('restart', async (open) => {
+      await ask(open({ load: async () => list(4, 'a') }), 0);
+      const news = await ask(open({}), 0);
+      expect(news.list).toEqual(list(4, 'a'));
+      expect(news.ageMs).toBeGreaterThan(86_400_000);
+    }));
+});
+
+describe('an answer from the cache', () => {
+  const visit = async (edge: ReturnType<typeof edgeUnderTest>) => {
+    const first = await edge.fetch('/v1/ads?q=shoes');
+    const headers = { cookie: first.headers.get('set-cookie')!.split(';')[0]! };
+    return async () => {
+      const { cache, slots } = await edge.ads('q=shoes', { headers });
+      return { from: cache.status, ids: slots.map(({ adId }) => adId) };
+    };
+  };
+
+  it('does not hold an ad that was taken down half a second ago, and holds it again when that is taken back', async () => {
+    const edge = edgeUnderTest();
+    const shown = await visit(edge);
+    expect((await shown()).ids).toContain('ad-5');
+    await edge.backend({ killList: list(4, 'ad-5') });
+    edge.later(0.5);
+    const after = await shown();
+    expect(after.from).toBe('memory');
+    expect(after.ids).not.toContain('ad-5');
+    await edge.backend({ killList: list(5) });
+    edge.later(0.5);
+    expect((await shown()).ids).toContain('ad-5');
+  });
+
+  it('follows the version in the headers of any answer at once', async () => {
+    const edge = edgeUnderTest();
+    const shown = await visit(edge);
+    await edge.backend({ killList: list(4, 'ad-5'), news: { configVersion: 4, generation: 7 } });
+    await edge.ads('q=something-else');
+    expect((await shown()).ids).not.toContain('ad-5');
+  });
+
+  it('goes by the last list while the backend is away', async () => {
+    const edge = edgeUnderTest();
+    await edge.backend({ killList: list(4, 'ad-5') });
+    const shown = await visit(edge);
+    await edge.backend({ killList: 'fail', retrieve: 'drop', config: {} });
+    edge.later(2);
+    expect((await shown()).ids).not.toContain('ad-5');
+  });
+});

@@ -1,0 +1,71 @@
+/**
+ * The drill: an ad is taken down through the backend's API while its query is answered from memory, over the real backend
+ * and the Worker's own bundle in workerd. It measures when the last answer began that still held the ad.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Backend } from '../../gpu-backend/main.ts';
+import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
+import { type Visitor, visitor } from '../e2e/jar.ts';
+import { call, loadTestMarket, makeFolders, start, TEST_KEYS, type TestFolders } from '../setup/backend.ts';
+import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
+import { freePort } from '../setup/free-port.ts';
+import { sampleAd, sampleClick } from '../setup/samples.ts';
+
+const BOUND_MS = 1_000;
+/** Of the requests, so that they stay below the rate limit. */
+const PACE_MS = 25;
+
+let folders: TestFolders;
+let backend: Backend;
+let edge: RunningEdge;
+let who: Visitor;
+beforeAll(async () => {
+  folders = await makeFolders();
+  backend = await start(folders);
+  await loadTestMarket(backend.url);
+  edge = await startEdge({ port: await freePort(), backendUrl: backend.url, keys: TEST_KEYS });
+  who = visitor(edge.url);
+}, DATABASE_TIMEOUT_MS * 2);
+afterAll(async () => {
+  await edge?.stop();
+  await backend?.stop();
+  folders?.remove();
+});
+
+const patch = (id: string, body: unknown) => call(backend.url, `PATCH /v1/ads/${id}`, { body });
+const spendAll = (id: string) =>
+  call(backend.url, 'POST /v1/events', {
+    body: {
+      events: [sampleClick({ adId: id, atMs: Date.now(), chargeMicros: sampleAd().dailyBudgetMicros })],
+    },
+  });
+
+test.each([
+  ['paused', 'sofa', (id: string) => patch(id, { status: 'paused' })],
+  ['blocked', 'lamp', (id: string) => patch(id, { status: 'blocked' })],
+  ['out of budget', 'bike', spendAll],
+])('%s: no answer that begins a second after the acknowledgement holds the ad', async (_, query, takeDown) => {
+  const answers: { beganMs: number; holds: boolean; from: string }[] = [];
+  const { adId } = (await who.search(query)).slots[0]!;
+  const ask = async () => {
+    const beganMs = performance.now();
+    const { slots, cache } = await who.search(query);
+    answers.push({ beganMs, holds: slots.some((slot) => slot.adId === adId), from: cache.status });
+    await setTimeout(PACE_MS);
+  };
+  await ask();
+  expect(answers[0]).toMatchObject({ holds: true, from: 'memory' });
+  let acknowledgedMs = Number.POSITIVE_INFINITY;
+  const acknowledged = takeDown(adId).then(({ status }) => {
+    acknowledgedMs = performance.now();
+    expect(status).toBe(200);
+  });
+  while (performance.now() < acknowledgedMs + 2 * BOUND_MS) await ask();
+  await acknowledged;
+  const late = answers.filter(({ beganMs }) => beganMs > acknowledgedMs + BOUND_MS);
+  expect(late.map(({ from }) => from)).toContain('memory');
+  expect(late.filter(({ holds }) => holds)).toEqual([]);
+  const last = answers.filter(({ holds }) => holds).at(-1)!.beganMs - acknowledgedMs;
+  console.log(`${answers.length} answers; the last with the ad began ${Math.round(last)} ms after the acknowledgement`);
+});
