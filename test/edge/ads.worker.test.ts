@@ -10,6 +10,7 @@ const BROWSER = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' 
 describe('GET /v1/ads', () => {
   it('answers with the auction over the candidates, and logs one impression that says the same', async () => {
     const edge = edgeUnderTest();
+    await edge.isolate.config.refresh(); // the first request waits for it 250 ms only, which a busy machine exceeds
     const answer = await edge.ads('q=%20Running%E2%80%8B%20SHOES&market=gb&locale=en-GB', { headers: BROWSER });
     // bid x relevance^2 falls from ad-5 (0.5 x 0.81) to ad-1 (0.9 x 0.25).
     expect(answer.slots.map(({ adId }) => adId)).toEqual(['ad-5', 'ad-4', 'ad-3', 'ad-2']);
