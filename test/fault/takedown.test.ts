@@ -69,3 +69,12 @@ test.each([
   const last = answers.filter(({ holds }) => holds).at(-1)!.beganMs - acknowledgedMs;
   console.log(`${answers.length} answers; the last with the ad began ${Math.round(last)} ms after the acknowledgement`);
 });
+
+test('nor does the first answer of an edge that was asked nothing meanwhile', async () => {
+  const { adId } = (await who.search('cup')).slots[0]!;
+  await patch(adId, { status: 'paused' });
+  await setTimeout(BOUND_MS);
+  const { slots, cache } = await who.search('cup');
+  expect(cache.status).toBe('memory');
+  expect(slots.map((slot) => slot.adId)).not.toContain(adId);
+});
