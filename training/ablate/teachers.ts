@@ -11,7 +11,7 @@ import type { SourceCheckpoint } from '../stages/teach.ts';
 import type { AblationSettings, Measured } from './variants.ts';
 
 /** Queries behind each number: relevant ads of more would fill the small catalogue. */
-const QUERIES = 300;
+const QUERIES = 100;
 
 /**
  * Measured on a part of the catalogue, the relevant ads of some validation queries and others drawn at random, since every teacher has to
