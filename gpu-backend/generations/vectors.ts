@@ -1,8 +1,8 @@
 /**
  * The ladder of an ad's vector: the one its owner uploaded; the teacher's from the bundle, while the text is still the one
- * that was embedded; else the student's own, provisional until the teacher's comes with an upload or a new bundle.
+ * that was embedded; else the student's own of its title, provisional until the teacher's comes with an upload or a new bundle.
  */
-import { adText, adTextDigest } from '../../shared/ad-text.ts';
+import { adTextDigest } from '../../shared/ad-text.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
@@ -66,7 +66,8 @@ export function createVectorLadder({ bundleAds, encoder }: { bundleAds: BundleAd
       onProgress?.(ads.length - missing.length, ads.length);
       for (let at = 0; at < missing.length; at += CHUNK) {
         const chunk = missing.slice(at, at + CHUNK);
-        const texts = chunk.map((i) => normalize(adText(ads[i]!.ad)));
+        // The student reads queries, and of an ad the title is what reads like one.
+        const texts = chunk.map((i) => normalize(ads[i]!.ad.title));
         const { vectors } = await encoder.encode(texts, signal === undefined ? {} : { signal });
         for (const [j, i] of chunk.entries()) found[i] = { int8: quantize(vectors[j]!), source: 'student' };
         onProgress?.(ads.length - missing.length + at + chunk.length, ads.length);

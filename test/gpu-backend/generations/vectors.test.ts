@@ -32,7 +32,7 @@ describe('the ladder of an ad vector', () => {
     const ads = await house.bundle.readAds();
     const row = ads.ids.indexOf('sofa-red');
     expect(vectors[1]!.int8).toEqual(ads.vectors.subarray(row * ads.dimension, (row + 1) * ads.dimension));
-    const [student] = (await house.encoder.encode([normalize('sofa. green sofa. Delivered tomorrow.')])).vectors;
+    const [student] = (await house.encoder.encode([normalize('green sofa')])).vectors;
     expect(vectors[3]!.int8).toEqual(quantize(student!));
     expect(house.ladder.counts()).toEqual({ uploaded: 1, bundle: 2, student: 2 });
   });
