@@ -139,6 +139,11 @@ const config: RecipeSettings = {
     clipNorm: 1,
     /** Whether the word table is trained too: 47 MB of state more a step for a 30,522-word table. */
     trainWords: true,
+    /**
+     * Shares of the texts that are shown with a slip of the finger, and without one of four or more words; the target stays that of the
+     * clean text, so that the student learns to read past both.
+     */
+    noise: { typos: 0.25, dropped: 0.25 },
     /** Steps between checkpoints: what a killed run repeats at most. */
     checkpointEvery: 100,
   },
@@ -167,8 +172,8 @@ const config: RecipeSettings = {
      * with the student as it then is every `refreshEvery` steps (0: never).
      */
     negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 400 },
-    /** Share of the queries that are shown with a random slip of the finger, so that the student learns to read past them. */
-    typos: 0.25,
+    /** As in `align`. */
+    noise: { typos: 0.25, dropped: 0.25 },
     /** Queries a cluster, where batches are unions of clusters of near queries; 0 batches at random. */
     clusters: 0,
     /** Draws queries together that share clicked ads; weight 0 leaves it out, at most `perAd` queries are remembered of an ad. */

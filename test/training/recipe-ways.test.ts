@@ -148,7 +148,14 @@ describe('a teacher behind an endpoint, projected and adapted; a student from a 
       },
       refine: {
         ...settings({}).refine,
-        ...{ optimizer: 'muon', momentum: 0.95, schedule: 'cosine', ema: 0.9, accumulate: 2, typos: 0.5 },
+        ...{
+          optimizer: 'muon',
+          momentum: 0.95,
+          schedule: 'cosine',
+          ema: 0.9,
+          accumulate: 2,
+          noise: { typos: 0.5, dropped: 0.2 },
+        },
         ...{ clusters: 4, coClicks: { weight: 0.5, perAd: 4 } },
         negatives: { ...defaults.refine.negatives, perQuery: 2, depth: 5, refreshEvery: 2 },
       },

@@ -14,11 +14,12 @@ import { type ClickedQuery, drawAd } from '../data/pairs.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import type { Graph, Value } from '../graph/graph.ts';
 import { normalizeRows } from '../nn/layers.ts';
-import { contrastive, NO_NEGATIVE, squaredDistance } from '../nn/losses.ts';
+import { contrastive, squaredDistance } from '../nn/losses.ts';
 import type { OptimizerSettings } from '../nn/optimizers/settings.ts';
 import type { TensorData } from '../onnx/model.ts';
 import { openRunner } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
+import { maskTensor, rowTensor } from '../runner/step-inputs.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
 import type { LinearMap } from '../teacher/linear-map.ts';
 import type { Role } from '../teacher/teacher.ts';
@@ -122,15 +123,6 @@ function adaptationStep(
   });
 }
 
-/** Rows of the vectors, one after the other. */
-function rowsOf(vectors: Float32Array, rows: readonly number[], dimension: number): TensorData {
-  const data = new Float32Array(rows.length * dimension);
-  rows.forEach((row, i) => {
-    data.set(vectors.subarray(row * dimension, (row + 1) * dimension), i * dimension);
-  });
-  return { dtype: 'float32', shape: [rows.length, dimension], data };
-}
-
 /** The documents of a batch: a clicked one of each query, then its hard negatives, or any document where none was found. */
 function draw(members: readonly number[], options: AdaptOptions, random: () => number): number[] {
   const { clicked, negatives, documents, from, settings } = options;
@@ -155,18 +147,12 @@ async function* batchesAfter(after: number, options: AdaptOptions): AsyncGenerat
       const members = order.slice(start, start + batch);
       // A stream of its own a step: what a step draws does not depend on where the run began.
       const drawn = draw(members, options, seeded(seed, 'adapt', 'draw', step));
-      const bias = new Float32Array(batch * drawn.length);
-      for (const [i, member] of members.entries()) {
-        for (const [j, row] of drawn.entries()) {
-          if (j !== i && knownTo[member]!.has(row)) bias[i * drawn.length + j] = NO_NEGATIVE;
-        }
-      }
       yield {
         step,
         inputs: new Map<string, TensorData>([
-          ['queries', rowsOf(queries, members, from)],
-          ['documents', rowsOf(documents, drawn, from)],
-          ['bias', { dtype: 'float32', shape: [batch, drawn.length], data: bias }],
+          ['queries', rowTensor(queries, members, from)],
+          ['documents', rowTensor(documents, drawn, from)],
+          ['bias', maskTensor([batch, drawn.length], (i, j) => knownTo[members[i]!]!.has(drawn[j]!))],
         ]),
       };
     }

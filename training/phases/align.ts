@@ -4,15 +4,16 @@
  */
 import { HarnessError } from '../../shared/problem.ts';
 import { batchCount, lengthBatches } from '../data/batches.ts';
+import { type Noise, withNoise } from '../data/noise.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { tokenInputs } from '../nn/architecture.ts';
 import { embeddingOf, embeddingWidth, wordTable } from '../nn/encoder.ts';
 import { matryoshka, type ObjectiveName, objective } from '../nn/objectives.ts';
 import type { OptimizerSettings } from '../nn/optimizers/settings.ts';
-import type { TensorData } from '../onnx/model.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import { openRunner, type RunnerOptions } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
+import { rowTensor, tokenTensors } from '../runner/step-inputs.ts';
 import type { StoredVectors } from '../teacher/targets.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import { type Batch, optimization, type Trained, type TrainOptions, train } from './train.ts';
@@ -39,6 +40,8 @@ export type AlignSettings = OptimizerSettings & {
   readonly matryoshka?: readonly number[] | undefined;
   /** Whether the word table is trained too. */
   readonly trainWords: boolean;
+  /** Noise in what the texts are shown as; default none. */
+  readonly noise?: Noise | undefined;
   /** Updates between checkpoints. */
   readonly checkpointEvery: number;
 };
@@ -76,7 +79,7 @@ export function alignmentStep({ student, settings }: Pick<AlignOptions, 'student
 
 /** The batches from step `after` + 1 on, epoch after epoch; what was done before is skipped without being read. */
 async function* batchesAfter(after: number, { parts, seed, settings, tokenizer }: AlignOptions): AsyncGenerator<Batch> {
-  const { batch } = settings;
+  const { batch, noise } = settings;
   let step = 0;
   for (let epoch = 0; ; epoch++) {
     for (const index of shuffle([...parts.keys()], seeded(seed, 'parts', epoch))) {
@@ -96,18 +99,14 @@ async function* batchesAfter(after: number, { parts, seed, settings, tokenizer }
         random: seeded(seed, 'batches', epoch, index),
       })) {
         if (++step <= after) continue;
-        const { inputIds, attentionMask, tokens } = tokenizer.pad(members.map((row) => rows[row]!));
-        const target = new Float32Array(batch * dimension);
-        members.forEach((row, i) => {
-          target.set(vectors.subarray(row * dimension, (row + 1) * dimension), i * dimension);
-        });
+        // A stream of its own a batch: what it draws does not depend on where the run began.
+        const random = seeded(seed, 'noise', step);
+        const shown = members.map((row) =>
+          noise ? tokenizer.encode(withNoise(texts[row]!, noise, random)) : rows[row]!,
+        );
         yield {
           step,
-          inputs: new Map<string, TensorData>([
-            ['input_ids', { dtype: 'int64', shape: [batch, tokens], data: inputIds }],
-            ['attention_mask', { dtype: 'int64', shape: [batch, tokens], data: attentionMask }],
-            ['target', { dtype: 'float32', shape: [batch, dimension], data: target }],
-          ]),
+          inputs: new Map([...tokenTensors(tokenizer.pad(shown)), ['target', rowTensor(vectors, members, dimension)]]),
         };
       }
     }
@@ -121,12 +120,12 @@ async function* batchesAfter(after: number, { parts, seed, settings, tokenizer }
 
 /** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` steps. */
 export function align(options: AlignOptions): Promise<Trained> {
-  const { student, settings, device = 'cpu', threads = 0, say, ...rest } = options;
+  const { student, settings, device, threads, say, ...rest } = options;
   const { steps, checkpointEvery } = settings;
   const compiled = alignmentStep(options);
   return train(student, {
     ...rest,
-    open: (state) => openRunner(compiled, { state, device, threads, ...(say ? { say } : {}) }),
+    open: (state) => openRunner(compiled, { state, device, threads, say }),
     accumulate: compiled.accumulate,
     steps,
     checkpointEvery,

@@ -9,10 +9,11 @@ import type { RecipeConfig } from '../config.ts';
 import { type ClickedQuery, drawAd, type PairPart } from '../data/pairs.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { wordTable } from '../nn/encoder.ts';
-import { contrastive, initialLogitScale, LOGIT_SCALE, learntTemperature, NO_NEGATIVE } from '../nn/losses.ts';
+import { contrastive, initialLogitScale, LOGIT_SCALE, learntTemperature } from '../nn/losses.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import { type GradCacheBatch, type GradCacheOptions, GradCacheRunner } from '../runner/grad-cache.ts';
 import type { Report } from '../runner/step.ts';
+import { maskTensor } from '../runner/step-inputs.ts';
 import { teacherInput } from '../teacher/input.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import { optimization, type Trained, train } from './train.ts';
@@ -128,19 +129,13 @@ async function* batchesAfter(
       }),
     ).flat();
     const documents = [...members.map(({ ad }) => ad), ...hard];
-    const bias = new Float32Array(batch * documents.length);
-    for (const [i, { query, ad }] of members.entries()) {
-      const clicked = new Set(query.ads.map(({ row }) => row));
-      for (const [j, row] of documents.entries()) {
-        if (j !== i && (row === ad || clicked.has(row))) bias[i * documents.length + j] = NO_NEGATIVE;
-      }
-    }
+    const clicked = members.map(({ query }) => new Set(query.ads.map(({ row }) => row)));
     yield {
       step,
       inputs: {
         queries: members.map(({ input }) => tokenizer.encode(input)),
         documents: documents.map(adIds),
-        bias,
+        bias: maskTensor([batch, documents.length], (i, j) => clicked[i]!.has(documents[j]!)).data,
       },
     };
   }

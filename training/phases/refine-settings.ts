@@ -1,4 +1,5 @@
 /** Settings of refinement, as a configuration says them. */
+import type { Noise } from '../data/noise.ts';
 import type { OptimizerSettings } from '../nn/optimizers/settings.ts';
 
 /** What refinement is set by, beside its optimizer. */
@@ -23,8 +24,8 @@ export interface RefinementSettings {
     /** Updates after which negatives, and clusters, are found anew with the student as it then is; 0 finds them once, before the first. */
     readonly refreshEvery: number;
   };
-  /** Share of the queries that are shown with a slip of the finger; default none. */
-  readonly typos?: number | undefined;
+  /** Noise in what the queries are shown as; default none. */
+  readonly noise?: Noise | undefined;
   /** Queries a cluster, where batches are unions of clusters of near queries: a divisor of `batch`. 0 batches at random. */
   readonly clusters: number;
   readonly coClicks: {

@@ -131,9 +131,9 @@ async function* batchesAfter(after: number, interval: readonly Round[], options:
 /** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` updates. */
 export async function refine(options: RefineOptions): Promise<Trained> {
   const { student, settings, folder, onStep = () => {}, onRefresh = () => {}, measure } = options;
-  const { device = 'cpu', threads = 0, stepsPerCall, say } = options;
+  const { device, threads, stepsPerCall, say } = options;
   const { checkpointEvery, accumulate = 1 } = settings;
-  const running = { device, threads, ...(stepsPerCall ? { stepsPerCall } : {}), ...(say ? { say } : {}) };
+  const running = { device, threads, stepsPerCall, say };
   const all = intervals(dealing(options));
   const ready = (interval: readonly Round[]) => interval.every((round) => hasPlan(folder, round));
   const compiled = refinementStep(options);

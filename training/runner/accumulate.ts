@@ -7,7 +7,6 @@
  * it, not a mean. A parameter whose gradient is computed elsewhere joins in by a term of its own: parameter * given gradient.
  */
 import { InferenceSession, type Tensor } from 'onnxruntime-node';
-import { HarnessError } from '../../shared/problem.ts';
 import { backward } from '../graph/backward.ts';
 import { Graph, type NodeOf, type Value } from '../graph/graph.ts';
 import { sumName } from '../nn/optimizers/accumulation.ts';
@@ -15,8 +14,8 @@ import { addUpdate, type UpdateOptions } from '../nn/optimizers/update.ts';
 import { emitModel } from '../onnx/emit.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { Weights } from '../teacher/checkpoint.ts';
-import { nextName, type Report } from './step.ts';
-import { fromTensor, toTensor } from './tensors.ts';
+import { frozenWeights, nextName, type Report } from './step.ts';
+import { fromTensor, requireFinite, toTensor } from './tensors.ts';
 
 export interface AccumulationOptions extends UpdateOptions {
   /** Adds the model and the loss of one chunk, a float32 scalar; its trainable tensors are parameters named in `weights`. */
@@ -39,8 +38,6 @@ export interface CompiledAccumulation {
   /** Names of the trained parameters. */
   readonly trained: readonly string[];
 }
-
-export { sumName };
 
 export function compileAccumulation(options: AccumulationOptions): CompiledAccumulation {
   const { build, weights, frozen, ...rest } = options;
@@ -66,9 +63,8 @@ export function compileAccumulation(options: AccumulationOptions): CompiledAccum
   g.output('gradientNorm', update.gradientNorm);
   g.output('learningRate', update.learningRate);
 
-  const initializers = new Map([...weights].filter(([name]) => frozen(name)));
   return {
-    gradient: emitModel(chunk, { name: 'gradient', initializers }),
+    gradient: emitModel(chunk, { name: 'gradient', initializers: frozenWeights(weights, frozen) }),
     update: emitModel(g, { name: 'update' }),
     initialState: new Map([...update.state].map(([name, { initial }]) => [name, initial])),
     trained: trained.map((node) => node.attributes.name),
@@ -133,8 +129,7 @@ export class Accumulator {
     const [gradientNorm, learningRate] = (['gradientNorm', 'learningRate'] as const).map(
       (name) => (results[name]!.data as Float32Array)[0]!,
     ) as [number, number];
-    if (!Number.isFinite(gradientNorm))
-      throw new HarnessError('internal', `training diverged: gradient norm ${gradientNorm}; lower the learning rate.`);
+    requireFinite({ 'gradient norm': gradientNorm });
     this.#state = new Map([...this.#state.keys()].map((name) => [name, results[nextName(name)]!]));
     this.#sums = this.#zeros;
     return { gradientNorm, learningRate };

@@ -94,7 +94,11 @@ export class TextEncoderSession {
    */
   static async open(
     model: Uint8Array | EncoderModel,
-    { tokenizer, dimension, threads = 0 }: { tokenizer: TextTokenizer; dimension: number; threads?: number },
+    {
+      tokenizer,
+      dimension,
+      threads = 0,
+    }: { tokenizer: TextTokenizer; dimension: number; threads?: number | undefined },
   ): Promise<TextEncoderSession> {
     const session = await (model instanceof Uint8Array
       ? openSession(model, { threads })

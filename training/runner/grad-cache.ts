@@ -6,7 +6,6 @@
  * exactly. Chunks hold texts of similar length, so that nearly nothing of them is padding.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { HarnessError } from '../../shared/problem.ts';
 import { backward } from '../graph/backward.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { tokenInputs } from '../nn/architecture.ts';
@@ -19,8 +18,9 @@ import type { TokenBatch } from '../teacher/tokenizer.ts';
 import { type AccumulationOptions, Accumulator, type CompiledAccumulation, compileAccumulation } from './accumulate.ts';
 import type { EncoderModel } from './encoder.ts';
 import type { StepRunner } from './runner.ts';
-import type { Report } from './step.ts';
-import { toTensor } from './tensors.ts';
+import { frozenWeights, type Report } from './step.ts';
+import { tokenTensors } from './step-inputs.ts';
+import { requireFinite, toTensor } from './tensors.ts';
 
 export interface GradCacheBatch {
   /** Token ids, [queries][tokens]. */
@@ -68,9 +68,6 @@ function encoderModel({ encoder, frozen }: GradCacheOptions): Uint8Array<ArrayBu
   graph.output('embedding', embeddingOf(graph, encoder, tokenInputs(graph, ['batch', 'tokens'])));
   return emitModel(graph, { name: 'encoder', initializers: frozenWeights(encoder.weights, frozen) });
 }
-
-const frozenWeights = (weights: Weights, frozen: (name: string) => boolean): Weights =>
-  new Map([...weights].filter(([name]) => frozen(name)));
 
 /** Loss of a batch and its gradient with respect to the vectors. */
 function lossModel({ encoder, queries, documents, loss }: GradCacheOptions): Uint8Array<ArrayBuffer> {
@@ -186,14 +183,9 @@ export class GradCacheRunner implements StepRunner<GradCacheBatch> {
       let end = start + 1;
       while (end < order.length && rows[order[end]!]!.length * (end + 1 - start) <= this.#options.chunkTokens) end++;
       const members = order.slice(start, end);
-      const { inputIds, attentionMask, batch, tokens } = this.#options.pad(members.map((row) => rows[row]!));
-      const shape = [batch, tokens];
       chunks.push({
         rows: members,
-        tokens: new Map([
-          ['input_ids', { dtype: 'int64', shape, data: inputIds }],
-          ['attention_mask', { dtype: 'int64', shape, data: attentionMask }],
-        ]),
+        tokens: new Map(tokenTensors(this.#options.pad(members.map((row) => rows[row]!)))),
       });
       start = end;
     }
@@ -241,8 +233,7 @@ export class GradCacheRunner implements StepRunner<GradCacheBatch> {
     given.set(values('queries.gradient')!);
     given.set(values('documents.gradient')!, split);
     const loss = values('loss')![0]!;
-    if (!Number.isFinite(loss))
-      throw new HarnessError('internal', `training diverged: loss ${loss}; lower the learning rate.`);
+    requireFinite({ loss });
     return { loss, given, scale: values(GIVEN_SCALE)?.[0] ?? 0 };
   }
 

@@ -35,18 +35,18 @@ export interface Runner extends StepRunner<StepInputs> {
 
 export interface RunnerOptions {
   /** Default `cpu`. */
-  readonly device?: Device;
+  readonly device?: Device | undefined;
   /** Where to start; default the compiled step's initial state. */
   readonly state?: Weights | undefined;
   /** CPU threads; 0 (default) takes one a core. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /**
    * Steps a call, where a call costs more than its steps: on CUDA (default 16) the state crosses the bus once a call, on the CPU (default 1)
    * it is copied once a call. Batches of one call are padded to the same length. WebGPU has no such call.
    */
-  readonly stepsPerCall?: number;
+  readonly stepsPerCall?: number | undefined;
   /** Told, in one line, when the device asked for cannot start. Default: the console's error stream. */
-  readonly say?: (line: string) => void;
+  readonly say?: ((line: string) => void) | undefined;
 }
 
 const CUDA_STEPS_PER_CALL = 16;

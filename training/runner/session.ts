@@ -13,7 +13,7 @@ export interface TokenSession {
 
 export interface SessionOptions {
   /** 0 (default) takes one thread a core. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Values that the model leaves out, by name. */
   readonly external?: ReadonlyMap<string, TensorData>;
 }
@@ -43,7 +43,10 @@ export async function openSession(
 /** A session over a graph with its weights beside it: the bytes of a model end at 2 GB, and nothing is copied into them. */
 export function openGraph(
   graph: Graph,
-  { weights, threads = 0 }: { readonly weights: ReadonlyMap<string, TensorData>; readonly threads?: number },
+  {
+    weights,
+    threads = 0,
+  }: { readonly weights: ReadonlyMap<string, TensorData>; readonly threads?: number | undefined },
 ): Promise<TokenSession> {
   const model = emitModel(graph, { name: 'graph', initializers: weights, external: true });
   const used = new Set(reachable(graph).flatMap((node) => (node.op === 'parameter' ? [node.attributes.name] : [])));

@@ -39,6 +39,10 @@ export interface CompiledStep {
 export const REPORTS = ['loss', 'gradientNorm', 'learningRate'] as const;
 export type Report = Record<(typeof REPORTS)[number], number>;
 
+/** The parameters that stay as they are: initializers of the graph they are used in. */
+export const frozenWeights = (weights: Weights, frozen: StepOptions['frozen']): Weights =>
+  new Map([...weights].filter(([name]) => frozen(name)));
+
 /** What a state tensor's output is called. */
 export const nextName = (name: string): string => `next.${name}`;
 
@@ -57,7 +61,7 @@ export function compileStep(options: StepOptions): CompiledStep {
   graph.output('gradientNorm', gradientNorm);
   graph.output('learningRate', learningRate);
 
-  const initializers = new Map([...weights].filter(([name]) => frozen(name)));
+  const initializers = frozenWeights(weights, frozen);
   return {
     graph,
     model: emitModel(graph, { name: 'training step', initializers }),

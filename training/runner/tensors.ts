@@ -14,16 +14,20 @@ export const fromTensor = ({ dims, data }: Tensor): TensorData => ({
   data: data as Float32Array,
 });
 
+/** @throws HarnessError naming all of the values where one is no longer a number. */
+export function requireFinite(values: Readonly<Record<string, number>>): void {
+  const entries = Object.entries(values);
+  if (entries.every(([, value]) => Number.isFinite(value))) return;
+  const found = entries.map(([name, value]) => `${name} ${value}`).join(', ');
+  throw new HarnessError('internal', `training diverged: ${found}; lower the learning rate.`);
+}
+
 /** Reports of as many steps as a call made, from each report's values. @throws HarnessError where the loss is no longer a number. */
 export function readReports(values: (name: (typeof REPORTS)[number]) => ArrayLike<number>): Report[] {
   const columns = REPORTS.map(values);
   return Array.from(columns[0]!, (_, i) => {
     const report = Object.fromEntries(REPORTS.map((name, column) => [name, columns[column]![i]!])) as Report;
-    if (!Number.isFinite(report.loss) || !Number.isFinite(report.gradientNorm))
-      throw new HarnessError(
-        'internal',
-        `training diverged: loss ${report.loss}, gradient norm ${report.gradientNorm}; lower the learning rate.`,
-      );
+    requireFinite({ loss: report.loss, 'gradient norm': report.gradientNorm });
     return report;
   });
 }

@@ -9,6 +9,9 @@ const steps = z.int().nonnegative();
 const batched = { batch: z.int().positive(), checkpointEvery: z.int().positive() };
 const contrastive = { temperature: z.number().positive(), falseNegativeMargin: z.number().nonnegative() };
 
+/** In what a student is shown (data/noise.ts). */
+const noise = z.strictObject({ typos: share, dropped: share });
+
 /** Phase 1 (phases/finetune.ts). */
 export const Finetune = trained({
   steps,
@@ -40,6 +43,7 @@ export const Align = trained({
   temperature: z.number().positive().default(0.05),
   matryoshka: z.array(z.int().positive()).default([]),
   trainWords: z.boolean(),
+  noise: noise.optional(),
 });
 /** Phase 3 (phases/refine.ts). */
 export const Refine = trained({
@@ -53,7 +57,7 @@ export const Refine = trained({
     perQuery: z.int().positive(),
     refreshEvery: z.int().nonnegative(),
   }),
-  typos: share.optional(),
+  noise: noise.optional(),
   clusters: z.int().nonnegative(),
   coClicks: z.strictObject({ weight: z.number().nonnegative(), perAd: z.int().positive() }),
 });
