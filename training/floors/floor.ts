@@ -15,7 +15,10 @@ export interface Floor {
 
 /** Encodes with a session that lives for the call: floors are measured once. */
 export const encoderOf =
-  (model: EncoderModel, { tokenizer, threads }: { tokenizer: TextTokenizer; threads?: number | undefined }): Floor['encode'] =>
+  (
+    model: EncoderModel,
+    { tokenizer, threads }: { tokenizer: TextTokenizer; threads?: number | undefined },
+  ): Floor['encode'] =>
   async (texts) => {
     const session = await TextEncoderSession.open(model, {
       tokenizer,
