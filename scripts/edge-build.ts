@@ -19,6 +19,7 @@ export interface EdgeBuild {
     kvNamespaces?: Record<string, unknown>;
     queueProducers?: Record<string, { queueName: string }>;
     queueConsumers?: Record<string, unknown>;
+    ratelimits?: Record<string, { simple: { limit: number; period: number } }>;
   };
 }
 

@@ -59,6 +59,7 @@ async function writeConfig({ host, port, backendUrl, dataDir, vars = {} }: Serve
     [EMBEDDED.kv]: await standIn('kv'),
     [EMBEDDED.queue]: await standIn('queue'),
     [EMBEDDED.noCache]: await standIn('no-cache'),
+    [EMBEDDED.rateLimit]: await standIn('rate-limit'),
     'config.capnp': serveConfig({
       build,
       address: `${host}:${port}`,

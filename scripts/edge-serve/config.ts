@@ -12,7 +12,16 @@ export interface ServeConfigOptions {
 }
 
 /** Files that the configuration embeds, beside it. */
-export const EMBEDDED = { edge: 'worker.js', kv: 'kv.js', queue: 'queue.js', noCache: 'no-cache.js' } as const;
+export const EMBEDDED = {
+  edge: 'worker.js',
+  kv: 'kv.js',
+  queue: 'queue.js',
+  noCache: 'no-cache.js',
+  rateLimit: 'rate-limit.js',
+} as const;
+
+/** Name of the module that makes rate-limit bindings. */
+const RATE_LIMIT = 'harness-internal:rate-limit';
 
 /** Dates and flags of the stand-ins; the flag lets a service binding call a `queue` handler. */
 const STAND_IN = `compatibilityDate = "2026-11-01", compatibilityFlags = ["service_binding_extra_handlers"]`;
@@ -25,7 +34,7 @@ const namespace = (className: string) =>
 
 /** `HARNESS_KEYS` comes from the environment, so that no secret is written to disk. */
 export function serveConfig({ build, address, vars, diskDir }: ServeConfigOptions): string {
-  const { compatibilityDate, durableObjects, kvNamespaces, queueProducers, queueConsumers, bindings } =
+  const { compatibilityDate, durableObjects, kvNamespaces, queueProducers, queueConsumers, ratelimits, bindings } =
     build.workerOptions;
   const objects = Object.entries(durableObjects ?? {});
   const queues = [...new Set(Object.values(queueProducers ?? {}).map(({ queueName }) => queueName))];
@@ -36,6 +45,10 @@ export function serveConfig({ build, address, vars, diskDir }: ServeConfigOption
     ...Object.keys(kvNamespaces ?? {}).map((name) => `(name = "${name}", kvNamespace = "kv")`),
     ...Object.entries(queueProducers ?? {}).map(
       ([name, { queueName }]) => `(name = "${name}", queue = "queue-${queueName}")`,
+    ),
+    ...Object.entries(ratelimits ?? {}).map(
+      ([name, { simple }]) =>
+        `(name = "${name}", wrapped = (moduleName = "${RATE_LIMIT}", innerBindings = [(name = "SETTINGS", json = ${text(JSON.stringify(simple))})]))`,
     ),
   ];
   const queueBindings = (queue: string) => [
@@ -75,7 +88,8 @@ ${queues
     bindings = ${list(queueBindings(queue))}))`,
   )
   .join(',\n')}
-  ]
+  ],
+  extensions = [(modules = [(name = "${RATE_LIMIT}", internal = true, esModule = embed "${EMBEDDED.rateLimit}")])]
 );
 `;
 }

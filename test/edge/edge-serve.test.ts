@@ -51,6 +51,17 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
     expect(answer.slots).toHaveLength(4);
     expect((await fetch(answer.slots[0]!.clickUrl, { redirect: 'manual' })).status).toBe(302);
     issued.push(answer.requestId, `${answer.requestId}:1`);
+    // More than the 600 a minute of wrangler.toml; nothing that is refused, or that asks for no ads, issues an event.
+    const from = { 'cf-connecting-ip': '203.0.113.9' };
+    const statuses = new Set<number>();
+    for (let i = 0; i < 1_201 && !statuses.has(429); i++) {
+      const response = await fetch(`${first.url}/v1/ads?q=`, { headers: from });
+      await response.arrayBuffer();
+      statuses.add(response.status);
+    }
+    expect([...statuses]).toEqual([400, 429]);
+    const another = await fetch(`${first.url}/v1/ads?q=`, { headers: { 'cf-connecting-ip': '203.0.113.10' } });
+    expect(another.status).toBe(400);
     const { events } = (await (await fetch(`${first.url}/healthz`)).json()) as { events: Record<string, number> };
     expect(events).toMatchObject({ issued: 2, delivered: 0, failed: 0 });
   } finally {
