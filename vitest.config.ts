@@ -5,8 +5,11 @@ import { TEST_KEYS } from './test/edge/stand-in.ts';
 // No test asserts a time: these only end what hangs, on a machine however busy.
 const PATIENCE = { testTimeout: 120_000, hookTimeout: 240_000 };
 
-/** What Node and the Worker must agree on to the byte: the same files run in both. */
-const BOTH_RUNTIMES = ['test/shared/{text,bucketing,interleave}.test.ts'];
+/** Pure parts of the edge, and what both sides must agree on: the same files run in Node and where the Worker runs. */
+const BOTH_RUNTIMES = [
+  'test/shared/{assignment,bucketing,interleave,signature,text}.test.ts',
+  'test/edge/{batches,events,identity,cache/tiered}.test.ts',
+];
 
 export default defineConfig({
   test: {
