@@ -7,7 +7,7 @@ import type { DatasetFolder } from '../data/records.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { dealTexts, type Mixed, mixedTexts, readPart, type TextPart } from '../data/texts.ts';
 import { type Progress, startProgress } from '../progress.ts';
-import { teacherInput } from '../teacher/input.ts';
+import { type TeacherText, teacherInput } from '../teacher/input.ts';
 import { VectorStore } from '../teacher/targets.ts';
 import type { Role, Teacher } from '../teacher/teacher.ts';
 import type { AlignmentPart } from './align.ts';
@@ -75,6 +75,18 @@ export async function targetParts(
       return { texts: rows.map(({ text }) => text), vectors: await targets.store.read(stored) };
     },
   }));
+}
+
+/** Looks the teacher's vectors of training queries up among those of the training texts: [queries, dimension], in the order asked. */
+export function queryTargets({ teacher, parts }: { teacher: Teacher; parts: number }) {
+  return async (queries: readonly TeacherText[]): Promise<Float32Array> => {
+    const targets = openTargets(teacher, { role: 'query', parts, total: queries.length });
+    const keys = queries.map(({ text }) => text);
+    const { store, encode } = targets;
+    const vectors = await store.vectorsOf(queries.map(teacherInput), { parts, keys, encode, onProgress: () => {} });
+    targets.stop();
+    return vectors;
+  };
 }
 
 /** The training texts dealt into parts, under a folder of their own for this mix. */

@@ -18,6 +18,8 @@ export interface RoundBatchesOptions {
   /** float32 [ads, dimension]. */
   readonly ads: Float32Array;
   readonly dimension: number;
+  /** The teacher's vectors of the plan's queries, float32 [rows, dimension], where the settings have an anchor. */
+  readonly targets: Float32Array | undefined;
   readonly settings: Pick<RefineSettings, 'batch' | 'negatives' | 'noise'>;
   /** Between the part's queries, where the settings ask for regularisation. */
   readonly coClicks: CoClicks | undefined;
@@ -39,7 +41,7 @@ function drawNegatives(at: number, options: RoundBatchesOptions, random: () => n
 }
 
 function batchInputs(start: number, options: RoundBatchesOptions, random: () => number): Batch['inputs'] {
-  const { plan, queries, tokenizer, ads, dimension, settings, coClicks } = options;
+  const { plan, queries, tokenizer, ads, dimension, targets, settings, coClicks } = options;
   const { batch, negatives } = settings;
   const members = [...plan.rows.subarray(start, start + batch)];
   const hard = members.map((_, i) => drawNegatives(start + i, options, random));
@@ -52,6 +54,15 @@ function batchInputs(start: number, options: RoundBatchesOptions, random: () => 
     ['bias', maskTensor([batch, drawn.length], (i, j) => clicked[i]!.has(drawn[j]!))],
   ]);
 
+  if (targets)
+    inputs.set(
+      'target',
+      rowTensor(
+        targets,
+        [...Array(batch).keys()].map((i) => start + i),
+        dimension,
+      ),
+    );
   const texts = members.map((row) => withNoise(queries[row]!.text, settings.noise ?? {}, random));
   if (coClicks) {
     const near = members.map((row) => coClicks.neighbour(row, random));

@@ -57,6 +57,7 @@ export const Refine = trained({
     perQuery: z.int().positive(),
     refreshEvery: z.int().nonnegative(),
   }),
+  anchor: z.number().nonnegative().optional(),
   noise: noise.optional(),
   clusters: z.int().nonnegative(),
   coClicks: z.strictObject({ weight: z.number().nonnegative(), perAd: z.int().positive() }),

@@ -1,8 +1,10 @@
 /** Phase 3 as a stage: the aligned student on clicked pairs, against the teacher's frozen ad vectors. */
 import { type RecipeContext, runFolder } from '../context.ts';
+import { queryTargets } from '../phases/prepare.ts';
 import { type RefineOptions, refine } from '../phases/refine.ts';
 import type { LossPoint } from '../phases/train.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
+import type { Teacher } from '../teacher/teacher.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import type { Aligned } from './align.ts';
 import { bookings, type CatalogueVectors } from './catalogue.ts';
@@ -17,9 +19,15 @@ export interface Refined {
 /** What every contrastive training of a query tower has in common: clicked pairs, frozen ads, and how they are trained on. */
 export type RefinementInputs = Omit<RefineOptions, 'student' | 'folder' | 'settings' | 'onStep' | 'measure'>;
 
+export interface RefinementSources {
+  readonly catalogue: CatalogueVectors;
+  readonly tokenizer: TextTokenizer;
+  readonly teacher: Teacher;
+}
+
 export async function refinementInputs(
   context: RecipeContext,
-  { catalogue: { ads, vectors }, tokenizer }: { catalogue: CatalogueVectors; tokenizer: TextTokenizer },
+  { catalogue: { ads, vectors }, tokenizer, teacher }: RefinementSources,
 ): Promise<RefinementInputs> {
   const { seed, threads, device } = context.config;
   const { parts } = await clickedPairs(context, ads);
@@ -27,6 +35,7 @@ export async function refinementInputs(
     tokenizer,
     parts,
     ads: vectors,
+    targets: queryTargets({ teacher, parts: context.config.data.parts }),
     booked: bookings(ads),
     seed,
     threads,

@@ -44,9 +44,9 @@ export const alignPrepared = (context: RecipeContext, { taught, initial, validat
 /** Phase 3. */
 export async function refinePrepared(
   context: RecipeContext,
-  { initial, catalogue, validation, aligned }: Prepared & { aligned: Aligned },
+  { taught, initial, catalogue, validation, aligned }: Prepared & { aligned: Aligned },
 ): Promise<{ refined: Refined; inputs: RefinementInputs }> {
-  const inputs = await refinementInputs(context, { catalogue, tokenizer: initial.tokenizer });
+  const inputs = await refinementInputs(context, { catalogue, tokenizer: initial.tokenizer, teacher: taught.teacher });
   return { refined: await refineStudent(context, { inputs, aligned, measure: validation?.measure }), inputs };
 }
 

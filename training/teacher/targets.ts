@@ -29,6 +29,14 @@ export interface StorePart {
 /** Vectors [texts, dimension] of texts, in their order. */
 export type Encode = (texts: readonly string[]) => Promise<Float32Array>;
 
+/** How any texts are looked up. */
+export interface LookUp {
+  readonly parts: number;
+  readonly keys?: readonly string[];
+  readonly encode: Encode;
+  readonly onProgress: (texts: number) => void;
+}
+
 /** Texts encoded between two writes to disk: what a killed run computes again at most. */
 const TEXTS_A_WRITE = 8_192;
 
@@ -72,15 +80,18 @@ export class VectorStore {
     return vectors;
   }
 
-  /** Vectors of any texts without line breaks, [texts, dimension], in their order; missing ones are computed. */
+  /**
+   * Vectors of any texts without line breaks, [texts, dimension], in their order; missing ones are computed. `keys` decide by their hash
+   * which file each text is in; default the texts.
+   */
   async vectorsOf(
     texts: readonly string[],
-    { parts, encode, onProgress }: { parts: number; encode: Encode; onProgress: (texts: number) => void },
+    { parts, keys = texts, encode, onProgress }: LookUp,
   ): Promise<Float32Array> {
     const { dimension } = this.#options;
     const rowsOf = Array.from({ length: parts }, (): number[] => []);
-    texts.forEach((text, row) => {
-      rowsOf[hash32(text) % parts]!.push(row);
+    keys.forEach((key, row) => {
+      rowsOf[hash32(key) % parts]!.push(row);
     });
     const vectors = new Float32Array(texts.length * dimension);
     let done = 0;

@@ -81,6 +81,11 @@ const options = (more: Partial<RefineOptions> = {}): RefineOptions => ({
   tokenizer: teacher.tokenizer,
   parts: [partOf(QUERIES)],
   ads,
+  targets: (queries) =>
+    encode(
+      floatModel(teacher),
+      queries.map(({ text }) => text),
+    ),
   booked: () => true,
   settings,
   seed: 1,
@@ -113,6 +118,8 @@ const everything: RefineSettings = {
   checkpointEvery: 3,
   negatives: { ...settings.negatives, perQuery: 2, refreshEvery: 4 },
   clusters: 2,
+  noise: { typos: 0.3, dropped: 0.3 },
+  anchor: 0.5,
   coClicks: { weight: 0.2, perAd: 4 },
 };
 
@@ -205,6 +212,20 @@ describe('refine', () => {
     await expect(refine(options({ parts: [partOf(QUERIES.slice(0, 7))] }))).rejects.toThrow('8 clicked queries');
   });
 
+  it('stays nearer to the teacher the more the anchor weighs', async () => {
+    const texts = QUERIES.map(({ text }) => text);
+    const given = await encode(floatModel(teacher), texts);
+    const nearness = async (anchor: number) => {
+      const more = { ...settings, steps: 30, anchor };
+      const { student } = await refine(options({ settings: more, folder: join(folder, `${anchor}`) }));
+      const own = await encode(floatModel(student), texts);
+      return cosine(own, given);
+    };
+    const [none, some, much] = [await nearness(0), await nearness(3), await nearness(100)];
+    expect(some).toBeGreaterThan(none + 0.02);
+    expect(much).toBeGreaterThan(some + 0.02);
+  });
+
   it('finds its way past ads that nobody clicks: only mined negatives hold those', async () => {
     const texts = QUERIES.map(({ text }) => text);
     const { student: before } = options();
@@ -267,16 +288,17 @@ describe('refinementStep', () => {
     );
   });
 
-  it('encodes no neighbour unless co-clicks weigh something', () => {
+  it('encodes no neighbour, and asks for no target, unless they weigh something', () => {
     const { student } = options();
-    const inputs = (weight: number) => {
-      const more = { ...settings, coClicks: { weight, perAd: 4 } };
+    const inputs = (weight: number, anchor = 0) => {
+      const more = { ...settings, anchor, coClicks: { weight, perAd: 4 } };
       return refinementStep({ student, settings: more }).graph.nodes.flatMap((node) =>
         node.op === 'input' ? [`${node.attributes.name} ${node.shape[0]}`] : [],
       );
     };
     expect(inputs(0)).toEqual(['input_ids 8', 'attention_mask 8', 'documents 16', 'bias 8']);
     expect(inputs(0.1)).toEqual(['input_ids 16', 'attention_mask 16', 'documents 16', 'bias 8', 'neighbour_bias 8']);
+    expect(inputs(0, 0.1)).toEqual(['input_ids 8', 'attention_mask 8', 'documents 16', 'bias 8', 'target 8']);
   });
 
   it('draws queries together that share ads', async () => {
