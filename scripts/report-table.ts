@@ -6,11 +6,13 @@ import {
   interval,
   period,
   pValue,
+  sentence,
   totals,
   value,
 } from '../gpu-backend/experiments/wording.ts';
 import type { ExperimentReport } from '../shared/contract/experiments.ts';
 
+const WEIGHT = { ok: 'ok', unknown: 'too little to tell', warning: 'WARNING', alarm: 'WRONG' } as const;
 const MARK = { better: '✓', worse: '✗', changed: '*', open: '' } as const;
 
 /** Rows of equal length as text: the first column to the left, the others to the right. */
@@ -59,7 +61,6 @@ export function reportTable(report: ExperimentReport): string {
     );
   }
   lines.push('', '✓ better, ✗ worse, * changed: the interval excludes 0. Money is in the currency of the account.');
-  for (const { check, ok, message } of report.checks)
-    lines.push(`${check === 'sample_ratio' ? 'Sample ratio' : check} ${ok ? 'ok' : 'WRONG'}. ${message}`);
+  for (const found of report.checks) lines.push(`${found.title}: ${WEIGHT[found.severity]}. ${sentence(found)}`);
   return [...lines, excluded(report)].join('\n');
 }

@@ -3,7 +3,17 @@ import { html, raw } from 'hono/html';
 import type { ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
 import type { Experiment } from '../../shared/experiment.ts';
 import type { Timeline } from '../experiments/timeline.ts';
-import { difference, excluded, finding, interval, period, pValue, totals, value } from '../experiments/wording.ts';
+import {
+  difference,
+  excluded,
+  finding,
+  interval,
+  period,
+  pValue,
+  sentence,
+  totals,
+  value,
+} from '../experiments/wording.ts';
 import { armColour, forestPlot, trafficChart } from './charts.ts';
 import { STYLE } from './style.ts';
 
@@ -82,11 +92,14 @@ ${timeline === undefined ? '' : traffic(timeline, arms)}`;
 
 const level = ({ confidence }: ExperimentReport) => `${Number((confidence * 100).toFixed(2))} %`;
 
+const TONE = { ok: 'good', unknown: 'open', warning: 'open', alarm: 'bad' } as const;
+const MARK = { ok: '✓', unknown: '?', warning: '!', alarm: '✗' } as const;
+
 function health(report: ExperimentReport): Markup {
   return html`<section id="health"><h2>Health</h2>
 ${report.checks.map(
-  ({ ok, message }) =>
-    html`<p><span class="badge ${ok ? 'good' : 'bad'}">${ok ? '✓ sample ratio' : '✗ sample ratio mismatch'}</span> ${message}</p>`,
+  (found) =>
+    html`<p><span class="badge ${TONE[found.severity]}">${MARK[found.severity]} ${found.title}</span> ${sentence(found)}</p>`,
 )}
 <p class="quiet">${excluded(report)}</p></section>`;
 }
@@ -98,7 +111,7 @@ function chart(draw: (width: number) => string, widths: { wide: number; narrow: 
 
 function effects(report: ExperimentReport, { arm, at }: { arm: string; at: number }): Markup {
   const comparable = report.metrics.some(({ arms }) => arms[at]!.effect?.relativeInterval != null);
-  const trusted = report.checks.every(({ ok }) => ok);
+  const trusted = report.checks.every(({ severity }) => severity !== 'alarm');
   return html`<section class="effects" ${trusted ? '' : raw('data-untrusted')}><h2>${arm} against ${report.experiment.control}${trusted ? '' : ': not to be read, see Health'}</h2>
 ${
   comparable

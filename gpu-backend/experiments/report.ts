@@ -4,7 +4,7 @@ import type { Experiment } from '../../shared/experiment.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { getExperiment } from '../serving-config/experiment-store.ts';
-import { checkSampleRatio } from './checks/sample-ratio.ts';
+import { runChecks } from './checks/checks.ts';
 import { ratioOfSums } from './estimators/delta.ts';
 import { type Estimate, scaled } from './estimators/estimate.ts';
 import { meanPerUnit } from './estimators/mean.ts';
@@ -58,7 +58,10 @@ export function reportOn({
     arms: arms.map((arm) => ({ arm, units: units(arm), queries: rollup.arms.get(arm)?.queries ?? 0 })),
     excluded: { bots: rollup.bots, mixedUnits: rollup.mixedUnits },
     metrics: metrics.map((metric) => reportMetric(metric, arms)),
-    checks: [checkSampleRatio(arms.map((arm) => ({ arm, weight: weights.get(arm) ?? 0, units: units(arm) })))],
+    checks: runChecks({
+      experiment,
+      arms: arms.map((arm) => ({ arm, weight: weights.get(arm) ?? 0, units: units(arm) })),
+    }),
   };
 
   function reportMetric(metric: Metric, keys: readonly string[]): MetricReport {

@@ -1,5 +1,5 @@
 /** A report in words and digits, the same in the terminal and on the dashboard. Pure; English, UTC. */
-import type { Effect, ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
+import type { CheckFinding, Effect, ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
 import { MICROS } from '../../shared/money.ts';
 import { METRICS } from './metrics.ts';
 
@@ -112,6 +112,11 @@ export function totals(report: ExperimentReport): TotalRow[] {
 export function excluded({ excluded: { bots, mixedUnits } }: ExperimentReport): string {
   const queries = `${whole.format(bots)} ${bots === 1 ? 'query' : 'queries'} of bots`;
   return `Left out: ${queries}, ${whole.format(mixedUnits)} ${mixedUnits === 1 ? 'unit' : 'units'} seen in several arms.`;
+}
+
+/** A check's finding in one line: what came, what should have, what to do. */
+export function sentence({ expected, received, action }: CheckFinding): string {
+  return `${received}; expected ${expected}.${action === '' ? '' : ` ${action}`}`;
 }
 
 /** An instant to the minute, UTC. */

@@ -36,14 +36,27 @@ export const MetricReport = z.object({
 });
 export type MetricReport = z.infer<typeof MetricReport>;
 
-export const SampleRatioCheck = z.object({
-  check: z.literal('sample_ratio'),
-  ok: z.boolean(),
-  pValue: z.number(),
-  observed: z.record(z.string(), z.int()),
-  expected: z.record(z.string(), z.number()),
-  message: z.string(),
+/**
+ * How much a finding weighs. `alarm`: the effects are not to be read, and the verdict does not speak. `warning`: read them
+ * with it in mind. `unknown`: too little to tell. Ordered from light to heavy.
+ */
+export const Severity = z.enum(['ok', 'unknown', 'warning', 'alarm']);
+export type Severity = z.infer<typeof Severity>;
+
+/** What one trust check found, in words that need no knowledge of the check. */
+export const CheckFinding = z.object({
+  /** Stable key of the check. */
+  check: z.string(),
+  title: z.string(),
+  severity: Severity,
+  /** What should be, what is, and what to do about it; the last is empty where nothing is to be done. */
+  expected: z.string(),
+  received: z.string(),
+  action: z.string(),
+  /** Chance of what came where all is well; `null` for checks that are no tests. */
+  pValue: z.number().nullable(),
 });
+export type CheckFinding = z.infer<typeof CheckFinding>;
 
 export const ExperimentReport = z
   .object({
@@ -55,7 +68,7 @@ export const ExperimentReport = z
     arms: z.array(z.object({ arm: z.string(), units: z.int(), queries: z.int() })),
     excluded: z.object({ bots: z.int(), mixedUnits: z.int() }),
     metrics: z.array(MetricReport),
-    checks: z.array(SampleRatioCheck),
+    checks: z.array(CheckFinding),
   })
   .meta({ id: 'ExperimentReport' });
 export type ExperimentReport = z.infer<typeof ExperimentReport>;

@@ -56,7 +56,7 @@ describe('npm run report', { timeout: 60_000 }, () => {
       'Clicks ',
       'Clicks per ad shown (CTR)',
       'Revenue ',
-      'Sample ratio ok.',
+      'Sample ratio: ok.',
       'Left out: ',
     ])
       expect(

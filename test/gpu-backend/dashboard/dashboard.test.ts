@@ -36,7 +36,7 @@ describe('GET /dashboard', () => {
     const { answer, document, text } = await open({ experiment: 'test' });
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
-    expect(document.querySelector('#health .badge')!.textContent).toContain('sample ratio');
+    expect(document.querySelector('#health .badge')!.textContent).toBe('✓ Sample ratio');
     const forest = document.querySelector('.effects svg')!;
     for (const { title } of METRICS) {
       expect(forest.textContent).toContain(title);
@@ -147,7 +147,7 @@ describe('GET /dashboard', () => {
     await storeExperiment(database.db, experimentOf('test', { control: 9, treatment: 1 }));
     await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
     const { document } = await open();
-    expect(document.querySelector('#health .badge.bad')!.textContent).toContain('mismatch');
+    expect(document.querySelector('#health .badge.bad')!.textContent).toBe('✗ Sample ratio');
     expect(document.querySelector('.effects[data-untrusted] h2')!.textContent).toContain('not to be read');
   });
 });

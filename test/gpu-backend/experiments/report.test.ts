@@ -85,7 +85,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     ]);
     for (const { arms } of found.metrics)
       for (const arm of arms) expect(arm).toMatchObject({ total: 0, value: null, standardError: null, effect: null });
-    expect(found.checks[0]).toMatchObject({ ok: true, message: 'No units yet.' });
+    expect(found.checks[0]).toMatchObject({ severity: 'unknown', received: 'no units yet' });
   });
 
   it('counts queries, ads, clicks, money and orders of each arm', async () => {
@@ -218,7 +218,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     ]);
     const found = await report();
     expect(found.arms.at(-1)).toEqual({ arm: 'dropped', units: 1, queries: 1 });
-    expect(found.checks[0]).toMatchObject({ ok: false, message: expect.stringContaining('no arm dropped') });
+    expect(found.checks[0]).toMatchObject({ severity: 'alarm', action: expect.stringContaining('no arm dropped') });
     expect(ExperimentReport.safeParse(found).success).toBe(true);
   });
 

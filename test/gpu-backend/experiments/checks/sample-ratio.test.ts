@@ -1,60 +1,69 @@
 import { describe, expect, it } from 'vitest';
-import { ALPHA, checkSampleRatio } from '../../../../gpu-backend/experiments/checks/sample-ratio.ts';
-import { SampleRatioCheck } from '../../../../shared/contract/experiments.ts';
+import { runChecks } from '../../../../gpu-backend/experiments/checks/checks.ts';
+import { ALPHA, checkSampleRatio, sampleRatioPValue } from '../../../../gpu-backend/experiments/checks/sample-ratio.ts';
+import { CheckFinding } from '../../../../shared/contract/experiments.ts';
+import { experimentOf } from '../../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../../fixtures/random.ts';
 import { expectClose, golden } from '../golden.ts';
 
 const arms = (observed: readonly number[], weights: readonly number[]) =>
   observed.map((units, i) => ({ arm: `arm-${i}`, weight: weights[i]!, units }));
+const severity = (observed: readonly number[], weights: readonly number[]) =>
+  checkSampleRatio(arms(observed, weights)).severity;
 
 describe('sample ratio', () => {
   it.each(golden.sampleRatio)('$observed against $weights', ({ observed, weights, pValue }) => {
-    const check = checkSampleRatio(arms(observed, weights));
-    expectClose(check.pValue, pValue);
-    expect(check.ok).toBe(pValue >= ALPHA);
-    expect(SampleRatioCheck.parse(check)).toEqual(check);
+    expectClose(sampleRatioPValue(arms(observed, weights)), pValue);
+    expect(severity(observed, weights)).toBe(pValue >= ALPHA ? 'ok' : 'alarm');
   });
 
   it('knows the intended weights: 95/5 is no alarm where 95/5 was meant', () => {
-    expect(checkSampleRatio(arms([95_000, 5_000], [95, 5])).ok).toBe(true);
-    expect(checkSampleRatio(arms([95_000, 5_000], [1, 1])).ok).toBe(false);
-    expect(checkSampleRatio(arms([50_000, 50_000], [95, 5])).ok).toBe(false);
+    expect(severity([95_000, 5_000], [95, 5])).toBe('ok');
+    expect(severity([95_000, 5_000], [1, 1])).toBe('alarm');
+    expect(severity([50_000, 50_000], [95, 5])).toBe('alarm');
   });
 
   it('finds one lost unit in a hundred, in 95/5 too', () => {
-    expect(checkSampleRatio(arms([100_000, 99_000], [1, 1])).ok).toBe(true); // p = 0.025: not yet
-    expect(checkSampleRatio(arms([1_000_000, 990_000], [1, 1])).ok).toBe(false);
-    expect(checkSampleRatio(arms([9_500_000, 495_000], [95, 5])).ok).toBe(false);
+    expect(severity([100_000, 99_000], [1, 1])).toBe('ok'); // p = 0.025: not yet
+    expect(severity([1_000_000, 990_000], [1, 1])).toBe('alarm');
+    expect(severity([9_500_000, 495_000], [95, 5])).toBe('alarm');
   });
 
   it('keeps a p-value above 0 however gross the mismatch', () => {
-    const check = checkSampleRatio(arms([900_000, 100_000], [1, 1]));
-    expect(check.pValue).toBe(Number.MIN_VALUE);
-    expect(check.message).toContain('p < 1e-300');
+    const found = checkSampleRatio(arms([900_000, 100_000], [1, 1]));
+    expect(found.pValue).toBe(Number.MIN_VALUE);
+    expect(found.received).toContain('p < 1e-300');
   });
 
-  it('names what it observed and expected', () => {
-    const { message, observed, expected } = checkSampleRatio(arms([600, 300], [1, 1]));
-    expect(message).toBe(
-      'Units: observed arm-0 600, arm-1 300; expected arm-0 450.0, arm-1 450.0 (p = 1.5e-23 < 0.001). Do not read the metrics: find out where an arm loses or gains units first.',
-    );
-    expect({ observed, expected }).toEqual({
-      observed: { 'arm-0': 600, 'arm-1': 300 },
-      expected: { 'arm-0': 450, 'arm-1': 450 },
+  it('names what came, what should have, and what to do', () => {
+    expect(checkSampleRatio(arms([600, 300], [1, 1]))).toMatchObject({
+      received: 'units arm-0 600, arm-1 300 (p = 1.5e-23)',
+      expected: 'arm-0 450.0, arm-1 450.0',
+      action: 'Do not read the metrics: find out where an arm loses or gains units first.',
     });
   });
 
-  it('does not speak before there are enough units', () => {
-    expect(checkSampleRatio(arms([0, 0], [1, 1]))).toMatchObject({ ok: true, pValue: 1, message: 'No units yet.' });
-    const few = checkSampleRatio(arms([8, 0], [1, 1]));
-    expect(few.ok).toBe(true);
-    expect(few.message).toContain('Too few units');
+  it('is exact where units are few, and silent where there are none', () => {
+    expect(checkSampleRatio(arms([0, 0], [1, 1]))).toMatchObject({ severity: 'unknown', received: 'no units yet' });
+    expect(sampleRatioPValue(arms([8, 0], [1, 1]))).toBeCloseTo(2 / 256, 12);
+    expect(severity([9, 0], [1, 1])).toBe('ok');
+    expect(severity([40, 8], [99, 1])).toBe('alarm');
+    expect(severity(Array(19).fill(1), Array(19).fill(1))).toBe('unknown');
   });
 
   it('fails for units in an arm that the experiment does not have', () => {
-    const check = checkSampleRatio([...arms([500, 500], [1, 1]), { arm: 'gone', weight: 0, units: 1 }]);
-    expect(check.ok).toBe(false);
-    expect(check.message).toContain('no arm gone');
+    const found = checkSampleRatio([...arms([500, 500], [1, 1]), { arm: 'gone', weight: 0, units: 1 }]);
+    expect(found.severity).toBe('alarm');
+    expect(found.action).toContain('no arm gone');
+  });
+
+  it('is a finding of the list, in the shape of the contract', () => {
+    const findings = runChecks({
+      experiment: experimentOf('test'),
+      arms: arms([600, 300], [1, 1]),
+    });
+    expect(findings[0]).toMatchObject({ check: 'sample_ratio', title: 'Sample ratio', severity: 'alarm' });
+    expect(CheckFinding.array().parse(findings)).toEqual(findings);
   });
 
   it('raises an alarm by chance about once in a thousand', () => {
@@ -63,7 +72,7 @@ describe('sample ratio', () => {
     for (let test = 0; test < 5_000; test++) {
       let treated = 0;
       for (let unit = 0; unit < 400; unit++) if (uniform() < 0.3) treated++;
-      if (!checkSampleRatio(arms([400 - treated, treated], [7, 3])).ok) alarms++;
+      if (severity([400 - treated, treated], [7, 3]) === 'alarm') alarms++;
     }
     expect(alarms).toBeGreaterThan(0);
     expect(alarms).toBeLessThan(15);
