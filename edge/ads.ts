@@ -168,6 +168,7 @@ function answerOf(outcome: Outcome, clickUrls: readonly string[]): AdsResponse {
     cache: retrieved.cache,
     generation: retrieved.answer?.generation ?? null,
     model: retrieved.answer?.model ?? null,
+    rung: retrieved.rung,
     slots: slots.map(({ position, candidate }, index) => ({
       position,
       adId: candidate.adId,

@@ -27,6 +27,8 @@ interface Call {
   path: string;
   body?: unknown;
   deadlineMs: number;
+  /** Aborted when the answer is not wanted any more. */
+  cancelled?: AbortSignal | undefined;
 }
 
 const wholeNumber = (text: string | null) => (text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null);
@@ -38,13 +40,14 @@ export class Backend {
     this.#options = options;
   }
 
-  /** `POST /v1/retrieve`: a checked answer as text, ready to be cached. */
-  async retrieve(request: RetrieveRequest): Promise<Loaded> {
+  /** `POST /v1/retrieve`: a checked answer as text, ready to be cached. Its deadline is told, so that none is made in vain. */
+  async retrieve(request: RetrieveRequest, cancelled?: AbortSignal): Promise<Loaded> {
     const text = await this.#call({
       method: 'POST',
       path: '/v1/retrieve',
       body: request,
       deadlineMs: request.deadlineMs,
+      cancelled,
     });
     const { generation, candidates } = readAs(RetrieveResponse, text, '/v1/retrieve');
     return { body: text, generation, empty: candidates.length === 0 };
@@ -78,7 +81,7 @@ export class Backend {
   }
 
   /** The body of a 2xx answer; throws `deadline_exceeded`, `backend_unavailable`, or the code of the backend's problem. */
-  async #call({ method, path, body, deadlineMs }: Call): Promise<string> {
+  async #call({ method, path, body, deadlineMs, cancelled }: Call): Promise<string> {
     const { baseUrl, keys, fetch, now, newNonce, onNews } = this.#options;
     const url = new URL(baseUrl + path);
     const text = body === undefined ? '' : JSON.stringify(body);
@@ -87,7 +90,8 @@ export class Backend {
       { method, path: url.pathname + url.search, body: text },
       { nowMs: now(), nonce: newNonce() },
     );
-    const signal = AbortSignal.timeout(Math.max(1, Math.ceil(deadlineMs)));
+    const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(deadlineMs)));
+    const signal = cancelled === undefined ? timeout : AbortSignal.any([timeout, cancelled]);
     let response: Response;
     let answer: string;
     try {
@@ -101,7 +105,7 @@ export class Backend {
       // Read to the end whatever it is: an unread body holds one of the Worker's six connections.
       answer = await response.text();
     } catch (cause) {
-      throw signal.aborted
+      throw timeout.aborted
         ? new HarnessError('deadline_exceeded', `${path}: no answer within ${Math.ceil(deadlineMs)} ms.`, { cause })
         : new HarnessError('backend_unavailable', `${path}: ${cause instanceof Error ? cause.message : cause}`, {
             cause,

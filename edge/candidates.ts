@@ -1,4 +1,4 @@
-/** The candidate list of a query under a plan: from the cache, from the backend, or, when neither has one, empty with a reason. */
+/** The candidate list of a query under a plan: from the cache, from an origin, or, when neither has one, empty with a reason. */
 import type { CacheStatus, Rung } from '../shared/contract/ads.ts';
 import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
@@ -39,13 +39,13 @@ export async function retrieve(
   { plan, fingerprint }: KeyedPlan,
   waitUntil: (work: Promise<unknown>) => void,
 ): Promise<Retrieved> {
-  const { settings, clock, backend, cache, config } = isolate;
+  const { settings, clock, origins, cache, config } = isolate;
   const { normalized: query, market, locale } = request;
   const startedAt = clock.elapsed();
   const remainingMs = () => Math.max(50, settings.backendDeadlineMs - (clock.elapsed() - startedAt));
   const noTimings = { backendMs: 0, encodeMs: 0, searchMs: 0 };
   try {
-    const { entry, status, ageMs, reason } = await cache.find({
+    const { entry, status, ageMs, reason, hedged } = await cache.find({
       key: {
         normalizerVersion: NORMALIZER_VERSION,
         generation: config.generation,
@@ -54,15 +54,11 @@ export async function retrieve(
         locale,
         queryHash: await queryHash(query),
       },
-      load: () =>
-        backend.retrieve({
-          query,
-          normalizerVersion: NORMALIZER_VERSION,
-          market,
-          locale,
-          plan,
-          deadlineMs: remainingMs(),
-        }),
+      load: ({ urgent }) =>
+        origins.retrieve(
+          { query, normalizerVersion: NORMALIZER_VERSION, market, locale, plan },
+          { deadlineMs: remainingMs(), urgent },
+        ),
       waitUntil,
     });
     const answer = decode(entry);
@@ -72,7 +68,7 @@ export async function retrieve(
       answer,
       cache: { status, ageMs },
       // A stale list that is being refreshed in good time is the cache's normal way, not a rung down.
-      rung: reason === undefined ? 'fresh' : 'stale',
+      rung: reason !== undefined ? 'stale' : hedged ? 'hedge' : 'fresh',
       reason,
       timings: status === 'miss' ? { backendMs, encodeMs, searchMs } : noTimings,
     };

@@ -40,6 +40,8 @@ const Variables = z.object({
   DASHBOARD_URL: origin.optional(),
   PUBLIC_URL: origin.optional(),
   BACKEND_DEADLINE_MS: positive(1_000),
+  BACKEND_SECOND_URL: origin.optional(),
+  HEDGE_SHARE: z.coerce.number().min(0).max(1).default(0.05),
   CACHE_SOFT_SECONDS: positive(60),
   CACHE_REVALIDATE_SECONDS: positive(30),
   CACHE_HARD_SECONDS: positive(3_600),
@@ -51,6 +53,10 @@ const Variables = z.object({
 
 export interface EdgeSettings {
   readonly backendUrl: string;
+  /** Another origin with the same data, for second calls and for when the first is away. */
+  readonly secondBackendUrl: string | undefined;
+  /** Second calls, as a share of first ones. */
+  readonly hedgeShare: number;
   /** Linked from the playground. */
   readonly dashboardUrl: string | undefined;
   /** Origin of click URLs; the request's own when unset. */
@@ -90,6 +96,8 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
   const variables = result.data;
   return Object.freeze({
     backendUrl: variables.BACKEND_URL,
+    secondBackendUrl: variables.BACKEND_SECOND_URL,
+    hedgeShare: variables.HEDGE_SHARE,
     dashboardUrl: variables.DASHBOARD_URL,
     publicUrl: variables.PUBLIC_URL,
     keys: parseKeyRing(env.HARNESS_KEYS),

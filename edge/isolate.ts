@@ -18,6 +18,9 @@ import { directDelivery, EventLog } from './events.ts';
 import { Ledger } from './ledger.ts';
 import type { OutboxWorld } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
+import { CircuitBreaker } from './resilience/circuit-breaker.ts';
+import { HedgeBudget, LatencyQuantile } from './resilience/hedge.ts';
+import { Origins } from './resilience/origins.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
 import type { KeeperWorld } from './takedown/kill-list-object.ts';
 import { askSources } from './takedown/sources.ts';
@@ -35,6 +38,12 @@ const HEAD_COUNT = 5;
 const POPULARITY = { width: 1 << 14, halveEvery: 50_000 };
 /** Longest wait for KV on the way to the backend. */
 const KV_READ_MS = 20;
+
+/** Of retrieval: an origin that fails is left alone for two seconds, then probed. */
+const BREAKER = { windowMs: 10_000, minFailures: 5, failureShare: 0.5, openMs: 2_000, probes: 2 };
+/** A call slower than most is made again, and at most so many again in a row. */
+const LATENCY = { quantile: 0.95, size: 256, least: 20 };
+const HEDGES_AT_ONCE = 10;
 
 /** Time and chance, passed in. */
 export interface Clock {
@@ -57,6 +66,8 @@ export interface Isolate {
   settings: EdgeSettings;
   clock: Clock;
   backend: Backend;
+  /** Where candidates are asked for. */
+  origins: Origins;
   config: ConfigStore;
   killList: KillListKeeper;
   /** For the kill list's object, where it runs in this isolate. */
@@ -102,16 +113,28 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const settings = readSettings(env);
   const clock = options.clock ?? systemClock;
   const { now } = clock;
-  const backend = new Backend({
-    baseUrl: settings.backendUrl,
-    keys: settings.keys,
-    fetch: options.fetch ?? ((url, init) => fetch(url, init)),
-    now,
-    newNonce: clock.newId,
-    onNews: (news) => {
-      config.heard(news);
-      killList.heard(news.configVersion ?? 0);
-    },
+  const backendAt = (baseUrl: string) =>
+    new Backend({
+      baseUrl,
+      keys: settings.keys,
+      fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+      now,
+      newNonce: clock.newId,
+      onNews: (news) => {
+        config.heard(news);
+        killList.heard(news.configVersion ?? 0);
+      },
+    });
+  const backend = backendAt(settings.backendUrl);
+  const second = settings.secondBackendUrl;
+  const origins = new Origins({
+    origins: [backend, ...(second === undefined ? [] : [backendAt(second)])].map((origin) => ({
+      backend: origin,
+      breaker: new CircuitBreaker({ ...BREAKER, now, probeMs: 2 * settings.backendDeadlineMs }),
+    })),
+    budget: new HedgeBudget({ share: settings.hedgeShare, most: HEDGES_AT_ONCE }),
+    latency: new LatencyQuantile(LATENCY),
+    elapsed: clock.elapsed,
   });
   const config = new ConfigStore({
     bundled: DEFAULT_CONFIG,
@@ -157,6 +180,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     settings,
     clock,
     backend,
+    origins,
     config,
     killList,
     keeperWorld: { now, load: loadKillList, onError: logError },

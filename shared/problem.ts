@@ -26,6 +26,7 @@ export const STATUS = {
   configuration: 500,
   internal: 500,
   backend_unavailable: 503,
+  circuit_open: 503,
   not_ready: 503,
   deadline_exceeded: 504,
 } as const;

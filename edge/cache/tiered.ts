@@ -14,6 +14,8 @@ export interface Found {
   ageMs: number;
   /** Why something stale had to stand in; absent for a stale list that is being refreshed in good time. */
   reason?: ProblemCode;
+  /** The list came by a second call, or from the second origin. */
+  hedged?: boolean;
 }
 
 /** What the backend answered: the body to keep, and the generation that it belongs to. */
@@ -22,12 +24,14 @@ export interface Loaded {
   generation: number;
   /** The list has no candidates: kept for a shorter time, since what is missing may be booked any moment. */
   empty: boolean;
+  /** It came by a second call, or from the second origin. */
+  hedged?: boolean;
 }
 
 export interface Lookup {
   key: CacheKey;
-  /** Asks the backend; rejects with a {@link HarnessError}. */
-  load: () => Promise<Loaded>;
+  /** Asks the backend, urgently when nothing can stand in for the answer; rejects with a {@link HarnessError}. */
+  load: (options: { urgent: boolean }) => Promise<Loaded>;
   /** Keeps the request alive for work that outlives its answer. */
   waitUntil: (work: Promise<unknown>) => void;
 }
@@ -56,10 +60,15 @@ export interface TieredOptions {
 
 const JITTER = 0.1;
 
+interface Fetched {
+  entry: CacheEntry;
+  hedged: boolean;
+}
+
 export class TieredCache {
   readonly counts: Record<CacheStatus, number> = { miss: 0, memory: 0, colo: 0, kv: 0, stale: 0, bypass: 0 };
   /** Calls in the air, by path. Only plain values come out of them: a Response belongs to its own request. */
-  readonly #flights = new Map<string, Promise<CacheEntry>>();
+  readonly #flights = new Map<string, Promise<Fetched>>();
   readonly #options: TieredOptions;
 
   constructor(options: TieredOptions) {
@@ -77,13 +86,13 @@ export class TieredCache {
       if (softUntilMs > now()) return this.#found(near.entry, near.status);
       if (softUntilMs + revalidateMs > now()) {
         // One refresh at a time, whose failure is the next request's business: this one has its answer.
-        if (!this.#flights.has(path)) lookup.waitUntil(this.#once(path, lookup).catch(() => undefined));
+        if (!this.#flights.has(path)) lookup.waitUntil(this.#once(path, lookup, false).catch(() => undefined));
         return this.#found(near.entry, 'stale');
       }
     }
     try {
-      const { entry, status } = await this.#once(path, lookup);
-      return this.#found(entry, status);
+      const { entry, status, hedged } = await this.#once(path, lookup, near === undefined);
+      return { ...this.#found(entry, status), hedged };
     } catch (error) {
       if (near === undefined || !(error instanceof HarnessError)) throw error;
       return { ...this.#found(near.entry, 'stale'), reason: error.code };
@@ -111,29 +120,29 @@ export class TieredCache {
   }
 
   /** Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`. */
-  async #once(path: string, lookup: Lookup): Promise<{ entry: CacheEntry; status: CacheStatus }> {
+  async #once(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched & { status: CacheStatus }> {
     for (let round = 0; round < 2; round++) {
       const flight = this.#flights.get(path);
       if (flight === undefined) break;
       const shared = await within(flight, this.#options.followMs);
-      if (shared !== TIMED_OUT) return { entry: shared, status: 'miss' };
+      if (shared !== TIMED_OUT) return { ...shared, status: 'miss' };
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
       // Another follower may have asked, and be done, before this one woke up.
       const near = await this.#nearest(path, lookup);
-      if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return near;
+      if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return { ...near, hedged: false };
     }
-    const flight = this.#load(path, lookup).finally(() => {
+    const flight = this.#load(path, lookup, urgent).finally(() => {
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
     });
     this.#flights.set(path, flight);
     // The call outlives a leader whose client hangs up, because others may be waiting for it.
     lookup.waitUntil(flight.catch(() => undefined));
-    return { entry: await flight, status: 'miss' };
+    return { ...(await flight), status: 'miss' };
   }
 
-  async #load(path: string, { key, load, waitUntil }: Lookup): Promise<CacheEntry> {
+  async #load(path: string, { key, load, waitUntil }: Lookup, urgent: boolean): Promise<Fetched> {
     const { now, random, softMs, hardMs, emptyShare } = this.#options;
-    const { body, generation, empty } = await load();
+    const { body, generation, empty, hedged = false } = await load({ urgent });
     const storedAtMs = now();
     const share = empty ? emptyShare : 1;
     const entry: CacheEntry = {
@@ -145,7 +154,7 @@ export class TieredCache {
     // Kept under the generation that answered, which may be newer than the one asked for.
     const keptAt = generation === key.generation ? path : cachePath({ ...key, generation });
     waitUntil(this.#keep(keptAt, entry, this.#options.tiers.length));
-    return entry;
+    return { entry, hedged };
   }
 
   /** Puts the entry into the nearest `depth` tiers. */

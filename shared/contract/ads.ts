@@ -79,8 +79,11 @@ export type AdsQuery = z.infer<typeof AdsQuery>;
 export const CacheStatus = z.enum(['miss', 'memory', 'colo', 'kv', 'stale', 'bypass']);
 export type CacheStatus = z.infer<typeof CacheStatus>;
 
-/** Rung of the resilience ladder that answered. */
-export const Rung = z.enum(['fresh', 'stale', 'empty']);
+/**
+ * Rung of the resilience ladder that answered, from the top: the plan's list as ever; the same, older than it should be;
+ * the same, from a second call or the second origin; ads found by their words among those of the head; none.
+ */
+export const Rung = z.enum(['fresh', 'stale', 'hedge', 'head', 'empty']);
 export type Rung = z.infer<typeof Rung>;
 
 export const AdsResponse = z
@@ -91,6 +94,7 @@ export const AdsResponse = z
     cache: z.object({ status: CacheStatus, ageMs: z.number() }),
     generation: z.int().nullable(),
     model: z.string().nullable(),
+    rung: Rung,
     slots: z.array(
       z.object({
         position: z.int(),
