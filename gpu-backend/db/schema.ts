@@ -7,6 +7,8 @@
  * - An ad is never deleted, only marked (`deleted_at`), so that what changed since a generation was built can be replayed.
  * - What a caller may make as large as a JSON integer is a bigint, so that no event fails on a narrow column.
  * - `revision` counts catalogue commits, all ads together, and grows in commit order (see counters.ts).
+ * - `xact` names the transaction that stored an event. Rollups follow it (experiments/rollup-advance.ts), because neither
+ *   clocks nor sequences have the order of commits.
  */
 import { sql } from 'drizzle-orm';
 import {
@@ -38,6 +40,10 @@ const int8Vector = customType<{ data: Int8Array; driverData: Uint8Array }>({
 /** UTC, to the millisecond. */
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
 const micros = (name: string) => bigint(name, { mode: 'number' });
+
+/** The 64-bit number of the transaction that stores the row. */
+const xact = customType<{ data: string }>({ dataType: () => 'xid8' });
+const storedBy = () => xact('xact').notNull().default(sql`pg_current_xact_id()`);
 
 /** The catalogue, as advertisers book it. */
 export const ads = pgTable(
@@ -132,8 +138,9 @@ export const impressions = pgTable(
     searchMs: doublePrecision('search_ms').notNull(),
     /** What was shown, in the shape of the event. */
     slots: jsonb().$type<ImpressionEvent['slots']>().notNull(),
+    xact: storedBy(),
   },
-  (table) => [index('impressions_at').on(table.at)],
+  (table) => [index('impressions_at').on(table.at), index('impressions_xact').on(table.xact)],
 );
 
 /** Which arms an impression took part in: one row an impression and experiment. */
@@ -164,8 +171,9 @@ export const clicks = pgTable(
     chargeMicros: micros('charge_micros').notNull(),
     bot: boolean().notNull(),
     at: instant('at').notNull(),
+    xact: storedBy(),
   },
-  (table) => [index('clicks_impression').on(table.impressionId)],
+  (table) => [index('clicks_impression').on(table.impressionId), index('clicks_xact').on(table.xact)],
 );
 
 /** What an ad's clicks of a UTC day have cost; only the present day is kept. */
@@ -186,12 +194,63 @@ export const conversions = pgTable(
     clickId: text('click_id').notNull(),
     valueMicros: micros('value_micros').notNull(),
     at: instant('at').notNull(),
+    xact: storedBy(),
   },
-  (table) => [index('conversions_click').on(table.clickId)],
+  (table) => [index('conversions_click').on(table.clickId), index('conversions_xact').on(table.xact)],
 );
 
-/** Numbers that only grow: the version of the serving configuration, the catalogue's revision. */
+/** A column for each measure of experiments/measures.ts, under its name; whole numbers, those of bots left out. */
+const measureColumns = () => ({
+  queries: bigint({ mode: 'bigint' }).notNull(),
+  covered: bigint({ mode: 'bigint' }).notNull(),
+  shown: bigint({ mode: 'bigint' }).notNull(),
+  clicks: bigint({ mode: 'bigint' }).notNull(),
+  revenue: bigint({ mode: 'bigint' }).notNull(),
+  conversions: bigint({ mode: 'bigint' }).notNull(),
+  conversionValue: bigint('conversion_value', { mode: 'bigint' }).notNull(),
+});
+
+/** What both rollups say beside the measures. */
+const seenColumns = () => ({
+  /** Answered queries that a bot asked. */
+  bots: bigint({ mode: 'bigint' }).notNull(),
+  /** First and last answered query; `null` where bots asked them all. */
+  firstAt: instant('first_at'),
+  lastAt: instant('last_at'),
+});
+
+/** What a unit did in an arm on a UTC day, that of the query: clicks and conversions count where their query does. */
+export const experimentUnitDays = pgTable(
+  'experiment_unit_days',
+  {
+    experiment: text().notNull(),
+    arm: text().notNull(),
+    unitId: text('unit_id').notNull(),
+    day: date().notNull(),
+    ...seenColumns(),
+    ...measureColumns(),
+  },
+  (table) => [primaryKey({ columns: [table.experiment, table.unitId, table.day, table.arm] })],
+);
+
+/** The same over all days: one row a unit, whatever its arms. */
+export const experimentUnits = pgTable(
+  'experiment_units',
+  {
+    experiment: text().notNull(),
+    unitId: text('unit_id').notNull(),
+    /** The unit's arm, the first by name of several; `null` where bots asked all its queries. */
+    arm: text(),
+    /** Seen in several arms, and so treated with more than one. */
+    mixed: boolean().notNull(),
+    ...seenColumns(),
+    ...measureColumns(),
+  },
+  (table) => [primaryKey({ columns: [table.experiment, table.unitId] })],
+);
+
+/** Numbers that only grow: the version of the serving configuration, the catalogue's revision, how far the rollups are. */
 export const counters = pgTable('counters', {
-  name: text().$type<'config' | 'catalogue'>().primaryKey(),
+  name: text().$type<'config' | 'catalogue' | 'rollup'>().primaryKey(),
   value: bigint({ mode: 'number' }).notNull(),
 });

@@ -1,4 +1,7 @@
-/** What metrics are made of: whole numbers that are summed over a unit's rows, by declaration. A new one needs a line here only. */
+/**
+ * What metrics are made of: whole numbers, 0 or more, that are summed over a unit's rows, by declaration. A new one needs a
+ * line here and a column in the rollups (db/schema.ts).
+ */
 import { type SQL, sql } from 'drizzle-orm';
 import { clicks, conversions, impressions } from '../db/schema.ts';
 

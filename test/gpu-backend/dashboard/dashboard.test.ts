@@ -21,7 +21,11 @@ describe('GET /dashboard', () => {
   }, DATABASE_TIMEOUT_MS);
   afterAll(() => database.close());
   beforeEach(() =>
-    database.db.execute(sql`truncate impressions, exposures, clicks, conversions, experiments`).then(() => {}),
+    database.db
+      .execute(
+        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiments`,
+      )
+      .then(() => {}),
   );
 
   async function open(query: Record<string, string> = {}) {

@@ -67,7 +67,11 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
   }, DATABASE_TIMEOUT_MS);
   afterAll(() => database.close());
   beforeEach(() =>
-    database.db.execute(sql`truncate impressions, exposures, clicks, conversions, experiments`).then(() => {}),
+    database.db
+      .execute(
+        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiments`,
+      )
+      .then(() => {}),
   );
 
   const store = (...events: HarnessEvent[]) => storeEvents(database.db, events);
@@ -167,7 +171,9 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     const first = JSON.stringify(await report());
     expect(first).toContain('"significant"');
     for (const seed of [1, 2]) {
-      await database.db.execute(sql`truncate impressions, exposures, clicks, conversions`);
+      await database.db.execute(
+        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days`,
+      );
       await store(...shuffled([...events, ...shuffled(events, seed).slice(0, 100)], seed + 10));
       await store(...shuffled(events, seed + 20));
       expect(JSON.stringify(await report())).toBe(first);

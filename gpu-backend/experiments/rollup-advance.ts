@@ -1,0 +1,167 @@
+/**
+ * Keeps the rollups (tables `experiment_unit_days`, `experiment_units`) up with the stored events: each event is added once,
+ * when it and the events that it hangs on are all there, so the rows are sums over a set and no order of arrival shows.
+ *
+ * Which events are new is told by the number of the transaction that stored them. Numbers are given in another order than
+ * commits happen (as those of a sequence would be), so a cursor that went up to the highest number seen would skip what
+ * commits late. It goes up to the oldest transaction still running instead (`pg_snapshot_xmin`): everything below has
+ * ended, and nothing below can appear any more. One advance runs at a time and moves the cursor in its own transaction.
+ */
+import { getTableColumns, type SQL, sql } from 'drizzle-orm';
+import { type Database, rows } from '../db/connect.ts';
+import {
+  clicks,
+  conversions,
+  counters,
+  experimentUnitDays,
+  experimentUnits,
+  exposures,
+  impressions,
+} from '../db/schema.ts';
+import { MEASURES, type MeasureName, type Source } from './measures.ts';
+
+/** Any number that no other lock has: "ROLL" in ASCII. */
+const ADVISORY_LOCK = 0x524f4c4c;
+/** 2^62 - 1: sums stop there, in any order of addition, so that no absurd amount can overflow a row and halt the rollup. */
+const CEILING = sql.raw('4611686018427387903');
+
+/** Transactions from `after` up to, not including, `before`. */
+interface Window {
+  after: string;
+  before: string;
+}
+
+const NAMES = Object.keys(MEASURES) as MeasureName[];
+const COLUMNS = getTableColumns(experimentUnits) satisfies Record<MeasureName, unknown>;
+const column = (name: MeasureName) => sql.identifier(COLUMNS[name].name);
+const list = (parts: SQL[]) => sql.join(parts, sql`, `);
+const measureList = list(NAMES.map((name) => sql`${column(name)}`));
+
+/** The tables that a source's rows hang on, each after the one that it refers to. */
+const CHAIN: Record<Source, readonly (typeof impressions | typeof clicks | typeof conversions)[]> = {
+  impression: [impressions],
+  click: [impressions, clicks],
+  conversion: [impressions, clicks, conversions],
+};
+
+/** A source's rows with their impression and its exposures; rows of bots count nowhere but in `bots`. */
+const EXPOSED: Record<Source, SQL> = {
+  impression: sql`${impressions} join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
+  click: sql`${clicks} join ${impressions} on ${impressions.id} = ${clicks.impressionId}
+      and not ${impressions.bot} and not ${clicks.bot}
+    join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
+  conversion: sql`${conversions} join ${clicks} on ${clicks.id} = ${conversions.clickId}
+    join ${impressions} on ${impressions.id} = ${clicks.impressionId} and not ${impressions.bot} and not ${clicks.bot}
+    join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
+};
+
+/** A source's rows that became whole in the window: one select for each table of the chain whose row came last. */
+function facts(source: Source, { after, before }: Window): SQL[] {
+  const chain = CHAIN[source];
+  const values = NAMES.map((name) => {
+    const { from, value } = MEASURES[name];
+    return sql`${from === source ? value : sql`0`}::bigint as ${column(name)}`;
+  });
+  return chain.map((_, last) => {
+    const conditions = chain.map(({ xact }, i) => {
+      const upTo = sql`${xact} < ${i > last ? after : before}::xid8`;
+      return i === last ? sql`${xact} >= ${after}::xid8 and ${upTo}` : upTo;
+    });
+    return sql`select ${exposures.experiment} as experiment, ${exposures.unitId} as unit_id, ${exposures.arm} as arm,
+        ${impressions.at} as at, ${impressions.bot} as bot, ${list(values)}
+      from ${EXPOSED[source]} where ${sql.join(conditions, sql` and `)}`;
+  });
+}
+
+/** Adds the window's facts to both rollups. */
+function fold(window: Window): SQL {
+  const sources = Object.keys(CHAIN) as Source[];
+  const summed = (name: MeasureName) =>
+    sql`least(coalesce(sum(${column(name)}) filter (where not bot), 0), ${CEILING})::bigint as ${column(name)}`;
+  const added = NAMES.map(
+    (name) => sql`${column(name)} = least(kept.${column(name)} + excluded.${column(name)}, ${CEILING})`,
+  );
+  const seen = sql`bots = kept.bots + excluded.bots,
+    first_at = least(kept.first_at, excluded.first_at), last_at = greatest(kept.last_at, excluded.last_at)`;
+  return sql`with facts as (${sql.join(
+    sources.flatMap((source) => facts(source, window)),
+    sql` union all `,
+  )}),
+    fresh as materialized (
+      select experiment, unit_id, arm, (at at time zone 'UTC')::date as day, bool_or(not bot) as human,
+        count(*) filter (where bot) as bots, min(at) filter (where not bot) as first_at,
+        max(at) filter (where not bot) as last_at, ${list(NAMES.map(summed))}
+      from facts group by experiment, unit_id, arm, day),
+    days as (
+      insert into ${experimentUnitDays} as kept (experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList})
+      select experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList} from fresh
+      on conflict (experiment, unit_id, day, arm) do update set ${seen}, ${list(added)})
+    insert into ${experimentUnits} as kept (experiment, unit_id, arm, mixed, bots, first_at, last_at, ${measureList})
+    select experiment, unit_id, min(arm) filter (where human),
+      coalesce(min(arm) filter (where human) <> max(arm) filter (where human), false), sum(bots)::bigint,
+      min(first_at), max(last_at),
+      ${list(NAMES.map((name) => sql`least(sum(${column(name)}), ${CEILING})::bigint`))}
+    from fresh group by experiment, unit_id
+    on conflict (experiment, unit_id) do update set
+      arm = least(kept.arm, excluded.arm),
+      mixed = kept.mixed or excluded.mixed or coalesce(kept.arm <> excluded.arm, false), ${seen}, ${list(added)}`;
+}
+
+/** Brings the rollups up to the events stored by transactions that have ended; any number of processes may call it. */
+export async function advance(db: Database): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCK}::bigint)`);
+    let { after, before } = await window(tx);
+    if (BigInt(after) > BigInt(before)) {
+      await startAgain(tx);
+      after = '0';
+    }
+    const fresh = [impressions, clicks, conversions].map(
+      (table) =>
+        sql`exists (select from ${table} where ${table.xact} >= ${after}::xid8 and ${table.xact} < ${before}::xid8)`,
+    );
+    const [row] = await rows<{ fresh: boolean }>(tx, sql`select ${sql.join(fresh, sql` or `)} as fresh`);
+    if (!row!.fresh) return;
+    await tx.execute(fold({ after, before }));
+    await tx.execute(
+      sql`insert into ${counters} (name, value) values ('rollup', ${before}::bigint)
+          on conflict (name) do update set value = excluded.value`,
+    );
+  });
+}
+
+async function window(tx: Database): Promise<Window> {
+  const [row] = await rows<Window>(
+    tx,
+    sql`select coalesce((select value from ${counters} where name = 'rollup'), 0)::text as after,
+          pg_snapshot_xmin(pg_current_snapshot())::text as before`,
+  );
+  return row!;
+}
+
+/**
+ * For a database that was copied to a server whose transaction numbers are lower than those stored: all events count as
+ * stored before any transaction of this server, and the rollups begin anew. The service advances once before it takes
+ * events, so that this is seen before new events could hide among the old numbers.
+ */
+async function startAgain(tx: Database): Promise<void> {
+  for (const table of [impressions, clicks, conversions]) await tx.execute(sql`update ${table} set xact = '0'`);
+  await tx.execute(sql`truncate ${experimentUnitDays}, ${experimentUnits}`);
+}
+
+/** How far the rollups are. */
+export interface Watermark {
+  /** Events of transactions below this number are in. */
+  transaction: bigint;
+  /** Events stored and not in yet. */
+  waiting: number;
+}
+
+export async function watermark(db: Database): Promise<Watermark> {
+  const { after } = await window(db);
+  const waiting = [impressions, clicks, conversions].map(
+    (table) => sql`(select count(*) from ${table} where ${table.xact} >= ${after}::xid8)`,
+  );
+  const [row] = await rows<{ waiting: number }>(db, sql`select (${sql.join(waiting, sql` + `)})::float8 as waiting`);
+  return { transaction: BigInt(after), waiting: row!.waiting };
+}
