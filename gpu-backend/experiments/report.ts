@@ -5,12 +5,10 @@ import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { getExperiment } from '../serving-config/experiment-store.ts';
 import { runChecks } from './checks/checks.ts';
-import { ratioOfSums } from './estimators/delta.ts';
-import { type Estimate, scaled } from './estimators/estimate.ts';
-import { meanPerUnit } from './estimators/mean.ts';
+import { estimateQuantity } from './estimators/quantity.ts';
 import { compare } from './estimators/welch.ts';
 import { METRICS, type Metric } from './metrics.ts';
-import { type ArmRollup, type Rollup, rollUp } from './rollup.ts';
+import { type Rollup, rollUp } from './rollup.ts';
 
 export interface ReportOptions {
   /** Confidence of the intervals, 0.5 to 0.9999; 0.95 unless given. */
@@ -65,14 +63,14 @@ export function reportOn({
   };
 
   function reportMetric(metric: Metric, keys: readonly string[]): MetricReport {
-    const control = estimate(metric, rollup.arms.get(experiment.control));
+    const control = estimateQuantity(rollup.arms.get(experiment.control), metric);
     return {
       metric: metric.key,
       title: metric.title,
       unit: metric.unit,
       direction: metric.direction,
       arms: keys.map((arm) => {
-        const of = estimate(metric, rollup.arms.get(arm));
+        const of = estimateQuantity(rollup.arms.get(arm), metric);
         return {
           arm,
           total: Number(rollup.arms.get(arm)?.sum(metric.numerator) ?? 0n),
@@ -83,22 +81,4 @@ export function reportOn({
       }),
     };
   }
-}
-
-/** The metric's value in one arm; `undefined` without units, or where its denominator is 0. */
-function estimate(metric: Metric, arm: ArmRollup | undefined): Estimate | undefined {
-  if (arm === undefined) return undefined;
-  const { numerator: y, denominator: x, scale = 1 } = metric;
-  const of =
-    x === undefined
-      ? meanPerUnit({ units: arm.units, sum: arm.sum(y), squares: arm.product(y, y) })
-      : ratioOfSums({
-          units: arm.units,
-          y: arm.sum(y),
-          x: arm.sum(x),
-          yy: arm.product(y, y),
-          xy: arm.product(x, y),
-          xx: arm.product(x, x),
-        });
-  return of && scaled(of, scale);
 }

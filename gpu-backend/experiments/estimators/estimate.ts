@@ -7,6 +7,17 @@ export interface Estimate {
   units: number;
 }
 
+/** An estimate that says how sure it is. */
+export interface Known extends Estimate {
+  variance: number;
+}
+
+/** Whether both say how sure they are, and at least one of them can be wrong: without that there is nothing to infer. */
+export function comparable(arms: [Estimate | undefined, Estimate | undefined]): arms is [Known, Known] {
+  const [a, b] = arms;
+  return a?.variance !== undefined && b?.variance !== undefined && a.variance + b.variance > 0;
+}
+
 /** The estimate in another unit, such as revenue a thousand queries instead of one. */
 export function scaled({ value, variance, units }: Estimate, factor: number): Estimate {
   return { value: value * factor, variance: variance === undefined ? undefined : variance * factor * factor, units };

@@ -1,4 +1,4 @@
-/** Reference values from scipy and statsmodels (bench/peers/estimators.py), and how closely they are to be met. */
+/** Reference values from scipy and statsmodels (bench/peers/experiments.py), and how closely they are to be met. */
 import { expect } from 'vitest';
 import golden from '../../golden/statistics.json' with { type: 'json' };
 

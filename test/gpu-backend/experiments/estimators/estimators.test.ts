@@ -12,10 +12,12 @@ describe('reference vectors', () => {
     const found = compare(meanPerUnit(meanSums(control)), meanPerUnit(meanSums(treatment)), 0.95)!;
     expectClose(found.absolute, effect.absolute, 'absolute');
     expectClose(found.pValue, effect.pValue, 'p-value');
-    expectClose(found.relative, effect.relative, 'relative');
+    if (effect.relative === null) expect(found).toMatchObject({ relative: null, relativeInterval: null });
+    else expectClose(found.relative, effect.relative, 'relative');
     for (const side of [0, 1]) {
       expectClose(found.interval[side], effect.interval[side]!, 'interval');
-      expectClose(found.relativeInterval![side], effect.relativeInterval[side]!, 'relative interval');
+      if (effect.relativeInterval)
+        expectClose(found.relativeInterval![side], effect.relativeInterval[side]!, 'relative');
     }
     expect(found.significant).toBe(effect.interval[0]! > 0 || effect.interval[1]! < 0);
   });
@@ -70,7 +72,8 @@ describe('comparison', () => {
     expect(compare({ ...some, variance: 0 }, { ...some, variance: 0 }, 0.95)).toBeUndefined();
   });
 
-  it('has no relative effect against a control of 0', () => {
+  it('has no relative effect against a control that cannot be told from 0', () => {
+    expect(compare({ ...some, value: 0.15 }, some, 0.95)).toMatchObject({ relative: null, relativeInterval: null });
     const effect = compare({ value: 0, variance: 0, units: 50 }, some, 0.95)!;
     expect(effect).toMatchObject({ absolute: 2, relative: null, relativeInterval: null, significant: true });
   });
@@ -84,6 +87,8 @@ describe('comparison', () => {
           const effect = compare(some, { ...some, value }, confidence)!;
           expect(effect.significant).toBe(effect.interval[0] > 0 || effect.interval[1] < 0);
           expect(effect.significant).toBe(effect.pValue < 1 - confidence);
+          const [low, high] = effect.relativeInterval!;
+          expect(effect.significant).toBe(low > 0 || high < 0);
         },
       ),
     );
