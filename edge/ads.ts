@@ -41,7 +41,7 @@ export const adsRoute = (isolate: Isolate) =>
     const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
     const origin = settings.publicUrl ?? originOf(c.req.url);
     await Promise.all([config.keepUp(waitUntil), killList.keepUp(waitUntil)]);
-    const { serving } = config;
+    const serving = isolate.serving();
 
     const request = readAdsRequest(c.req.url, serving.config);
     const unit = await identify(c.req.raw.headers, {
@@ -58,8 +58,7 @@ export const adsRoute = (isolate: Isolate) =>
     const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
     const page = await retrievePage(isolate, request, assigned, { seed: c.get('requestId'), waitUntil });
     // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
-    const { killed } = killList.list.version > config.serving.config.version ? killList : config.serving;
-    const candidates = eligible(page.retrieved.answer?.candidates ?? [], killed);
+    const candidates = eligible(page.retrieved.answer?.candidates ?? [], isolate.serving().killed);
     const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });
     const outcome: Outcome = {
       id: c.get('requestId'),

@@ -13,7 +13,7 @@ export const healthRoute = (isolate: Isolate) =>
       version: VERSION,
       upMs: clock.now() - startedAtMs,
       config: state,
-      killList: { version: killList.list.version, ads: killList.killed.size, ...killList.counts },
+      killList: { version: killList.list.version, ads: killList.list.adIds.length, ...killList.counts },
       cache: { answers: cache.counts, memory: memory.size },
       events: events.counts,
     });

@@ -21,8 +21,10 @@ import { Outboxes } from './outbox/outboxes.ts';
 import { CircuitBreaker } from './resilience/circuit-breaker.ts';
 import { HedgeBudget, LatencyQuantile } from './resilience/hedge.ts';
 import { Origins } from './resilience/origins.ts';
+import type { Serving } from './serving.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
 import type { KeeperWorld } from './takedown/kill-list-object.ts';
+import { servingNow } from './takedown/serving-now.ts';
 import { askSources } from './takedown/sources.ts';
 
 export const VERSION = '0.1.0';
@@ -70,6 +72,8 @@ export interface Isolate {
   origins: Origins;
   config: ConfigStore;
   killList: KillListKeeper;
+  /** What the next request is served by. */
+  serving: () => Serving;
   /** For the kill list's object, where it runs in this isolate. */
   keeperWorld: KeeperWorld;
   memory: MemoryCache;
@@ -183,6 +187,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     origins,
     config,
     killList,
+    serving: servingNow({ config, killList }),
     keeperWorld: { now, load: loadKillList, onError: logError },
     memory,
     cache: new TieredCache({

@@ -34,7 +34,6 @@ export class KillListKeeper {
   readonly counts = { asked: 0, failed: 0, waited: 0, overdue: 0 };
   readonly #options: KillListOptions;
   #list: KillList = { version: 0, generation: null, adIds: [] };
-  #killed: ReadonlySet<string> = new Set();
   #asOfMs = Number.NEGATIVE_INFINITY;
   #failedAtMs = Number.NEGATIVE_INFINITY;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
@@ -48,10 +47,6 @@ export class KillListKeeper {
 
   get list(): KillList {
     return this.#list;
-  }
-
-  get killed(): ReadonlySet<string> {
-    return this.#killed;
   }
 
   /** Milliseconds since the list was certainly the newest; infinite before the first answer. */
@@ -68,7 +63,6 @@ export class KillListKeeper {
   adopt(list: KillList): void {
     if (list.version <= this.#list.version) return;
     this.#list = list;
-    this.#killed = new Set(list.adIds);
     this.#options.onNewer?.(list);
   }
 

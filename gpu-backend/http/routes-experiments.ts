@@ -29,8 +29,9 @@ export function experimentRoutes({ db, config }: { db: Database; config: Serving
     endpoint({
       on: 'get /v1/kill-list',
       async handle(): Promise<KillList> {
-        const { version, generation, killList: adIds } = await config.refresh();
-        return { version, generation, adIds };
+        const { version, generation, killList: adIds, experiments } = await config.refresh();
+        const running = experiments.filter(({ status }) => status === 'running').map(({ key }) => key);
+        return { version, generation, adIds, running };
       },
     }),
   ];

@@ -1,4 +1,7 @@
-/** `GET /v1/kill-list`: which ads must leave every answer at once; the part of the configuration that cannot wait. */
+/**
+ * `GET /v1/kill-list`: which ads must leave every answer at once, and which experiments may still assign anybody; the parts
+ * of the configuration that cannot wait.
+ */
 import { z } from 'zod';
 
 export const KillList = z
@@ -9,6 +12,8 @@ export const KillList = z
     generation: z.int().nullable(),
     /** Paused, blocked, removed, and out of budget for the day. */
     adIds: z.array(z.string()),
+    /** Keys of the experiments that run: any other that an older configuration has running is stopped. */
+    running: z.array(z.string()).optional(),
   })
   .meta({ id: 'KillList' });
 export type KillList = z.infer<typeof KillList>;

@@ -3,7 +3,10 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { type KeeperWorld, KillListObject } from '../../../edge/takedown/kill-list-object.ts';
+import type { ImpressionEvent } from '../../../shared/contract/events.ts';
 import type { KillList, KillListNews } from '../../../shared/contract/takedown.ts';
+import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
+import { fingerprint } from '../../../shared/plan.ts';
 import { edgeUnderTest } from '../under-test.worker.ts';
 
 const list = (version: number, ...adIds: string[]): KillList => ({ version, generation: 7, adIds });
@@ -96,5 +99,28 @@ describe('an answer from the cache', () => {
     await edge.backend({ killList: 'fail', retrieve: 'drop', config: {} });
     edge.later(2);
     expect((await shown()).ids).not.toContain('ad-5');
+  });
+});
+
+describe('an experiment that was stopped half a second ago', () => {
+  it('assigns nobody, though the configuration in use is the one before', async () => {
+    const edge = edgeUnderTest();
+    await edge.isolate.config.refresh();
+    expect((await edge.ads('q=shoes')).assignments).toHaveLength(1);
+    await edge.backend({ killList: { ...list(4), running: ['another'] } });
+    edge.later(0.5);
+    expect((await edge.ads('q=shoes')).assignments).toEqual([]);
+    expect(edge.isolate.config.state.version).toBe(3);
+    const planFingerprint = await fingerprint(DEFAULT_CONFIG.plan);
+    expect(edge.queued.at(-1) as ImpressionEvent).toMatchObject({ assignments: [], planFingerprint });
+    await edge.backend({ killList: { ...list(5), running: [DEFAULT_EXPERIMENT] } });
+    edge.later(0.5);
+    expect((await edge.ads('q=shoes')).assignments).toHaveLength(1);
+  });
+
+  it('is not to be read from a list of before experiments were on it', async () => {
+    const edge = edgeUnderTest();
+    await edge.backend({ killList: list(4, 'ad-5') });
+    expect((await edge.ads('q=shoes')).assignments).toHaveLength(1);
   });
 });
