@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { signClick } from '../../edge/click.ts';
+import type { AdsResponse } from '../../shared/contract/ads.ts';
 import { ClickEvent, ConversionEvent } from '../../shared/contract/events.ts';
+import { TEST_KEYS } from './stand-in.ts';
 import { edgeUnderTest, noOutbox } from './under-test.worker.ts';
 
 const EDGE = 'https://edge.example';
@@ -74,6 +77,51 @@ describe('GET /v1/click/:token', () => {
     for (const token of [landing.searchParams.get('hclid'), cookie]) {
       expect((await edge.problem(`/v1/click/${token}`)).code).toBe('invalid_token');
     }
+  });
+
+  it('goes where the token says and nowhere else, whatever else the request says', async () => {
+    const edge = edgeUnderTest();
+    const { path } = await oneClickUrl(edge);
+    const to = async (url: string, init?: RequestInit) => {
+      const { status, headers } = await edge.fetch(url, init);
+      return [status, new URL(headers.get('location')!).host];
+    };
+    for (const name of ['d', 'to', 'url', 'next', 'redirect', 'redirect_uri', 'destination', 'hclid']) {
+      expect(await to(`${path}?${name}=https://evil.example/`)).toEqual([302, 'shop5.example']);
+    }
+    for (const name of ['x-forwarded-host', 'host', 'referer', 'origin', 'x-original-url', 'forwarded']) {
+      expect(await to(path, { headers: { [name]: 'evil.example' } })).toEqual([302, 'shop5.example']);
+    }
+    expect(await to(`https://evil.example${path}`)).toEqual([302, 'shop5.example']);
+    // Nor does a signature make an address of what is none.
+    const { settings } = edge.isolate;
+    for (const d of [
+      'javascript:alert(1)',
+      'data:text/html,x',
+      '//evil.example',
+      '/somewhere',
+      'ftp://evil.example/',
+    ]) {
+      const token = await signClick(settings.keys, { i: 'impression-1', a: 'ad-1', p: 1, d, c: 1, x: 4_000_000_000 });
+      expect((await edge.problem(`/v1/click/${token}`)).code).toBe('invalid_token');
+    }
+  });
+
+  it('names the origin of PUBLIC_URL in click URLs where one is set, not the host that was asked for', async () => {
+    const edge = edgeUnderTest({ PUBLIC_URL: 'https://ads.example' });
+    const answer = (await (await edge.fetch('https://evil.example/v1/ads?q=shoes')).json()) as AdsResponse;
+    expect(new Set(answer.slots.map(({ clickUrl }) => new URL(clickUrl).origin))).toEqual(
+      new Set(['https://ads.example']),
+    );
+  });
+
+  it('still follows the links of an old key while it is in the ring, and no longer when it is not', async () => {
+    const { path } = await oneClickUrl(edgeUnderTest());
+    const rotated = 'next:fedcba9876543210-next-secret';
+    const during = edgeUnderTest({ HARNESS_KEYS: `${rotated},${TEST_KEYS}` });
+    expect((await during.fetch(path)).status).toBe(302);
+    expect(during.queued.map(({ type }) => type)).toEqual(['click']);
+    expect((await edgeUnderTest({ HARNESS_KEYS: rotated }).problem(path)).code).toBe('invalid_token');
   });
 
   it('still leads to the ad after a day, and no longer counts', async () => {

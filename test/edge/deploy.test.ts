@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
+import { unstable_readConfig } from 'wrangler';
 
 const GZIP_LIMIT_BYTES = 300_000;
 
@@ -23,3 +24,21 @@ it('wrangler builds the Worker from the committed wrangler.toml, and it is small
     await rm(folder, { recursive: true, force: true });
   }
 }, 60_000);
+
+it('says of every queue how it is consumed, and has a consumer for the dead letters', () => {
+  const { consumers = [], producers = [] } = unstable_readConfig({ config: 'wrangler.toml' }).queues;
+  // Local and production defaults differ, so nothing is left to them.
+  for (const consumer of consumers) {
+    for (const name of ['max_batch_size', 'max_batch_timeout', 'max_retries', 'retry_delay'] as const)
+      expect(consumer[name], `${consumer.queue}: ${name}`).toBeTypeOf('number');
+    expect(consumer.max_batch_size).toBeLessThanOrEqual(100);
+  }
+  const consumed = new Map(consumers.map((consumer) => [consumer.queue, consumer]));
+  for (const { queue } of producers) {
+    const deadLetters = consumed.get(queue!)?.dead_letter_queue;
+    // The name by which the consumer knows that there is no further queue behind.
+    expect(deadLetters).toMatch(/-dead$/);
+    expect(consumed.has(deadLetters!), `${deadLetters} is consumed`).toBe(true);
+  }
+  expect(producers.map(({ binding }) => binding)).toEqual(['EVENTS']);
+});

@@ -97,9 +97,12 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
 
   return {
     queued,
+    bindings,
     get isolate() {
       return isolate;
     },
+    /** The cache that its isolates share. */
+    dataCentre: () => caches.open(name),
     /** Another isolate of the same data centre: empty memory, same Cache API. */
     restart() {
       isolate = newIsolate();

@@ -77,7 +77,9 @@ test.each([
   expect(late.map(({ from }) => from)).toContain('memory');
   expect(late.filter(({ holds }) => holds)).toEqual([]);
   const last = answers.filter(({ holds }) => holds).at(-1)!.beganMs - acknowledgedMs;
-  console.log(`${answers.length} answers; the last that held it began ${Math.round(last)} ms after the acknowledgement`);
+  console.log(
+    `${answers.length} answers; the last that held it began ${Math.round(last)} ms after the acknowledgement`,
+  );
 });
 
 test('nor does the first answer of an edge that was asked nothing meanwhile', async () => {
