@@ -33,6 +33,14 @@ export const Targeting = z.strictObject({
 });
 export type Targeting = z.infer<typeof Targeting>;
 
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
 export const Arm = z.strictObject({
   key: Key,
   weight: z.number().positive(),
@@ -47,7 +55,8 @@ export const Experiment = z
     key: Key,
     layer: Key,
     description: z.string().max(500).default(''),
-    status: z.enum(['draft', 'running', 'stopped']),
+    /** What may follow what: experiment-lifecycle.ts. */
+    status: z.enum(['draft', 'running', 'stopped', 'archived']),
     /** `split` (unless given) shows a unit one arm; `interleaving` merges the candidates of its two arms into one page. */
     kind: z.enum(['split', 'interleaving']).optional(),
     /**
@@ -63,6 +72,12 @@ export const Experiment = z
     /** The arm that the others are compared with. */
     control: Key,
     arms: z.array(Arm).min(2).max(20),
+    /** IANA zone that the experiment's days are told in; UTC unless given. */
+    timeZone: z
+      .string()
+      .max(64)
+      .refine(isTimeZone, { message: 'expected an IANA time zone such as Europe/Berlin' })
+      .optional(),
     /** Visitors keep the arm that they were first shown, in a signed cookie, when weights or arms change. */
     sticky: z.boolean().optional(),
     /** 1 unless given. Raising it deals the arms anew to everybody without a sticky record. */
@@ -103,6 +118,8 @@ export const Assignment = z
     arm: z.string(),
     /** The unit that the arm was drawn by, where that is not the visitor. */
     unitId: z.string().min(1).max(64).optional(),
+    /** Whether another arm would have shown other ads, where the experiment asks for that. */
+    triggered: z.boolean().optional(),
   })
   .meta({ id: 'Assignment' });
 export type Assignment = z.infer<typeof Assignment>;

@@ -26,9 +26,11 @@ import {
   timestamp,
 } from 'drizzle-orm/pg-core';
 import type { Ad } from '../../shared/contract/ads.ts';
+import type { Alert } from '../../shared/contract/alerts.ts';
 import type { ImpressionEvent } from '../../shared/contract/events.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
 import type { Experiment } from '../../shared/experiment.ts';
+import type { LifecycleAction } from '../../shared/experiment-lifecycle.ts';
 
 /** Int8 components of a vector, one byte each. */
 const int8Vector = customType<{ data: Int8Array; driverData: Uint8Array }>({
@@ -108,6 +110,44 @@ export const experiments = pgTable('experiments', {
   updatedAt: instant('updated_at').notNull().default(sql`now()`),
 });
 
+/** Every change of an experiment, in the order of the changes; a trigger lets no row be changed or removed. */
+export const experimentAudit = pgTable(
+  'experiment_audit',
+  {
+    id: bigint({ mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    experiment: text().notNull(),
+    at: instant('at').notNull().default(sql`now()`),
+    action: text().$type<LifecycleAction>().notNull(),
+    by: text().notNull(),
+    /** Of the key that signed the call; `null` for what the service did by itself. */
+    keyId: text('key_id'),
+    why: text().notNull(),
+    before: jsonb().$type<Experiment>(),
+    after: jsonb().$type<Experiment>().notNull(),
+  },
+  (table) => [index('experiment_audit_experiment').on(table.experiment, table.id)],
+);
+
+/**
+ * Alerts on their way to the webhook: a row is there until it is delivered, and stays as the memory of having been sent. A
+ * key is raised once, so that an alarm that lasts is one alert a day however often and by however many processes it is seen.
+ */
+export const alerts = pgTable(
+  'alerts',
+  {
+    /** `experiment@version:check:day`. */
+    key: text().primaryKey(),
+    body: jsonb().$type<Alert>().notNull(),
+    raisedAt: instant('raised_at').notNull(),
+    attempts: integer().notNull().default(0),
+    nextAttemptAt: instant('next_attempt_at').notNull(),
+    deliveredAt: instant('delivered_at'),
+    /** What the last failed attempt met. */
+    lastError: text('last_error'),
+  },
+  (table) => [index('alerts_due').on(table.nextAttemptAt).where(sql`delivered_at is null`)],
+);
+
 /** One row an answered query. */
 export const impressions = pgTable(
   'impressions',
@@ -120,6 +160,8 @@ export const impressions = pgTable(
     qa: boolean().notNull().default(false),
     /** `null` for events of before it was logged. */
     device: text().$type<NonNullable<ImpressionEvent['device']>>(),
+    /** Where the edge answered; `null` where it does not say. */
+    colo: text(),
     market: text().notNull(),
     locale: text().notNull(),
     query: text().notNull(),
@@ -153,6 +195,8 @@ export const exposures = pgTable(
     arm: text().notNull(),
     unitId: text('unit_id').notNull(),
     at: instant('at').notNull(),
+    /** Whether another arm would have shown other ads; `null` where that was not asked. */
+    triggered: boolean(),
   },
   (table) => [
     primaryKey({ columns: [table.impressionId, table.experiment] }),
@@ -243,10 +287,27 @@ export const experimentUnits = pgTable(
     arm: text(),
     /** Seen in several arms, and so treated with more than one. */
     mixed: boolean().notNull(),
+    /**
+     * The unit's first answered query: instant and id, so that the smallest is the first, then market, device, edge
+     * location and cache status; `null` where bots asked them all.
+     */
+    first: text().array(),
     ...seenColumns(),
     ...measureColumns(),
   },
   (table) => [primaryKey({ columns: [table.experiment, table.unitId] })],
+);
+
+/** Exposures that the edge issued and nobody stored, as its ledger tells; those that come after all no longer count. */
+export const missingExposures = pgTable(
+  'missing_exposures',
+  {
+    impressionId: text('impression_id').notNull(),
+    experiment: text().notNull(),
+    arm: text().notNull(),
+    at: instant('at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.experiment, table.impressionId] })],
 );
 
 /** Numbers that only grow: the version of the serving configuration, the catalogue's revision, how far the rollups are. */

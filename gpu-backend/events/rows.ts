@@ -10,6 +10,7 @@ export function impressionRow(event: ImpressionEvent): typeof impressions.$infer
     bot: event.bot,
     qa: event.qa ?? false,
     device: event.device ?? null,
+    colo: event.colo ?? null,
     market: event.market,
     locale: event.locale,
     query: event.query,
@@ -34,12 +35,13 @@ export function impressionRow(event: ImpressionEvent): typeof impressions.$infer
 export function exposureRows(event: ImpressionEvent): (typeof exposures.$inferInsert)[] {
   if (event.qa) return [];
   const byExperiment = new Map(event.assignments.map((assignment) => [assignment.experiment, assignment]));
-  return [...byExperiment.values()].map(({ experiment, layer, arm, unitId }) => ({
+  return [...byExperiment.values()].map(({ experiment, layer, arm, unitId, triggered }) => ({
     impressionId: event.id,
     experiment,
     layer,
     arm,
     unitId: unitId ?? event.unitId,
+    triggered: triggered ?? null,
     at: new Date(event.atMs),
   }));
 }

@@ -55,6 +55,10 @@ const EXPOSED: Record<Source, SQL> = {
     join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
 };
 
+/** A query with what its unit is told apart by; as text, so that the smallest is the first of all. */
+const FIRST = sql`array[to_char(${impressions.at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS'), ${impressions.id},
+    ${impressions.market}, coalesce(${impressions.device}, ''), coalesce(${impressions.colo}, ''), ${impressions.cacheStatus}]`;
+
 /** A source's rows that became whole in the window: one select for each table of the chain whose row came last. */
 function facts(source: Source, { after, before }: Window): SQL[] {
   const chain = CHAIN[source];
@@ -68,7 +72,7 @@ function facts(source: Source, { after, before }: Window): SQL[] {
       return i === last ? sql`${xact} >= ${after}::xid8 and ${upTo}` : upTo;
     });
     return sql`select ${exposures.experiment} as experiment, ${exposures.unitId} as unit_id, ${exposures.arm} as arm,
-        ${impressions.at} as at, ${impressions.bot} as bot, ${list(values)}
+        ${impressions.at} as at, ${impressions.bot} as bot, ${FIRST} as first, ${list(values)}
       from ${EXPOSED[source]} where ${sql.join(conditions, sql` and `)}`;
   });
 }
@@ -90,20 +94,20 @@ function fold(window: Window): SQL {
     fresh as materialized (
       select experiment, unit_id, arm, (at at time zone 'UTC')::date as day, bool_or(not bot) as human,
         count(*) filter (where bot) as bots, min(at) filter (where not bot) as first_at,
-        max(at) filter (where not bot) as last_at, ${list(NAMES.map(summed))}
+        max(at) filter (where not bot) as last_at, min(first) filter (where not bot) as first, ${list(NAMES.map(summed))}
       from facts group by experiment, unit_id, arm, day),
     days as (
       insert into ${experimentUnitDays} as kept (experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList})
       select experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList} from fresh
       on conflict (experiment, unit_id, day, arm) do update set ${seen}, ${list(added)})
-    insert into ${experimentUnits} as kept (experiment, unit_id, arm, mixed, bots, first_at, last_at, ${measureList})
+    insert into ${experimentUnits} as kept (experiment, unit_id, arm, mixed, first, bots, first_at, last_at, ${measureList})
     select experiment, unit_id, min(arm) filter (where human),
-      coalesce(min(arm) filter (where human) <> max(arm) filter (where human), false), sum(bots)::bigint,
+      coalesce(min(arm) filter (where human) <> max(arm) filter (where human), false), min(first), sum(bots)::bigint,
       min(first_at), max(last_at),
       ${list(NAMES.map((name) => sql`least(sum(${column(name)}), ${CEILING})::bigint`))}
     from fresh group by experiment, unit_id
     on conflict (experiment, unit_id) do update set
-      arm = least(kept.arm, excluded.arm),
+      arm = least(kept.arm, excluded.arm), first = least(kept.first, excluded.first),
       mixed = kept.mixed or excluded.mixed or coalesce(kept.arm <> excluded.arm, false), ${seen}, ${list(added)}`;
 }
 

@@ -21,6 +21,8 @@ export const ImpressionEvent = EventBase.extend({
   /** A signed override forced an arm: left out of every analysis. */
   qa: z.boolean().optional(),
   device: Device.optional(),
+  /** Where the edge answered: the airport code of its location. */
+  colo: z.string().min(1).max(16).optional(),
   market: Market,
   locale: Locale,
   /** Normalized query. */

@@ -5,6 +5,7 @@ import { CheckFinding } from '../../../../shared/contract/experiments.ts';
 import { experimentOf } from '../../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../../fixtures/random.ts';
 import { expectClose, golden } from '../golden.ts';
+import { evidenceOf } from './evidence-of.ts';
 
 const arms = (observed: readonly number[], weights: readonly number[]) =>
   observed.map((units, i) => ({ arm: `arm-${i}`, weight: weights[i]!, units }));
@@ -59,8 +60,7 @@ describe('sample ratio', () => {
 
   it('is a finding of the list, in the shape of the contract', () => {
     const findings = runChecks({
-      experiment: experimentOf('test'),
-      arms: arms([600, 300], [1, 1]),
+      ...evidenceOf(experimentOf('test'), { control: 600, treatment: 300 }),
     });
     expect(findings[0]).toMatchObject({ check: 'sample_ratio', title: 'Sample ratio', severity: 'alarm' });
     expect(CheckFinding.array().parse(findings)).toEqual(findings);

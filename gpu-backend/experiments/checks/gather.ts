@@ -1,0 +1,206 @@
+/**
+ * The evidence of the trust checks, from the rollups where every unit counts and from the rows of a sample of units where a
+ * rate is enough. The sample is the units with the smallest hashes, so that it is the same in whatever order events came.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import type { Experiment } from '../../../shared/experiment.ts';
+import { type Database, rows } from '../../db/connect.ts';
+import {
+  clicks,
+  conversions,
+  experiments,
+  experimentUnitDays,
+  experimentUnits,
+  exposures,
+  impressions,
+  missingExposures,
+} from '../../db/schema.ts';
+import type { Rollup } from '../rollup.ts';
+import { HEAVY_QUERIES } from './automation.ts';
+import type { ArmCount, Arrivals, Automation, Dimension, Evidence, Loss, SampledUnit, Segment } from './evidence.ts';
+import { CONVERSION_MS, watermark } from './late-events.ts';
+
+/** Units whose rows are read one by one. */
+const SAMPLED_UNITS = 2_000;
+/** Where the rollup's `first` has what a unit is told apart by. */
+const PLACES: readonly [Dimension, number][] = [
+  ['market', 3],
+  ['device', 4],
+  ['colo', 5],
+  ['cache', 6],
+];
+
+/** Everything that the checks ask about an experiment whose events are rolled up. */
+export async function gatherEvidence(db: Database, experiment: Experiment, rollup: Rollup): Promise<Evidence> {
+  const { key } = experiment;
+  const arms = armCounts(experiment, rollup);
+  return {
+    experiment,
+    arms,
+    fromMs: rollup.fromMs,
+    toMs: rollup.toMs,
+    mixedUnits: rollup.mixedUnits,
+    arrivals: await arrivalsOf(db, key),
+    segments: await segmentsOf(db, key),
+    automation: await automationOf(db, key, { arms, rollup }),
+    loss: await lossOf(db, key, { arms, rollup }),
+    sample: await sampleOf(db, experiment, rollup),
+  };
+}
+
+/** Arms in the order of the definition, then any that it does not have. */
+export function armCounts({ arms }: Experiment, rollup: Rollup): ArmCount[] {
+  const weights = new Map(arms.map(({ key, weight }) => [key, weight]));
+  const strangers = [...rollup.arms.keys()].filter((arm) => !weights.has(arm)).sort();
+  return [...weights.keys(), ...strangers].map((arm) => ({
+    arm,
+    weight: weights.get(arm) ?? 0,
+    units: rollup.arms.get(arm)?.units ?? 0,
+  }));
+}
+
+/** Units that count: seen in one arm, and not only as bots. */
+const counted = (key: string) =>
+  sql`${experimentUnits.experiment} = ${key} and ${experimentUnits.arm} is not null and not ${experimentUnits.mixed}`;
+
+async function arrivalsOf(db: Database, key: string): Promise<Arrivals[]> {
+  const found = await rows<{ day: string; arm: string; units: number }>(
+    db,
+    sql`select to_char(${experimentUnits.firstAt} at time zone 'UTC', 'YYYY-MM-DD') as day,
+        ${experimentUnits.arm} as arm, count(*)::int as units
+      from ${experimentUnits} where ${counted(key)} group by 1, 2`,
+  );
+  return [...Map.groupBy(found, ({ day }) => day)]
+    .map(([day, group]) => ({ day, units: Object.fromEntries(group.map(({ arm, units }) => [arm, units])) }))
+    .sort((a, b) => (a.day < b.day ? -1 : 1));
+}
+
+async function segmentsOf(db: Database, key: string): Promise<Segment[]> {
+  const at = (place: number) => sql`${experimentUnits.first}[${sql.raw(String(place))}]`;
+  const found = await rows<Record<Dimension, string> & { arm: string; units: number }>(
+    db,
+    sql`select ${experimentUnits.arm} as arm, count(*)::int as units,
+        ${sql.join(
+          PLACES.map(([dimension, place]) => sql`${at(place)} as ${sql.identifier(dimension)}`),
+          sql`, `,
+        )}
+      from ${experimentUnits} where ${counted(key)} and ${experimentUnits.first} is not null group by 1, 3, 4, 5, 6`,
+  );
+  return PLACES.flatMap(([dimension]) =>
+    [...Map.groupBy(found, (row) => row[dimension])]
+      .filter(([value]) => value !== '')
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([value, group]) => ({ dimension, value, units: unitsByArm(group) })),
+  );
+}
+
+function unitsByArm(group: readonly { arm: string; units: number }[]): Record<string, number> {
+  const units: Record<string, number> = {};
+  for (const { arm, units: n } of group) units[arm] = (units[arm] ?? 0) + n;
+  return units;
+}
+
+interface Known {
+  arms: readonly ArmCount[];
+  rollup: Rollup;
+}
+
+async function automationOf(db: Database, key: string, { arms, rollup }: Known): Promise<Automation[]> {
+  const { queries, bots, unitId } = experimentUnitDays;
+  const heavy = sql`${queries} >= ${HEAVY_QUERIES}`;
+  const found = await rows<{ arm: string; bot_units: number; heavy_units: number; heavy_queries: number }>(
+    db,
+    sql`select ${experimentUnitDays.arm} as arm, count(distinct ${unitId}) filter (where ${bots} > 0)::int as bot_units,
+        count(distinct ${unitId}) filter (where ${heavy})::int as heavy_units,
+        coalesce(sum(${queries}) filter (where ${heavy}), 0)::float8 as heavy_queries
+      from ${experimentUnitDays} where ${experimentUnitDays.experiment} = ${key} and (${bots} > 0 or ${heavy}) group by 1`,
+  );
+  const of = new Map(found.map((row) => [row.arm, row]));
+  return arms
+    .filter(({ weight }) => weight > 0)
+    .map(({ arm }) => ({
+      arm,
+      botUnits: of.get(arm)?.bot_units ?? 0,
+      heavyUnits: of.get(arm)?.heavy_units ?? 0,
+      heavyQueries: of.get(arm)?.heavy_queries ?? 0,
+      queries: rollup.arms.get(arm)?.queries ?? 0,
+    }));
+}
+
+async function lossOf(db: Database, key: string, { arms, rollup }: Known): Promise<Loss[]> {
+  const found = await rows<{ arm: string; missing: number }>(
+    db,
+    sql`select ${missingExposures.arm} as arm, count(*)::int as missing from ${missingExposures}
+      where ${missingExposures.experiment} = ${key}
+        and not exists (select from ${impressions} where ${impressions.id} = ${missingExposures.impressionId})
+      group by 1`,
+  );
+  const of = new Map(found.map(({ arm, missing }) => [arm, missing]));
+  return arms
+    .filter(({ weight }) => weight > 0)
+    .map(({ arm }) => ({ arm, stored: rollup.arms.get(arm)?.queries ?? 0, missing: of.get(arm) ?? 0 }));
+}
+
+async function sampleOf(db: Database, experiment: Experiment, { toMs }: Rollup): Promise<SampledUnit[]> {
+  if (toMs === undefined) return [];
+  const open = sql`${new Date(watermark(toMs).conversionsMs).toISOString()}::timestamptz`;
+  const window = sql`${`${CONVERSION_MS} milliseconds`}::interval`;
+  const hit = sql`cache_status not in ('miss', 'bypass')`;
+  return rows<SampledUnit & Record<string, unknown>>(
+    db,
+    sql`with picked as (
+        select ${experimentUnits.unitId} as unit_id, ${experimentUnits.arm} as arm
+        from ${experimentUnits} where ${counted(experiment.key)}
+        order by md5(${experimentUnits.unitId}), ${experimentUnits.unitId} limit ${SAMPLED_UNITS}),
+      shown as materialized (
+        select picked.unit_id, picked.arm, ${impressions.id} as id, ${impressions.at} as at, ${impressions.query} as query,
+          ${impressions.cacheStatus} as cache_status, ${impressions.cacheAgeMs} as age_ms, ${leaked(experiment)} as leak
+        from picked
+        join ${exposures} on ${exposures.experiment} = ${experiment.key} and ${exposures.unitId} = picked.unit_id
+        join ${impressions} on ${impressions.id} = ${exposures.impressionId} and not ${impressions.bot}),
+      clicked as materialized (
+        select shown.unit_id, shown.at as shown_at, ${clicks.id} as id, ${clicks.at} as at
+        from shown join ${clicks} on ${clicks.impressionId} = shown.id and not ${clicks.bot}),
+      per_query as (
+        select unit_id, arm, count(*)::float8 as queries, count(*) filter (where ${hit})::float8 as hits,
+          coalesce(round(sum(age_ms) filter (where ${hit})), 0)::float8 as age_ms,
+          (count(*) - count(distinct (at, query)))::float8 as duplicates, count(*) filter (where leak)::float8 as leaks
+        from shown group by 1, 2),
+      per_click as (
+        select unit_id, count(*)::float8 as clicks, count(*) filter (where at < shown_at)::float8 as early,
+          count(*) filter (where at > ${open})::float8 as open from clicked group by 1),
+      per_conversion as (
+        select clicked.unit_id, count(*)::float8 as conversions,
+          count(*) filter (where ${conversions.at} < clicked.at)::float8 as early,
+          count(*) filter (where ${conversions.at} > clicked.at + ${window})::float8 as late
+        from clicked join ${conversions} on ${conversions.clickId} = clicked.id group by 1)
+      select arm, queries, hits, age_ms as "ageMs", duplicates, leaks, coalesce(clicks, 0) as clicks,
+        coalesce(per_click.early, 0) as "earlyClicks", coalesce(open, 0) as "openClicks",
+        coalesce(conversions, 0) as conversions, coalesce(per_conversion.early, 0) as "earlyConversions",
+        coalesce(late, 0) as "lateConversions"
+      from per_query left join per_click using (unit_id) left join per_conversion using (unit_id)
+      order by md5(unit_id), unit_id`,
+  );
+}
+
+/** Whether a query of a held-out unit took part in another experiment, of a layer that is held. */
+function leaked({ key, arms }: Experiment): SQL {
+  const held = arms.flatMap(({ key: arm, holdout }) =>
+    holdout === undefined
+      ? []
+      : [
+          sql`${exposures.arm} = ${arm} and ${
+            holdout === 'all'
+              ? sql`true`
+              : sql`other.layer in (${sql.join(
+                  holdout.map((layer) => sql`${layer}`),
+                  sql`, `,
+                )})`
+          }`,
+        ],
+  );
+  if (held.length === 0) return sql`false`;
+  return sql`exists (select from ${exposures} other join ${experiments} on ${experiments.key} = other.experiment
+    where other.impression_id = ${exposures.impressionId} and other.experiment <> ${key} and (${sql.join(held, sql` or `)})
+      and not exists (select from jsonb_array_elements(${experiments.definition} -> 'arms') arm where arm ? 'holdout'))`;
+}
