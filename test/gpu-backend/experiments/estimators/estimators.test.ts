@@ -127,10 +127,10 @@ describe('in simulation', () => {
     expect(naive / bootstrap).toBeLessThan(0.8);
   });
 
-  it('of 2,000 A/A tests about 5 % of the intervals miss 0, for means and for ratios, absolute and relative', () => {
+  it('of 500 A/A tests about 5 % of the intervals miss 0, for means and for ratios, absolute and relative', () => {
     const uniform = uniforms(5);
     const missed = { mean: 0, ratio: 0, relativeMean: 0, relativeRatio: 0 };
-    const tests = 2_000;
+    const tests = 500;
     const apart = ([low, high]: [number, number]) => (low > 0 || high < 0 ? 1 : 0);
     for (let test = 0; test < tests; test++) {
       const [a, b] = [users(120, uniform), users(150, uniform)];
@@ -141,10 +141,10 @@ describe('in simulation', () => {
       missed.relativeMean += apart(mean.relativeInterval!);
       missed.relativeRatio += apart(ratio.relativeInterval!);
     }
-    // 5 % within three standard errors of a share of 2,000
+    // 5 % within three standard errors of a share of 500; bench/experiments.ts runs thousands
     for (const [kind, count] of Object.entries(missed)) {
-      expect(count / tests, kind).toBeGreaterThan(0.035);
-      expect(count / tests, kind).toBeLessThan(0.065);
+      expect(count / tests, kind).toBeGreaterThan(0.02);
+      expect(count / tests, kind).toBeLessThan(0.08);
     }
   });
 });
