@@ -1,5 +1,6 @@
 /** What traffic was sent: counted exactly, in all and by arm, so that it can be held against the experiment's report. */
 import type { AdsResponse } from '../shared/contract/ads.ts';
+import { armIn } from './visits.ts';
 
 /** What was sent in one arm, or in all. */
 export interface TrafficCounts {
@@ -7,7 +8,7 @@ export interface TrafficCounts {
   answers: number;
   /** Ads in those answers. */
   adsShown: number;
-  /** Of them, ads with a grade that counts as relevant. */
+  /** Of them, ads with a grade that counts as relevant; 0 where that is not known. */
   relevantShown: number;
   clicks: number;
   conversions: number;
@@ -17,11 +18,15 @@ export interface TrafficCounts {
 export interface TrafficSummary extends TrafficCounts {
   readonly experiment: string;
   readonly requests: number;
+  /** Answers to crawlers that say so; like the report, all other counts leave them out. */
+  readonly crawled: number;
   /** Requests that got another answer than 200, by status; 0 means that none came. */
   readonly refused: Readonly<Record<string, number>>;
   /** Clicks that the edge did not redirect, and conversions that it did not accept. */
   readonly refusedClicks: number;
   readonly refusedConversions: number;
+  /** Purchases that were still to come when the traffic ended. */
+  readonly unreported: number;
   /** People who searched. */
   readonly users: number;
   /** Counts by arm; `-` holds answers outside the experiment. */
@@ -39,10 +44,11 @@ export interface ArmTally {
 /** Counts as the traffic goes. */
 export interface Tally {
   answered(answer: AdsResponse): ArmTally;
+  crawled(): void;
   refuse(status: number): void;
   refuseClick(): void;
   refuseConversion(): void;
-  summary(more: { requests: number; users: number; seconds: number }): TrafficSummary;
+  summary(more: Pick<TrafficSummary, 'requests' | 'users' | 'seconds' | 'unreported'>): TrafficSummary;
 }
 
 const emptyCounts = (): TrafficCounts => ({
@@ -59,11 +65,12 @@ export function createTally(experiment: string): Tally {
   const all = emptyCounts();
   const arms: Record<string, TrafficCounts> = {};
   const refused: Record<string, number> = {};
+  let crawled = 0;
   let refusedClicks = 0;
   let refusedConversions = 0;
   return {
     answered(answer) {
-      const arm = answer.assignments.find((assignment) => assignment.experiment === experiment)?.arm ?? '-';
+      const arm = armIn(answer, experiment) ?? '-';
       arms[arm] ??= emptyCounts();
       const both = [all, arms[arm]];
       for (const counts of both) counts.answers++;
@@ -85,6 +92,9 @@ export function createTally(experiment: string): Tally {
         },
       };
     },
+    crawled() {
+      crawled++;
+    },
     refuse(status) {
       refused[status] = (refused[status] ?? 0) + 1;
     },
@@ -94,6 +104,6 @@ export function createTally(experiment: string): Tally {
     refuseConversion() {
       refusedConversions++;
     },
-    summary: (more) => ({ experiment, ...more, ...all, refused, refusedClicks, refusedConversions, arms }),
+    summary: (more) => ({ experiment, ...more, ...all, crawled, refused, refusedClicks, refusedConversions, arms }),
   };
 }

@@ -1,89 +1,123 @@
-/**
- * Live traffic: people of the market search through a running edge, click by the click model and sometimes buy.
- */
+/** Live traffic: people of the market search through a running edge, click by the click model and sometimes buy. */
 import type { AdsResponse } from '../shared/contract/ads.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
-import { DEPARTMENTS, departmentOf } from './departments.ts';
+import { DEPARTMENTS } from './departments.ts';
 import { createMarket, MARKET_SEED } from './market.ts';
-import type { Query } from './queries.ts';
-import type { Random } from './random.ts';
-import { RELEVANT } from './relevance.ts';
-import { planSessions, type Session, type TrafficMarket } from './sessions.ts';
-import { createTally, type Tally, type TrafficSummary } from './traffic-counts.ts';
-import { clickProbability, conversionProbability, createUsers, drawSale, type User } from './users.ts';
+import { FLAT_OUT, type Pace, steady } from './pace.ts';
+import { type SearchMet, sendTraffic } from './send-traffic.ts';
+import { type SessionOptions, sessionsFrom, type TrafficMarket, takeSearches, takeUntil } from './sessions.ts';
+import type { TrafficSummary } from './traffic-counts.ts';
+import { NO_EFFECT, type TrueEffect } from './true-effect.ts';
+import { createUsers } from './users.ts';
 import { Visitor } from './visitor.ts';
+import { type Visit, visitOf } from './visits.ts';
 
 export { MARKET_SEED };
 
 export interface TrafficOptions {
   /** Base URL of the edge. */
   readonly edge: string;
-  /** Searches to make. */
-  readonly queries: number;
+  /** Searches to make; `undefined` goes on until the signal. */
+  readonly queries: number | undefined;
   /** People who make them; by default one for eight searches. */
   readonly users?: number;
   /** Seed of people, sessions and clicks. */
   readonly seed?: number;
-  /** Experiment whose arms the summary tells apart. */
+  /** Experiment whose arms the summary tells apart, and whose arm has the effect. */
   readonly experiment?: string;
+  readonly effect?: TrueEffect;
+  /** Shares of the searches that crawlers make: those that say so, and those that pass for people. */
+  readonly crawlers?: number;
+  readonly hiddenCrawlers?: number;
+  /** Searches a second on average. */
+  readonly rate?: number;
+  /** Seconds that a simulated day lasts, 86,400 unless given. Without it and without a rate nothing waits for its hour. */
+  readonly daySeconds?: number;
+  /** Sent instead of the market's people. */
+  readonly replay?: readonly Visit[];
   /** Sessions in flight. */
   readonly concurrency?: number;
   /** The market; made from `MARKET_SEED` when not given. */
   readonly market?: TrafficMarket;
   readonly fetch?: typeof fetch;
-  /** Called after each search. */
-  readonly onProgress?: (progress: { done: number; total: number }) => void;
-  /** Called with each answer, for a reconciliation by id. */
-  readonly onAnswer?: (answer: AdsResponse, query: Query) => void;
+  /** Stops the traffic; what is in flight is finished. */
+  readonly signal?: AbortSignal;
+  /** UTC milliseconds of the start. */
+  readonly nowMs?: number;
+  /** Called after each search; `total` is `undefined` where there is no end. */
+  readonly onProgress?: (progress: { done: number; total: number | undefined }) => void;
+  /** Called with each answer and what it was met with. */
+  readonly onAnswer?: (answer: AdsResponse, met: SearchMet) => void;
 }
 
 export const DEFAULT_EDGE = 'http://localhost:8787';
 const SEARCHES_A_USER = 8;
+/** People of traffic without an end. */
+const ENDLESS_USERS = 5_000;
 export const DEFAULT_CONCURRENCY = 16;
+const DAY_SECONDS = 86_400;
 
 /** Sends the traffic; throws `backend_unavailable` when nothing answers at the edge's URL to begin with. */
 export async function runTraffic(options: TrafficOptions): Promise<TrafficSummary> {
-  const { edge, queries: total, seed = 1, experiment = DEFAULT_EXPERIMENT } = options;
+  const { edge, experiment = DEFAULT_EXPERIMENT, signal, replay, onProgress, onAnswer } = options;
   const doFetch = options.fetch ?? fetch;
   await expectEdge(edge, doFetch);
+  const { nowMs = Date.now() } = options;
+  const visits = replay ?? visitsOf({ ...options, experiment }, { fromMs: nowMs, searchesADay: searchesADay(options) });
+  const total = replay?.length ?? options.queries;
+  return sendTraffic({
+    visits,
+    connect: (person) => new Visitor({ edge, fetch: doFetch, person }),
+    experiment,
+    concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
+    pace: paceOf(options, replay?.[0]?.atMs ?? nowMs),
+    ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onProgress: (done) => onProgress({ done, total }) }),
+    ...(onAnswer === undefined ? {} : { onAnswer }),
+  });
+}
+
+/** At a rate, a day holds what its seconds hold; without one, it holds all there is. */
+function searchesADay({ queries, rate, daySeconds = DAY_SECONDS }: TrafficOptions): number {
+  return rate === undefined ? (queries ?? DAY_SECONDS) : rate * daySeconds;
+}
+
+function paceOf({ rate, daySeconds, signal }: TrafficOptions, fromMs: number): Pace {
+  if (rate === undefined && daySeconds === undefined) return FLAT_OUT;
+  return steady({
+    fromMs,
+    speed: DAY_SECONDS / (daySeconds ?? DAY_SECONDS),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** What the market's people do, deterministic for a seed: so many searches, up to an instant, or without an end. */
+export function* visitsOf(
+  options: Pick<TrafficOptions, 'queries' | 'users' | 'seed' | 'market' | 'effect'> &
+    Pick<SessionOptions, 'crawlers' | 'hiddenCrawlers'> & { experiment: string },
+  { fromMs, untilMs, searchesADay }: { fromMs: number; untilMs?: number; searchesADay: number },
+): Generator<Visit, void> {
+  const { queries, seed = 1, effect = NO_EFFECT, experiment, crawlers = 0, hiddenCrawlers = 0 } = options;
   const market = options.market ?? createMarket({ seed: MARKET_SEED });
   const random = market.random(`traffic/${seed}`);
   const users = createUsers(
     {
-      count: options.users ?? Math.max(1, Math.ceil(total / SEARCHES_A_USER)),
+      count:
+        options.users ?? (queries === undefined ? ENDLESS_USERS : Math.max(1, Math.ceil(queries / SEARCHES_A_USER))),
       markets: DEFAULT_CONFIG.markets,
       departments: DEPARTMENTS.map(({ key }) => key),
     },
     random.fork('users'),
   );
-  const sessions = planSessions({ market, users, searches: total }, random.fork('sessions'));
-  const tally = createTally(experiment);
-  const visitors = new Map<string, Visitor>();
-  let done = 0;
-  const startedAt = performance.now();
-
-  const play = async (session: Session, visitor: Visitor, chance: Random) => {
-    for (const [i, query] of session.queries.entries()) {
-      const { status, answer } = await visitor.search(query.text, session.user.market);
-      if (answer) {
-        options.onAnswer?.(answer, query);
-        await react({ market, query, answer, user: session.user, visitor, tally }, chance.fork(String(i)));
-      } else tally.refuse(status);
-      done++;
-      options.onProgress?.({ done, total });
-    }
-  };
-
-  await inParallel(sessions, options.concurrency ?? DEFAULT_CONCURRENCY, async (session, i) => {
-    let visitor = visitors.get(session.user.id);
-    if (!visitor) {
-      visitor = new Visitor({ edge, fetch: doFetch });
-      visitors.set(session.user.id, visitor);
-    }
-    await play(session, visitor, random.fork(`session/${i}`));
-  });
-  return tally.summary({ requests: done, users: visitors.size, seconds: (performance.now() - startedAt) / 1_000 });
+  const endless = sessionsFrom(
+    { market, users, fromMs, searchesADay, crawlers, hiddenCrawlers },
+    random.fork('sessions'),
+  );
+  const limited = untilMs !== undefined ? takeUntil(endless, untilMs) : queries && takeSearches(endless, queries);
+  let i = 0;
+  for (const session of limited || endless)
+    yield visitOf(session, { market, experiment, effect }, random.fork(`session/${i++}`));
 }
 
 async function expectEdge(edge: string, doFetch: typeof fetch): Promise<void> {
@@ -92,54 +126,4 @@ async function expectEdge(edge: string, doFetch: typeof fetch): Promise<void> {
   } catch (cause) {
     throw new HarnessError('backend_unavailable', `No edge answers at ${edge}: run \`npm start\` first.`, { cause });
   }
-}
-
-interface Reaction {
-  readonly market: TrafficMarket;
-  readonly query: Query;
-  readonly answer: AdsResponse;
-  readonly user: User;
-  readonly visitor: Visitor;
-  readonly tally: Tally;
-}
-
-/** Looks over the slots, clicks and buys. */
-async function react({ market, query, answer, user, visitor, tally }: Reaction, random: Random): Promise<void> {
-  const counts = tally.answered(answer);
-  for (const { position, adId, clickUrl } of answer.slots) {
-    const grade = market.grade(query, adId);
-    counts.shown(grade >= RELEVANT);
-    if (!random.chance(clickProbability(grade, position, user.eagerness))) continue;
-    const clickId = await visitor.click(clickUrl);
-    if (clickId === undefined) {
-      tally.refuseClick();
-      continue;
-    }
-    counts.clicked();
-    if (!random.chance(conversionProbability(grade))) continue;
-    const valueMicros = drawSale(departmentOf(market.concepts.get(query.conceptId)!.department).medianSale, random);
-    const orderId = `order-${answer.requestId}-${position}`.slice(0, 64);
-    if (await visitor.convert({ clickId, orderId, valueMicros })) counts.converted(valueMicros);
-    else tally.refuseConversion();
-  }
-}
-
-/** Runs a task an item, so many at once; items of one person wait for each other, since a person has one cookie jar. */
-async function inParallel(
-  sessions: readonly Session[],
-  concurrency: number,
-  task: (session: Session, index: number) => Promise<void>,
-): Promise<void> {
-  const lastOf = new Map<string, Promise<void>>();
-  let next = 0;
-  const worker = async () => {
-    for (let i = next++; i < sessions.length; i = next++) {
-      const session = sessions[i]!;
-      const earlier = lastOf.get(session.user.id);
-      const turn = (earlier ?? Promise.resolve()).then(() => task(session, i));
-      lastOf.set(session.user.id, turn);
-      await turn;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, concurrency) }, worker));
 }

@@ -1,109 +1,176 @@
-/** `npm run traffic`: the command line of live traffic, with a progress bar and a summary by arm. */
-import { argv, stderr, stdout } from 'node:process';
+/** `npm run traffic`: the options of traffic, its progress bar, its log, and a summary by arm. */
+import { createWriteStream, readFileSync } from 'node:fs';
+import { stderr, stdout } from 'node:process';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
-import { formatMicros } from '../shared/money.ts';
 import { HarnessError } from '../shared/problem.ts';
-import type { TrafficCounts, TrafficSummary } from './traffic-counts.ts';
-import { DEFAULT_CONCURRENCY, DEFAULT_EDGE, runTraffic, type TrafficOptions } from './traffic-run.ts';
+import { A_A } from './past.ts';
+import { formatSummary } from './summary-table.ts';
+import type { TrafficSummary } from './traffic-counts.ts';
+import { logLine, parseLog, replayed } from './traffic-log.ts';
+import { DEFAULT_CONCURRENCY, DEFAULT_EDGE, type TrafficOptions } from './traffic-run.ts';
+import { NO_EFFECT, parseEffect } from './true-effect.ts';
 
-export type { TrafficCounts, TrafficSummary } from './traffic-counts.ts';
-export { runTraffic, type TrafficOptions } from './traffic-run.ts';
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number >= 1');
-  return value;
+/** Traffic as the command line asks for it. */
+export interface TrafficOrder extends Omit<TrafficOptions, 'market' | 'experiment'> {
+  readonly experiment: string;
+  /** The A/A experiment is to be there, and the traffic is told apart by it. */
+  readonly aA: boolean;
+  /** Past days to make up, instead of live traffic. */
+  readonly past: number | undefined;
+  /** Factor on daily budgets, for past days. */
+  readonly budgets: number;
 }
 
+function number(test: (value: number) => boolean, expected: string) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !test(value)) throw new InvalidArgumentError(`expected ${expected}`);
+    return value;
+  };
+}
+
+const whole = number((value) => Number.isSafeInteger(value) && value >= 1, 'a whole number >= 1');
+const positive = number((value) => Number.isFinite(value) && value > 0, 'a number above 0');
+const share = number((value) => value >= 0 && value <= 0.9, 'a share of 0 to 0.9');
+const collect = (text: string, before: string[]) => [...before, text];
+
 interface CommandOptions {
-  queries: number;
+  queries?: number;
+  live?: boolean;
+  replay?: string;
+  past?: number;
   users?: number;
   seed: number;
   edge: string;
-  experiment: string;
+  experiment?: string;
+  aA?: boolean;
+  effect: string[];
+  arm: string;
+  bots: number;
+  hiddenBots: number;
+  budgets: number;
+  rate?: number;
+  day?: number;
   concurrency: number;
+  record?: string;
   json?: boolean;
 }
 
-/** The command. `run` sends the traffic; a caller may wrap it, for example to start a system first. */
-export function createTrafficCommand(run: (options: TrafficOptions) => Promise<TrafficSummary> = runTraffic): Command {
+/** The command. `run` sends the traffic, and may start a system first. Ctrl-C ends it with the summary so far. */
+export function createTrafficCommand(run: (order: TrafficOrder) => Promise<TrafficSummary>): Command {
   return new Command('traffic')
     .description('Send live traffic through the running edge: people who search, click and sometimes buy.')
-    .requiredOption('--queries <number>', 'searches to make', positive)
-    .option('--users <number>', 'people who make them (default: one for eight searches)', positive)
-    .option('--seed <number>', 'seed of people, sessions and clicks', positive, 1)
+    .option('--queries <number>', 'searches to make', whole)
+    .option('--live', 'go on until Ctrl-C')
+    .option('--replay <file>', 'send the searches of a log (JSON lines: atMs, user, market, query, clicks)')
+    .option('--past <days>', 'make up past days of an A/A experiment instead, --queries in all', whole)
+    .option('--users <number>', 'people who search (default: one for eight searches)', whole)
+    .option('--seed <number>', 'seed of people, sessions and clicks', whole, 1)
     .option('--edge <url>', 'base URL of the edge', DEFAULT_EDGE)
-    .option('--experiment <key>', 'experiment whose arms the summary tells apart', DEFAULT_EXPERIMENT)
-    .option('--concurrency <number>', 'sessions in flight', positive, DEFAULT_CONCURRENCY)
+    .option('--experiment <key>', `experiment that the summary tells apart (default: "${DEFAULT_EXPERIMENT}")`)
+    .option('--a-a', 'use the A/A experiment, whose arms are served alike, and create it where it is missing')
+    .option('--effect <metric=change>', 'true effect on an arm, such as revenue=+1%; may be given again', collect, [])
+    .option('--arm <key>', 'arm that has the effect', 'treatment')
+    .option('--bots <share>', 'share of searches made by crawlers that say so', share, 0)
+    .option('--hidden-bots <share>', 'share of searches made by crawlers that pass for people', share, 0)
+    .option('--budgets <factor>', 'factor on daily budgets, with --past; small ones run out', positive, 1)
+    .option('--rate <number>', 'searches a second on average (default: as fast as possible; 3 with --live)', positive)
+    .option('--day <seconds>', 'how long a simulated day lasts; traffic follows its hours', positive)
+    .option('--concurrency <number>', 'sessions in flight', whole, DEFAULT_CONCURRENCY)
+    .option('--record <file>', 'write the searches and clicks as a log for --replay')
     .option('--json', 'print the summary as JSON')
-    .action(async ({ json, users, ...options }: CommandOptions) => {
-      const bar = stderr.isTTY
-        ? new SingleBar({
-            format: '{bar} {value}/{total} searches, {rate}/s, {eta_formatted} left',
-            stream: stderr,
-            clearOnComplete: true,
-          })
-        : undefined;
-      let startedAt = 0;
+    .allowExcessArguments(false)
+    .action(async (options: CommandOptions) => {
+      const order = orderOf(options);
+      const record = options.record === undefined ? undefined : createWriteStream(options.record);
+      const { signal, release } = untilInterrupted();
+      const bar = progressBar();
       const summary = await run({
-        ...options,
-        ...(users === undefined ? {} : { users }),
-        onProgress: ({ done, total }) => {
-          if (startedAt === 0) {
-            startedAt = performance.now();
-            bar?.start(total, 0, { rate: '-' });
-          }
-          const seconds = (performance.now() - startedAt) / 1_000;
-          bar?.update(done, { rate: seconds > 0 ? Math.round(done / seconds) : '-' });
-        },
-      }).finally(() => bar?.stop());
-      stdout.write(json ? `${JSON.stringify(summary, null, 2)}\n` : formatSummary(summary));
+        ...order,
+        signal,
+        onProgress: bar.update,
+        ...(record === undefined ? {} : { onAnswer: (answer, met) => void record.write(`${logLine(answer, met)}\n`) }),
+      }).finally(() => {
+        bar.stop();
+        release();
+        record?.end();
+      });
+      stdout.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : formatSummary(summary));
     });
 }
 
-/** The summary as a table for people. */
-export function formatSummary(summary: TrafficSummary): string {
-  const header = ['arm', 'answers', 'ads shown', 'relevant', 'clicks', 'clicks/answer', 'purchases', 'sales'];
-  const row = (arm: string, counts: TrafficCounts) => [
-    arm,
-    String(counts.answers),
-    String(counts.adsShown),
-    share(counts.relevantShown, counts.adsShown),
-    String(counts.clicks),
-    counts.answers === 0 ? '-' : (counts.clicks / counts.answers).toFixed(3),
-    String(counts.conversions),
-    formatMicros(counts.conversionValueMicros),
-  ];
-  const arms = Object.entries(summary.arms).sort(([a], [b]) => (a < b ? -1 : 1));
-  const rows = [header, ...arms.map(([arm, counts]) => row(arm, counts)), row('all', summary)];
-  const widths = header.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)));
-  const table = rows.map((cells) =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '),
-  );
-  const refused = Object.entries(summary.refused).map(
-    ([status, count]) => `${status === '0' ? 'no answer' : status}: ${count}`,
-  );
-  return [
-    `experiment ${summary.experiment}, ${summary.users} people, ${summary.seconds.toFixed(1)} s`,
-    ...table,
-    `searches ${summary.requests}, not answered with 200: ${refused.length === 0 ? 'none' : refused.join(', ')}`,
-    `clicks refused ${summary.refusedClicks}, purchases refused ${summary.refusedConversions}`,
-    '',
-  ].join('\n');
+function orderOf(options: CommandOptions): TrafficOrder {
+  const { queries, live = false, replay, past, users, experiment, aA = false, rate, day } = options;
+  const ways = [live, replay !== undefined, queries !== undefined].filter(Boolean).length;
+  if (ways !== 1) throw new HarnessError('bad_request', 'Expected one of --queries NUMBER, --live and --replay FILE.');
+  if (past !== undefined && queries === undefined)
+    throw new HarnessError('bad_request', '--past: expected --queries NUMBER beside it, for all days together.');
+  return {
+    queries,
+    past,
+    aA: aA || past !== undefined,
+    budgets: options.budgets,
+    edge: options.edge,
+    seed: options.seed,
+    experiment: experiment ?? (aA || past !== undefined ? A_A.key : DEFAULT_EXPERIMENT),
+    effect: options.effect.length === 0 ? NO_EFFECT : parseEffect(options.effect, options.arm),
+    crawlers: options.bots,
+    hiddenCrawlers: options.hiddenBots,
+    concurrency: options.concurrency,
+    ...(users === undefined ? {} : { users }),
+    ...(rate === undefined && !live ? {} : { rate: rate ?? LIVE_RATE }),
+    ...(day === undefined ? {} : { daySeconds: day }),
+    ...(replay === undefined ? {} : { replay: replayed(readLog(replay)) }),
+  };
 }
 
-function share(part: number, whole: number): string {
-  return whole === 0 ? '-' : `${((100 * part) / whole).toFixed(1)} %`;
-}
+/** Searches a second of traffic without an end, unless told otherwise. */
+export const LIVE_RATE = 3;
 
-if (argv[1] === import.meta.filename) {
+function readLog(file: string) {
+  let text: string;
   try {
-    await createTrafficCommand().parseAsync();
-  } catch (error) {
-    if (!(error instanceof HarnessError)) throw error;
-    stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new HarnessError('bad_request', `--replay: ${file} cannot be read (${(cause as Error).message}).`, { cause });
   }
+  return parseLog(text);
+}
+
+/** Given at the first Ctrl-C; a second one ends the process as usual. */
+function untilInterrupted(): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const stop = () => {
+    stderr.write('\nStopping: finishing what is in flight ...\n');
+    release();
+    controller.abort();
+  };
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const release = () => signals.forEach((name) => void process.off(name, stop));
+  for (const name of signals) process.on(name, stop);
+  return { signal: controller.signal, release };
+}
+
+function progressBar() {
+  let bar: SingleBar | undefined;
+  let startedAt = 0;
+  return {
+    update({ done, total }: { done: number; total: number | undefined }) {
+      if (!stderr.isTTY) return;
+      if (bar === undefined) {
+        startedAt = performance.now();
+        const format =
+          total === undefined
+            ? '{value} searches, {rate}/s'
+            : '{bar} {value}/{total} searches, {rate}/s, {eta_formatted} left';
+        bar = new SingleBar({ format, stream: stderr, clearOnComplete: true });
+        bar.start(total ?? 0, 0, { rate: '-' });
+      }
+      const seconds = (performance.now() - startedAt) / 1_000;
+      bar.update(done, { rate: seconds > 0 ? Math.round(done / seconds) : '-' });
+    },
+    stop: () => bar?.stop(),
+  };
 }

@@ -2,6 +2,7 @@
  * People who search and click. The click model is the position-based one (Craswell et al., WSDM 2008; Chuklin et al., 2015):
  * P(click) = P(the slot is examined) x P(the ad attracts), the first falling with position, the second rising with the grade.
  */
+import type { Device } from '../shared/experiment.ts';
 import { MICROS } from '../shared/money.ts';
 import type { Random } from './random.ts';
 import type { Grade } from './relevance.ts';
@@ -35,10 +36,29 @@ export function drawSale(medianSale: number, random: Random): number {
   return Math.max(MICROS / 100, Math.round(random.logNormal(medianSale, 0.6) * 100) * (MICROS / 100));
 }
 
-/** A person with habits. */
-export interface User {
+/** Time from a click to its purchase: most buy within the hour, a few think it over for days. */
+const MEDIAN_DELAY_MS = 30 * 60_000;
+const LONGEST_DELAY_MS = 7 * 86_400_000;
+
+/** Milliseconds from a click to its purchase. */
+export function drawDelay(random: Random): number {
+  return Math.min(LONGEST_DELAY_MS, Math.round(random.logNormal(MEDIAN_DELAY_MS, 2)));
+}
+
+/** Who sits at the other end: somebody, a crawler that says so, or one that passes for a person. */
+export type VisitorKind = 'person' | 'crawler' | 'hidden crawler';
+
+/** Somebody with a browser. */
+export interface Person {
   readonly id: string;
   readonly market: string;
+  readonly device: Device;
+  readonly kind: VisitorKind;
+}
+
+/** A person with habits. */
+export interface User extends Person {
+  readonly kind: 'person';
   /** Departments that the person comes back to. */
   readonly interests: readonly string[];
   /** Factor on the attraction of ads: some people click more. */
@@ -48,14 +68,19 @@ export interface User {
 }
 
 const MARKET_SHARES: Readonly<Record<string, number>> = { us: 0.7, gb: 0.18, au: 0.12 };
+const DEVICE_SHARES: Readonly<Record<Device, number>> = { desktop: 0.42, mobile: 0.52, tablet: 0.06 };
+const DEVICES = Object.keys(DEVICE_SHARES) as Device[];
 
 /** The population, the same for a seed. */
 export function createUsers(
   options: { count: number; markets: readonly string[]; departments: readonly string[] },
   random: Random,
 ): User[] {
+  const devices = random.fork('devices');
   return Array.from({ length: options.count }, (_, i) => ({
     id: `user-${String(i + 1).padStart(6, '0')}`,
+    kind: 'person',
+    device: devices.weighted(DEVICES, (device) => DEVICE_SHARES[device]),
     market: random.weighted(options.markets, (market) => MARKET_SHARES[market] ?? 0.1),
     interests: random.sample(options.departments, 1 + random.int(3)),
     eagerness: random.logNormal(1, 0.3),

@@ -1,10 +1,29 @@
-/** One person's browser against the edge: searches with a cookie jar, follows ads without leaving, reports purchases. */
+/** Somebody's browser against the edge: searches with a cookie jar, follows ads without leaving, reports purchases. */
 import { AdsResponse } from '../shared/contract/ads.ts';
 import { CLICK_ID_PARAMETER } from '../shared/contract/events.ts';
+import type { Device } from '../shared/experiment.ts';
+import type { Person } from './users.ts';
+
+/** The market's side of a visitor; the times are simulated ones, which only a simulated edge reads. */
+export interface EdgeClient {
+  /** Never rejects: a broken connection is an outcome. */
+  search(query: string, atMs: number): Promise<SearchOutcome>;
+  /** Follows a `clickUrl` up to the redirect; the click id for the landing page, or `undefined` when it was refused. */
+  click(clickUrl: string, atMs: number): Promise<string | undefined>;
+  /** Reports a purchase; whether it was accepted. */
+  convert(conversion: Conversion, atMs: number): Promise<boolean>;
+}
+
+export interface Conversion {
+  readonly clickId: string;
+  readonly orderId: string;
+  readonly valueMicros: number;
+}
 
 export interface Browser {
   readonly edge: string;
   readonly fetch: typeof fetch;
+  readonly person: Pick<Person, 'market' | 'device' | 'kind'>;
 }
 
 /** An answer of `GET /v1/ads`, or why there is none. */
@@ -13,10 +32,16 @@ export type SearchOutcome =
   /** Status 0: no answer came at all. */
   | { readonly status: number; readonly answer?: undefined };
 
-const USER_AGENT = 'harness-marketplace/1';
+const TIMEOUT_MS = 15_000;
+const CRAWLER = 'harness-marketplace-bot/1';
+const USER_AGENTS: Readonly<Record<Device, string>> = {
+  desktop: 'Mozilla/5.0 (X11; Linux x86_64) harness-marketplace/1',
+  mobile: 'Mozilla/5.0 (Linux; Android 16) Mobile harness-marketplace/1',
+  tablet: 'Mozilla/5.0 (iPad; CPU OS 19_0 like Mac OS X) harness-marketplace/1',
+};
 
-/** Holds the cookies that the edge sets, so that all searches of a person are one unit. */
-export class Visitor {
+/** Holds the cookies that the edge sets, so that all searches of a person are one unit; crawlers that say so keep none. */
+export class Visitor implements EdgeClient {
   readonly #browser: Browser;
   readonly #cookies = new Map<string, string>();
 
@@ -24,9 +49,8 @@ export class Visitor {
     this.#browser = browser;
   }
 
-  /** `GET /v1/ads`. Never throws: a broken connection is an outcome. */
-  async search(query: string, market: string): Promise<SearchOutcome> {
-    const parameters = new URLSearchParams({ q: query, market, locale: 'en' });
+  async search(query: string): Promise<SearchOutcome> {
+    const parameters = new URLSearchParams({ q: query, market: this.#browser.person.market, locale: 'en' });
     const response = await this.#request(`/v1/ads?${parameters}`);
     if (!response) return { status: 0 };
     const body = await response.text().catch(() => '');
@@ -34,7 +58,6 @@ export class Visitor {
     return { status: 200, answer: AdsResponse.parse(JSON.parse(body)) };
   }
 
-  /** Follows a `clickUrl` up to the redirect; the click id for the landing page, or `undefined` when it was refused. */
   async click(clickUrl: string): Promise<string | undefined> {
     const response = await this.#request(clickUrl);
     await response?.body?.cancel();
@@ -42,8 +65,7 @@ export class Visitor {
     return location === null ? undefined : (new URL(location).searchParams.get(CLICK_ID_PARAMETER) ?? undefined);
   }
 
-  /** `POST /v1/conversions`; whether it was accepted. */
-  async convert(conversion: { clickId: string; orderId: string; valueMicros: number }): Promise<boolean> {
+  async convert(conversion: Conversion): Promise<boolean> {
     const response = await this.#request('/v1/conversions', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -55,7 +77,8 @@ export class Visitor {
 
   async #request(path: string, init: RequestInit = {}): Promise<Response | undefined> {
     const headers = new Headers(init.headers);
-    headers.set('user-agent', USER_AGENT);
+    const { device, kind } = this.#browser.person;
+    headers.set('user-agent', kind === 'crawler' ? CRAWLER : USER_AGENTS[device]);
     if (this.#cookies.size > 0) {
       headers.set('cookie', [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; '));
     }
@@ -64,8 +87,9 @@ export class Visitor {
         ...init,
         headers,
         redirect: 'manual',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
       });
-      for (const cookie of response.headers.getSetCookie()) this.#store(cookie);
+      if (kind !== 'crawler') for (const cookie of response.headers.getSetCookie()) this.#store(cookie);
       return response;
     } catch {
       // The caller counts it; while the system is stopped on purpose this is no news.

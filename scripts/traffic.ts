@@ -1,7 +1,19 @@
 /** `npm run traffic`: people who search and click, against the running system, or against one started for the purpose. */
-import { createTrafficCommand, runTraffic } from '../marketplace/traffic.ts';
+import { A_A, simulatePast } from '../marketplace/past.ts';
+import { createTrafficCommand, type TrafficOrder } from '../marketplace/traffic.ts';
+import type { TrafficSummary } from '../marketplace/traffic-counts.ts';
+import { runTraffic } from '../marketplace/traffic-run.ts';
+import type { EventBatchResult } from '../shared/contract/events.ts';
+import { HarnessError } from '../shared/problem.ts';
+import { parseKeyRing } from '../shared/signature.ts';
+import { type BackendClient, backendClient } from './backend-client.ts';
+import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 import { startSystem } from './system.ts';
+
+const DATA = process.env.HARNESS_DATA ?? '.harness';
+const BACKEND = process.env.BACKEND_URL ?? 'http://127.0.0.1:8788';
+const HOUR_MS = 3_600_000;
 
 const answers = (edgeUrl: string) =>
   fetch(`${edgeUrl}/healthz`, { signal: AbortSignal.timeout(2_000) }).then(
@@ -11,19 +23,39 @@ const answers = (edgeUrl: string) =>
 
 const LOCAL = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
-const command = createTrafficCommand(async (options) => {
-  const edge = new URL(options.edge ?? 'http://127.0.0.1:8787');
-  if (!LOCAL.has(edge.hostname) || (await answers(edge.origin))) return runTraffic(options);
+/** Sends the traffic through an edge that is there, with the backend behind it. */
+async function send(order: TrafficOrder, backend: () => BackendClient): Promise<TrafficSummary> {
+  if (order.aA) await backend()('PUT', `/v1/experiments/${A_A.key}`, A_A);
+  if (order.past === undefined) return runTraffic(order);
+  return simulatePast({
+    ...order,
+    queries: order.queries!,
+    days: order.past,
+    // Whole hours, so that a second call within the hour makes the same events.
+    untilMs: Math.floor(Date.now() / HOUR_MS) * HOUR_MS,
+    experiment: A_A,
+    async store(events) {
+      const { rejected } = await backend()<EventBatchResult>('POST', '/v1/events', { events });
+      if (rejected.length > 0)
+        throw new HarnessError('bad_request', `The backend refused an event: ${rejected[0]!.reason}`);
+    },
+  });
+}
+
+const command = createTrafficCommand(async (order) => {
+  const edge = new URL(order.edge);
+  if (!LOCAL.has(edge.hostname) || (await answers(edge.origin)))
+    return send(order, () => backendClient(BACKEND, parseKeyRing(readKeys(DATA))));
   console.error(`No edge answers at ${edge.origin}: starting the system for the duration.`);
   const system = await startSystem({
-    dataDir: '.harness',
+    dataDir: DATA,
     bundleDir: 'models/default',
     edgePort: Number(edge.port || 80),
-    backendPort: 8788,
+    backendPort: Number(new URL(BACKEND).port || 80),
     say: (line) => console.error(line),
   });
   try {
-    return await runTraffic({ ...options, edge: system.edgeUrl });
+    return await send({ ...order, edge: system.edgeUrl }, () => system.backend);
   } finally {
     await system.stop();
   }

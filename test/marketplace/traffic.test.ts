@@ -1,58 +1,12 @@
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
-import type { Concept } from '../../marketplace/concepts.ts';
-import { DEPARTMENTS } from '../../marketplace/departments.ts';
-import type { Query } from '../../marketplace/queries.ts';
-import { createRandom } from '../../marketplace/random.ts';
-import { planSessions, type TrafficMarket } from '../../marketplace/sessions.ts';
-import { formatSummary } from '../../marketplace/traffic.ts';
-import { runTraffic } from '../../marketplace/traffic-run.ts';
-import { createUsers } from '../../marketplace/users.ts';
+import { formatSummary } from '../../marketplace/summary-table.ts';
+import { logLine, parseLog, replayed } from '../../marketplace/traffic-log.ts';
+import { runTraffic, type TrafficOptions } from '../../marketplace/traffic-run.ts';
 import type { AdsResponse } from '../../shared/contract/ads.ts';
 import { ConversionRequest } from '../../shared/contract/events.ts';
-import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
-
-/** A market of one concept a department, in which the ad of a concept is `ad-` and the concept's id. */
-function tinyMarket(): TrafficMarket {
-  const departments = DEPARTMENTS.map(({ key }) => key);
-  const concepts = new Map<string, Concept>(
-    departments.map((department) => [
-      `c-${department}`,
-      {
-        id: `c-${department}`,
-        department,
-        sold: true,
-        names: [{ text: department, weight: 1 }],
-        definition: '',
-        commonness: 1,
-        countable: true,
-      },
-    ]),
-  );
-  const queries = DEFAULT_CONFIG.markets.flatMap((market) =>
-    departments.flatMap((department, i): Query[] =>
-      [department, `cheap ${department}`].map((text) => ({
-        id: `${market}-${text}`,
-        text,
-        normalized: text,
-        key: text,
-        kind: 'name',
-        form: 'name',
-        conceptId: `c-${department}`,
-        intent: { targets: [`c-${department}`], attributes: [] },
-        market,
-        frequency: i + 1,
-        slice: 'interpolation',
-      })),
-    ),
-  );
-  return {
-    queries: { train: queries, validation: [], test: [] },
-    concepts,
-    grade: (query, adId) => (adId === `ad-${query.conceptId}` ? 3 : 0),
-    random: (label) => createRandom(1, label),
-  };
-}
+import { DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
+import { tinyMarket } from '../fixtures/tiny-market.ts';
 
 /** The edge's side of the contract, in memory, with a log of what came in. */
 function standInEdge({ failEvery = 0 } = {}) {
@@ -60,6 +14,8 @@ function standInEdge({ failEvery = 0 } = {}) {
   const log = {
     units: new Map<string, number>(),
     requestIds: [] as string[],
+    agents: [] as string[],
+    texts: [] as string[],
     clicks: [] as string[],
     orders: [] as string[],
   };
@@ -71,6 +27,8 @@ function standInEdge({ failEvery = 0 } = {}) {
     .get('/v1/ads', async (c) => {
       const turn = ++served;
       if (failEvery > 0 && turn % failEvery === 0) return c.json({ code: 'backend_unavailable' }, 503);
+      log.agents.push(c.req.header('user-agent')!);
+      log.texts.push(`${c.req.query('market')} ${c.req.query('q')}`);
       const known = /unit=([^;]+)/.exec(c.req.header('cookie') ?? '')?.[1];
       const unit = known ?? `u${turn}`;
       if (open.has(unit)) overlapping++;
@@ -89,6 +47,7 @@ function standInEdge({ failEvery = 0 } = {}) {
         query: { raw: query.text, normalized: query.text },
         assignments: [{ experiment: DEFAULT_EXPERIMENT, layer: 'retrieval', arm: good ? 'treatment' : 'control' }],
         cache: { status: 'miss', ageMs: 0 },
+        rung: 'fresh',
         generation: 1,
         model: null,
         slots: ads.map((adId, i) => ({
@@ -123,22 +82,23 @@ describe('runTraffic', () => {
     const ids: string[] = [];
     const summary = await runTraffic({
       edge,
-      queries: 3_000,
-      users: 200,
+      queries: 1_000,
+      users: 100,
       market: stand.market,
       fetch: stand.fetch,
       onAnswer: ({ requestId }) => ids.push(requestId),
     });
-    expect(summary).toMatchObject({ requests: 3_000, answers: 3_000, adsShown: 6_000, refused: {}, refusedClicks: 0 });
+    expect(summary).toMatchObject({ requests: 1_000, answers: 1_000, adsShown: 2_000, refused: {}, refusedClicks: 0 });
     expect(ids.sort()).toEqual(stand.log.requestIds.sort());
-    expect(summary.clicks).toBe(stand.log.clicks.length);
-    expect(new Set(stand.log.clicks).size).toBe(stand.log.clicks.length);
+    // Some click twice; it is one click.
+    expect(summary.clicks).toBe(new Set(stand.log.clicks).size);
+    expect(summary.clicks).toBeLessThan(stand.log.clicks.length);
     expect(summary.conversions).toBe(stand.log.orders.length);
     expect(summary.conversions).toBeGreaterThan(0);
     const { control, treatment } = summary.arms;
-    expect(control!.answers + treatment!.answers).toBe(3_000);
+    expect(control!.answers + treatment!.answers).toBe(1_000);
     expect(control!.clicks + treatment!.clicks).toBe(summary.clicks);
-    expect(summary.relevantShown).toBe(3_000);
+    expect(summary.relevantShown).toBe(1_000);
     // The treatment of the stand-in shows the relevant ad on top.
     expect(treatment!.clicks / treatment!.answers).toBeGreaterThan(control!.clicks / control!.answers);
   });
@@ -182,29 +142,56 @@ describe('runTraffic', () => {
       'No edge answers at http://edge.example: run `npm start` first.',
     );
   });
-});
 
-describe('planSessions', () => {
-  const plan = (seed: number) => {
-    const market = tinyMarket();
-    const departments = DEPARTMENTS.map(({ key }) => key);
-    const users = createUsers({ count: 50, markets: DEFAULT_CONFIG.markets, departments }, createRandom(seed, 'users'));
-    return planSessions({ market, users, searches: 1_000 }, createRandom(seed, 'sessions'));
+  const run = async (options: Partial<TrafficOptions> = {}) => {
+    const stand = standInEdge();
+    const { market, fetch } = stand;
+    const summary = await runTraffic({ edge, queries: 400, users: 60, market, fetch, concurrency: 1, ...options });
+    return { log: stand.log, summary: { ...summary, seconds: 0 } };
   };
 
-  it('plans exactly the searches asked for, the same for a seed', () => {
-    expect(plan(1).reduce((sum, { queries }) => sum + queries.length, 0)).toBe(1_000);
-    expect(plan(1)).toEqual(plan(1));
-    expect(plan(1)).not.toEqual(plan(2));
+  it('asks and clicks the same for a seed', async () => {
+    const nowMs = 1_000_000_000_000;
+    const first = await run({ nowMs, crawlers: 0.1 });
+    expect(await run({ nowMs, crawlers: 0.1 })).toEqual(first);
+    expect((await run({ nowMs, crawlers: 0.1, seed: 2 })).log.texts).not.toEqual(first.log.texts);
   });
 
-  it('asks in the market of the person', () => {
-    for (const { user, queries } of plan(1)) expect(queries.every(({ market }) => market === user.market)).toBe(true);
+  it('has crawlers that say so and keep no cookie, and others that pass for people', async () => {
+    const { log, summary } = await run({ queries: 1_500, users: 300, crawlers: 0.2, hiddenCrawlers: 0.1 });
+    const declared = log.agents.filter((agent) => agent.includes('bot')).length;
+    expect(summary.crawled).toBe(declared);
+    expect(summary.answers).toBe(summary.requests - declared);
+    expect(declared).toBeGreaterThan(0);
+    expect(log.units.size).toBeGreaterThan(declared);
+    // The hidden ones are few units that ask far more than anybody.
+    const asked = [...log.units.values()].sort((a, b) => b - a);
+    expect(asked[0]).toBeGreaterThan(3 * asked[20]!);
   });
 
-  it('follows frequencies and habits', () => {
-    const first = plan(3).map(({ user, queries }) => ({ user, department: queries[0]!.conceptId.slice(2) }));
-    const habitual = first.filter(({ user, department }) => user.interests.includes(department));
-    expect(habitual.length / first.length).toBeGreaterThan(0.5);
+  it('sends again what it has recorded', async () => {
+    const lines: string[] = [];
+    const first = await run({ onAnswer: (answer, met) => lines.push(logLine(answer, met)) });
+    const again = await run({ replay: replayed(parseLog(lines.join('\n'))) });
+    // Visits overlap in time; the log is sent in the order of the searches.
+    expect(again.log.texts.toSorted()).toEqual(first.log.texts.toSorted());
+    const { users, clicks, conversions, conversionValueMicros } = first.summary;
+    expect(again.summary).toMatchObject({ requests: 400, users, clicks, conversions, conversionValueMicros });
+  });
+
+  it('stops when told to: visits in flight are finished, the rest is not begun', async () => {
+    const controller = new AbortController();
+    const { log, summary } = await run({
+      queries: undefined,
+      signal: controller.signal,
+      onProgress: ({ done, total }) => {
+        expect(total).toBeUndefined();
+        if (done === 200) controller.abort();
+      },
+    });
+    expect(summary.requests).toBeGreaterThanOrEqual(200);
+    expect(summary.requests).toBeLessThan(209);
+    expect(summary.conversions + summary.unreported).toBeGreaterThan(0);
+    expect(log.orders.length).toBe(summary.conversions);
   });
 });
