@@ -11,6 +11,27 @@ export function squaredDistance(g: Graph, student: Value, teacher: Value): Value
   return g.mean(g.sum(g.times(difference, difference), [1]), [0]);
 }
 
+export interface RankedVectors {
+  /** Vectors of the same queries, float32 [batch, dim] with a known batch. */
+  readonly student: Value;
+  readonly teacher: Value;
+  /** What they choose among, float32 [documents, dim]. */
+  readonly documents: Value;
+}
+
+/**
+ * Distillation of a choice (Hinton et al., arXiv 1503.02531): mean_i KL( softmax_j(t_i d_j / temperature) || softmax_j(s_i d_j / temperature) ),
+ * the Kullback-Leibler divergence of what the student would choose among the documents from what the teacher would.
+ */
+export function divergence(g: Graph, { student, teacher, documents }: RankedVectors, temperature: number): Value {
+  const logShares = (queries: Value) => {
+    const logits = g.times(g.matmul(queries, documents, { transB: true }), 1 / temperature);
+    return g.minus(logits, logSumExp(g, logits));
+  };
+  const [own, given] = [logShares(student), logShares(teacher)];
+  return g.mean(g.sum(g.times(g.apply('exp', given), g.minus(given, own)), [1]), [0]);
+}
+
 export interface ContrastiveInputs {
   /** Float32 [batch, dim], rows of length 1, batch known. */
   readonly queries: Value;

@@ -5,7 +5,7 @@
 import { HarnessError } from '../../shared/problem.ts';
 import type { Graph, Value } from '../graph/graph.ts';
 import { normalizeRows } from './layers.ts';
-import { logSumExp, squaredDistance } from './losses.ts';
+import { divergence, squaredDistance } from './losses.ts';
 
 /** Names of the objectives. */
 export const OBJECTIVES = ['l2', 'cosine', 'kernel', 'kl'] as const;
@@ -43,14 +43,8 @@ const kernel: Objective = (g, student, teacher) => {
  * mean_i KL( softmax_j(t_i t_j / temperature) || softmax_j(s_i t_j / temperature) ) over the batch's teacher vectors t_j: only how the
  * similarities of a query compare with each other counts.
  */
-const kl: Objective = (g, student, teacher, { temperature }) => {
-  const logShares = (queries: Value) => {
-    const logits = g.times(g.matmul(queries, teacher, { transB: true }), 1 / temperature);
-    return g.minus(logits, logSumExp(g, logits));
-  };
-  const [own, given] = [logShares(student), logShares(teacher)];
-  return g.mean(g.sum(g.times(g.apply('exp', given), g.minus(given, own)), [1]), [0]);
-};
+const kl: Objective = (g, student, teacher, { temperature }) =>
+  divergence(g, { student, teacher, documents: teacher }, temperature);
 
 const BY_NAME: Readonly<Record<ObjectiveName, Objective>> = { l2: squaredDistance, cosine, kernel, kl };
 

@@ -18,7 +18,7 @@ export interface RoundBatchesOptions {
   /** float32 [ads, dimension]. */
   readonly ads: Float32Array;
   readonly dimension: number;
-  /** The teacher's vectors of the plan's queries, float32 [rows, dimension], where the settings have an anchor. */
+  /** The teacher's vectors of the plan's queries, float32 [rows, dimension], where the settings have an distillation. */
   readonly targets: Float32Array | undefined;
   readonly settings: Pick<RefineSettings, 'batch' | 'negatives' | 'noise'>;
   /** Between the part's queries, where the settings ask for regularisation. */

@@ -24,8 +24,13 @@ export interface RefinementSettings {
     /** Updates after which negatives, and clusters, are found anew with the student as it then is; 0 finds them once, before the first. */
     readonly refreshEvery: number;
   };
-  /** Weight of the squared distance from the teacher's vector of the query with its real inputs; default 0, without. */
-  readonly anchor?: number | undefined;
+  /** Whether the word table is trained too; default not. */
+  readonly trainWords?: boolean | undefined;
+  /**
+   * Weight of the divergence from what the teacher, with its real inputs, would choose among the batch's ads; default 0, without. Clicks say
+   * which ad was attractive; the teacher says how well each fits.
+   */
+  readonly distillation?: number | undefined;
   /** Noise in what the queries are shown as; default none. */
   readonly noise?: Noise | undefined;
   /** Queries a cluster, where batches are unions of clusters of near queries: a divisor of `batch`. 0 batches at random. */

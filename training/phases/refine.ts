@@ -10,7 +10,7 @@ import type { ClickedQuery, PairPart } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import { tokenInputs } from '../nn/architecture.ts';
 import { embeddingOf, embeddingWidth, wordTable } from '../nn/encoder.ts';
-import { contrastive, squaredDistance } from '../nn/losses.ts';
+import { contrastive, divergence } from '../nn/losses.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import { openRunner, type RunnerOptions } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
@@ -40,7 +40,7 @@ export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' 
   readonly parts: readonly RefinePart[];
   /** The teacher's ad vectors, float32 [ads, dimension], rows of length 1; only read. */
   readonly ads: Float32Array;
-  /** The teacher's vectors of queries with their real inputs, float32 [queries, dimension]; asked for where the settings have an anchor. */
+  /** The teacher's vectors of queries with their real inputs, float32 [queries, dimension]; asked for where the settings have an distillation. */
   readonly targets?: (queries: readonly ClickedQuery[]) => Promise<Float32Array>;
   /** Whether an ad is booked in a market. */
   readonly booked: (row: number, market: string) => boolean;
@@ -56,12 +56,12 @@ export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' 
 
 /**
  * The training graph. Inputs: [batch, tokens] queries (with co-clicks twice as many, the neighbours last), `documents` float32
- * [batch * (1 + perQuery), dimension], the positives first, `bias` [batch, documents]; with an anchor `target` [batch, dimension], with
+ * [batch * (1 + perQuery), dimension], the positives first, `bias` [batch, documents]; with an distillation `target` [batch, dimension], with
  * co-clicks `neighbour_bias` [batch, batch].
  */
 export function refinementStep({ student, settings }: Pick<RefineOptions, 'student' | 'settings'>): CompiledStep {
   const { config, weights } = student;
-  const { batch, negatives, coClicks, anchor = 0 } = settings;
+  const { batch, negatives, coClicks, distillation = 0, trainWords = false } = settings;
   return compileStep({
     build(graph) {
       const texts = coClicks.weight > 0 ? 2 * batch : batch;
@@ -73,7 +73,15 @@ export function refinementStep({ student, settings }: Pick<RefineOptions, 'stude
       const clicked = contrastive(graph, { queries, documents, bias }, settings);
       const target = () => graph.input('target', 'float32', [batch, embeddingWidth(student)]);
       const loss =
-        anchor > 0 ? graph.plus(clicked, graph.times(squaredDistance(graph, queries, target()), anchor)) : clicked;
+        distillation > 0
+          ? graph.plus(
+              clicked,
+              graph.times(
+                divergence(graph, { student: queries, teacher: target(), documents }, settings.temperature),
+                distillation,
+              ),
+            )
+          : clicked;
       if (texts === batch) return loss;
       const neighbours = graph.slice(vectors, 0, [batch, texts]);
       const known = graph.input('neighbour_bias', 'float32', [batch, batch]);
@@ -81,7 +89,7 @@ export function refinementStep({ student, settings }: Pick<RefineOptions, 'stude
       return graph.plus(loss, graph.times(apart, coClicks.weight));
     },
     weights,
-    frozen: (name) => name === wordTable(config),
+    frozen: (name) => name === wordTable(config) && !trainWords,
     ...optimization(settings),
   });
 }
@@ -119,7 +127,7 @@ async function refresh(interval: readonly Round[], student: EncoderModel, option
 /** An interval's batches from number `after` + 1 on; a part is read when its round comes. */
 async function* batchesAfter(after: number, interval: readonly Round[], options: RefineOptions): AsyncGenerator<Batch> {
   const { student, tokenizer, parts, ads, targets, settings, seed, folder } = options;
-  const { accumulate = 1, anchor = 0, coClicks: regularisation } = settings;
+  const { accumulate = 1, distillation = 0, coClicks: regularisation } = settings;
   for (const round of interval) {
     if (round.end * accumulate <= after) continue;
     const queries = await parts[round.part]!.read();
@@ -127,7 +135,7 @@ async function* batchesAfter(after: number, interval: readonly Round[], options:
     const plan = await readPlan(folder, round);
     yield* roundBatches(after, {
       ...{ queries, tokenizer, ads, settings, seed, plan },
-      targets: anchor > 0 ? await targets?.([...plan.rows].map((row) => queries[row]!)) : undefined,
+      targets: distillation > 0 ? await targets?.([...plan.rows].map((row) => queries[row]!)) : undefined,
       dimension: embeddingWidth(student),
       coClicks: regularisation.weight > 0 ? coClicks(queries, held) : undefined,
       before: round.start * accumulate,

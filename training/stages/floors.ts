@@ -51,7 +51,7 @@ async function staticFloor(context: RecipeContext, options: FloorOptions): Promi
     sif,
     // The table is all that there is to train; decay would shrink the tokens that rarely occur.
     align: { ...align, steps: alignSteps, learningRate, weightDecay: 0, trainWords: true, matryoshka: [] },
-    refine: { ...refine, steps: refineSteps, learningRate, weightDecay: 0, anchor: 0 },
+    refine: { ...refine, steps: refineSteps, learningRate, weightDecay: 0, distillation: 0 },
   };
   const { checkpoint } = options.taught;
   const follow = {
@@ -81,7 +81,7 @@ async function staticFloor(context: RecipeContext, options: FloorOptions): Promi
 /** The student's size, from where the student starts, and phase 3 alone. */
 async function naiveFloor(context: RecipeContext, options: FloorOptions): Promise<Floor> {
   const { floors, refine, student } = context.config;
-  const settings = { ...refine, steps: floors.naive.steps, anchor: 0 };
+  const settings = { ...refine, steps: floors.naive.steps, distillation: 0 };
   const keep = options.aligned.stages.at(-1)!.layers;
   const { onStep, stop } = followTraining('naive', settings.steps);
   const floor = await trainNaiveStudent({

@@ -119,7 +119,8 @@ const everything: RefineSettings = {
   negatives: { ...settings.negatives, perQuery: 2, refreshEvery: 4 },
   clusters: 2,
   noise: { typos: 0.3, dropped: 0.3 },
-  anchor: 0.5,
+  distillation: 0.5,
+  trainWords: true,
   coClicks: { weight: 0.2, perAd: 4 },
 };
 
@@ -212,12 +213,12 @@ describe('refine', () => {
     await expect(refine(options({ parts: [partOf(QUERIES.slice(0, 7))] }))).rejects.toThrow('8 clicked queries');
   });
 
-  it('stays nearer to the teacher the more the anchor weighs', async () => {
+  it('stays nearer to the teacher the more distillation weighs', async () => {
     const texts = QUERIES.map(({ text }) => text);
     const given = await encode(floatModel(teacher), texts);
-    const nearness = async (anchor: number) => {
-      const more = { ...settings, steps: 30, anchor };
-      const { student } = await refine(options({ settings: more, folder: join(folder, `${anchor}`) }));
+    const nearness = async (distillation: number) => {
+      const more = { ...settings, steps: 30, distillation };
+      const { student } = await refine(options({ settings: more, folder: join(folder, `${distillation}`) }));
       const own = await encode(floatModel(student), texts);
       return cosine(own, given);
     };
@@ -290,8 +291,8 @@ describe('refinementStep', () => {
 
   it('encodes no neighbour, and asks for no target, unless they weigh something', () => {
     const { student } = options();
-    const inputs = (weight: number, anchor = 0) => {
-      const more = { ...settings, anchor, coClicks: { weight, perAd: 4 } };
+    const inputs = (weight: number, distillation = 0) => {
+      const more = { ...settings, distillation, coClicks: { weight, perAd: 4 } };
       return refinementStep({ student, settings: more }).graph.nodes.flatMap((node) =>
         node.op === 'input' ? [`${node.attributes.name} ${node.shape[0]}`] : [],
       );
