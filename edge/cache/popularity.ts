@@ -1,6 +1,7 @@
 /**
  * How often something was asked for lately, in fixed memory and without knowing anything beyond this isolate: a count-min
- * sketch of small counters that are halved now and then (the frequency sketch of TinyLFU, Einziger et al., ACM TOS 2017).
+ * sketch of small counters that are halved now and then (the frequency sketch of TinyLFU, Einziger et al., ACM TOS 2017),
+ * raised conservatively (Estan and Varghese, SIGCOMM 2002): only where a counter is not known to be too high already.
  */
 import { hash32 } from '../../shared/experiment.ts';
 
@@ -22,7 +23,15 @@ export class Popularity {
 
   /** Counts one more. */
   record(name: string): void {
-    for (const at of this.#cells(name)) this.#counts[at] = Math.min(MAX_COUNT, this.#counts[at]! + 1);
+    const hash = hash32(name);
+    const step = stepOf(hash);
+    const least = this.#least(hash, step);
+    if (least < MAX_COUNT) {
+      for (let row = 0; row < ROWS; row++) {
+        const at = this.#cell(row, hash, step);
+        if (this.#counts[at] === least) this.#counts[at] = least + 1;
+      }
+    }
     this.#recorded += 1;
     if (this.#recorded % this.#halveEvery === 0) {
       for (let i = 0; i < this.#counts.length; i++) this.#counts[i]! >>= 1;
@@ -31,13 +40,24 @@ export class Popularity {
 
   /** At least how often it was recorded since the last halving or two, and seldom more. */
   estimate(name: string): number {
-    return Math.min(...this.#cells(name).map((at) => this.#counts[at]!));
+    const hash = hash32(name);
+    return this.#least(hash, stepOf(hash));
+  }
+
+  #least(hash: number, step: number): number {
+    let least = MAX_COUNT;
+    for (let row = 0; row < ROWS; row++) least = Math.min(least, this.#counts[this.#cell(row, hash, step)]!);
+    return least;
   }
 
   /** One cell a row, by double hashing. */
-  #cells(name: string): number[] {
-    const hash = hash32(name);
-    const step = hash32(`+${name}`) | 1;
-    return Array.from({ length: ROWS }, (_, row) => row * this.#width + ((hash + row * step) & (this.#width - 1)));
+  #cell(row: number, hash: number, step: number): number {
+    return row * this.#width + ((hash + row * step) & (this.#width - 1));
   }
+}
+
+/** A second hash of the first: odd, so that the rows differ. */
+function stepOf(hash: number): number {
+  const mixed = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (mixed ^ (mixed >>> 12)) | 1;
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { MemoryCache } from '../../../edge/cache/memory.ts';
 import { cachePortConformance } from '../../conformance/cache-port.ts';
@@ -11,17 +12,55 @@ cachePortConformance('MemoryCache', async () => {
 
 const entry = (body: string) => ({ body, storedAtMs: T0, softUntilMs: T0 + 1_000, hardUntilMs: T0 + 2_000 });
 
-it('stays within its bytes and forgets the least recently used first', async () => {
+const small = entry('x'.repeat(1_000));
+/** Asks as a request does: looked up, then fetched and kept. */
+async function ask(cache: MemoryCache, path: string, kept = small): Promise<boolean> {
+  if ((await cache.get(path)) !== undefined) return true;
+  await cache.put(path, kept);
+  return false;
+}
+
+it('stays within its bytes, whatever comes', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(fc.nat({ max: 60 }), fc.nat({ max: 6_000 }))), async (puts) => {
+      const cache = new MemoryCache({ maxBytes: 100_000, now: () => T0 });
+      for (const [name, length] of puts) {
+        await ask(cache, `key-${name}`, entry('x'.repeat(length)));
+        await cache.put(`key-${name}`, entry('y'.repeat(length)));
+        expect(cache.size.bytes).toBeLessThanOrEqual(100_000);
+        const held = await cache.get(`key-${name}`);
+        if (held !== undefined) expect(held.body).toBe('y'.repeat(length));
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+it('keeps what is asked for often, however much comes once', async () => {
   const cache = new MemoryCache({ maxBytes: 100_000, now: () => T0 });
-  for (let i = 0; i < 200; i++) {
-    await cache.put(`key-${i}`, entry('x'.repeat(1_000)));
-    await cache.get('key-0');
-    expect(cache.size.bytes).toBeLessThanOrEqual(100_000);
-  }
-  expect(await cache.get('key-0')).toBeDefined();
-  expect(await cache.get('key-199')).toBeDefined();
-  expect(await cache.get('key-1')).toBeUndefined();
-  expect(cache.size.entries).toBeLessThan(40);
+  const head = Array.from({ length: 20 }, (_, i) => `head-${i}`);
+  for (let round = 0; round < 3; round++) for (const path of head) await ask(cache, path);
+  for (let i = 0; i < 500; i++) await ask(cache, `once-${i}`);
+  for (const path of head) expect(await cache.get(path), path).toBeDefined();
+});
+
+it('lets in what becomes popular', async () => {
+  const cache = new MemoryCache({ maxBytes: 100_000, now: () => T0 });
+  for (let i = 0; i < 200; i++) await ask(cache, `before-${i % 40}`);
+  let hits = 0;
+  for (let i = 0; i < 400; i++) if (await ask(cache, `after-${i % 20}`)) hits += 1;
+  expect(hits).toBeGreaterThan(200);
+});
+
+it('gives the place of what nobody refreshed to anything fresh', async () => {
+  let nowMs = T0;
+  const cache = new MemoryCache({ maxBytes: 100_000, now: () => nowMs });
+  for (let round = 0; round < 5; round++)
+    for (let i = 0; i < 30; i++) await ask(cache, `old-generation-${i}`, { ...small, hardUntilMs: T0 + 60_000 });
+  nowMs = T0 + 1_001;
+  const fresh = { ...small, softUntilMs: nowMs + 1_000, hardUntilMs: nowMs + 2_000 };
+  for (let i = 0; i < 30; i++) await ask(cache, `new-generation-${i}`, fresh);
+  for (let i = 0; i < 30; i++) expect(await cache.get(`new-generation-${i}`), String(i)).toBeDefined();
 });
 
 it('counts what lies outside Latin-1 twice, as the runtime keeps it', async () => {
