@@ -1,15 +1,14 @@
 /** A student in the Worker's runtime against the same file in the backend's. */
-import { readFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { Model } from '../../../edge/student/model.ts';
+import { KERNEL } from '../../fixtures/linear-kernel.ts';
 import { uniforms } from '../../fixtures/random.ts';
 import { TINY_STUDENTS, tinyStudent } from '../../fixtures/tiny-student.ts';
 
-const kernel = new WebAssembly.Module(readFileSync('edge/student/linear.wasm'));
 const MAX_TOKENS = 32;
 const open = (file: Uint8Array) =>
-  Model.open({ bytes: file.length, maxTokens: MAX_TOKENS, kernel, fill: async (memory) => memory.set(file) });
+  Model.open({ bytes: file.length, maxTokens: MAX_TOKENS, kernel: KERNEL, fill: async (memory) => memory.set(file) });
 
 const cosine = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
 
