@@ -6,8 +6,9 @@ import { Experiment } from '../experiment.ts';
 export const Effect = z.object({
   absolute: z.number(),
   interval: z.tuple([z.number(), z.number()]),
-  /** Share of the control's value; `null` when that is 0. */
+  /** Share of the control's value; `null` when that cannot be told from 0. */
   relative: z.number().nullable(),
+  /** By Fieller: leaves 0 out exactly where `interval` does. */
   relativeInterval: z.tuple([z.number(), z.number()]).nullable(),
   pValue: z.number(),
   /** The interval excludes 0. */
