@@ -1,9 +1,10 @@
 /** `npm start`: the whole system on this machine, until Ctrl-C. */
 import { createWriteStream, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { progressBar } from './progress.ts';
-import { exitWith } from './service.ts';
+import { exitWith, type Service, startService } from './service.ts';
 import { startSystem } from './system.ts';
 
 const program = new Command('npm start --')
@@ -12,9 +13,17 @@ const program = new Command('npm start --')
   .option('--backend-port <number>', 'port of the backend', Number, 8788)
   .option('--data <folder>', 'where all state lives', '.harness')
   .option('--bundle <folder>', 'the student to serve', 'models/default')
-  .option('--verbose', 'print the log of both services')
+  .option('--live', 'keep people searching and clicking, so that the dashboard moves')
+  .option('--verbose', 'print the log of all services')
   .parse();
-const options = program.opts<{ port: number; backendPort: number; data: string; bundle: string; verbose?: boolean }>();
+const options = program.opts<{
+  port: number;
+  backendPort: number;
+  data: string;
+  bundle: string;
+  live?: boolean;
+  verbose?: boolean;
+}>();
 
 for (const [name, port] of [
   ['--port', options.port],
@@ -29,11 +38,28 @@ const logStream = createWriteStream(logFile, { flags: 'a' });
 const bar = progressBar('ads');
 
 let system: Awaited<ReturnType<typeof startSystem>> | undefined;
+let traffic: Service | undefined;
+const log = (service: string, line: string) =>
+  options.verbose ? console.log(`${service}  ${line}`) : logStream.write(`${service}  ${line}\n`);
+
+/** People at the edge, as a process of their own: what they take of the processor is not the edge's. */
+function startLiveTraffic(edgeUrl: string): Promise<Service> {
+  return startService({
+    name: 'traffic',
+    entry: fileURLToPath(new URL('./live-traffic.ts', import.meta.url)),
+    env: { EDGE_URL: edgeUrl },
+    onLine: (line) => log('traffic', line),
+    onExit: (code, signal) => console.error(`The traffic ended (${signal ?? code}). See ${logFile}.`),
+  });
+}
+
 let stopRequested = false;
 async function stop(code = 0): Promise<never> {
   if (stopRequested) return new Promise(() => {});
   stopRequested = true;
   console.log('\nStopping: delivering events, then the backend ...');
+  const sent = await traffic?.stop();
+  if (sent !== undefined) console.log(`Live traffic: ${sent.requests} searches, ${sent.clicks} clicks.`);
   const outcome = await system?.stop();
   if (outcome !== undefined && outcome.undelivered > 0)
     console.log(`${outcome.undelivered} events could not be delivered.`);
@@ -51,19 +77,19 @@ try {
     edgePort: options.port,
     backendPort: options.backendPort,
     say: console.log,
-    log: (service, line) =>
-      options.verbose ? console.log(`${service}  ${line}`) : logStream.write(`${service}  ${line}\n`),
+    log,
     onProgress: (done, total) => bar.update(done, total),
   });
   bar.stop();
+  if (options.live) traffic = await startLiveTraffic(system.edgeUrl);
   console.log(`Ready in ${((performance.now() - began) / 1000).toFixed(1)} s.
 
   ads         ${system.edgeUrl}/v1/ads?q=sofa
   playground  ${system.edgeUrl}/
-  dashboard   ${system.backendUrl}/dashboard
+  dashboard   ${system.backendUrl}/dashboard${options.live ? '?refresh=10' : ''}
   state       ${options.data}/  (delete it to start over; log in ${logFile})
 
-Send users:   npm run traffic -- --queries 5000
+${options.live ? 'People are searching and clicking.' : 'Send users:   npm run traffic -- --queries 5000'}
 Read the test: npm run report
 Ctrl-C stops everything.`);
   system.failed.then((reason) => {
