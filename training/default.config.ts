@@ -167,7 +167,7 @@ const config: RecipeSettings = {
      * Weight of the divergence from what the teacher, with its real inputs, would choose among the batch's ads: clicks say which ad was
      * attractive, the teacher how well each fits. 0 leaves it out.
      */
-    distillation: 2,
+    distillation: 1,
     /** An ad that beats the clicked one by more than this cosine is taken for a missed positive. */
     falseNegativeMargin: 0.1,
     /**

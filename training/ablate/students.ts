@@ -82,7 +82,8 @@ export async function ablateStudents(
         const refined = await refine({
           ...inputs,
           student,
-          settings: { ...config.refine, ...shared, steps: variant.refineSteps },
+          // The paper's phase 3: clicked pairs alone.
+          settings: { ...config.refine, ...shared, steps: variant.refineSteps, distillation: 0 },
           seed,
           folder: join(run, `${seed}`, variant.name),
           onStep,
