@@ -10,6 +10,7 @@ import { readOverride } from '../shared/qa-override.ts';
 import { type AdsRequest, readAdsRequest } from './ads-request.ts';
 import { CLICK_VALID_SECONDS, signClick } from './click.ts';
 import { eligible } from './eligibility.ts';
+import { orHead } from './head/head-page.ts';
 import { identify, type Unit } from './identity.ts';
 import { type Page, retrievePage } from './interleaved.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
@@ -36,7 +37,7 @@ interface Outcome {
 
 export const adsRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/v1/ads', async (c) => {
-    const { settings, clock, config, killList, events } = isolate;
+    const { settings, clock, config, killList, head, rungs, events } = isolate;
     const startedAt = clock.elapsed();
     const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
     const origin = settings.publicUrl ?? originOf(c.req.url);
@@ -56,7 +57,10 @@ export const adsRoute = (isolate: Isolate) =>
     const sticky = await readSticky(unit.consent ? headers : new Headers(), settings.keys, unitId);
     const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
     const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
-    const page = await retrievePage(isolate, request, assigned, { seed: c.get('requestId'), waitUntil });
+    head.keepUp(waitUntil);
+    const ofPlan = await retrievePage(isolate, request, assigned, { seed: c.get('requestId'), waitUntil });
+    const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
+    rungs[page.retrieved.rung] += 1;
     // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
     const candidates = eligible(page.retrieved.answer?.candidates ?? [], isolate.serving().killed);
     const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });

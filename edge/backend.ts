@@ -1,5 +1,6 @@
 /** The GPU backend as the edge calls it: every call signed, bounded by a deadline, and read for news. */
 import { EventBatchResult, type HarnessEvent } from '../shared/contract/events.ts';
+import { HeadAds } from '../shared/contract/head.ts';
 import { MAX_RECONCILED_IDS, ReconcileResult } from '../shared/contract/reconciliation.ts';
 import { NEWS_HEADERS, type RetrieveRequest, RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { KillList } from '../shared/contract/takedown.ts';
@@ -61,6 +62,11 @@ export class Backend {
   /** `GET /v1/kill-list`. */
   async killList(deadlineMs: number): Promise<KillList> {
     return readAs(KillList, await this.#call({ method: 'GET', path: '/v1/kill-list', deadlineMs }), '/v1/kill-list');
+  }
+
+  /** `GET /v1/head-ads`. */
+  async headAds(deadlineMs: number): Promise<HeadAds> {
+    return readAs(HeadAds, await this.#call({ method: 'GET', path: '/v1/head-ads', deadlineMs }), '/v1/head-ads');
   }
 
   /** `POST /v1/events`: resolves when the events are stored. */

@@ -9,8 +9,8 @@ import type { Isolate } from './isolate.ts';
 import type { KeyedPlan } from './serving.ts';
 
 export interface Retrieved {
-  /** `null` on the empty rung. */
-  answer: RetrieveResponse | null;
+  /** `null` on the empty rung; the model is `null` on that of the head. */
+  answer: (Pick<RetrieveResponse, 'candidates' | 'generation'> & { model: string | null }) | null;
   cache: { status: CacheStatus; ageMs: number };
   rung: Rung;
   /** Code of the failure that led to a rung other than fresh. */

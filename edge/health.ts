@@ -5,7 +5,7 @@ import { VERSION } from './isolate.ts';
 
 export const healthRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/healthz', (c) => {
-    const { config, killList, cache, memory, events, clock, startedAtMs } = isolate;
+    const { config, killList, cache, memory, origins, head, rungs, events, clock, startedAtMs } = isolate;
     const state = config.state;
     c.header('cache-control', 'no-store');
     return c.json({
@@ -15,6 +15,9 @@ export const healthRoute = (isolate: Isolate) =>
       config: state,
       killList: { version: killList.list.version, ads: killList.list.adIds.length, ...killList.counts },
       cache: { answers: cache.counts, memory: memory.size },
+      rungs,
+      origins: { ...origins.counts, hedgeAfterMs: origins.hedgeAfterMs, breakers: origins.breakers },
+      head: { ...head.counts, inMemory: head.state },
       events: events.counts,
     });
   });

@@ -2,6 +2,7 @@
  * What lives as long as the isolate: settings, caches, configuration, counters. The one place of the Worker that names
  * adapters; everything else receives it.
  */
+import type { Rung } from '../shared/contract/ads.ts';
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { Backend } from './backend.ts';
@@ -15,6 +16,8 @@ import { kvSnapshot } from './config-snapshot.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
 import { directDelivery, EventLog } from './events.ts';
+import { kvShelf } from './head/head-shelf.ts';
+import { HEAD_MAX_AGE_MS, HeadStore } from './head/head-store.ts';
 import { Ledger } from './ledger.ts';
 import type { OutboxWorld } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
@@ -33,6 +36,8 @@ export const VERSION = '0.1.0';
 const STORE_DEADLINE_MS = 10_000;
 /** Of the backend, when it is asked for the kill list. */
 const KILL_LIST_DEADLINE_MS = 1_000;
+/** Of the backend, when it is asked for the head's ads. */
+const HEAD_DEADLINE_MS = 10_000;
 /** Together less than the second within which a taken-down ad is gone: its list's age and a request's wait for a newer. */
 const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
 /** A query is of the head when this isolate met it so often among its last tens of thousands. */
@@ -78,6 +83,10 @@ export interface Isolate {
   keeperWorld: KeeperWorld;
   memory: MemoryCache;
   cache: TieredCache;
+  /** What is shown while no origin answers. */
+  head: HeadStore;
+  /** Answers of this isolate, by the rung that gave them. */
+  rungs: Record<Rung, number>;
   events: EventLog;
   limiter: RateLimit | undefined;
   outboxes: Outboxes;
@@ -202,6 +211,15 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       followMs: settings.backendDeadlineMs / 2,
       onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
     }),
+    head: new HeadStore({
+      load: () => backend.headAds(HEAD_DEADLINE_MS),
+      shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),
+      generation: () => Math.max(config.generation ?? 0, killList.list.generation ?? 0) || null,
+      now,
+      random: clock.random,
+      onError: logError,
+    }),
+    rungs: { fresh: 0, stale: 0, hedge: 0, head: 0, empty: 0 },
     limiter: env.RATE_LIMIT,
     events,
     outboxes,

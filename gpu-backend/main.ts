@@ -30,6 +30,7 @@ import { generationRoutes } from './http/routes-generations.ts';
 import { operationsRoutes } from './http/routes-operations.ts';
 import { retrievalRoutes } from './http/routes-retrieval.ts';
 import { listen } from './http/server.ts';
+import { createHeadAds } from './retrieval/head-ads.ts';
 import { createRetrieval } from './retrieval/retrieve.ts';
 import { createPublication } from './serving-config/publication.ts';
 import { openServingConfig } from './serving-config/serving-config.ts';
@@ -177,7 +178,13 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
 
   const app = createApp({
     endpoints: [
-      ...retrievalRoutes({ retrieve, encoder, markets: () => servingConfig.current().markets, metrics }),
+      ...retrievalRoutes({
+        retrieve,
+        encoder,
+        headAds: createHeadAds({ db, live, now: Date.now }),
+        markets: () => servingConfig.current().markets,
+        metrics,
+      }),
       ...catalogueRoutes(catalogue),
       ...generationRoutes(publication, stopping.signal),
       ...eventRoutes({ db, metrics, onKillListChange }),

@@ -60,6 +60,11 @@ export class View {
     return entry === undefined ? undefined : adText(entry.ad);
   }
 
+  /** The ad of that id, whatever its status. */
+  find(id: string): Ad | undefined {
+    return this.#entryOf(id)?.ad;
+  }
+
   /** The ad in a slot that a search answered. */
   ad(slot: number): Ad {
     return this.#entries[slot]!.ad;

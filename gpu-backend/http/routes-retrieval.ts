@@ -1,4 +1,5 @@
-/** `POST /v1/retrieve` and `POST /v1/embeddings`. */
+/** `POST /v1/retrieve`, `POST /v1/embeddings` and `GET /v1/head-ads`. */
+import type { HeadAds } from '../../shared/contract/head.ts';
 import {
   EmbeddingsRequest,
   type EmbeddingsResponse,
@@ -14,12 +15,13 @@ import type { Metrics } from './metrics.ts';
 export interface RetrievalRoutesOptions {
   retrieve: (request: RetrieveRequest, options: { signal: AbortSignal }) => Promise<RetrieveResponse>;
   encoder: Pick<Encoder, 'encode' | 'model' | 'dimension'>;
+  headAds: () => Promise<HeadAds>;
   /** Markets that are served. */
   markets: () => readonly string[];
   metrics: Metrics;
 }
 
-export function retrievalRoutes({ retrieve, encoder, markets, metrics }: RetrievalRoutesOptions): Endpoint[] {
+export function retrievalRoutes({ retrieve, encoder, headAds, markets, metrics }: RetrievalRoutesOptions): Endpoint[] {
   return [
     endpoint({
       on: 'post /v1/retrieve',
@@ -35,6 +37,7 @@ export function retrievalRoutes({ retrieve, encoder, markets, metrics }: Retriev
         return answer;
       },
     }),
+    endpoint({ on: 'get /v1/head-ads', handle: headAds }),
     endpoint({
       on: 'post /v1/embeddings',
       body: EmbeddingsRequest,

@@ -5,6 +5,7 @@ import { ServingConfig } from './config.ts';
 import { Accepted, ConversionRequest, EventBatch, EventBatchResult } from './events.ts';
 import { ExperimentReport } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
+import { HeadAds } from './head.ts';
 import { Health } from './health.ts';
 import type { Route } from './openapi.ts';
 import { ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
@@ -171,6 +172,14 @@ export const BACKEND_ROUTES: readonly Route[] = [
     answer: KillList,
     signed: true,
     errors: ['unauthorized'],
+  },
+  {
+    method: 'get',
+    path: '/v1/head-ads',
+    summary: 'The ads shown most, with their words, for an edge without a backend',
+    answer: HeadAds,
+    signed: true,
+    errors: ['unauthorized', 'not_ready'],
   },
   { method: 'get', path: '/healthz', summary: 'The process is alive', answer: Health },
   {

@@ -13,6 +13,7 @@ const initial = (): Behaviour => ({
   retrieve: 'ok',
   config: { ...DEFAULT_CONFIG, version: 3, generation: 7 },
   killList: { version: 3, generation: 7, adIds: [] },
+  head: { generation: 7, atMs: 0, ads: [] },
   events: 'ok',
   reject: [],
   news: { configVersion: 3, generation: 7 },
@@ -41,7 +42,16 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     if (room === undefined) {
       room = {
         behaviour: initial(),
-        told: { retrieved: [], configCalls: 0, killListCalls: 0, stored: [], batches: [], unsigned: 0, held: 0 },
+        told: {
+          retrieved: [],
+          configCalls: 0,
+          killListCalls: 0,
+          stored: [],
+          batches: [],
+          unsigned: 0,
+          held: 0,
+          left: 0,
+        },
         waiting: [],
       };
       rooms.set(name, room);
@@ -61,14 +71,20 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     };
     if (path === '/v1/config') {
       told.configCalls += 1;
-      if (behaviour.config !== 'hang') send(200, behaviour.config);
+      if (behaviour.config === 'fail') send(503, 'away', 'text/plain');
+      else if (behaviour.config !== 'hang') send(200, behaviour.config);
     } else if (path === '/v1/kill-list') {
       told.killListCalls += 1;
       if (behaviour.killList === 'fail') send(503, 'away', 'text/plain');
       else if (behaviour.killList !== 'hang') send(200, behaviour.killList);
     } else if (path === '/v1/retrieve') {
       told.retrieved.push(JSON.parse(body));
-      if (behaviour.retrieve === 'hold') {
+      response.on('close', () => {
+        if (!response.writableFinished && behaviour.retrieve !== 'drop') told.left += 1;
+      });
+      const { retrieve } = behaviour;
+      if (retrieve === 'hold-once') behaviour.retrieve = 'ok';
+      if (retrieve === 'hold' || retrieve === 'hold-once') {
         told.held += 1;
         await new Promise<void>((resolve) => room.waiting.push(resolve));
         told.held -= 1;
@@ -92,6 +108,8 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
           timings: { totalMs: 3, encodeMs: 2, searchMs: 1 },
         });
       }
+    } else if (path === '/v1/head-ads') {
+      send(200, behaviour.head);
     } else if (path === '/v1/events') {
       const { events } = JSON.parse(body) as { events: Told['batches'][number] };
       told.batches.push(events);

@@ -1,0 +1,77 @@
+/**
+ * The ads of the head: those that the last days' pages showed most, market by market, and while there are few of those, the
+ * ads with the greatest budgets. Edges keep them for the time when no backend answers.
+ */
+import { sql } from 'drizzle-orm';
+import type { Ad } from '../../shared/contract/ads.ts';
+import type { HeadAd, HeadAds } from '../../shared/contract/head.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { type Database, rows } from '../db/connect.ts';
+import { impressions } from '../db/schema.ts';
+import type { Live } from '../generations/live.ts';
+
+export interface HeadOptions {
+  db: Database;
+  live: Live;
+  now: () => number;
+}
+
+/** As many as an isolate searches in a few milliseconds. */
+const HEAD_ADS = 2_000;
+const DAYS = 7;
+/** Pages that are looked at, the newest first: enough to tell the head from the rest, however much traffic there is. */
+const PAGES = 100_000;
+/** For so long a ranking is handed out again, because many edges ask for it at once. */
+const RANKING_MS = 60_000;
+
+/** Throws `not_ready` before the first generation. */
+export function createHeadAds({ db, live, now }: HeadOptions): () => Promise<HeadAds> {
+  let ranking: { ids: Promise<string[]>; atMs: number } | undefined;
+  return async () => {
+    if (ranking === undefined || now() - ranking.atMs >= RANKING_MS) {
+      const ids = mostShown(db);
+      const mine = { ids, atMs: now() };
+      ranking = mine;
+      // A ranking that failed is nobody's answer but its own caller's.
+      ids.catch(() => {
+        if (ranking === mine) ranking = undefined;
+      });
+    }
+    const ids = await ranking.ids;
+    const { view } = live;
+    if (view === undefined) throw new HarnessError('not_ready', 'No generation is live yet; retry in a few seconds.');
+    const chosen = new Map<string, Ad>();
+    const choose = (ad: Ad | undefined) => {
+      if (ad?.status === 'active' && chosen.size < HEAD_ADS) chosen.set(ad.id, ad);
+    };
+    for (const id of ids) choose(view.find(id));
+    if (chosen.size < HEAD_ADS) {
+      const all = [...view.ids()].map((id) => view.find(id)!);
+      for (const ad of all.sort((a, b) => b.dailyBudgetMicros - a.dailyBudgetMicros || (a.id < b.id ? -1 : 1)))
+        choose(ad);
+    }
+    return { generation: view.number, atMs: now(), ads: [...chosen.values()].map(headAd) };
+  };
+}
+
+/** Ids, the first of each market first. */
+async function mostShown(db: Database): Promise<string[]> {
+  const found = await rows<{ id: string }>(
+    db,
+    sql`with pages as (
+          select market, slots from ${impressions}
+          where at > now() - make_interval(days => ${DAYS}::int) and not bot and not qa
+          order by at desc limit ${PAGES}),
+        shown as (
+          select slot ->> 'adId' as id, row_number() over (partition by market order by count(*) desc, slot ->> 'adId') as place
+          from pages, jsonb_array_elements(slots) slot group by market, slot ->> 'adId')
+        select id from shown group by id order by min(place), id limit ${2 * HEAD_ADS}`,
+  );
+  return found.map(({ id }) => id);
+}
+
+function headAd(ad: Ad): HeadAd {
+  const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros, markets, keywords } = ad;
+  const shown = { adId: id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros };
+  return { ...shown, markets, keywords: [...new Set(keywords.map(({ text }) => text))] };
+}

@@ -1,0 +1,32 @@
+/** Inverted lists of a few thousand ads, for their coverage of a query (coverage.ts) where there is no search engine. */
+import { coverage, FIELD_CERTAINTY, type LexicalField, terms, termWeight } from './coverage.ts';
+import { normalize } from './text.ts';
+
+/** The words of an ad, by field. */
+export type LexicalText = Record<LexicalField, string>;
+
+export class CoverageIndex {
+  readonly #size: number;
+  /** By term, the certainty of each ad that has it, by its place in the list. */
+  readonly #postings = new Map<string, Map<number, number>>();
+
+  constructor(ads: readonly LexicalText[]) {
+    this.#size = ads.length;
+    for (const [place, ad] of ads.entries()) {
+      for (const [field, certainty] of Object.entries(FIELD_CERTAINTY)) {
+        for (const term of terms(normalize(ad[field as LexicalField]))) {
+          const having = this.#postings.get(term) ?? new Map<number, number>();
+          this.#postings.set(term, having.set(place, Math.max(having.get(place) ?? 0, certainty)));
+        }
+      }
+    }
+  }
+
+  /** Coverage, above 0 and up to 1, of a normalized query by each ad that shares a term with it, by place. */
+  search(query: string): Map<number, number> {
+    const having = new Map(terms(query).map((term) => [term, this.#postings.get(term)]));
+    const weights = new Map([...having].map(([term, list]) => [term, termWeight(this.#size, list?.size ?? 0)]));
+    const places = new Set([...having.values()].flatMap((list) => [...(list?.keys() ?? [])]));
+    return new Map([...places].map((place) => [place, coverage(weights, (term) => having.get(term)?.get(place) ?? 0)]));
+  }
+}
