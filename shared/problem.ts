@@ -13,6 +13,7 @@ export const STATUS = {
   unknown_locale: 400,
   invalid_token: 400,
   space_mismatch: 409,
+  model_mismatch: 409,
   conflict: 409,
   unauthorized: 401,
   forbidden: 403,

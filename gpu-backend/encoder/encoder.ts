@@ -46,6 +46,8 @@ export interface Encoder {
   readonly model: string;
   readonly spaceId: string;
   readonly dimension: number;
+  /** SHA-256 of the bundle's student.onnx: who brings a vector of its own says by which student. */
+  readonly studentSha256: string;
   readonly device: Device;
   /**
    * Vectors of normalized queries. Long texts are cut to the bundle's `maxTokens`; no text makes it fail. Throws

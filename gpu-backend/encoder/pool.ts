@@ -156,6 +156,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   return {
     model: manifest.name,
     spaceId: manifest.spaceId,
+    studentSha256: manifest.student.sha256,
     dimension: manifest.dimension,
     device,
     encode: (texts, encodeOptions) => batcher.encode(texts, encodeOptions),

@@ -3,12 +3,10 @@
  * one long text among short ones makes the short ones pay for its padding.
  */
 import { Tokenizer } from '@huggingface/tokenizers';
+import { paddingId, tokenIds } from '../../shared/token-ids.ts';
 
 /** Upper lengths of the buckets, in tokens; the last is `maxTokens`. */
 const BUCKETS = [8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512];
-
-/** Characters a token that tokenisation looks at, at most: bounds the work on a text of any length. */
-const CHARACTERS_PER_TOKEN = 32;
 
 export interface TokenBatch {
   /** Position of each row's text in the input. */
@@ -26,29 +24,11 @@ export interface TextTokenizer {
   batches(texts: readonly string[], tokenBudget: number): TokenBatch[];
 }
 
-function paddingId(json: { padding?: { pad_id?: number } | null; added_tokens?: { id: number; content: string }[] }) {
-  return json.padding?.pad_id ?? json.added_tokens?.find(({ content }) => /^(\[PAD\]|<pad>)$/.test(content))?.id ?? 0;
-}
-
 /** `json` is the parsed tokenizer.json. */
 export function createTokenizer(json: object, maxTokens: number): TextTokenizer {
   const tokenizer = new Tokenizer(json as ConstructorParameters<typeof Tokenizer>[0], {});
   const pad = BigInt(paddingId(json));
-  // How many special tokens stand before and behind the text: what lies around the bare ids of a probe.
-  const bare = tokenizer.encode('a', { add_special_tokens: false }).ids;
-  const whole = tokenizer.encode('a').ids;
-  const before = Math.max(0, whole.indexOf(bare[0] ?? -1));
-  const behind = Math.max(0, whole.length - bare.length - before);
-
-  const encode = (text: string): number[] => {
-    const bounded = text.slice(0, maxTokens * CHARACTERS_PER_TOKEN).toWellFormed();
-    const { ids } = tokenizer.encode(bounded);
-    if (ids.length === 0) return [Number(pad)];
-    if (ids.length <= maxTokens) return ids;
-    return behind === 0 || maxTokens <= behind
-      ? ids.slice(0, maxTokens)
-      : [...ids.slice(0, maxTokens - behind), ...ids.slice(-behind)];
-  };
+  const encode = tokenIds(tokenizer, { maxTokens, padding: Number(pad) });
 
   return {
     encode,

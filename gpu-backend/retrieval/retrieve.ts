@@ -5,6 +5,7 @@
 import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
 import { terms } from '../../shared/coverage.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import { type QueryVector, unpackUnitVector } from '../../shared/query-vector.ts';
 import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
@@ -23,13 +24,25 @@ export interface RetrievalOptions {
 export interface Retrieval {
   /**
    * Candidates of a normalized query under a plan, the most relevant first, then by fused rank, then by ad id; none for a query of stop words only. Throws
-   * `not_ready` before the first generation, `bad_request` for another normaliser, and what the encoder throws.
+   * `not_ready` before the first generation, `bad_request` for another normaliser, `model_mismatch` for a vector of another
+   * student, and what the encoder throws.
    */
   retrieve(request: RetrieveRequest, options?: { signal?: AbortSignal }): Promise<RetrieveResponse>;
 }
 
 /** Candidates that each retriever hands to fusion: fusion needs more than it returns, or agreement deep down is missed. */
 const depth = (k: number) => Math.max(100, 2 * k);
+
+/** The vector that a request brings, if it is one that this encoder could have made. */
+function readVector({ studentSha256, values }: QueryVector, encoder: Encoder): Float32Array {
+  if (studentSha256 !== encoder.studentSha256) {
+    throw new HarnessError(
+      'model_mismatch',
+      `vector: expected one of student ${encoder.studentSha256} (${encoder.model}), got one of ${studentSha256}; send the query alone, and give the edge the backend's bundle.`,
+    );
+  }
+  return unpackUnitVector(values, encoder.dimension);
+}
 
 export function createRetrieval({ encoder, live, calibration }: RetrievalOptions): Retrieval {
   const search = (request: RetrieveRequest, view: View, vector: Float32Array | undefined): Candidate[] => {
@@ -74,8 +87,9 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
         );
       }
       const wantsDense = request.plan.retrievers.includes('dense') && terms(request.query).length > 0;
-      let vector: Float32Array | undefined;
-      if (wantsDense) {
+      const brought = request.vector === undefined ? undefined : readVector(request.vector, encoder);
+      let vector = wantsDense ? brought : undefined;
+      if (wantsDense && brought === undefined) {
         const deadlineAtMs = performance.timeOrigin + began + request.deadlineMs;
         const encoded = await encoder.encode(
           [request.query],

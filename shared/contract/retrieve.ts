@@ -1,6 +1,7 @@
 /** `POST /v1/retrieve`: a normalized query and a plan in, a candidate list out. This is what the edge caches. */
 import { z } from 'zod';
 import { Plan, RetrieverName } from '../plan.ts';
+import { QueryVector } from '../query-vector.ts';
 import { Locale, Market } from './ads.ts';
 
 export const RetrieveRequest = z
@@ -11,6 +12,8 @@ export const RetrieveRequest = z
     market: Market,
     locale: Locale,
     plan: Plan,
+    /** The query's vector, where the caller has the backend's student; without it the backend encodes. `model_mismatch` for another student's. */
+    vector: QueryVector.optional(),
     /** Milliseconds that the caller will wait. */
     deadlineMs: z.number().positive().max(60_000),
   })

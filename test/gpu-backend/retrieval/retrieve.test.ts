@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import { createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import { packFloats } from '../../../shared/query-vector.ts';
 import { relevanceOf } from '../../../shared/relevance.ts';
 import { NORMALIZER_VERSION, normalize } from '../../../shared/text.ts';
 import { testFolder } from '../../fixtures/folder.ts';
@@ -126,6 +127,50 @@ describe('retrieve', () => {
     await expect(house.retrieval.retrieve(request)).rejects.toMatchObject({ code: 'deadline_exceeded' });
     const signal = AbortSignal.abort(new Error('left'));
     await expect(house.retrieval.retrieve({ ...request, deadlineMs: 1000 }, { signal })).rejects.toThrow('left');
+    // What took too long to encode is not searched for any more.
+    const encode: typeof house.encoder.encode = async (texts) => {
+      for (const until = performance.now() + 2; performance.now() < until; );
+      return house.encoder.encode(texts);
+    };
+    const slow = createRetrieval({
+      encoder: { ...house.encoder, encode },
+      live: house.live,
+      calibration: house.bundle.manifest.calibration,
+    });
+    await expect(slow.retrieve({ ...request, deadlineMs: 1 })).rejects.toThrow('nothing was searched');
+  });
+
+  it('takes the vector that the caller brings for its own, and refuses one of another student by both names', async () => {
+    const { studentSha256 } = house.encoder;
+    const { vectors } = await house.encoder.encode(['couch']);
+    const request = (
+      studentSha256: string,
+      values: Float32Array,
+      retrievers = DENSE.retrievers as ('dense' | 'lexical')[],
+    ) => ({
+      query: 'red sofa',
+      normalizerVersion: NORMALIZER_VERSION,
+      market: 'us',
+      locale: 'en',
+      plan: { retrievers, k: 10, minRelevance: 0 },
+      vector: { studentSha256, values: packFloats(values) },
+      deadlineMs: 10_000,
+    });
+    const { candidates } = await house.retrieval.retrieve(request(studentSha256, vectors[0]!));
+    expect(candidates).toEqual((await house.ask('couch', DENSE)).candidates);
+
+    const other = 'f'.repeat(64);
+    for (const retrievers of [DENSE.retrievers, LEXICAL.retrievers]) {
+      await expect(house.retrieval.retrieve(request(other, vectors[0]!, retrievers))).rejects.toMatchObject({
+        code: 'model_mismatch',
+        status: 409,
+        message: expect.stringMatching(new RegExp(`expected one of student ${studentSha256} .*, got one of ${other};`)),
+      });
+    }
+    for (const values of [vectors[0]!.slice(1), vectors[0]!.map((value) => 2 * value)])
+      await expect(house.retrieval.retrieve(request(studentSha256, values))).rejects.toMatchObject({
+        code: 'bad_request',
+      });
   });
 
   it('refuses another normaliser, and a service without a generation', async () => {
