@@ -7,6 +7,7 @@ import {
   type RetrieveResponse,
 } from '../../shared/contract/retrieve.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import { packFloats } from '../../shared/query-vector.ts';
 import { normalize } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
@@ -57,18 +58,11 @@ export function retrievalRoutes({ retrieve, encoder, headAds, markets, metrics }
           data: vectors.map((vector, index) => ({
             object: 'embedding',
             index,
-            embedding: format === 'base64' ? base64(vector) : [...vector],
+            embedding: format === 'base64' ? packFloats(vector) : [...vector],
           })),
           usage: { prompt_tokens: tokens, total_tokens: tokens },
         };
       },
     }),
   ];
-}
-
-/** Little-endian float32, as OpenAI's clients read it. */
-function base64(vector: Float32Array): string {
-  const bytes = Buffer.alloc(vector.length * 4);
-  for (const [i, value] of vector.entries()) bytes.writeFloatLE(value, i * 4);
-  return bytes.toString('base64');
 }

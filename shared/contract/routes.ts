@@ -58,7 +58,15 @@ export const BACKEND_ROUTES: readonly Route[] = [
     body: RetrieveRequest,
     answer: RetrieveResponse,
     signed: true,
-    errors: ['bad_request', 'unauthorized', 'unknown_market', 'too_many_requests', 'not_ready', 'deadline_exceeded'],
+    errors: [
+      'bad_request',
+      'unauthorized',
+      'unknown_market',
+      'model_mismatch',
+      'too_many_requests',
+      'not_ready',
+      'deadline_exceeded',
+    ],
   },
   {
     method: 'post',
