@@ -127,7 +127,7 @@ export class Backend {
 }
 
 /** The backend's own problem where it sent one; anything else, a proxy's page say, counts as the backend being away. */
-function refusal(path: string, status: number, body: string): HarnessError {
+export function refusal(path: string, status: number, body: string): HarnessError {
   try {
     const problem = Problem.parse(JSON.parse(body));
     return new HarnessError(problem.code, `${path}: ${problem.detail}`);

@@ -4,7 +4,7 @@ import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { NORMALIZER_VERSION } from '../shared/text.ts';
 import type { AdsRequest } from './ads-request.ts';
-import { type CacheEntry, queryHash } from './cache/cache-port.ts';
+import { type CacheEntry, type CacheKey, queryHash } from './cache/cache-port.ts';
 import type { Isolate } from './isolate.ts';
 import type { KeyedPlan } from './serving.ts';
 
@@ -39,26 +39,28 @@ export async function retrieve(
   { plan, fingerprint }: KeyedPlan,
   waitUntil: (work: Promise<unknown>) => void,
 ): Promise<Retrieved> {
-  const { settings, clock, origins, cache, config } = isolate;
+  const { settings, clock, cache, config } = isolate;
   const { normalized: query, market, locale } = request;
   const startedAt = clock.elapsed();
   const remainingMs = () => Math.max(50, settings.backendDeadlineMs - (clock.elapsed() - startedAt));
   const noTimings = { backendMs: 0, encodeMs: 0, searchMs: 0 };
+  const key: CacheKey = {
+    normalizerVersion: NORMALIZER_VERSION,
+    generation: config.generation,
+    plan: fingerprint,
+    market,
+    locale,
+    queryHash: await queryHash(query),
+  };
   try {
     const { entry, status, ageMs, reason, hedged } = await cache.find({
-      key: {
-        normalizerVersion: NORMALIZER_VERSION,
-        generation: config.generation,
-        plan: fingerprint,
-        market,
-        locale,
-        queryHash: await queryHash(query),
-      },
+      key,
       load: ({ urgent }) =>
-        origins.retrieve(
-          { query, normalizerVersion: NORMALIZER_VERSION, market, locale, plan },
-          { deadlineMs: remainingMs(), urgent },
-        ),
+        isolate.retrieve({
+          key,
+          request: { query, normalizerVersion: NORMALIZER_VERSION, market, locale, plan },
+          ask: { deadlineMs: remainingMs(), urgent },
+        }),
       waitUntil,
     });
     const answer = decode(entry);

@@ -49,6 +49,7 @@ const Variables = z.object({
   EVENT_DEADLINE_MS: positive(100),
   CONSENT: z.enum(['assumed', 'required']).default('assumed'),
   QUERY_LOG: z.enum(['text', 'digest']).default('text'),
+  WORKERS_CACHE: z.enum(['on', 'off']).default('off'),
 });
 
 export interface EdgeSettings {
@@ -72,6 +73,8 @@ export interface EdgeSettings {
   readonly consent: 'assumed' | 'required';
   /** How an impression tells what was searched for: its words, or a keyed hash of them. */
   readonly queryLog: 'text' | 'digest';
+  /** Whether candidates are asked for through Workers Caching. */
+  readonly workersCache: boolean;
 }
 
 /** Throws `configuration` that names the binding at fault. */
@@ -109,5 +112,6 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
     eventDeadlineMs: variables.EVENT_DEADLINE_MS,
     consent: variables.CONSENT,
     queryLog: variables.QUERY_LOG,
+    workersCache: variables.WORKERS_CACHE === 'on',
   });
 }

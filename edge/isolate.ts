@@ -11,7 +11,8 @@ import { ColoCache, type ResponseCache } from './cache/colo.ts';
 import { KvCache } from './cache/kv.ts';
 import { MemoryCache } from './cache/memory.ts';
 import { Popularity } from './cache/popularity.ts';
-import { TieredCache } from './cache/tiered.ts';
+import { type Loaded, TieredCache } from './cache/tiered.ts';
+import { answerCandidates, askThrough, type Entrypoint, type Retrieval } from './cache/workers-cache.ts';
 import { kvSnapshot } from './config-snapshot.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
@@ -83,6 +84,10 @@ export interface Isolate {
   keeperWorld: KeeperWorld;
   memory: MemoryCache;
   cache: TieredCache;
+  /** Candidates of the origins, or of the cache in front of them. */
+  retrieve: (retrieval: Retrieval) => Promise<Loaded>;
+  /** The entrypoint behind that cache. */
+  answerCandidates: (request: Request) => Promise<Response>;
   /** What is shown while no origin answers. */
   head: HeadStore;
   /** Answers of this isolate, by the rung that gave them. */
@@ -102,6 +107,8 @@ export interface IsolateOptions {
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   /** Opens the data centre's cache; `undefined` where there is none. */
   openCache?: (() => Promise<ResponseCache>) | undefined;
+  /** The entrypoint that Workers Caching stands in front of. */
+  candidates?: Entrypoint | undefined;
   /** How long issued ids are gathered before the ledger is told. */
   gatherMs?: number;
   /** Longest wait of a request for a newer kill list. */
@@ -174,6 +181,13 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const tiers: CachePort[] = [memory];
   if (options.openCache !== undefined) tiers.push(new ColoCache({ open: options.openCache, now }));
   if (env.KV !== undefined) tiers.push(new KvCache({ namespace: env.KV, isHead, now, readMs: KV_READ_MS }));
+  const lives = {
+    softMs: settings.cacheSoftMs,
+    revalidateMs: settings.cacheRevalidateMs,
+    hardMs: settings.cacheHardMs,
+    emptyShare: 0.25,
+  };
+  const through = settings.workersCache ? options.candidates : undefined;
   const outboxes = new Outboxes(env.OUTBOX, clock.newId());
   const ledger = new Ledger({
     write: (ids) => outboxes.note(ids),
@@ -203,14 +217,15 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       tiers,
       now,
       random: clock.random,
-      softMs: settings.cacheSoftMs,
-      revalidateMs: settings.cacheRevalidateMs,
-      hardMs: settings.cacheHardMs,
-      emptyShare: 0.25,
+      ...lives,
       onLookup: (path) => popularity.record(path),
       followMs: settings.backendDeadlineMs / 2,
       onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
     }),
+    retrieve: (retrieval) =>
+      through === undefined ? origins.retrieve(retrieval.request, retrieval.ask) : askThrough(through, retrieval),
+    answerCandidates: (request) =>
+      answerCandidates(request, { retrieve: (asked, ask) => origins.retrieve(asked, ask), lives, now }),
     head: new HeadStore({
       load: () => backend.headAds(HEAD_DEADLINE_MS),
       shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),

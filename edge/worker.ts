@@ -2,6 +2,7 @@
 import { HarnessError, problemResponse } from '../shared/problem.ts';
 import { createApp } from './app.ts';
 import type { ResponseCache } from './cache/colo.ts';
+import type { Entrypoint } from './cache/workers-cache.ts';
 import { consume, type EventMessages } from './consumer.ts';
 import type { EdgeBindings } from './env.ts';
 import { createIsolate, type Isolate } from './isolate.ts';
@@ -13,15 +14,20 @@ interface Edge {
   isolate: Isolate;
   app: ReturnType<typeof createApp>;
 }
-type ExecutionContext = Parameters<ReturnType<typeof createApp>['fetch']>[2];
+/** As much as is used here of the loopback bindings that every handler and object has. */
+interface Loopback {
+  exports?: { Candidates?: Entrypoint };
+}
+type ExecutionContext = Parameters<ReturnType<typeof createApp>['fetch']>[2] & Loopback;
 
 let edge: Edge | undefined;
 
 /** Not at module level: the runtime gives neither bindings nor randomness before the first request. */
-function edgeOf(env: EdgeBindings): Edge {
+function edgeOf(env: EdgeBindings, { exports }: Loopback): Edge {
   if (edge === undefined) {
     const { caches } = globalThis as unknown as { caches: { open(name: string): Promise<ResponseCache> } };
-    const isolate = createIsolate(env, { openCache: () => caches.open('harness-candidates') });
+    const openCache = () => caches.open('harness-candidates');
+    const isolate = createIsolate(env, { openCache, candidates: exports?.Candidates });
     edge = { isolate, app: createApp(isolate) };
   }
   return edge;
@@ -29,22 +35,28 @@ function edgeOf(env: EdgeBindings): Edge {
 
 /** The Durable Object of `OUTBOX` in wrangler.toml. */
 export class Outbox extends EventOutbox {
-  constructor(state: ObjectState, env: EdgeBindings) {
-    super(state, () => edgeOf(env).isolate.outboxWorld);
+  constructor(state: ObjectState & Loopback, env: EdgeBindings) {
+    super(state, () => edgeOf(env, state).isolate.outboxWorld);
   }
 }
 
 /** The Durable Object of `KILL_LIST` in wrangler.toml. */
 export class KillList extends KillListObject {
-  constructor(state: KeeperState, env: EdgeBindings) {
-    super(state, () => edgeOf(env).isolate.keeperWorld);
+  constructor(state: KeeperState & Loopback, env: EdgeBindings) {
+    super(state, () => edgeOf(env, state).isolate.keeperWorld);
   }
 }
+
+/** Candidates by their key, with Workers Caching in front; nobody but this Worker can call it. */
+export const Candidates = {
+  fetch: (request: Request, env: EdgeBindings, ctx: Loopback): Promise<Response> =>
+    edgeOf(env, ctx).isolate.answerCandidates(request),
+};
 
 export default {
   async fetch(request: Request, env: EdgeBindings, ctx: ExecutionContext): Promise<Response> {
     try {
-      return await edgeOf(env).app.fetch(request, env, ctx);
+      return await edgeOf(env, ctx).app.fetch(request, env, ctx);
     } catch (error) {
       // Only a wrong configuration gets here: the application answers its own errors.
       console.error(JSON.stringify({ level: 'fatal', message: String(error) }));
@@ -52,8 +64,8 @@ export default {
     }
   },
 
-  async queue(batch: EventMessages, env: EdgeBindings): Promise<void> {
-    const { isolate } = edgeOf(env);
+  async queue(batch: EventMessages, env: EdgeBindings, ctx: Loopback): Promise<void> {
+    const { isolate } = edgeOf(env, ctx);
     await consume(batch, {
       store: isolate.storeEvents,
       park: (events) => isolate.outboxes.put(events),
@@ -62,7 +74,7 @@ export default {
     });
   },
 
-  async scheduled(_controller: unknown, env: EdgeBindings): Promise<void> {
-    await reconcileOnSchedule(edgeOf(env).isolate);
+  async scheduled(_controller: unknown, env: EdgeBindings, ctx: Loopback): Promise<void> {
+    await reconcileOnSchedule(edgeOf(env, ctx).isolate);
   },
 };

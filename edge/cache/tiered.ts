@@ -1,7 +1,8 @@
 /**
  * The tiers as one cache (RFC 5861's terms): fresh from the nearest tier that has it; for a while after that stale at once,
  * while one call refreshes it; then from the backend, once an isolate however many ask (single flight); and stale again,
- * up to the hard expiry, while the backend is away. A list found in a far tier is copied to the nearer ones.
+ * up to the hard expiry, while the backend is away. A list found in a far tier is copied to the nearer ones. A cache that
+ * stands in front of the backend (workers-cache.ts) answers in its name, and says since when it has the list.
  */
 import type { CacheStatus } from '../../shared/contract/ads.ts';
 import { HarnessError, type ProblemCode } from '../../shared/problem.ts';
@@ -26,6 +27,8 @@ export interface Loaded {
   empty: boolean;
   /** It came by a second call, or from the second origin. */
   hedged?: boolean;
+  /** When a cache in front of the backend stored it; absent where the backend answered. */
+  cachedAtMs?: number;
 }
 
 export interface Lookup {
@@ -36,12 +39,8 @@ export interface Lookup {
   waitUntil: (work: Promise<unknown>) => void;
 }
 
-export interface TieredOptions {
-  /** Nearest first. */
-  tiers: readonly CachePort[];
-  now: () => number;
-  /** Uniform in [0, 1), for the spread of expiries. */
-  random: () => number;
+/** How long lists live. */
+export interface Lives {
   /** How long a list is fresh; up to {@link JITTER} of it less, so that what was stored together is not asked for together. */
   softMs: number;
   /** How much longer it answers at once while it is refreshed. */
@@ -50,6 +49,14 @@ export interface TieredOptions {
   hardMs: number;
   /** Soft and hard life of an empty list, as a share of another's. */
   emptyShare: number;
+}
+
+export interface TieredOptions extends Lives {
+  /** Nearest first. */
+  tiers: readonly CachePort[];
+  now: () => number;
+  /** Uniform in [0, 1), for the spread of expiries. */
+  random: () => number;
   /** Told of every path asked for. */
   onLookup: (path: string) => void;
   /** How long a request waits for another one's call before it makes its own. */
@@ -62,6 +69,7 @@ const JITTER = 0.1;
 
 interface Fetched {
   entry: CacheEntry;
+  status: CacheStatus;
   hedged: boolean;
 }
 
@@ -92,7 +100,9 @@ export class TieredCache {
     }
     try {
       const { entry, status, hedged } = await this.#once(path, lookup, near === undefined);
-      return { ...this.#found(entry, status), hedged };
+      const found = { ...this.#found(entry, status), hedged };
+      // A cache in front of the backend goes beyond the time of refreshing only where the backend failed.
+      return entry.softUntilMs + revalidateMs > now() ? found : { ...found, reason: 'backend_unavailable' };
     } catch (error) {
       if (near === undefined || !(error instanceof HarnessError)) throw error;
       return { ...this.#found(near.entry, 'stale'), reason: error.code };
@@ -120,12 +130,12 @@ export class TieredCache {
   }
 
   /** Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`. */
-  async #once(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched & { status: CacheStatus }> {
+  async #once(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched> {
     for (let round = 0; round < 2; round++) {
       const flight = this.#flights.get(path);
       if (flight === undefined) break;
       const shared = await within(flight, this.#options.followMs);
-      if (shared !== TIMED_OUT) return { ...shared, status: 'miss' };
+      if (shared !== TIMED_OUT) return shared;
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
       // Another follower may have asked, and be done, before this one woke up.
       const near = await this.#nearest(path, lookup);
@@ -137,24 +147,27 @@ export class TieredCache {
     this.#flights.set(path, flight);
     // The call outlives a leader whose client hangs up, because others may be waiting for it.
     lookup.waitUntil(flight.catch(() => undefined));
-    return { ...(await flight), status: 'miss' };
+    return flight;
   }
 
   async #load(path: string, { key, load, waitUntil }: Lookup, urgent: boolean): Promise<Fetched> {
     const { now, random, softMs, hardMs, emptyShare } = this.#options;
-    const { body, generation, empty, hedged = false } = await load({ urgent });
-    const storedAtMs = now();
+    const { body, generation, empty, hedged = false, cachedAtMs } = await load({ urgent });
+    const storedAtMs = cachedAtMs ?? now();
+    // One expiry for all that have it from the cache in front: the platform spreads nothing.
+    const spread = cachedAtMs === undefined ? JITTER * random() : 0;
     const share = empty ? emptyShare : 1;
     const entry: CacheEntry = {
       body,
       storedAtMs,
-      softUntilMs: storedAtMs + Math.ceil(share * softMs * (1 - JITTER * random())),
+      softUntilMs: storedAtMs + Math.ceil(share * softMs * (1 - spread)),
       hardUntilMs: storedAtMs + Math.ceil(share * hardMs),
     };
     // Kept under the generation that answered, which may be newer than the one asked for.
     const keptAt = generation === key.generation ? path : cachePath({ ...key, generation });
     waitUntil(this.#keep(keptAt, entry, this.#options.tiers.length));
-    return { entry, hedged };
+    const fresh = cachedAtMs === undefined ? 'miss' : 'colo';
+    return { entry, status: entry.softUntilMs > now() ? fresh : 'stale', hedged };
   }
 
   /** Puts the entry into the nearest `depth` tiers. */

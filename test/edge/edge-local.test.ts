@@ -56,6 +56,46 @@ describe('startEdge', () => {
     expect(unsigned).toBe(0);
   }, 60_000);
 
+  it('asks through the entrypoint that Workers Caching stands in front of, where that is on', async () => {
+    const backend = room('through');
+    const edge = await startEdge({
+      port: await freePort(),
+      backendUrl: backend.url,
+      keys: TEST_KEYS,
+      vars: { WORKERS_CACHE: 'on', BACKEND_DEADLINE_MS: '20000' },
+    });
+    try {
+      for (const query of ['sofa', 'lamp']) {
+        const answer = await ads(edge, query);
+        expect([answer.cache.status, answer.degraded, answer.slots.length]).toEqual(['miss', undefined, 4]);
+      }
+      expect((await backend.told()).retrieved.map(({ query }) => query)).toEqual(['sofa', 'lamp']);
+      // Named entrypoints have no address.
+      expect((await fetch(`${edge.url}/1/7/plan/us/en/hash`)).status).toBe(404);
+    } finally {
+      await edge.stop();
+    }
+  }, 120_000);
+
+  it('keeps a call going for those who wait for it when the one who made it hangs up', async () => {
+    const backend = room('hang-up');
+    const vars = { BACKEND_DEADLINE_MS: '20000' };
+    const edge = await startEdge({ port: await freePort(), backendUrl: backend.url, keys: TEST_KEYS, vars });
+    try {
+      await backend.behave({ retrieve: 'hold' });
+      const impatient = new AbortController();
+      const left = fetch(`${edge.url}/v1/ads?q=sofa`, { signal: impatient.signal }).catch((error) => error.name);
+      while ((await backend.told()).held === 0);
+      const follower = ads(edge, 'sofa');
+      impatient.abort();
+      expect(await left).toBe('AbortError');
+      await fetch(`${backend.url}/release`, { method: 'POST' });
+      expect((await follower).slots).toHaveLength(4);
+    } finally {
+      await edge.stop();
+    }
+  }, 120_000);
+
   it('says which port is taken and what to do', async () => {
     const server = createServer();
     const port = await freePort();

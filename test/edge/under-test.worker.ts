@@ -44,6 +44,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
   const queued: HarnessEvent[] = [];
   let nowMs = Date.now();
   let ids = 0;
+  let entrypointCalls = 0;
   const alarms = new Map<string, number | null>();
   /** Runs in the Durable Object of that name, on its SQLite, with the world of this edge. */
   const inOutbox = <T>(object: string, act: (outbox: Outbox) => Promise<T>): Promise<T> => {
@@ -89,6 +90,12 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
         newId: () => `${String(++ids).padStart(8, '0')}-${crypto.randomUUID().slice(9)}`,
       },
       openCache: () => caches.open(name) as never,
+      candidates: {
+        fetch: (url, init) => {
+          entrypointCalls += 1;
+          return isolate.answerCandidates(new Request(url, init as never) as never);
+        },
+      },
       gatherMs: 0,
       killListWaitMs: 20_000,
     });
@@ -100,6 +107,10 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
     bindings,
     get isolate() {
       return isolate;
+    },
+    /** Calls of the entrypoint that Workers Caching would stand in front of. */
+    get entrypointCalls() {
+      return entrypointCalls;
     },
     /** The cache that its isolates share. */
     dataCentre: () => caches.open(name),

@@ -200,6 +200,34 @@ describe('stale while it is refreshed', () => {
   });
 });
 
+describe('a cache in front of the backend', () => {
+  const cachedAtMs = 1_800_000_000_000;
+  const ofCache = async () => ({ ...loaded, cachedAtMs });
+
+  it.each([
+    [0, 'colo', undefined],
+    [59_999, 'colo', undefined],
+    [60_000, 'stale', undefined],
+    [90_000, 'stale', 'backend_unavailable'],
+  ] as const)('gives a list of %i ms ago: %s, %s', async (ageMs, status, reason) => {
+    const { cache } = tiered(undefined, { revalidateMs: 30_000, random: () => 0.999 });
+    vi.setSystemTime(cachedAtMs + ageMs);
+    const found = await cache.find(lookup(ofCache));
+    expect(found).toMatchObject({ status, ageMs });
+    expect(found.reason).toBe(reason);
+  });
+
+  it('does not begin the life of a list anew', async () => {
+    const { cache } = tiered();
+    vi.setSystemTime(cachedAtMs + 50_000);
+    await cache.find(lookup(ofCache));
+    vi.setSystemTime(cachedAtMs + 59_999);
+    expect(await cache.find(lookup(away))).toMatchObject({ status: 'memory', ageMs: 59_999 });
+    vi.setSystemTime(cachedAtMs + 60_000);
+    expect(await cache.find(lookup(away))).toMatchObject({ status: 'stale', ageMs: 60_000 });
+  });
+});
+
 describe('the life of a list', () => {
   it('is shorter by up to a tenth at random, and never longer', async () => {
     const lives = new Set<number>();
