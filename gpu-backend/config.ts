@@ -16,6 +16,8 @@ export interface BackendConfig {
   keys: KeyRing;
   /** A Postgres server; absent, the embedded database in the data folder. */
   databaseUrl: string | undefined;
+  /** Where alerts are posted; absent, they are shown on the dashboard only. */
+  alertWebhook: string | undefined;
   device: 'cpu' | 'cuda' | 'webgpu';
   /** Threads that encode queries. */
   encoderWorkers: number;
@@ -49,6 +51,10 @@ const SETTINGS = z.object({
     .url({ protocol: /^postgres(ql)?$/, error: 'postgres://user:password@host:port/database' })
     .optional()
     .describe('Postgres 15 or newer; unset, the embedded database in HARNESS_DATA'),
+  HARNESS_ALERT_WEBHOOK: z
+    .url({ protocol: /^https?$/, error: 'an http or https URL' })
+    .optional()
+    .describe('Where alarms of experiments are posted, signed; unset, they are on the dashboard only'),
   HARNESS_DEVICE: choice('cpu', 'cuda', 'webgpu')
     .default('cpu')
     .describe('Where queries are encoded; falls back to cpu'),
@@ -97,6 +103,7 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     bundleDir: settings.HARNESS_BUNDLE,
     keys: parseKeyRing(settings.HARNESS_KEYS),
     databaseUrl: settings.DATABASE_URL,
+    alertWebhook: settings.HARNESS_ALERT_WEBHOOK,
     device: settings.HARNESS_DEVICE,
     encoderWorkers: settings.HARNESS_ENCODER_WORKERS,
     logLevel: settings.LOG_LEVEL,

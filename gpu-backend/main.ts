@@ -4,25 +4,29 @@
  */
 import { type Logger, pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
+import type { Alert } from '../shared/contract/alerts.ts';
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
+import { deliverAlerts } from './alerts/deliver.ts';
+import { raiseAlerts } from './alerts/raise.ts';
 import { createCatalogue } from './catalogue/catalogue.ts';
 import { followInto } from './catalogue/follow.ts';
 import { forgetPastDays, untilMidnight } from './catalogue/spend.ts';
 import { exitWith, parseCommandLine } from './command-line.ts';
 import { type BackendConfig, parseConfig } from './config.ts';
-import { connect } from './db/connect.ts';
+import { connect, type Database } from './db/connect.ts';
 import { lockDataFolder } from './db/data-folder.ts';
 import { migrate } from './db/migrate.ts';
 import { loadBundle } from './encoder/bundle.ts';
 import { createEncoder } from './encoder/pool.ts';
+import { advance } from './experiments/rollup-advance.ts';
 import { Live } from './generations/live.ts';
 import { openGenerationStore } from './generations/store.ts';
 import { createVectorLadder } from './generations/vectors.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
 import { watchState } from './http/gauges.ts';
-import { createMetrics } from './http/metrics.ts';
+import { createMetrics, type Metrics } from './http/metrics.ts';
 import { catalogueRoutes } from './http/routes-catalogue.ts';
 import { eventRoutes } from './http/routes-events.ts';
 import { experimentRoutes } from './http/routes-experiments.ts';
@@ -30,6 +34,7 @@ import { generationRoutes } from './http/routes-generations.ts';
 import { operationsRoutes } from './http/routes-operations.ts';
 import { retrievalRoutes } from './http/routes-retrieval.ts';
 import { listen } from './http/server.ts';
+import { startPeriodic } from './periodic.ts';
 import { createHeadAds } from './retrieval/head-ads.ts';
 import { createRetrieval } from './retrieval/retrieve.ts';
 import { createPublication } from './serving-config/publication.ts';
@@ -43,6 +48,8 @@ export interface Backend {
 
 /** How long running requests may take once the service is asked to stop. */
 const DRAIN_MS = 1_500;
+/** How often rollups are brought up, and experiments are looked at for alarms; reports bring rollups up by themselves. */
+const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
 
 /**
  * Starts the service; resolves when it answers, which before the first generation is `not_ready` for queries. Throws a
@@ -59,9 +66,10 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
   };
   try {
     const adapters = await openAdapters({ config, log, closers });
-    const { app, stopping } = await wire({ ...adapters, config, log });
+    const { app, stopping, db, metrics } = await wire({ ...adapters, config, log });
     const { server } = adapters;
     server.serve(app);
+    for (const end of startBackground({ db, metrics, config, log })) closers.push(end);
     closers.push(async () => {
       stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
       await server.close(DRAIN_MS);
@@ -126,6 +134,7 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
   const { db, kind: database } = connection;
   const { model, spaceId, device } = encoder;
   const migrations = await migrate(db);
+  await advance(db); // before events are taken: see startAgain in rollup-advance.ts
   log.info({ ...device, model, spaceId, database, migrations }, 'opened');
   if (device.reason !== undefined) log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`);
   const metrics = createMetrics();
@@ -196,7 +205,48 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
     log,
     news: servingConfig.news,
   });
-  return { app, stopping };
+  return { app, stopping, db, metrics };
+}
+
+/** What goes on beside the requests; gives what ends each of it. */
+function startBackground({
+  db,
+  metrics,
+  config,
+  log,
+}: {
+  db: Database;
+  metrics: Metrics;
+  config: Readonly<BackendConfig>;
+  log: Logger;
+}): (() => Promise<void>)[] {
+  const failures = { rollup: 0, alerts: 0, alert_delivery: 0 };
+  for (const [name, help] of [
+    ['rollup', 'Rollups that failed.'],
+    ['alerts', 'Looks for alarms that failed.'],
+    ['alert_delivery', 'Alerts that the webhook did not take; each is tried again.'],
+  ] as const)
+    metrics.gauge({ name: `harness_${name}_failures`, help, read: () => failures[name] });
+  const failed = (name: 'rollup' | 'alerts') => (err: unknown) => {
+    failures[name]++;
+    log.error({ err }, `${name}: will be tried again`);
+  };
+  const rollup = startPeriodic({ everyMs: ROLLUP_MS, work: () => advance(db), onError: failed('rollup') });
+  const { alertWebhook: url, keys } = config;
+  if (url === undefined) return [rollup];
+  const onFailure = (alert: Alert, reason: string) => {
+    failures.alert_delivery++;
+    log.warn({ alert: alert.id, reason }, 'the webhook did not take an alert');
+  };
+  const alerts = startPeriodic({
+    everyMs: ALERTS_MS,
+    async work() {
+      for (const { id } of await raiseAlerts(db, Date.now())) log.warn({ alert: id }, 'alert');
+      await deliverAlerts(db, { url, keys, now: Date.now, onFailure });
+    },
+    onError: failed('alerts'),
+  });
+  return [rollup, alerts];
 }
 
 if (import.meta.main) {

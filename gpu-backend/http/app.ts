@@ -7,6 +7,7 @@ import { type Context, Hono } from 'hono';
 import type { Logger } from 'pino';
 import { BACKEND_ROUTES } from '../../shared/contract/routes.ts';
 import { HarnessError, parse, problemResponse } from '../../shared/problem.ts';
+import { SIGNATURE_HEADERS } from '../../shared/signature.ts';
 import { unstorable } from '../db/storable.ts';
 import type { Authenticator } from './auth.ts';
 import { readJson, readText } from './body.ts';
@@ -86,6 +87,7 @@ export function createApp({ endpoints, auth, metrics, log, news }: AppOptions): 
         body,
         params: c.req.param(),
         query: c.req.query(),
+        keyId: route.signed ? c.req.header(SIGNATURE_HEADERS.keyId)! : null,
         signal: c.req.raw.signal,
         requestId: c.get('requestId'),
         log: log.child({ requestId: c.get('requestId') }),

@@ -9,6 +9,8 @@ export interface Call<Body> {
   /** Path parameters, decoded. */
   params: Record<string, string>;
   query: Record<string, string>;
+  /** Id of the key that signed the call; `null` where none is asked for. */
+  keyId: string | null;
   /** Aborts when the caller goes away. */
   signal: AbortSignal;
   requestId: string;

@@ -1,28 +1,50 @@
-/** Experiments, their reports and the dashboard, and the configuration that carries them to the edge. */
+/** Experiments, their life, their reports and the dashboard, and the configuration that carries them to the edge. */
+import { Attributed, ExperimentStep } from '../../shared/contract/lifecycle.ts';
 import type { KillList } from '../../shared/contract/takedown.ts';
 import { Experiment } from '../../shared/experiment.ts';
-import { HarnessError } from '../../shared/problem.ts';
+import { HarnessError, parse } from '../../shared/problem.ts';
 import { answerDashboard } from '../dashboard/dashboard.ts';
 import type { Database } from '../db/connect.ts';
 import { buildReport } from '../experiments/report.ts';
-import { getExperiment, putExperiment } from '../serving-config/experiment-store.ts';
+import {
+  auditOf,
+  getExperiment,
+  listExperiments,
+  planExperiment,
+  putExperiment,
+  stepExperiment,
+} from '../serving-config/experiment-store.ts';
 import type { ServingConfigSource } from '../serving-config/serving-config.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 
 export function experimentRoutes({ db, config }: { db: Database; config: ServingConfigSource }): Endpoint[] {
   return [
+    endpoint({ on: 'get /v1/experiments', handle: async () => ({ experiments: await listExperiments(db) }) }),
+    endpoint({ on: 'post /v1/experiments:validate', body: Experiment, handle: ({ body }) => planExperiment(db, body) }),
     endpoint({ on: 'get /v1/experiments/{key}', handle: ({ params }) => getExperiment(db, params.key!) }),
     endpoint({
       on: 'put /v1/experiments/{key}',
       body: Experiment,
-      async handle({ body, params }) {
+      async handle({ body, params, query, keyId }) {
+        const { by = keyId!, why = '' } = parse(Attributed, query, 'query');
         if (body.key !== params.key)
           throw new HarnessError('bad_request', `body.key: expected ${params.key} as in the path, got ${body.key}.`);
-        await putExperiment(db, body);
+        const put = await putExperiment(db, body, { by, keyId, why });
         await config.refresh();
-        return body;
+        return put;
       },
     }),
+    endpoint({
+      on: 'post /v1/experiments/{key}',
+      body: ExperimentStep,
+      async handle({ body: step, params, keyId }) {
+        const { by = keyId!, why } = step;
+        const stepped = await stepExperiment(db, params.key!, { step, attribution: { by, keyId, why } });
+        await config.refresh();
+        return stepped;
+      },
+    }),
+    endpoint({ on: 'get /v1/experiments/{key}/audit', handle: ({ params }) => auditOf(db, params.key!) }),
     endpoint({ on: 'get /v1/experiments/{key}/report', handle: ({ params }) => buildReport(db, params.key!) }),
     endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(db, query) }),
     endpoint({ on: 'get /v1/config', handle: () => config.refresh() }),

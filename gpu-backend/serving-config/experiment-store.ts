@@ -1,37 +1,104 @@
-/** Experiments as the database keeps them. A set of experiments that cannot run together is refused. */
+/**
+ * Experiments as the database keeps them, with the record of every change (who, when, from, to, why) written in the change's
+ * own transaction. Refused are steps that an experiment's life does not have, and sets that cannot run together.
+ */
 import { asc, eq } from 'drizzle-orm';
+import type { ExperimentAudit, ExperimentPlan, ExperimentStep } from '../../shared/contract/lifecycle.ts';
 import { Experiment } from '../../shared/experiment.ts';
+import { differences, judge, type LifecycleAction } from '../../shared/experiment-lifecycle.ts';
 import { conflict } from '../../shared/experiment-set.ts';
-import { HarnessError } from '../../shared/problem.ts';
+import { HarnessError, parse } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
-import { experiments } from '../db/schema.ts';
+import { experimentAudit, experiments } from '../db/schema.ts';
 import { unstorable } from '../db/storable.ts';
 
+/** Who changes something, under which key the call was signed, and why. */
+export interface Attribution {
+  by: string;
+  keyId: string | null;
+  why: string;
+}
+
+const SHIPPED: Attribution = { by: 'harness', keyId: null, why: 'ships with this version' };
+
+/** By key. */
 export async function listExperiments(db: Database): Promise<Experiment[]> {
   const found = await db.select().from(experiments).orderBy(asc(experiments.key));
   return found.map(({ definition }) => Experiment.parse(definition));
 }
 
-/** Throws `not_found`. */
-export async function getExperiment(db: Database, key: string): Promise<Experiment> {
+async function findExperiment(db: Database, key: string): Promise<Experiment | undefined> {
   const [row] = await db.select().from(experiments).where(eq(experiments.key, key));
-  if (row === undefined) throw new HarnessError('not_found', `There is no experiment "${key}".`);
-  return Experiment.parse(row.definition);
+  return row && Experiment.parse(row.definition);
 }
 
-/** Creates or replaces; throws `conflict` when it cannot run together with those that do. */
-export async function putExperiment(db: Database, experiment: Experiment): Promise<void> {
-  const bad = unstorable(experiment);
-  if (bad !== undefined)
-    throw new HarnessError('bad_request', `experiment.${bad}: expected text without U+0000 and unpaired surrogates.`);
-  await db.transaction(async (tx) => {
+/** Throws `not_found`. */
+export async function getExperiment(db: Database, key: string): Promise<Experiment> {
+  const found = await findExperiment(db, key);
+  if (found === undefined) throw new HarnessError('not_found', `There is no experiment "${key}".`);
+  return found;
+}
+
+/** What putting the definition would do, and whether it may. */
+export async function planExperiment(db: Database, experiment: Experiment): Promise<ExperimentPlan> {
+  const before = await findExperiment(db, experiment.key);
+  const judged = judge(before, experiment);
+  const problem =
+    judged.refusal ?? (judged.action === 'none' ? undefined : conflict(await withOthers(db, experiment))) ?? null;
+  return { action: judged.action, differences: judged.differences, problem };
+}
+
+/** Creates or replaces; what says the same changes nothing. Throws `conflict` when it may not be, or cannot run with the others. */
+export function putExperiment(db: Database, experiment: Experiment, attribution: Attribution): Promise<Experiment> {
+  return change(db, async () => experiment, attribution);
+}
+
+/** One step of its life; throws `not_found`, `conflict`, and `bad_request` for a ramp to nowhere. */
+export function stepExperiment(
+  db: Database,
+  key: string,
+  { step, attribution }: { step: ExperimentStep; attribution: Attribution },
+): Promise<Experiment> {
+  return change(db, async (tx) => stepped(await getExperiment(tx, key), step), attribution);
+}
+
+function stepped(before: Experiment, step: ExperimentStep): Experiment {
+  if (step.action === 'start') return { ...before, status: 'running' };
+  if (step.action === 'stop') return { ...before, status: 'stopped' };
+  if (step.action === 'archive') return { ...before, status: 'archived' };
+  const { buckets = before.buckets, share } = step;
+  if (before.status !== 'running')
+    throw new HarnessError('conflict', `${before.key} is ${before.status}: only a running experiment is ramped.`);
+  if (step.buckets === undefined && share === undefined)
+    throw new HarnessError('bad_request', 'body: expected buckets, share, or both for a ramp.');
+  const targeting = share === undefined ? {} : { targeting: { ...before.targeting, share } };
+  return parse(Experiment, { ...before, buckets, ...targeting }, 'experiment');
+}
+
+function change(
+  db: Database,
+  make: (tx: Database) => Promise<Experiment>,
+  attribution: Attribution,
+): Promise<Experiment> {
+  return db.transaction(async (tx) => {
     await raise(tx, 'config'); // first: its lock lets one writer check and write at a time
-    const others = (await listExperiments(tx)).filter(({ key }) => key !== experiment.key);
-    const reason = conflict([...others, experiment]);
+    const experiment = await make(tx);
+    const bad = unstorable({ experiment, ...attribution });
+    if (bad !== undefined)
+      throw new HarnessError('bad_request', `${bad}: expected text without U+0000 and unpaired surrogates.`);
+    const before = await findExperiment(tx, experiment.key);
+    const { action, refusal } = judge(before, experiment);
+    if (action === 'none') return experiment;
+    const reason = refusal ?? conflict(await withOthers(tx, experiment));
     if (reason !== undefined) throw new HarnessError('conflict', reason);
-    await write(tx, experiment);
+    await write(tx, experiment, { before, action, attribution });
+    return experiment;
   });
+}
+
+async function withOthers(db: Database, experiment: Experiment): Promise<Experiment[]> {
+  return [...(await listExperiments(db)).filter(({ key }) => key !== experiment.key), experiment];
 }
 
 /** Stores what ships, once in the life of a database: an experiment that was changed or stopped since stays so. */
@@ -39,15 +106,47 @@ export async function seedExperiments(db: Database, shipped: readonly Experiment
   if ((await reached(db, 'config')) > 0) return;
   await db.transaction(async (tx) => {
     if ((await raise(tx, 'config')) > 1) return; // another process was faster
-    for (const experiment of shipped) await write(tx, experiment);
+    for (const experiment of shipped)
+      await write(tx, experiment, { before: undefined, action: 'create', attribution: SHIPPED });
   });
 }
 
-async function write(tx: Database, experiment: Experiment): Promise<void> {
+async function write(
+  tx: Database,
+  experiment: Experiment,
+  {
+    before,
+    action,
+    attribution,
+  }: { before: Experiment | undefined; action: LifecycleAction; attribution: Attribution },
+): Promise<void> {
   const { key, layer, status } = experiment;
   const values = { layer, status, definition: experiment, updatedAt: new Date() };
   await tx
     .insert(experiments)
     .values({ key, ...values })
     .onConflictDoUpdate({ target: experiments.key, set: values });
+  await tx
+    .insert(experimentAudit)
+    .values({ experiment: key, action, ...attribution, before: before ?? null, after: experiment });
+}
+
+/** Every change, the oldest first; throws `not_found` for a key that never was. */
+export async function auditOf(db: Database, key: string): Promise<ExperimentAudit> {
+  await getExperiment(db, key);
+  const found = await db
+    .select()
+    .from(experimentAudit)
+    .where(eq(experimentAudit.experiment, key))
+    .orderBy(asc(experimentAudit.id));
+  return {
+    entries: found.map(({ at, action, by, keyId, why, before, after }) => ({
+      at: at.toISOString(),
+      action,
+      by,
+      keyId,
+      why,
+      differences: differences(before ?? undefined, after),
+    })),
+  };
 }

@@ -55,7 +55,7 @@ function assemble(db: Database, shipped: ServingConfig): Promise<ServingConfig> 
         ...shipped,
         version: await reached(tx, 'config'),
         generation: live?.number ?? null,
-        experiments: await listExperiments(tx),
+        experiments: (await listExperiments(tx)).filter(({ status }) => status !== 'archived'),
         killList: await killList(tx),
       });
     },

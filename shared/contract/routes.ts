@@ -7,6 +7,7 @@ import { ExperimentReport } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
 import { HeadAds } from './head.ts';
 import { Health } from './health.ts';
+import { Attributed, ExperimentAudit, ExperimentList, ExperimentPlan, ExperimentStep } from './lifecycle.ts';
 import type { Route } from './openapi.ts';
 import { ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
 import { EmbeddingsRequest, EmbeddingsResponse, RetrieveRequest, RetrieveResponse } from './retrieve.ts';
@@ -148,11 +149,38 @@ export const BACKEND_ROUTES: readonly Route[] = [
     signed: true,
     errors: ['bad_request', 'unauthorized'],
   },
+  { method: 'get', path: '/v1/experiments', summary: 'All experiments, by key', answer: ExperimentList },
+  {
+    method: 'post',
+    path: '/v1/experiments:validate',
+    summary: 'What putting this definition would do, and whether it would be refused',
+    body: Experiment,
+    answer: ExperimentPlan,
+    signed: true,
+    errors: ['bad_request', 'unauthorized'],
+  },
   { method: 'get', path: '/v1/experiments/{key}', summary: 'An experiment', answer: Experiment, errors: ['not_found'] },
+  {
+    method: 'post',
+    path: '/v1/experiments/{key}',
+    summary: 'Start, ramp, stop or archive an experiment',
+    body: ExperimentStep,
+    answer: Experiment,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'not_found', 'conflict'],
+  },
+  {
+    method: 'get',
+    path: '/v1/experiments/{key}/audit',
+    summary: 'Who changed what of an experiment, when and why',
+    answer: ExperimentAudit,
+    errors: ['not_found'],
+  },
   {
     method: 'put',
     path: '/v1/experiments/{key}',
     summary: 'Create or replace an experiment',
+    query: Attributed,
     body: Experiment,
     answer: Experiment,
     signed: true,

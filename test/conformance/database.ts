@@ -33,6 +33,7 @@ const bucketing = JSON.parse(readFileSync(new URL('../golden/bucketing.json', im
   buckets: [salt: string, unit: string, bucket: number][];
   arms: { key: string; version: number; arms: [string, number][]; units: [string, string][] }[];
 };
+const ME = { by: 'me', keyId: 'test', why: 'a test' };
 const SPACE = { spaceId: '0123456789abcdef', dimension: 4 };
 const TABLES =
   'ads, ad_vectors, generations, experiments, impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, counters';
@@ -357,7 +358,7 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
             control: arms[0]![0],
             arms: arms.map(([arm, weight]) => ({ key: arm, weight, parameters: {} })),
           });
-          await putExperiment(db, definition);
+          await putExperiment(db, definition, ME);
           const found = await rows<{ arm: string }>(
             db,
             sql`select harness_arm(definition, unit) as arm from experiments,
@@ -374,7 +375,7 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
         const first = await openServingConfig(db, DEFAULT_CONFIG);
         expect(first.current()).toEqual({ ...DEFAULT_CONFIG, version: 1 });
         const stopped = { ...DEFAULT_CONFIG.experiments[0]!, status: 'stopped' as const };
-        await putExperiment(db, stopped);
+        await putExperiment(db, stopped, ME);
         expect(await first.refresh()).toMatchObject({ version: 2, experiments: [stopped] });
         const again = await openServingConfig(db, DEFAULT_CONFIG);
         expect(again.current()).toMatchObject({ version: 2, experiments: [stopped] });
@@ -391,15 +392,15 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
 
       test('refuses running experiments that overlap, and lets one of two writers win', async () => {
         const config = await openServingConfig(db, DEFAULT_CONFIG);
-        await putExperiment(db, sampleExperiment());
+        await putExperiment(db, sampleExperiment(), ME);
         const clash = sampleExperiment({ key: 'other', buckets: [4_999, 10_000] });
-        await expect(putExperiment(db, clash)).rejects.toMatchObject({ code: 'conflict' });
+        await expect(putExperiment(db, clash, ME)).rejects.toMatchObject({ code: 'conflict' });
         expect((await config.refresh()).version).toBe(2);
-        await putExperiment(db, { ...clash, status: 'draft' });
-        await putExperiment(db, { ...clash, buckets: [5_000, 10_000] });
+        await putExperiment(db, { ...clash, status: 'draft' }, ME);
+        await putExperiment(db, { ...clash, buckets: [5_000, 10_000] }, ME);
         const outcomes = await Promise.allSettled([
-          putExperiment(db, sampleExperiment({ key: 'left', layer: 'contested' })),
-          putExperiment(db, sampleExperiment({ key: 'right', layer: 'contested' })),
+          putExperiment(db, sampleExperiment({ key: 'left', layer: 'contested' }), ME),
+          putExperiment(db, sampleExperiment({ key: 'right', layer: 'contested' }), ME),
         ]);
         expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
       });

@@ -1,0 +1,32 @@
+/** Work that is done again and again beside the requests: never twice at once, and finished before the service lets go. */
+
+export interface PeriodicOptions {
+  /** From the end of one run to the beginning of the next. */
+  everyMs: number;
+  work: () => Promise<void>;
+  /** A run that failed; the next comes in its time. */
+  onError: (error: unknown) => void;
+}
+
+/** Begins with the first pause; the function it gives ends the work and resolves when a run under way is done. */
+export function startPeriodic({ everyMs, work, onError }: PeriodicOptions): () => Promise<void> {
+  let stopped = false;
+  let running: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout;
+  const wait = () => {
+    timer = setTimeout(() => {
+      running = work()
+        .catch(onError)
+        .then(() => {
+          if (!stopped) wait();
+        });
+    }, everyMs);
+    timer.unref();
+  };
+  wait();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+    return running;
+  };
+}
