@@ -136,6 +136,7 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
     atMs,
     unitId: unit.unitId,
     bot: unit.bot,
+    consent: unit.consent,
     ...(request.qa === undefined ? {} : { qa: true }),
     device: visit.device,
     market: request.market,

@@ -156,6 +156,8 @@ export const impressions = pgTable(
     at: instant('at').notNull(),
     unitId: text('unit_id').notNull(),
     bot: boolean().notNull(),
+    /** Of the visitor, to being known by a cookie; `null` for events of before it was logged. */
+    consent: boolean(),
     /** An override forced an arm; such rows have no exposures. */
     qa: boolean().notNull().default(false),
     /** `null` for events of before it was logged. */

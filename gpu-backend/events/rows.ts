@@ -8,6 +8,7 @@ export function impressionRow(event: ImpressionEvent): typeof impressions.$infer
     at: new Date(event.atMs),
     unitId: event.unitId,
     bot: event.bot,
+    consent: event.consent ?? null,
     qa: event.qa ?? false,
     device: event.device ?? null,
     colo: event.colo ?? null,

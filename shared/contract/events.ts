@@ -18,6 +18,8 @@ export const ImpressionEvent = EventBase.extend({
   /** Keyed hash of the first-party id; never the id itself. */
   unitId: z.string().min(1).max(64),
   bot: z.boolean(),
+  /** Whether the visitor may be known by a cookie: without that, the next request of the same person is another unit. */
+  consent: z.boolean().optional(),
   /** A signed override forced an arm: left out of every analysis. */
   qa: z.boolean().optional(),
   device: Device.optional(),

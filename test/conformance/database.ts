@@ -286,14 +286,14 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
         const byQuery = { experiment: 'by-query', layer: 'queries', arm: 'control', unitId: 'digest-of-query' };
         await ingest(
           [
-            sampleImpression({ id: 'impression-1', qa: true, device: 'mobile' }),
+            sampleImpression({ id: 'impression-1', qa: true, device: 'mobile', consent: false }),
             sampleImpression({ id: 'impression-2', assignments: [...sampleImpression().assignments, byQuery] }),
           ],
           { db },
         );
-        expect(await rows(db, sql`select id, qa, device from impressions order by id`)).toEqual([
-          { id: 'impression-1', qa: true, device: 'mobile' },
-          { id: 'impression-2', qa: false, device: null },
+        expect(await rows(db, sql`select id, qa, device, consent from impressions order by id`)).toEqual([
+          { id: 'impression-1', qa: true, device: 'mobile', consent: false },
+          { id: 'impression-2', qa: false, device: null, consent: null },
         ]);
         expect(
           await rows(db, sql`select impression_id, experiment, unit_id from exposures order by experiment`),

@@ -27,6 +27,8 @@ describe('consent', () => {
     const withdrawn = await edge.fetch('/v1/ads?q=shoes', { headers: { cookie: cookie.join('; ') } });
     expect(withdrawn.headers.getSetCookie()).toEqual([]);
     expect(unitOf(edge, 4)).not.toBe(unitOf(edge, 2));
+    // Each impression says which it was, so that an analysis can tell units that last from those that do not.
+    expect(edge.queued.map((event) => (event as ImpressionEvent).consent)).toEqual([false, false, true, true, false]);
   });
 
   it('is refused by a browser that asks not to be tracked, whatever the policy', async () => {
