@@ -8,6 +8,7 @@ import { type Bench, table } from './row.ts';
 
 const BENCHES: Record<string, () => Promise<Bench>> = {
   quality: async () => (await import('./quality.ts')).quality,
+  edge: async () => (await import('./edge.ts')).edge,
   recipe: async () => (await import('./recipe.ts')).recipe,
   system: async () => (await import('./system.ts')).system,
 };

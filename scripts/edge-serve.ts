@@ -4,7 +4,7 @@
  * starts is started from here.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ import { Command } from 'commander';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
-import { buildEdgeApart, bundle } from './edge-build.ts';
+import { buildEdgeApart, bundle, WASM_MODULE } from './edge-build.ts';
 import { EMBEDDED, serveConfig } from './edge-serve/config.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
@@ -27,6 +27,10 @@ export interface ServeOptions {
   dataDir: string;
   /** Variables of wrangler.toml to set otherwise. */
   vars?: Readonly<Record<string, string>>;
+  /** Another module in place of the queue's stand-in, for measurements. */
+  queueModule?: string;
+  /** Folder of a bundle, with which the Worker encodes queries itself. */
+  studentDir?: string | undefined;
   /** A line that the Worker or workerd logged. */
   onLine: (line: string) => void;
 }
@@ -43,13 +47,14 @@ const RECONCILE_MS = 60_000;
 const source = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
 /** workerd's own binary: it is miniflare's dependency. */
-function workerdBinary(): string {
+export function workerdBinary(): string {
   const { default: path } = createRequire(createRequire(import.meta.url).resolve('miniflare'))('workerd');
   return path;
 }
 
 /** Writes configuration and modules into the data folder; returns the configuration's path. */
-async function writeConfig({ host, port, backendUrl, dataDir, vars = {} }: ServeOptions): Promise<string> {
+async function writeConfig(options: ServeOptions): Promise<string> {
+  const { host, port, backendUrl, dataDir, vars = {}, queueModule, studentDir } = options;
   const diskDir = resolve(dataDir, 'objects');
   mkdirSync(diskDir, { recursive: true });
   const standIn = (name: string) => bundle(source(`./edge-serve/${name}.worker.ts`));
@@ -57,7 +62,7 @@ async function writeConfig({ host, port, backendUrl, dataDir, vars = {} }: Serve
   const files = {
     [EMBEDDED.edge]: build.script,
     [EMBEDDED.kv]: await standIn('kv'),
-    [EMBEDDED.queue]: await standIn('queue'),
+    [EMBEDDED.queue]: await (queueModule === undefined ? standIn('queue') : bundle(queueModule)),
     [EMBEDDED.noCache]: await standIn('no-cache'),
     [EMBEDDED.rateLimit]: await standIn('rate-limit'),
     'config.capnp': serveConfig({
@@ -65,8 +70,10 @@ async function writeConfig({ host, port, backendUrl, dataDir, vars = {} }: Serve
       address: `${host}:${port}`,
       vars: { BACKEND_URL: backendUrl, ...vars },
       diskDir,
+      studentDir: studentDir === undefined ? undefined : resolve(studentDir),
     }),
   };
+  copyFileSync(WASM_MODULE.path, join(dataDir, EMBEDDED.wasm));
   for (const [name, contents] of Object.entries(files)) writeFileSync(join(dataDir, name), contents);
   return join(dataDir, 'config.capnp');
 }
@@ -129,15 +136,20 @@ interface CommandOptions {
   port: string;
   backend: string;
   data: string;
+  student?: string;
 }
 
 if (import.meta.main) {
-  const { host, port, backend, data } = new Command('npm run edge:serve --')
+  const { host, port, backend, data, student } = new Command('npm run edge:serve --')
     .description('Run the edge under workerd, without Cloudflare; see docs/deploy.md.')
     .option('--host <address>', 'interface to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on', '8787')
     .option('--backend <url>', 'base URL of the backend', process.env.BACKEND_URL ?? 'http://127.0.0.1:8788')
     .option('--data <dir>', 'folder for queue, KV and outbox', process.env.HARNESS_DATA ?? '.harness')
+    .option(
+      '--student <dir>',
+      "folder of the backend's bundle: the Worker encodes queries itself; see docs/edge-student.md",
+    )
     .allowExcessArguments(false)
     .parse()
     .opts<CommandOptions>();
@@ -148,6 +160,7 @@ if (import.meta.main) {
       backendUrl: backend,
       keys: readKeys(data),
       dataDir: join(data, 'edge'),
+      studentDir: student,
       onLine: console.error,
     });
     console.error(`The edge answers at ${edge.url}.`);

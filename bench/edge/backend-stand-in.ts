@@ -5,15 +5,27 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { serve } from '../../scripts/service.ts';
+import type { HeadAds } from '../../shared/contract/head.ts';
 import { NEWS_HEADERS } from '../../shared/contract/retrieve.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import { LIST } from './stand-in-list.ts';
 
 const CONFIG = { ...DEFAULT_CONFIG, version: 1, generation: LIST.generation };
 
+const HEAD: HeadAds = {
+  generation: LIST.generation,
+  atMs: Date.now(),
+  ads: LIST.candidates.map(({ relevance, sources, ...ad }) => ({
+    ...ad,
+    keywords: ['running shoes'],
+    markets: ['us'],
+  })),
+};
+
 const ANSWERS: Record<string, string> = {
   '/v1/config': JSON.stringify(CONFIG),
   '/v1/kill-list': JSON.stringify({ version: CONFIG.version, generation: CONFIG.generation, adIds: [] }),
+  '/v1/head-ads': JSON.stringify(HEAD),
   '/v1/retrieve': JSON.stringify(LIST),
   '/v1/events:reconcile': JSON.stringify({ missing: [] }),
 };

@@ -1,0 +1,144 @@
+/**
+ * What a memory hit costs beside a bare Hono route: both served by workerd on this machine, loaded in turn by the same
+ * process, so that whatever else the machine does falls on both. A hit is the whole request: cookie verified, arms, cache,
+ * kill list, auction, four signed click links, and the impression taken by the queue before the answer leaves.
+ */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { medianSorted } from 'simple-statistics';
+import { serveEdge } from '../../scripts/edge-serve.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { parseKeyRing, signToken } from '../../shared/signature.ts';
+import { freePorts } from '../../test/e2e/ports.ts';
+import { bounded, type Row } from '../row.ts';
+import { applyLoad, type LoadRequest, type LoadResult } from './load.ts';
+import { cpuMicros, serveWorker } from './workerd.ts';
+
+export interface HitOptions {
+  dir: string;
+  backendUrl: string;
+  keys: string;
+  turns: number;
+  /** Of a turn. */
+  seconds: number;
+  /** Of the open load. */
+  openSeconds: number;
+  say: (line: string) => void;
+}
+
+const CONNECTIONS = 32;
+const VISITORS = 2_000;
+const QUERIES = 200;
+const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+const median = (values: number[]) => medianSorted(values.toSorted((a, b) => a - b));
+
+/** Visitors with their cookies, and what they search for. */
+async function hitRequests(keys: string): Promise<LoadRequest[]> {
+  const ring = parseKeyRing(keys);
+  const visitor = async (i: number) => {
+    const cookie = `__Host-harness-unit=${await signToken(ring, 'unit', crypto.randomUUID())}`;
+    return { path: `/v1/ads?q=running+shoes+${i % QUERIES}`, headers: { cookie } };
+  };
+  return Promise.all(Array.from({ length: VISITORS }, (_, i) => visitor(i)));
+}
+
+/** Anything but 200 makes the numbers meaningless. */
+function requireOk(what: string, { statuses }: LoadResult): void {
+  if (Object.keys(statuses).some((status) => status !== '200'))
+    throw new HarnessError('internal', `${what}: expected answers of 200 only, got ${JSON.stringify(statuses)}`);
+}
+
+/** Of the answers between two looks at `/healthz`, the percentage that came from memory. */
+async function fromMemory(url: string, work: () => Promise<void>): Promise<number> {
+  const answers = async () => {
+    const health = (await (await fetch(`${url}/healthz`)).json()) as { cache: { answers: Record<string, number> } };
+    return health.cache.answers;
+  };
+  const before = await answers();
+  await work();
+  const after = await answers();
+  const grown = Object.keys(after).map((status) => [status, after[status]! - before[status]!] as const);
+  const all = grown.reduce((sum, [, count]) => sum + count, 0);
+  return (100 * grown.find(([status]) => status === 'memory')![1]) / all;
+}
+
+/** Numbers of one variant of the queue; rows with a target for the one that production has. */
+export async function hitRows({ dir, backendUrl, keys, turns, seconds, openSeconds, say }: HitOptions): Promise<Row[]> {
+  const [barePort, edgePort, diskPort] = await freePorts(3);
+  const serve = (name: string, port: number, queueModule?: string) =>
+    serveEdge({
+      host: '127.0.0.1',
+      port,
+      backendUrl,
+      keys,
+      dataDir: join(dir, name),
+      vars: { CACHE_SOFT_SECONDS: '3600' },
+      ...(queueModule === undefined ? {} : { queueModule }),
+      onLine: say,
+    });
+  const bare = await serveWorker(beside('./bare.worker.ts'), { port: barePort!, dir: join(dir, 'bare') });
+  const edge = await serve('edge', edgePort!, beside('./queue-elsewhere.worker.ts'));
+  const disk = await serve('disk', diskPort!);
+  try {
+    const requests = await hitRequests(keys);
+    const runs = { bare: [] as Turn[], edge: [] as Turn[], disk: [] as Turn[] };
+    const turn = async (name: keyof typeof runs, length = seconds): Promise<Turn> => {
+      const { url, pid } = { bare, edge, disk }[name];
+      const before = cpuMicros(pid);
+      const result = await applyLoad({
+        kind: 'closed',
+        url,
+        connections: CONNECTIONS,
+        seconds: length,
+        requests: name === 'bare' ? [{ path: '/' }] : requests,
+      });
+      requireOk(name, result);
+      return { rate: result.answers / result.seconds, cpu: (cpuMicros(pid) - before) / result.answers };
+    };
+    const names = Object.keys(runs) as (keyof typeof runs)[];
+    for (const name of names) await turn(name, 2);
+    const memory = await fromMemory(edge.url, async () => {
+      for (let i = 0; i < turns; i++) {
+        for (const name of i % 2 === 0 ? names : names.toReversed()) runs[name].push(await turn(name));
+        const said = names.map((name) => `${name} ${Math.round(runs[name].at(-1)!.rate)}/s`).join(', ');
+        say(`turn ${i + 1} of ${turns}: ${said}`);
+      }
+    });
+    const share = (name: 'edge' | 'disk') => 100 * median(runs[name].map(({ rate }, i) => rate / runs.bare[i]!.rate));
+    const over = (name: 'edge' | 'disk') => median(runs[name].map(({ cpu }, i) => cpu - runs.bare[i]!.cpu));
+    const saturation = median(runs.edge.map(({ rate }) => rate));
+
+    const rate = saturation / 2;
+    say(`open load of ${Math.round(rate)} requests/s`);
+    const calm = await applyLoad({
+      kind: 'open',
+      url: edge.url,
+      connections: 256,
+      rate,
+      seconds: openSeconds,
+      requests,
+    });
+    requireOk('open load', calm);
+    return [
+      { metric: 'bare Hono text route', value: median(runs.bare.map(({ rate }) => rate)), unit: 'requests/s' },
+      { metric: 'memory hit', value: saturation, unit: 'requests/s' },
+      bounded('memory hit, of the bare route', share('edge'), '%', ['>=', 60]),
+      bounded('answers from memory while measured', memory, '%', ['>=', 99]),
+      bounded('CPU of a memory hit over the bare route', over('edge'), 'us', ['<=', 100]),
+      { metric: 'CPU of a bare request', value: median(runs.bare.map(({ cpu }) => cpu)), unit: 'us' },
+      bounded('memory hit, p99 at half of saturation, open loop', calm.p99, 'ms', ['<=', 5]),
+      { metric: 'memory hit, p50 at half of saturation, open loop', value: calm.p50, unit: 'ms' },
+      { metric: 'memory hit, queue and delivery on the same core, of the bare route', value: share('disk'), unit: '%' },
+      { metric: 'its CPU over the bare route, delivery included', value: over('disk'), unit: 'us' },
+    ];
+  } finally {
+    await Promise.all([bare.stop(), edge.stop(), disk.stop()]);
+  }
+}
+
+interface Turn {
+  /** Requests a second. */
+  rate: number;
+  /** Microseconds a request. */
+  cpu: number;
+}
