@@ -1,7 +1,8 @@
 /**
  * The encoder's queue: first in, first out, greedy. A free lane takes what is there up to a token budget, at once; nobody
  * waits for a batch to fill. What nobody wants any more (deadline passed, caller gone) is dropped before it costs
- * anything, and when the queue is full a call is refused whole, one text or many alike.
+ * anything, a call whose turn would come too late is refused at once, and so is one that meets a full queue, whole, one
+ * text or many alike.
  * The scheme is that of Hugging Face's text-embeddings-inference.
  */
 import { HarnessError } from '../../shared/problem.ts';
@@ -47,12 +48,13 @@ interface Item {
 export class Batcher {
   readonly #options: BatcherOptions;
   readonly #idle: Lane[] = [];
+  #busy = 0;
   #queue: Item[] = [];
   #running = 0;
   #closing = false;
   #failure: unknown;
   readonly #drained = Promise.withResolvers<void>();
-  /** Smoothed milliseconds a text takes of the whole service, for Retry-After. */
+  /** Smoothed milliseconds a text takes of one lane, for Retry-After and for what can still be done in time. */
   #msPerText = 5;
   readonly #counts = { encoded: 0, batches: 0, refused: 0, expired: 0, cancelled: 0 };
 
@@ -93,6 +95,13 @@ export class Batcher {
           { retryAfterSeconds },
         ),
       );
+    }
+    const waitMs = (this.#queue.length * this.#msPerText) / Math.max(1, this.#idle.length + this.#busy);
+    if (this.#queue.length > 0 && this.#options.now() + waitMs >= deadlineAtMs) {
+      this.#counts.expired++;
+      const left = Math.round(deadlineAtMs - this.#options.now());
+      const message = `The encoder has ${this.#queue.length} texts waiting, about ${Math.round(waitMs)} ms of work; ${left} ms are left.`;
+      return Promise.reject(new HarnessError('deadline_exceeded', message));
     }
     return new Promise<Encoded>((resolve, reject) => {
       const call: Call = {
@@ -176,6 +185,7 @@ export class Batcher {
 
   async #work(lane: Lane, items: Item[]): Promise<void> {
     this.#running += items.length;
+    this.#busy++;
     for (const { call } of items) call.started = true;
     const began = this.#options.now();
     try {
@@ -196,6 +206,7 @@ export class Batcher {
       if (!(error instanceof LaneLost)) this.#idle.push(lane);
     } finally {
       this.#running -= items.length;
+      this.#busy--;
       this.#dispatch();
     }
   }

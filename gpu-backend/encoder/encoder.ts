@@ -18,8 +18,9 @@ export interface EncoderStats {
   batches: number;
   /** Calls refused because the queue was full. */
   refused: number;
-  /** Calls whose deadline passed, or whose caller went away, before their texts were computed. */
+  /** Calls whose deadline passed before their texts were computed, or would have. */
   expired: number;
+  /** Calls whose caller went away before that. */
   cancelled: number;
   /** Workers that ended unexpectedly and were replaced. */
   restarts: number;
@@ -51,8 +52,8 @@ export interface Encoder {
   readonly device: Device;
   /**
    * Vectors of normalized queries. Long texts are cut to the bundle's `maxTokens`; no text makes it fail. Throws
-   * `too_many_requests` when the queue is full, `deadline_exceeded` when the deadline passes before the work starts, the
-   * signal's reason when the caller goes away, and `not_ready` once closed.
+   * `too_many_requests` when the queue is full, `deadline_exceeded` when the deadline passes before the work starts, or
+   * would, by what is waiting; the signal's reason when the caller goes away, and `not_ready` once closed.
    */
   encode(texts: readonly string[], options?: EncodeOptions): Promise<Encoded>;
   stats(): EncoderStats;

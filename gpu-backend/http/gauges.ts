@@ -17,7 +17,7 @@ export function watchState({ metrics, encoder, live, config }: WatchedState): vo
     ['encoder_running', 'Texts being encoded.', () => encoder.stats().running],
     ['encoder_encoded', 'Texts encoded since the start.', () => encoder.stats().encoded],
     ['encoder_refused', 'Calls refused because the queue was full.', () => encoder.stats().refused],
-    ['encoder_expired', 'Calls whose deadline passed before their turn.', () => encoder.stats().expired],
+    ['encoder_expired', 'Calls whose deadline passed before their turn, or would have.', () => encoder.stats().expired],
     ['encoder_restarts', 'Workers that ended unexpectedly and were replaced.', () => encoder.stats().restarts],
     ['generation', 'Number of the live generation, 0 before the first.', () => live.stats().generation ?? 0],
     ['generation_swaps', 'Generations taken live since the start.', () => live.stats().swaps],

@@ -98,6 +98,11 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
         vector = encoded.vectors[0];
       }
       const encodedAt = performance.now();
+      signal?.throwIfAborted();
+      if (encodedAt - began >= request.deadlineMs) {
+        const [took, had] = [Math.round(encodedAt - began), Math.round(request.deadlineMs)];
+        throw new HarnessError('deadline_exceeded', `Encoding took ${took} ms of ${had}; nothing was searched.`);
+      }
       const { view } = live;
       if (view === undefined) throw new HarnessError('not_ready', 'No generation is live yet; retry in a few seconds.');
       const candidates = search(request, view, vector);

@@ -97,6 +97,46 @@ describe('Batcher', () => {
     expect(batcher.stats()).toMatchObject({ expired: 1, encoded: 2 });
   });
 
+  it('refuses at once what it cannot begin in time, by what waits, how long a text takes, and how many lanes there are', async () => {
+    const { batcher, batches, advance } = setUp();
+    const first = batcher.encode(['first']);
+    advance(100); // a text takes 5 + 0.1 * (100 - 5) ms from now on
+    batches[0]!.answer();
+    await first;
+    const running = batcher.encode(['running']);
+    const waiting = batcher.encode(Array.from({ length: 10 }, (_, i) => `waiting ${i}`));
+    const now = 1100;
+    await expect(batcher.encode(['late'], { deadlineAtMs: now + 145 })).rejects.toMatchObject({
+      code: 'deadline_exceeded',
+      message: 'The encoder has 10 texts waiting, about 145 ms of work; 145 ms are left.',
+    });
+    expect(batcher.stats()).toMatchObject({ expired: 1, queued: 10 });
+    const inTime = batcher.encode(['in time'], { deadlineAtMs: now + 150 });
+    for (const answered of [1, 2]) {
+      batches[answered]!.answer();
+      await settle();
+    }
+    expect((await inTime).vectors).toHaveLength(1);
+    await Promise.all([running, waiting]);
+
+    // With nothing waiting it is begun, however long the last text took.
+    const alone = batcher.encode(['alone'], { deadlineAtMs: now + 1 });
+    batches.at(-1)!.answer();
+    expect((await alone).vectors).toHaveLength(1);
+
+    const other = gatedLane();
+    batcher.addLane(other.lane);
+    const busy = [batcher.encode(['a']), batcher.encode(['b'])];
+    const more = batcher.encode(Array.from({ length: 10 }, () => 'c'));
+    const half = batcher.encode(['d'], { deadlineAtMs: now + 100 });
+    expect(batcher.stats()).toMatchObject({ expired: 1, queued: 11 });
+    for (const each of [batches.at(-1)!, other.batches.at(-1)!]) each.answer();
+    await settle();
+    batches.at(-1)!.answer();
+    other.batches.at(-1)!.answer();
+    await Promise.all([...busy, more, half]);
+  });
+
   it('makes room for new calls by dropping what expired', async () => {
     const { batcher, batches, advance } = setUp({ maxQueued: 1 });
     const running = batcher.encode(['first']);
