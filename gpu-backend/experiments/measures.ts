@@ -1,9 +1,12 @@
 /**
- * What metrics are made of: whole numbers, 0 or more, that are summed over a unit's rows, by declaration. A new one needs a
- * line here and a column in the rollups (db/schema.ts).
+ * What metrics are made of: whole numbers, 0 or more, that are summed over a unit's rows, by declaration. A new one
+ * needs its name in shared/metric.ts, a line here, and a column in the rollups (db/schema.ts).
  */
 import { type SQL, sql } from 'drizzle-orm';
+import type { MeasureName } from '../../shared/metric.ts';
 import { clicks, conversions, impressions } from '../db/schema.ts';
+
+export type { MeasureName };
 
 /** The kind of row that a measure sums over; clicks of bots never count. */
 export type Source = 'impression' | 'click' | 'conversion';
@@ -27,6 +30,4 @@ export const MEASURES = {
   conversions: { from: 'conversion', value: sql`1` },
   /** Micros that advertisers say their conversions are worth. */
   conversionValue: { from: 'conversion', value: sql`${conversions.valueMicros}` },
-} as const satisfies Record<string, Measure>;
-
-export type MeasureName = keyof typeof MEASURES;
+} as const satisfies Record<MeasureName, Measure>;

@@ -1,14 +1,16 @@
 /** The report on one experiment: events -> rollup -> estimates -> effects and checks. The same events give the same bytes. */
 import type { ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
+import type { Metric } from '../../shared/metric.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { getExperiment } from '../serving-config/experiment-store.ts';
 import { runChecks } from './checks/checks.ts';
 import type { Evidence } from './checks/evidence.ts';
 import { gatherEvidence } from './checks/gather.ts';
+import { columnsOf, quantityOf } from './columns.ts';
 import { estimateQuantity } from './estimators/quantity.ts';
 import { compare } from './estimators/welch.ts';
-import { METRICS, type Metric } from './metrics.ts';
+import { METRICS } from './metrics.ts';
 import { type Rollup, rollUp } from './rollup.ts';
 
 export interface ReportOptions {
@@ -55,17 +57,18 @@ export function reportOn({
   };
 
   function reportMetric(metric: Metric): MetricReport {
-    const control = estimateQuantity(rollup.arms.get(experiment.control), metric);
+    const quantity = quantityOf(columnsOf(metric), metric.scale);
+    const control = estimateQuantity(rollup.arms.get(experiment.control), quantity);
     return {
       metric: metric.key,
       title: metric.title,
       unit: metric.unit,
       direction: metric.direction,
       arms: evidence.arms.map(({ arm }) => {
-        const of = estimateQuantity(rollup.arms.get(arm), metric);
+        const of = estimateQuantity(rollup.arms.get(arm), quantity);
         return {
           arm,
-          total: Number(rollup.arms.get(arm)?.sum(metric.numerator) ?? 0n),
+          total: Number(rollup.arms.get(arm)?.sum(quantity.numerator) ?? 0n),
           value: of?.value ?? null,
           standardError: of?.variance === undefined ? null : Math.sqrt(of.variance),
           effect: arm === experiment.control ? null : (compare(control, of, confidence) ?? null),

@@ -8,6 +8,7 @@
  * ended, and nothing below can appear any more. One advance runs at a time and moves the cursor in its own transaction.
  */
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
+import type { MeasureName } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import {
   clicks,
@@ -18,7 +19,7 @@ import {
   exposures,
   impressions,
 } from '../db/schema.ts';
-import { MEASURES, type MeasureName, type Source } from './measures.ts';
+import { MEASURES, type Source } from './measures.ts';
 
 /** Any number that no other lock has: "ROLL" in ASCII. */
 const ADVISORY_LOCK = 0x524f4c4c;
@@ -45,7 +46,7 @@ const CHAIN: Record<Source, readonly (typeof impressions | typeof clicks | typeo
 };
 
 /** A source's rows with their impression and its exposures; rows of bots count nowhere but in `bots`. */
-const EXPOSED: Record<Source, SQL> = {
+export const EXPOSED: Record<Source, SQL> = {
   impression: sql`${impressions} join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
   click: sql`${clicks} join ${impressions} on ${impressions.id} = ${clicks.impressionId}
       and not ${impressions.bot} and not ${clicks.bot}

@@ -6,25 +6,25 @@
  * than one arm (a lost cookie, a changed definition), since they were treated with both; both are counted.
  */
 import { type SQL, sql } from 'drizzle-orm';
+import type { Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
-import { experimentUnits } from '../db/schema.ts';
-import type { MeasureName } from './measures.ts';
-import type { Metric } from './metrics.ts';
+import { experimentUnitDays, experimentUnits } from '../db/schema.ts';
+import { BEFORE_DAYS, type Column, columnsOf, covariateColumnsOf, nameOf, unitRows } from './columns.ts';
+import { type Moments, pooled } from './estimators/quantity.ts';
 import { advance } from './rollup-advance.ts';
 
-export interface ArmRollup {
+export interface ArmRollup extends Moments {
   arm: string;
-  units: number;
   queries: number;
-  /** Sum of a measure over the arm. */
-  sum(measure: MeasureName): bigint;
-  /** Sum over units of the product of two measures. */
-  product(a: MeasureName, b: MeasureName): bigint;
 }
 
 export interface Rollup {
   /** Arms that have units, by key. */
   arms: Map<string, ArmRollup>;
+  /** The same apart by the market and device of the unit's first query: moments by arm, by stratum. */
+  strata: Map<string, Map<string, Moments>>;
+  /** Whether units were seen before the experiment, so that the covariate columns say something. */
+  before: boolean;
   /** First and last answered query counted, UTC milliseconds. */
   fromMs: number | undefined;
   toMs: number | undefined;
@@ -34,30 +34,26 @@ export interface Rollup {
   mixedUnits: number;
 }
 
-type Row = { arm: string | null; mixed: boolean; from_ms: number | null; to_ms: number | null } & Record<
-  string,
-  string
->;
+type Row = {
+  arm: string | null;
+  mixed: boolean;
+  stratum: string;
+  from_ms: number | null;
+  to_ms: number | null;
+} & Record<string, string>;
 
 /** Whole milliseconds of an instant, exact in a double. */
 const millis = (at: SQL) => sql`round(extract(epoch from ${at}) * 1000)::float8`;
 
 /** Name of a pair, the same in either order. */
-const pair = (a: MeasureName, b: MeasureName) => [a, b].sort().join('*');
+const pair = (a: string, b: string) => [a, b].sort().join('*');
 
-/** The products of measures that the metrics' variances are made of. */
-function pairsOf(metrics: readonly Metric[]): [MeasureName, MeasureName][] {
-  const pairs = new Map<string, [MeasureName, MeasureName]>();
-  for (const { numerator: y, denominator: x } of metrics) {
-    const needed: [MeasureName, MeasureName][] =
-      x === undefined
-        ? [[y, y]]
-        : [
-            [y, y],
-            [x, y],
-            [x, x],
-          ];
-    for (const [a, b] of needed) pairs.set(pair(a, b), [a, b]);
+/** The products of columns that the variances and covariances of the metrics are made of. */
+export function pairsOf(groups: readonly Column[][]): [string, string][] {
+  const pairs = new Map<string, [string, string]>();
+  for (const columns of groups) {
+    const names = columns.map(nameOf);
+    for (const a of names) for (const b of names) pairs.set(pair(a, b), [a, b]);
   }
   return [...pairs.values()];
 }
@@ -66,49 +62,59 @@ function pairsOf(metrics: readonly Metric[]): [MeasureName, MeasureName][] {
 const SMALL = 2 ** 31;
 
 /** Sum over rows of a product, exact however large the factors. */
-function sumOfProducts(a: MeasureName, b: MeasureName): SQL {
-  const [x, y] = [sql`${experimentUnits[a]}`, sql`${experimentUnits[b]}`];
+function sumOfProducts(a: string, b: string): SQL {
+  const [x, y] = [sql.identifier(a), sql.identifier(b)];
   const small = sql`${x} < ${SMALL}::bigint and ${y} < ${SMALL}::bigint`;
-  return sql`(coalesce(sum(${x} * ${y}) filter (where ${small}), 0)
+  return sql`(coalesce(sum(${x}::bigint * ${y}::bigint) filter (where ${small}), 0)
     + coalesce(sum(${x}::numeric * ${y}) filter (where not (${small})), 0))::text`;
 }
 
 /** The statistics that the metrics need, of all events stored so far. */
 export async function rollUp(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
   await advance(db);
-  const used = metrics.flatMap(({ numerator: y, denominator: x }) => (x === undefined ? [y] : [y, x]));
-  const measures = [...new Set<MeasureName>(['queries', ...used])];
-  const as = (name: string) => sql.identifier(name);
+  const before = await seenBefore(db, experiment);
+  const groups = metrics.map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
+  const columns = [
+    ...new Map([{ measure: 'queries' } as Column, ...groups.flat()].map((c) => [nameOf(c), c])).values(),
+  ];
+  const pairs = pairsOf(groups);
   const found = await rows<Row>(
     db,
-    sql`select ${experimentUnits.arm} as arm, ${experimentUnits.mixed} as mixed, count(*)::text as units,
-        sum(${experimentUnits.bots})::text as bots, ${millis(sql`min(${experimentUnits.firstAt})`)} as from_ms,
-        ${millis(sql`max(${experimentUnits.lastAt})`)} as to_ms,
+    sql`select arm, mixed, coalesce(first[3], '') || ' ' || coalesce(first[4], '') as stratum, count(*)::text as units,
+        sum(bots)::text as bots, ${millis(sql`min(first_at)`)} as from_ms, ${millis(sql`max(last_at)`)} as to_ms,
         ${sql.join(
           [
-            ...measures.map((name) => sql`sum(${experimentUnits[name]})::text as ${as(name)}`),
-            ...pairsOf(metrics).map(([a, b]) => sql`${sumOfProducts(a, b)} as ${as(pair(a, b))}`),
+            ...columns.map(nameOf).map((name) => sql`sum(${sql.identifier(name)})::text as ${sql.identifier(name)}`),
+            ...pairs.map(([a, b], at) => sql`${sumOfProducts(a, b)} as ${sql.identifier(`product ${at}`)}`),
           ],
           sql`, `,
         )}
-      from ${experimentUnits} where ${experimentUnits.experiment} = ${experiment} group by 1, 2`,
+      from (${unitRows(experiment, columns)}) units group by 1, 2, 3`,
   );
   const counted = found.filter(({ arm, mixed }) => arm !== null && !mixed);
+  const place = new Map(pairs.map(([a, b], at) => [pair(a, b), `product ${at}`]));
+  const momentsIn = (row: Row): Moments => ({
+    units: Number(row.units),
+    sum: (column) => BigInt(row[column]!),
+    product: (a, b) => BigInt(row[place.get(pair(a, b))!]!),
+  });
+  const strata = new Map<string, Map<string, Moments>>();
+  for (const row of counted.toSorted((a, b) => (a.stratum < b.stratum ? -1 : 1))) {
+    if (!strata.has(row.stratum)) strata.set(row.stratum, new Map());
+    strata.get(row.stratum)!.set(row.arm!, momentsIn(row));
+  }
+  const arms = new Set(counted.map(({ arm }) => arm!));
   const times = counted.map(({ from_ms, to_ms }) => [from_ms!, to_ms!] as const);
   const total = (of: readonly Row[], name: 'units' | 'bots') => of.reduce((sum, row) => sum + Number(row[name]), 0);
   return {
     arms: new Map(
-      counted.map((row) => [
-        row.arm!,
-        {
-          arm: row.arm!,
-          units: Number(row.units),
-          queries: Number(row.queries),
-          sum: (measure) => BigInt(row[measure]!),
-          product: (a, b) => BigInt(row[pair(a, b)]!),
-        },
-      ]),
+      [...arms].map((arm) => {
+        const moments = pooled([...strata.values()].flatMap((stratum) => stratum.get(arm) ?? []));
+        return [arm, { ...moments, arm, queries: Number(moments.sum('queries')) }];
+      }),
     ),
+    strata,
+    before,
     fromMs: times.length === 0 ? undefined : Math.min(...times.map(([from]) => from)),
     toMs: times.length === 0 ? undefined : Math.max(...times.map(([, to]) => to)),
     bots: total(found, 'bots'),
@@ -117,4 +123,15 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
       'units',
     ),
   };
+}
+
+/** Whether any unit at all was seen in the days that covariates come from. */
+async function seenBefore(db: Database, experiment: string): Promise<boolean> {
+  const [row] = await rows<{ seen: boolean }>(
+    db,
+    sql`select exists (select from ${experimentUnitDays},
+        (select (min(first_at) at time zone 'UTC')::date as start from ${experimentUnits} where experiment = ${experiment}) begun
+      where experiment <> ${experiment} and day < start and day >= start - ${BEFORE_DAYS}::int) as seen`,
+  );
+  return row!.seen;
 }

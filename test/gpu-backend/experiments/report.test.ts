@@ -55,7 +55,9 @@ function oracle(events: readonly HarnessEvent[]) {
   for (const event of events) {
     const click = event.type === 'conversion' ? clicked.get(event.clickId) : undefined;
     const impression = click && shown.get(click.impressionId);
-    if (impression !== undefined) of(impression.unitId).sums.conversions += 1;
+    if (event.type !== 'conversion' || impression === undefined) continue;
+    of(impression.unitId).sums.conversions += 1;
+    of(impression.unitId).sums.conversionValue += event.valueMicros;
   }
   return [...units.values()];
 }
@@ -110,13 +112,16 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     const totals = Object.fromEntries(found.metrics.map(({ metric, arms }) => [metric, arms.map((a) => a.total)]));
     expect(totals).toEqual({
       revenue: [300_000, 800_000],
+      revenue_capped: [300_000, 800_000],
       rpm: [300_000, 800_000],
+      cpc: [300_000, 800_000],
       impressions: [6, 6],
       clicks: [1, 2],
       ctr: [1, 2],
       coverage: [2, 2],
       ads_per_query: [6, 6],
       conversions: [0, 1],
+      advertiser_value: [0, 20_000_000],
       queries: [3, 2],
     });
     const values = Object.fromEntries(found.metrics.map(({ metric, arms }) => [metric, arms.map((a) => a.value)]));

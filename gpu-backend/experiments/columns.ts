@@ -1,0 +1,123 @@
+/**
+ * What is read of one unit for a metric: a measure as the rollups hold it, of the unit's first days only, up to a cap, or
+ * from before the experiment. Each has a name, under which its sums are asked for.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import type { MeasureName, Metric } from '../../shared/metric.ts';
+import { experimentUnitDays, experimentUnits } from '../db/schema.ts';
+import type { Quantity } from './estimators/quantity.ts';
+
+export interface Column {
+  measure: MeasureName;
+  windowDays?: number | undefined;
+  capQuantile?: number | undefined;
+  /** Of the days before the experiment, under other experiments. */
+  before?: boolean;
+}
+
+/** UTC days before an experiment's first query whose sums serve as covariates. */
+export const BEFORE_DAYS = 28;
+
+/** A plain measure is called as it is. */
+export function nameOf({ measure, windowDays, capQuantile, before = false }: Column): string {
+  const window = windowDays === undefined ? '' : ` of ${windowDays} days`;
+  const cap = capQuantile === undefined ? '' : ` up to ${capQuantile}`;
+  return `${measure}${before ? ' before' : ''}${window}${cap}`;
+}
+
+/** The columns of the metric: numerator, then denominator. */
+export function columnsOf({ numerator, denominator, windowDays, capQuantile }: Metric): Column[] {
+  const top = { measure: numerator, windowDays, capQuantile };
+  return denominator === undefined ? [top] : [top, { measure: denominator, windowDays }];
+}
+
+/** Its covariate: the same from before, uncapped and over all days. */
+export function covariateColumnsOf(metric: Metric): Column[] {
+  return columnsOf(metric).map(({ measure }) => ({ measure, before: true }));
+}
+
+/** Columns as estimators read them. */
+export function quantityOf([numerator, denominator]: readonly Column[], scale?: number): Quantity {
+  return { numerator: nameOf(numerator!), denominator: denominator && nameOf(denominator), scale };
+}
+
+const list = (parts: readonly SQL[]) => sql.join([...parts], sql`, `);
+const unique = <T>(items: readonly T[]) => [...new Set(items)];
+const measures = (columns: readonly Column[]) => unique(columns.map(({ measure }) => measure));
+
+/** One row a unit of the experiment with `arm`, `mixed`, `bots`, `first`, `first_at`, `last_at` and the columns under their names. */
+export function unitRows(experiment: string, columns: readonly Column[]): SQL {
+  const windows = unique(columns.flatMap(({ windowDays }) => windowDays ?? []));
+  const past = measures(columns.filter(({ before }) => before));
+  const units = sql`${experimentUnits}`;
+  const seen = ['arm', 'mixed', 'bots', 'first', 'first_at', 'last_at'].map(
+    (name) => sql`units.${sql.identifier(name)}`,
+  );
+  const joins = windows.map((days) => {
+    const within = columns.filter(({ windowDays }) => windowDays === days);
+    return sql`left join (${firstDays(experiment, days, measures(within))}) ${sql.identifier(`first ${days}`)}
+      on ${sql.identifier(`first ${days}`)}.unit_id = units.unit_id`;
+  });
+  if (past.length > 0)
+    joins.push(sql`left join (${daysBefore(experiment, past)}) past on past.unit_id = units.unit_id`);
+  const rows = sql`select ${list([...seen, ...columns.map((column) => sql`${read(column)} as ${sql.identifier(uncapped(column))}`)])}
+    from ${units} units ${sql.join(joins, sql` `)} where units.experiment = ${experiment}`;
+  const caps = columns.filter(({ capQuantile }) => capQuantile !== undefined);
+  if (caps.length === 0) return rows;
+  // one threshold a column, over the units of all arms
+  const thresholds = caps.map(
+    (
+      column,
+    ) => sql`percentile_disc(${column.capQuantile}::float8) within group (order by ${sql.identifier(uncapped(column))})
+      as ${sql.identifier(nameOf(column))}`,
+  );
+  const cut = columns.map((column) => {
+    const own = sql`rows.${sql.identifier(uncapped(column))}`;
+    if (column.capQuantile === undefined) return own;
+    return sql`least(${own}, caps.${sql.identifier(nameOf(column))}) as ${sql.identifier(nameOf(column))}`;
+  });
+  const kept = ['arm', 'mixed', 'bots', 'first', 'first_at', 'last_at'].map(
+    (name) => sql`rows.${sql.identifier(name)}`,
+  );
+  return sql`with rows as (${rows}), caps as (select ${list(thresholds)} from rows where arm is not null and not mixed)
+    select ${list([...kept, ...cut])} from rows, caps`;
+}
+
+/** The name that a column has before it is capped. */
+const uncapped = (column: Column) => (column.capQuantile === undefined ? nameOf(column) : `${nameOf(column)}, whole`);
+
+function read({ measure, windowDays, before }: Column): SQL {
+  const from = before ? 'past' : windowDays === undefined ? 'units' : `first ${windowDays}`;
+  const value = sql`${sql.identifier(from)}.${sql.identifier(columnName(measure))}`;
+  return from === 'units' ? value : sql`coalesce(${value}, 0)`;
+}
+
+const columnName = (measure: MeasureName) => experimentUnits[measure].name;
+
+/** What a unit did within so many UTC days from its first on. */
+function firstDays(experiment: string, days: number, of: readonly MeasureName[]): SQL {
+  const sums = of.map(
+    (name) => sql`sum(days.${sql.identifier(columnName(name))}) as ${sql.identifier(columnName(name))}`,
+  );
+  return sql`select days.unit_id, ${list(sums)} from ${experimentUnitDays} days
+    join ${experimentUnits} own on own.experiment = days.experiment and own.unit_id = days.unit_id
+    where days.experiment = ${experiment} and days.day < (own.first_at at time zone 'UTC')::date + ${days}::int
+    group by days.unit_id`;
+}
+
+/**
+ * What a unit did before the experiment's first day, seen through whichever experiments it then took part in. Several may
+ * have counted the same query, so that of a day the greatest counts.
+ */
+function daysBefore(experiment: string, of: readonly MeasureName[]): SQL {
+  const greatest = of.map(
+    (name) => sql`max(${sql.identifier(columnName(name))}) as ${sql.identifier(columnName(name))}`,
+  );
+  const sums = of.map((name) => sql`sum(${sql.identifier(columnName(name))}) as ${sql.identifier(columnName(name))}`);
+  return sql`select unit_id, ${list(sums)} from (
+      select unit_id, day, ${list(greatest)} from ${experimentUnitDays},
+        (select (min(first_at) at time zone 'UTC')::date as start from ${experimentUnits} where experiment = ${experiment}) begun
+      where experiment <> ${experiment} and day < start and day >= start - ${BEFORE_DAYS}::int
+      group by unit_id, day) days
+    group by unit_id`;
+}
