@@ -240,9 +240,9 @@ function startBackground({
   };
   const alerts = startPeriodic({
     everyMs: ALERTS_MS,
-    async work() {
+    async work(signal) {
       for (const { id } of await raiseAlerts(db, Date.now())) log.warn({ alert: id }, 'alert');
-      await deliverAlerts(db, { url, keys, now: Date.now, onFailure });
+      await deliverAlerts(db, { url, keys, now: Date.now, signal, onFailure });
     },
     onError: failed('alerts'),
   });

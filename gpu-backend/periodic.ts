@@ -3,29 +3,30 @@
 export interface PeriodicOptions {
   /** From the end of one run to the beginning of the next. */
   everyMs: number;
-  work: () => Promise<void>;
+  /** `signal` aborts when the work is to end. */
+  work: (signal: AbortSignal) => Promise<void>;
   /** A run that failed; the next comes in its time. */
   onError: (error: unknown) => void;
 }
 
 /** Begins with the first pause; the function it gives ends the work and resolves when a run under way is done. */
 export function startPeriodic({ everyMs, work, onError }: PeriodicOptions): () => Promise<void> {
-  let stopped = false;
+  const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout;
   const wait = () => {
     timer = setTimeout(() => {
-      running = work()
+      running = work(stopping.signal)
         .catch(onError)
         .then(() => {
-          if (!stopped) wait();
+          if (!stopping.signal.aborted) wait();
         });
     }, everyMs);
     timer.unref();
   };
   wait();
   return () => {
-    stopped = true;
+    stopping.abort();
     clearTimeout(timer);
     return running;
   };

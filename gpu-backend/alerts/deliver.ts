@@ -14,6 +14,8 @@ export interface DeliveryOptions {
   url: string;
   keys: KeyRing;
   now: () => number;
+  /** Aborted, it sends no more; what was leased comes again when its lease is over. */
+  signal?: AbortSignal;
   /** Called for each attempt that failed, with what it met. */
   onFailure?: (alert: Alert, reason: string) => void;
 }
@@ -34,6 +36,7 @@ export async function deliverAlerts(db: Database, options: DeliveryOptions): Pro
   const due = await lease(db, options.now());
   let delivered = 0;
   for (const { key, body, attempts } of due) {
+    if (options.signal?.aborted) break;
     const reason = await post(body, options);
     const at = options.now();
     if (reason === undefined) delivered++;
@@ -63,7 +66,7 @@ function lease(db: Database, nowMs: number): Promise<{ key: string; body: Alert;
 }
 
 /** Why the webhook did not take it; `undefined` where it did. */
-async function post(alert: Alert, { url, keys, now }: DeliveryOptions): Promise<string | undefined> {
+async function post(alert: Alert, { url, keys, now, signal }: DeliveryOptions): Promise<string | undefined> {
   const body = JSON.stringify(alert);
   const { pathname, search } = new URL(url);
   const signed = await signRequest(
@@ -77,7 +80,7 @@ async function post(alert: Alert, { url, keys, now }: DeliveryOptions): Promise<
       headers: { 'content-type': 'application/json', ...signed },
       body,
       redirect: 'manual', // a signature is for one address
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]),
     });
     await answer.body?.cancel();
     return answer.ok ? undefined : `status ${answer.status}`;

@@ -1,0 +1,123 @@
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  auditOf,
+  getExperiment,
+  planExperiment,
+  putExperiment,
+  stepExperiment,
+} from '../../../gpu-backend/serving-config/experiment-store.ts';
+import { openServingConfig } from '../../../gpu-backend/serving-config/serving-config.ts';
+import type { ExperimentStep } from '../../../shared/contract/lifecycle.ts';
+import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
+import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { sampleExperiment } from '../../setup/samples.ts';
+
+const ana = { by: 'ana', keyId: 'k1', why: 'first try' };
+
+describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await open();
+  }, DATABASE_TIMEOUT_MS);
+  afterAll(() => database.close());
+  beforeEach(() => database.db.execute(sql`truncate experiments, experiment_audit, counters`).then(() => {}));
+
+  const put = (change: Parameters<typeof sampleExperiment>[0] = {}) =>
+    putExperiment(database.db, sampleExperiment(change), ana);
+  const step = (given: Pick<ExperimentStep, 'action'> & Record<string, unknown>) =>
+    stepExperiment(database.db, 'threshold', {
+      step: { why: 'because', ...given } as ExperimentStep,
+      attribution: { by: 'bo', keyId: 'k2', why: 'because' },
+    });
+  const actions = async () => (await auditOf(database.db, 'threshold')).entries.map(({ action }) => action);
+
+  it('live from draft to archive, and every step is on record', async () => {
+    await put({ status: 'draft' });
+    await step({ action: 'start' });
+    await step({ action: 'ramp', buckets: [0, 8_000], share: 1 });
+    await step({ action: 'stop' });
+    await expect(step({ action: 'start' })).rejects.toMatchObject({ code: 'conflict', message: /version 2/ });
+    await expect(put({ buckets: [0, 8_000], targeting: { share: 1 } })).rejects.toMatchObject({ code: 'conflict' });
+    await put({ buckets: [0, 8_000], targeting: { share: 1 }, version: 2 });
+    await step({ action: 'stop' });
+    await step({ action: 'archive' });
+    await expect(step({ action: 'start' })).rejects.toMatchObject({ message: /another key/ });
+    const { entries } = await auditOf(database.db, 'threshold');
+    expect(entries.map(({ action, by, keyId }) => `${action} ${by} ${keyId}`)).toEqual([
+      'create ana k1',
+      'start bo k2',
+      'ramp bo k2',
+      'stop bo k2',
+      'restart ana k1',
+      'stop bo k2',
+      'archive bo k2',
+    ]);
+    expect(entries[2]!.differences).toEqual([
+      { path: 'buckets', from: [0, 5_000], to: [0, 8_000] },
+      { path: 'targeting.share', from: undefined, to: 1 },
+    ]);
+    expect(entries[3]).toMatchObject({
+      why: 'because',
+      differences: [{ path: 'status', from: 'running', to: 'stopped' }],
+    });
+  });
+
+  it('are ramped outwards only, and only while they run', async () => {
+    await put({ targeting: { share: 0.5 } });
+    await expect(step({ action: 'ramp', buckets: [1, 6_000] })).rejects.toMatchObject({ code: 'conflict' });
+    await expect(step({ action: 'ramp', share: 0.4 })).rejects.toMatchObject({ code: 'conflict' });
+    await expect(step({ action: 'ramp' })).rejects.toMatchObject({ code: 'bad_request' });
+    await put({ key: 'next', buckets: [5_000, 10_000] });
+    await expect(step({ action: 'ramp', buckets: [0, 5_001] })).rejects.toMatchObject({ message: /overlap/ });
+    await step({ action: 'ramp', share: 0.75 });
+    expect((await getExperiment(database.db, 'threshold')).targeting).toEqual({ share: 0.75 });
+    await step({ action: 'stop' });
+    await expect(step({ action: 'ramp', share: 1 })).rejects.toMatchObject({ message: /is stopped/ });
+    expect(await actions()).toEqual(['create', 'ramp', 'stop']);
+  });
+
+  it('can be planned without being changed', async () => {
+    const plan = (change: Parameters<typeof sampleExperiment>[0]) =>
+      planExperiment(database.db, sampleExperiment(change));
+    expect(await plan({})).toMatchObject({ action: 'create', problem: null });
+    await put();
+    expect(await plan({})).toEqual({ action: 'none', differences: [], problem: null });
+    expect(await plan({ buckets: [0, 6_000] })).toEqual({
+      action: 'ramp',
+      differences: [{ path: 'buckets', from: [0, 5_000], to: [0, 6_000] }],
+      problem: null,
+    });
+    expect((await plan({ layer: 'other' })).problem).toContain('layer decides');
+    expect((await plan({ key: 'second' })).problem).toContain('overlap');
+    expect(await actions()).toEqual(['create']);
+  });
+
+  it('leave the record alone where nothing changes, or the change is refused', async () => {
+    await put();
+    await put();
+    await expect(put({ layer: 'other' })).rejects.toMatchObject({ code: 'conflict' });
+    expect(await actions()).toEqual(['create']);
+  });
+
+  it('have a record that nobody can change or shorten', async () => {
+    await put();
+    for (const statement of [sql`update experiment_audit set by = 'x'`, sql`delete from experiment_audit`])
+      await expect(database.db.execute(statement)).rejects.toMatchObject({
+        cause: { message: expect.stringContaining('append-only') },
+      });
+    expect(await actions()).toEqual(['create']);
+  });
+
+  it('that ship are on record too, and archived ones are no longer served', async () => {
+    const config = await openServingConfig(database.db, DEFAULT_CONFIG);
+    expect((await auditOf(database.db, DEFAULT_EXPERIMENT)).entries).toMatchObject([
+      { action: 'create', by: 'harness', keyId: null },
+    ]);
+    const shipped = DEFAULT_CONFIG.experiments[0]!;
+    await putExperiment(database.db, { ...shipped, status: 'stopped' }, ana);
+    expect((await config.refresh()).experiments).toHaveLength(1);
+    await putExperiment(database.db, { ...shipped, status: 'archived' }, ana);
+    expect((await config.refresh()).experiments).toEqual([]);
+  });
+});
