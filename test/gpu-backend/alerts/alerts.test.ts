@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { deliverAlerts, retryAfterMs } from '../../../gpu-backend/alerts/deliver.ts';
+import { raiseAlerts } from '../../../gpu-backend/alerts/raise.ts';
+import { Alert } from '../../../shared/contract/alerts.ts';
+import { parseKeyRing, verifyRequest } from '../../../shared/signature.ts';
+import {
+  emptyEvents,
+  experimentOf,
+  impressionOf,
+  storeEvents,
+  storeExperiment,
+} from '../../fixtures/experiment-traffic.ts';
+import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+
+const KEYS = parseKeyRing('test:0123456789abcdef');
+const NOON = Date.UTC(2026, 3, 1, 12);
+const DAY_MS = 86_400_000;
+
+/** A webhook: what it got, and with which status it answers. */
+async function listen() {
+  const calls: { alert: Alert; nonce: string }[] = [];
+  const hook = { calls, status: 204, now: NOON, url: '', close: () => {} };
+  const server = createServer(async (request, response) => {
+    const body = await text(request);
+    const { headers, method = '', url: path = '' } = request;
+    const read = { get: (name: string) => headers[name] as string | undefined };
+    const nonce = await verifyRequest(KEYS, { method, path, body }, read, hook.now);
+    calls.push({ alert: Alert.parse(JSON.parse(body)), nonce });
+    response.writeHead(hook.status).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  hook.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/alerts?team=ads`;
+  hook.close = () => void server.close();
+  return hook;
+}
+
+describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
+  let database: TestDatabase;
+  let hook: Awaited<ReturnType<typeof listen>>;
+  beforeAll(async () => {
+    database = await open();
+  }, DATABASE_TIMEOUT_MS);
+  afterAll(() => database.close());
+  beforeEach(async () => {
+    hook = await listen();
+    await emptyEvents(database.db);
+    await database.db.execute(sql`truncate experiments, alerts`);
+    return () => hook.close();
+  });
+
+  /** 40 units in control, none in treatment: no chance. */
+  async function lopsided(key = 'test') {
+    await storeExperiment(database.db, experimentOf(key));
+    await storeEvents(
+      database.db,
+      Array.from({ length: 40 }, (_, i) =>
+        impressionOf({ id: `${key}-${i}`, unit: `${key}-${i}`, arm: 'control', experiment: key }),
+      ),
+    );
+  }
+  const failures: string[] = [];
+  const deliver = (nowMs: number) => {
+    hook.now = nowMs;
+    return deliverAlerts(database.db, {
+      url: hook.url,
+      keys: KEYS,
+      now: () => nowMs,
+      onFailure: (_alert, reason) => failures.push(reason),
+    });
+  };
+  const sampleRatio = <T extends { check: string }>(found: readonly T[]) =>
+    found.filter(({ check }) => check === 'sample_ratio');
+
+  it('tell of a sample-ratio mismatch, signed, once a day as long as it lasts', async () => {
+    await lopsided();
+    const raised = await raiseAlerts(database.db, NOON);
+    expect(sampleRatio(raised)).toMatchObject([
+      { id: 'test@1:sample_ratio:2026-04-01', experiment: 'test', report: '/v1/experiments/test/report' },
+    ]);
+    await Promise.all([raiseAlerts(database.db, NOON + 1), raiseAlerts(database.db, NOON + 2)]);
+    expect(await deliver(NOON + 3)).toBe(raised.length);
+    expect(await deliver(NOON + 4)).toBe(0);
+    expect(sampleRatio(hook.calls.map(({ alert }) => alert))).toEqual(sampleRatio(raised));
+    await raiseAlerts(database.db, NOON + DAY_MS);
+    await deliver(NOON + DAY_MS);
+    expect(sampleRatio(hook.calls.map(({ alert }) => alert)).map(({ id }) => id)).toEqual([
+      'test@1:sample_ratio:2026-04-01',
+      'test@1:sample_ratio:2026-04-02',
+    ]);
+  });
+
+  it('are not raised for what is well, or does not run', async () => {
+    await storeExperiment(database.db, experimentOf('well'));
+    await lopsided('stopped');
+    await database.db.execute(
+      sql`update experiments set definition = jsonb_set(definition, '{status}', '"stopped"') where key = 'stopped'`,
+    );
+    expect(await raiseAlerts(database.db, NOON)).toEqual([]);
+  });
+
+  it('are tried again, later and later, until the webhook takes them, under the same id', async () => {
+    await lopsided();
+    const { length } = await raiseAlerts(database.db, NOON);
+    hook.status = 500;
+    failures.length = 0;
+    expect(await deliver(NOON)).toBe(0);
+    expect(failures).toEqual(Array(length).fill('status 500'));
+    expect(await deliver(NOON + retryAfterMs(1) - 1)).toBe(0);
+    expect(hook.calls).toHaveLength(length);
+    expect(await deliver(NOON + retryAfterMs(1))).toBe(0);
+    hook.status = 200;
+    expect(await deliver(NOON + retryAfterMs(1) + retryAfterMs(2))).toBe(length);
+    expect(hook.calls).toHaveLength(3 * length);
+    expect(new Set(hook.calls.map(({ alert }) => alert.id)).size).toBe(length);
+    expect(new Set(hook.calls.map(({ nonce }) => nonce)).size).toBe(3 * length);
+  });
+
+  it('outlive a webhook that is away and a sender that died with the alert in its hands', async () => {
+    await lopsided();
+    const { length } = await raiseAlerts(database.db, NOON);
+    hook.close();
+    failures.length = 0;
+    expect(await deliver(NOON)).toBe(0);
+    expect(failures[0]).toContain('ECONNREFUSED');
+    hook = await listen();
+    await database.db.execute(
+      sql`update alerts set next_attempt_at = ${new Date(NOON + 60_000).toISOString()}::timestamptz`,
+    ); // a lease
+    expect(await deliver(NOON + 59_999)).toBe(0);
+    expect(await deliver(NOON + 60_000)).toBe(length);
+  });
+});
+
+it('wait twice as long each time, up to an hour', () => {
+  expect([1, 2, 3, 10, 11, 500].map(retryAfterMs)).toEqual([5_000, 10_000, 20_000, 2_560_000, 3_600_000, 3_600_000]);
+});

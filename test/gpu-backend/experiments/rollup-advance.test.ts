@@ -1,0 +1,172 @@
+import { sql } from 'drizzle-orm';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { rows } from '../../../gpu-backend/db/connect.ts';
+import { counters } from '../../../gpu-backend/db/schema.ts';
+import { ingest } from '../../../gpu-backend/events/ingest.ts';
+import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
+import { buildReport } from '../../../gpu-backend/experiments/report.ts';
+import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
+import { advance, watermark } from '../../../gpu-backend/experiments/rollup-advance.ts';
+import type { HarnessEvent } from '../../../shared/contract/events.ts';
+import {
+  clickOf,
+  conversionOf,
+  emptyEvents,
+  experimentOf,
+  impressionOf,
+  storeEvents,
+  storeExperiment,
+  trafficOf,
+} from '../../fixtures/experiment-traffic.ts';
+import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+
+const TRAFFIC = trafficOf({ seed: 11, units: 12, experiment: 'test' });
+
+describe.each(DATABASES)('rollups on the %s database', (name, open) => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await open();
+  }, DATABASE_TIMEOUT_MS);
+  afterAll(() => database.close());
+  beforeEach(async () => {
+    await emptyEvents(database.db);
+    await database.db.execute(sql`truncate experiments, counters`);
+    await storeExperiment(database.db, experimentOf('test'));
+  });
+
+  const store = (...events: HarnessEvent[]) => storeEvents(database.db, events);
+  const dump = async (table: string) =>
+    (await rows<{ row: string }>(database.db, sql.raw(`select ${table}::text as row from ${table} order by 1`))).map(
+      ({ row }) => row,
+    );
+  const everything = async () => [
+    await dump('experiment_units'),
+    await dump('experiment_unit_days'),
+    JSON.stringify(await buildReport(database.db, 'test')),
+  ];
+  const queries = async () => {
+    const { arms } = await rollUp(database.db, 'test', METRICS);
+    return Object.fromEntries([...arms.values()].map((arm) => [arm.arm, arm.queries]));
+  };
+
+  it('are the same rows, and the same report to the byte, in whatever order and however often events come', async () => {
+    await store(...TRAFFIC);
+    await advance(database.db);
+    const expected = await everything();
+    expect(expected[0]!.length).toBeGreaterThan(10);
+    const order = fc.shuffledSubarray(TRAFFIC, { minLength: TRAFFIC.length });
+    const extra = fc.shuffledSubarray(TRAFFIC, { maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(order, extra, fc.integer({ min: 12, max: 60 }), async (events, again, size) => {
+        await emptyEvents(database.db);
+        const sent = [...events, ...again];
+        for (let from = 0; from < sent.length; from += size) {
+          await ingest(sent.slice(from, from + size), { db: database.db });
+          await advance(database.db);
+        }
+        expect(await everything()).toEqual(expected);
+      }),
+      { numRuns: 3, seed: 5 },
+    );
+  });
+
+  it('keep a row a UTC day, where clicks and orders count on the day of their query', async () => {
+    const late = impressionOf({ id: 'late', unit: 'anna', arm: 'control', atMs: Date.UTC(2026, 2, 29, 23, 59, 59) });
+    const next = impressionOf({ id: 'next', unit: 'anna', arm: 'control', atMs: Date.UTC(2026, 2, 30) });
+    const click = clickOf(late, { chargeMicros: 7 });
+    await store(conversionOf(click, 9));
+    await advance(database.db);
+    await store(click);
+    await advance(database.db);
+    expect(await dump('experiment_unit_days')).toEqual([]);
+    await store(late, next);
+    await advance(database.db);
+    expect(
+      await rows(
+        database.db,
+        sql`select day::text, queries::int, clicks::int, revenue::int, conversions::int, conversion_value::int as worth
+            from experiment_unit_days order by day`,
+      ),
+    ).toEqual([
+      { day: '2026-03-29', queries: 1, clicks: 1, revenue: 7, conversions: 1, worth: 9 },
+      { day: '2026-03-30', queries: 1, clicks: 0, revenue: 0, conversions: 0, worth: 0 },
+    ]);
+  });
+
+  it('say how far they are', async () => {
+    const before = await watermark(database.db);
+    await store(impressionOf({ id: 'a', unit: 'anna', arm: 'control' }));
+    expect((await watermark(database.db)).waiting).toBe(1);
+    await advance(database.db);
+    const after = await watermark(database.db);
+    expect(after.waiting).toBe(0);
+    expect(after.transaction).toBeGreaterThan(before.transaction);
+  });
+
+  it('begin anew where the database was copied from a server with higher transaction numbers', async () => {
+    await store(...TRAFFIC);
+    await advance(database.db);
+    const expected = await everything();
+    await database.db
+      .update(counters)
+      .set({ value: 2 ** 52 })
+      .where(sql`name = 'rollup'`);
+    await database.db.execute(sql`update impressions set xact = '4503599627370000'`);
+    await advance(database.db);
+    expect(await everything()).toEqual(expected);
+    await store(impressionOf({ id: 'a', unit: 'anna', arm: 'control' }));
+    await advance(database.db);
+    expect(await dump('experiment_units')).toHaveLength(expected[0]!.length + 1);
+  });
+
+  it('stop at a ceiling instead of failing on absurd amounts', async () => {
+    const seen = impressionOf({ id: 'a', unit: 'anna', arm: 'control' });
+    const click = clickOf(seen);
+    const orders = Array.from({ length: 520 }, (_, i) => ({
+      ...conversionOf(click, Number.MAX_SAFE_INTEGER),
+      id: `order-${i}-of-many`,
+    }));
+    await store(seen, click, ...orders.slice(0, 515));
+    await advance(database.db);
+    await store(...orders.slice(515));
+    await advance(database.db);
+    expect(await rows(database.db, sql`select conversion_value::text as worth from experiment_units`)).toEqual([
+      { worth: String(2n ** 62n - 1n) },
+    ]);
+  });
+
+  it('move on once when several processes advance at the same time', async () => {
+    await store(...TRAFFIC);
+    await Promise.all(Array.from({ length: 4 }, () => advance(database.db)));
+    const once = await everything();
+    await emptyEvents(database.db);
+    await store(...TRAFFIC);
+    await advance(database.db);
+    expect(await everything()).toEqual(once);
+  });
+
+  // The embedded database has one session, so that nothing can commit while something else is open.
+  it.runIf(name === 'server')('skip nothing that began early and commits late', async () => {
+    const { db } = database;
+    const early = impressionOf({ id: 'early', unit: 'anna', arm: 'control' });
+    const late = impressionOf({ id: 'late', unit: 'bela', arm: 'treatment' });
+    const stored = Promise.withResolvers<void>();
+    const mayCommit = Promise.withResolvers<void>();
+    const slow = db.transaction(async (tx) => {
+      await ingest([early], { db: tx });
+      stored.resolve();
+      await mayCommit.promise;
+    });
+    await stored.promise;
+    await store(late, clickOf(early), clickOf(late));
+    await advance(db);
+    expect(await watermark(db)).toMatchObject({ waiting: 3 }); // what came after the open one waits for it
+    mayCommit.resolve();
+    await slow;
+    expect(await queries()).toEqual({ control: 1, treatment: 1 });
+    const { arms } = await rollUp(db, 'test', METRICS);
+    expect([...arms.values()].map((arm) => arm.sum('clicks'))).toEqual([1n, 1n]);
+    expect((await watermark(db)).waiting).toBe(0);
+  });
+});
