@@ -58,6 +58,7 @@ export const adsRoute = (isolate: Isolate) =>
     const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
     const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
     head.keepUp(waitUntil);
+    isolate.student?.keepUp(waitUntil);
     const ofPlan = await retrievePage(isolate, request, assigned, { seed: c.get('requestId'), waitUntil });
     const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
     rungs[page.retrieved.rung] += 1;

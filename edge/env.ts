@@ -5,6 +5,7 @@ import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
 import type { EntryNamespace } from './cache/kv.ts';
 import type { ObjectNamespace } from './outbox/outboxes.ts';
+import type { BundleFiles } from './student/load.ts';
 
 /** As much of a Queue binding as the edge uses. */
 export interface EventQueue {
@@ -27,6 +28,8 @@ export interface EdgeBindings {
   KV?: EntryNamespace;
   /** Counts requests by client address; without it nobody is refused. */
   RATE_LIMIT?: RateLimit;
+  /** Files of a bundle; with them the Worker encodes queries itself. */
+  STUDENT?: BundleFiles;
   BACKEND_URL: string;
   HARNESS_KEYS: string;
   [name: string]: unknown;

@@ -24,8 +24,10 @@ import type { OutboxWorld } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
 import { CircuitBreaker } from './resilience/circuit-breaker.ts';
 import { HedgeBudget, LatencyQuantile } from './resilience/hedge.ts';
-import { Origins } from './resilience/origins.ts';
+import { type Ask, Origins } from './resilience/origins.ts';
 import type { Serving } from './serving.ts';
+import { type BundleFiles, loadStudent } from './student/load.ts';
+import { QueryEncoder } from './student/query-encoder.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
 import type { KeeperWorld } from './takedown/kill-list-object.ts';
 import { servingNow } from './takedown/serving-now.ts';
@@ -84,6 +86,8 @@ export interface Isolate {
   keeperWorld: KeeperWorld;
   memory: MemoryCache;
   cache: TieredCache;
+  /** Encodes queries where a student is bound. */
+  student: QueryEncoder | undefined;
   /** Candidates of the origins, or of the cache in front of them. */
   retrieve: (retrieval: Retrieval) => Promise<Loaded>;
   /** The entrypoint behind that cache. */
@@ -109,6 +113,8 @@ export interface IsolateOptions {
   openCache?: (() => Promise<ResponseCache>) | undefined;
   /** The entrypoint that Workers Caching stands in front of. */
   candidates?: Entrypoint | undefined;
+  /** linear.wasm, compiled: what a student needs. */
+  kernel?: object | undefined;
   /** How long issued ids are gathered before the ledger is told. */
   gatherMs?: number;
   /** Longest wait of a request for a newer kill list. */
@@ -126,6 +132,11 @@ const systemClock: Clock = {
 function logError(message: string, error: unknown): void {
   const reason = error instanceof AggregateError ? error.errors.map(String).join('; ') : String(error);
   console.error(JSON.stringify({ level: 'error', message, reason }));
+}
+
+function studentOf(files: BundleFiles | undefined, kernel: object | undefined, now: () => number) {
+  if (files === undefined || kernel === undefined) return undefined;
+  return new QueryEncoder({ load: () => loadStudent(files, kernel), now, onError: logError });
 }
 
 /** Throws `configuration` when a binding is missing or wrong. */
@@ -156,6 +167,12 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     latency: new LatencyQuantile(LATENCY),
     elapsed: clock.elapsed,
   });
+  const student = studentOf(env.STUDENT, options.kernel, now);
+  /** Of the origins, with the query's vector where a student makes it. */
+  const askOrigins = (request: Retrieval['request'], ask: Ask): Promise<Loaded> =>
+    student === undefined
+      ? origins.retrieve(request, ask)
+      : student.asking((asked) => origins.retrieve(asked, ask), request);
   const config = new ConfigStore({
     bundled: DEFAULT_CONFIG,
     load: () => backend.config(settings.backendDeadlineMs),
@@ -222,10 +239,10 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       followMs: settings.backendDeadlineMs / 2,
       onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
     }),
+    student,
     retrieve: (retrieval) =>
-      through === undefined ? origins.retrieve(retrieval.request, retrieval.ask) : askThrough(through, retrieval),
-    answerCandidates: (request) =>
-      answerCandidates(request, { retrieve: (asked, ask) => origins.retrieve(asked, ask), lives, now }),
+      through === undefined ? askOrigins(retrieval.request, retrieval.ask) : askThrough(through, retrieval),
+    answerCandidates: (request) => answerCandidates(request, { retrieve: askOrigins, lives, now }),
     head: new HeadStore({
       load: () => backend.headAds(HEAD_DEADLINE_MS),
       shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),

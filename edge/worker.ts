@@ -8,6 +8,7 @@ import type { EdgeBindings } from './env.ts';
 import { createIsolate, type Isolate } from './isolate.ts';
 import { Outbox as EventOutbox, type ObjectState } from './outbox/outbox.ts';
 import { reconcileOnSchedule } from './reconcile.ts';
+import kernel from './student/linear.wasm';
 import { type KeeperState, KillListObject } from './takedown/kill-list-object.ts';
 
 interface Edge {
@@ -27,7 +28,7 @@ function edgeOf(env: EdgeBindings, { exports }: Loopback): Edge {
   if (edge === undefined) {
     const { caches } = globalThis as unknown as { caches: { open(name: string): Promise<ResponseCache> } };
     const openCache = () => caches.open('harness-candidates');
-    const isolate = createIsolate(env, { openCache, candidates: exports?.Candidates });
+    const isolate = createIsolate(env, { openCache, candidates: exports?.Candidates, kernel });
     edge = { isolate, app: createApp(isolate) };
   }
   return edge;

@@ -32,6 +32,9 @@ async function readWorkerOptions(): Promise<EdgeBuild['workerOptions']> {
   return workerOptions as unknown as EdgeBuild['workerOptions'];
 }
 
+/** The compiled module that the Worker imports, under the name by which it does. */
+export const WASM_MODULE = { name: 'student/linear.wasm', path: path('../edge/student/linear.wasm') };
+
 /** Bundles the Worker; `minify` as a deployment would. */
 export function bundleEdge(options: { minify?: boolean } = {}): Promise<string> {
   return bundle(path('../edge/worker.ts'), options);
@@ -49,6 +52,7 @@ export async function bundle(entry: string, options: { minify?: boolean } = {}):
     conditions: ['workerd', 'worker', 'browser'],
     minify: options.minify ?? false,
     logLevel: 'silent',
+    external: ['*.wasm'],
     plugins: [
       {
         // The rule of wrangler.toml, which esbuild does not read.

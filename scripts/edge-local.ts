@@ -2,11 +2,12 @@
  * The edge on this machine: the Worker as it is deployed, run by workerd, with Cache API and Queue simulated by Miniflare.
  * The simulated queue lives in memory, so it is drained before the end.
  */
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from 'miniflare';
 import type { EventCounts } from '../edge/events.ts';
 import { HarnessError } from '../shared/problem.ts';
-import { buildEdgeApart } from './edge-build.ts';
+import { buildEdgeApart, WASM_MODULE } from './edge-build.ts';
 
 export interface EdgeOptions {
   port: number;
@@ -85,7 +86,10 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS;
   const settings: V4MiniflareOptions = {
     ...(workerOptions as Record<string, unknown>),
-    modules: [{ type: 'ESModule', path: 'worker.js', contents: script }],
+    modules: [
+      { type: 'ESModule', path: 'worker.js', contents: script },
+      { type: 'CompiledWasm', path: WASM_MODULE.name, contents: await readFile(WASM_MODULE.path) },
+    ],
     modulesRoot: '/',
     bindings: {
       ...workerOptions.bindings,

@@ -1,5 +1,5 @@
 /** wrangler.toml as a configuration of plain workerd (Cap'n Proto text): the Worker, its stand-ins, its disk. */
-import type { EdgeBuild } from '../edge-build.ts';
+import { type EdgeBuild, WASM_MODULE } from '../edge-build.ts';
 
 export interface ServeConfigOptions {
   build: EdgeBuild;
@@ -9,11 +9,14 @@ export interface ServeConfigOptions {
   vars: Readonly<Record<string, string>>;
   /** Folder of the Durable Objects. */
   diskDir: string;
+  /** Folder of a bundle, for a Worker that encodes queries itself. */
+  studentDir: string | undefined;
 }
 
 /** Files that the configuration embeds, beside it. */
 export const EMBEDDED = {
   edge: 'worker.js',
+  wasm: 'linear.wasm',
   kv: 'kv.js',
   queue: 'queue.js',
   noCache: 'no-cache.js',
@@ -28,12 +31,13 @@ const STAND_IN = `compatibilityDate = "2026-11-01", compatibilityFlags = ["servi
 
 const text = (value: string) => JSON.stringify(value);
 const list = (items: readonly string[]) => `[\n      ${items.join(',\n      ')}\n    ]`;
-const module = (file: string) => `modules = [(name = "${file}", esModule = embed "${file}")]`;
+const module = (file: string, more = '') => `modules = [(name = "${file}", esModule = embed "${file}")${more}]`;
+const wasm = `, (name = "${WASM_MODULE.name}", wasm = embed "${EMBEDDED.wasm}")`;
 const namespace = (className: string) =>
   `(className = "${className}", uniqueKey = "harness-${className}", enableSql = true)`;
 
 /** `HARNESS_KEYS` comes from the environment, so that no secret is written to disk. */
-export function serveConfig({ build, address, vars, diskDir }: ServeConfigOptions): string {
+export function serveConfig({ build, address, vars, diskDir, studentDir }: ServeConfigOptions): string {
   const { compatibilityDate, durableObjects, kvNamespaces, queueProducers, queueConsumers, ratelimits, bindings } =
     build.workerOptions;
   const objects = Object.entries(durableObjects ?? {});
@@ -51,6 +55,7 @@ export function serveConfig({ build, address, vars, diskDir }: ServeConfigOption
         `(name = "${name}", wrapped = (moduleName = "${RATE_LIMIT}", innerBindings = [(name = "SETTINGS", json = ${text(JSON.stringify(simple))})]))`,
     ),
   ];
+  if (studentDir !== undefined) edgeBindings.push('(name = "STUDENT", service = "student")');
   const queueBindings = (queue: string) => [
     `(name = "NAME", text = ${text(queue)})`,
     `(name = "CONSUMERS", text = ${text(JSON.stringify(queueConsumers ?? {}))})`,
@@ -64,8 +69,8 @@ const config :Workerd.Config = (
   services = [
     (name = "internet", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))),
     (name = "disk", disk = (path = ${text(diskDir)}, writable = true)),
-    (name = "edge", worker = (
-    ${module(EMBEDDED.edge)}, compatibilityDate = ${text(compatibilityDate)},
+${studentDir === undefined ? '' : `    (name = "student", disk = (path = ${text(studentDir)})),\n`}    (name = "edge", worker = (
+    ${module(EMBEDDED.edge, wasm)}, compatibilityDate = ${text(compatibilityDate)},
     bindings = ${list(edgeBindings)},
     durableObjectNamespaces = [${objects.map(([, { className }]) => namespace(className)).join(', ')}],
     durableObjectStorage = (localDisk = "disk"),

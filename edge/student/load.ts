@@ -1,0 +1,73 @@
+/** A student from the files of its bundle, each checked against the manifest before it is used, as the backend does. */
+import { Tokenizer } from '@huggingface/tokenizers';
+import { type BundleFile, type Manifest, parseManifest } from '../../shared/bundle.ts';
+import { sha256Hex } from '../../shared/digest.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import { paddingId, tokenIds } from '../../shared/token-ids.ts';
+import { Model } from './model.ts';
+
+/** A binding that serves the files of a bundle's folder by name: static assets on Cloudflare, a folder under workerd. */
+export interface BundleFiles {
+  fetch(url: string): Promise<Pick<Response, 'ok' | 'status' | 'body' | 'text'>>;
+}
+
+export interface LoadedStudent {
+  manifest: Manifest;
+  /** [dimension] float32 of length one. */
+  encode(normalizedQuery: string): Float32Array;
+}
+
+async function open(files: BundleFiles, file: string) {
+  const response = await files.fetch(`https://student/${file}`);
+  if (response.ok) return response;
+  throw new HarnessError(
+    'configuration',
+    `STUDENT: expected ${file}, got status ${response.status}; bind a bundle's folder.`,
+  );
+}
+
+async function check({ file, sha256 }: BundleFile, bytes: string | Uint8Array<ArrayBuffer>): Promise<void> {
+  const digest = await sha256Hex(bytes);
+  if (digest !== sha256)
+    throw new HarnessError(
+      'bundle_damaged',
+      `${file}: expected SHA-256 ${sha256}, got ${digest}; deploy the bundle again.`,
+    );
+}
+
+/** Reads a body into memory that is there already, so that it is never in memory twice. */
+async function readInto(memory: Uint8Array<ArrayBuffer>, files: BundleFiles, file: string): Promise<void> {
+  const { body } = await open(files, file);
+  const reader = body!.getReader();
+  let at = 0;
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    if (at + piece.value.byteLength <= memory.byteLength) memory.set(piece.value, at);
+    at += piece.value.byteLength;
+  }
+  if (at !== memory.byteLength)
+    throw new HarnessError(
+      'bundle_damaged',
+      `${file}: expected ${memory.byteLength} bytes, got ${at}; deploy the bundle again.`,
+    );
+}
+
+/** @param kernel linear.wasm, compiled. Throws `configuration` or `bundle_damaged`, naming the file. */
+export async function loadStudent(files: BundleFiles, kernel: object): Promise<LoadedStudent> {
+  const manifest = parseManifest(await (await open(files, 'manifest.json')).text(), 'STUDENT manifest.json');
+  const { student, tokenizer, maxTokens } = manifest;
+  const json = await (await open(files, tokenizer.file)).text();
+  await check(tokenizer, json);
+  const parsed = JSON.parse(json);
+  const library = new Tokenizer(parsed as ConstructorParameters<typeof Tokenizer>[0], {});
+  const ids = tokenIds(library, { maxTokens, padding: paddingId(parsed) });
+  const model = await Model.open({
+    bytes: student.bytes,
+    maxTokens,
+    kernel,
+    async fill(memory) {
+      await readInto(memory, files, student.file);
+      await check(student, memory);
+    },
+  });
+  return { manifest, encode: (query) => model.run(ids(query)) };
+}
