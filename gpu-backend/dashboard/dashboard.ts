@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import type { Database } from '../db/connect.ts';
-import { buildReport } from '../experiments/report.ts';
+import { recordSql } from '../db/recorded-sql.ts';
+import { buildDetailedReport } from '../experiments/detailed-report.ts';
 import { timeline } from '../experiments/timeline.ts';
 import { listExperiments } from '../serving-config/experiment-store.ts';
 import type { DashboardView } from './page.ts';
@@ -21,8 +22,9 @@ const POLICY = [
 const REFRESH_SECONDS = [5, 3_600] as const;
 
 /**
- * Answers with the page. `query.experiment` chooses; without it the default experiment, or else the first, is shown. An
- * unknown key gives the list with a notice and status 404.
+ * Answers with the page. `query.experiment` chooses; without it the default experiment, or else the first, is shown;
+ * `query.alone` gives a page to share, from which nothing leads elsewhere. An unknown key gives the list with a notice and
+ * status 404.
  */
 export async function answerDashboard(db: Database, query: Record<string, string | undefined>): Promise<Response> {
   const known = await listExperiments(db);
@@ -31,6 +33,7 @@ export async function answerDashboard(db: Database, query: Record<string, string
   const refresh = Math.round(Number(query.refresh));
   const view: DashboardView = {
     experiments: known,
+    alone: query.alone !== undefined,
     ...(Number.isFinite(refresh) && refresh > 0
       ? { refreshSeconds: Math.min(REFRESH_SECONDS[1], Math.max(REFRESH_SECONDS[0], refresh)) }
       : {}),
@@ -56,11 +59,10 @@ const absent = (asked: string | undefined) =>
     : `There is no experiment "${asked.slice(0, 100)}"; choose one above.`;
 
 async function chosen(db: Database, key: string): Promise<NonNullable<DashboardView['chosen']>> {
-  const report = await buildReport(db, key);
-  if (report.from === null || report.to === null) return { report, timeline: undefined };
+  const report = await buildDetailedReport(db, key);
+  if (report.from === null || report.to === null) return { report, timeline: undefined, trafficSql: [] };
   const arms = report.arms.map(({ arm }) => arm);
-  return {
-    report,
-    timeline: await timeline(db, key, { fromMs: Date.parse(report.from), toMs: Date.parse(report.to), arms }),
-  };
+  const { db: recorded, statements } = recordSql(db);
+  const span = { fromMs: Date.parse(report.from), toMs: Date.parse(report.to), arms };
+  return { report, timeline: await timeline(recorded, key, span), trafficSql: statements };
 }

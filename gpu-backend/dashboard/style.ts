@@ -4,6 +4,7 @@ export const STYLE = `
   color-scheme: light dark;
   --page: #f6f7f9; --surface: #fff; --ink: #1a1d21; --quiet: #626973; --line: #dfe3e8; --link: #1558c0;
   --better: #0b7a43; --worse: #b3261e; --better-wash: #e3f4ea; --worse-wash: #fbe6e4;
+  --warn: #8a5300; --warn-wash: #fdf0d5; --code: #f0f2f5;
   --arm-0: #6b7280; --arm-1: #1f6fd6; --arm-2: #b4570b; --arm-3: #0a7d6c;
   --arm-4: #8a3ab9; --arm-5: #a8326b; --arm-6: #6d7b0c; --arm-7: #0e7490;
 }
@@ -11,6 +12,7 @@ export const STYLE = `
   :root {
     --page: #101317; --surface: #181c22; --ink: #e8eaed; --quiet: #9aa3ae; --line: #2c333c; --link: #8ab8ff;
     --better: #57cf8b; --worse: #ff8a80; --better-wash: #12301f; --worse-wash: #3a1a18;
+    --warn: #f5c26b; --warn-wash: #35280f; --code: #0f1216;
     --arm-0: #a3abb6; --arm-1: #6cabff; --arm-2: #f0a35e; --arm-3: #4fd1bc;
     --arm-4: #cf97f0; --arm-5: #f08bb8; --arm-6: #c3d04c; --arm-7: #5cc8e6;
   }
@@ -31,8 +33,16 @@ section { background: var(--surface); border: 1px solid var(--line); border-radi
 .badge { display: inline-block; border-radius: 1rem; padding: .05rem .65rem; font-size: .85rem; font-weight: 600; border: 1px solid currentColor; }
 .good { color: var(--better); background: var(--better-wash); }
 .bad { color: var(--worse); background: var(--worse-wash); }
+.warn { color: var(--warn); background: var(--warn-wash); }
+.plain { color: var(--quiet); }
 .better { color: var(--better); }
 .worse { color: var(--worse); }
+.decision .badge { font-size: 1rem; padding: .15rem .9rem; margin-right: .4rem; }
+a.sql { font-size: .75rem; font-weight: 400; margin-left: .35rem; }
+details { margin: .35rem 0; }
+summary { cursor: pointer; }
+pre { background: var(--code); border-radius: .4rem; padding: .75rem; margin: .5rem 0; font-size: .75rem; line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 24rem; overflow-y: auto; }
+code { background: var(--code); border-radius: .25rem; padding: 0 .3em; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -55,13 +65,14 @@ footer a { margin-right: 1rem; }
   .wide { display: none; }
   .narrow { display: block; }
   .charts { grid-template-columns: 1fr; }
-  .metrics thead { display: none; }
-  .metrics tr { display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 9fr); column-gap: .75rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
-  .metrics tbody tr:last-child { border-bottom: 0; }
-  .metrics th, .metrics td { border: 0; padding: 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
-  .metrics th { grid-column: 1 / -1; font-weight: 600; }
+  .metrics thead, .guardrails thead { display: none; }
+  .metrics tr, .guardrails tr { display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 9fr); column-gap: .75rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .metrics tbody tr:last-child, .guardrails tbody tr:last-child { border-bottom: 0; }
+  .metrics th, .metrics td, .guardrails th, .guardrails td { border: 0; padding: 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+  .metrics th, .guardrails th { grid-column: 1 / -1; font-weight: 600; }
   .metrics td:last-child { order: 1; }
-  .metrics td:nth-child(5) { order: 2; grid-column: 1 / -1; }
-  .metrics td::before { content: attr(data-label) " "; color: var(--quiet); }
+  .metrics td:nth-child(5), .metrics td:nth-child(6) { order: 2; grid-column: 1 / -1; }
+  .guardrails td:nth-child(3) { grid-column: 1 / -1; }
+  .metrics td::before, .guardrails td::before { content: attr(data-label) " "; color: var(--quiet); }
 }
 `;

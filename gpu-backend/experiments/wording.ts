@@ -69,9 +69,10 @@ export function interval(unit: Unit, effect: Effect | null): string {
 }
 
 export function pValue(effect: Effect | null): string {
-  if (effect === null) return NONE;
-  return effect.pValue < 0.0001 ? '< 0.0001' : effect.pValue.toFixed(4);
+  return effect === null ? NONE : printPValue(effect.pValue);
 }
+
+export const printPValue = (p: number) => (p < 0.0001 ? '< 0.0001' : p.toFixed(4));
 
 export type Finding = 'better' | 'worse' | 'changed' | 'open';
 

@@ -5,7 +5,7 @@ import { Experiment } from '../../shared/experiment.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
 import { answerDashboard } from '../dashboard/dashboard.ts';
 import type { Database } from '../db/connect.ts';
-import { buildReport } from '../experiments/report.ts';
+import { buildDetailedReport } from '../experiments/detailed-report.ts';
 import {
   auditOf,
   getExperiment,
@@ -45,7 +45,7 @@ export function experimentRoutes({ db, config }: { db: Database; config: Serving
       },
     }),
     endpoint({ on: 'get /v1/experiments/{key}/audit', handle: ({ params }) => auditOf(db, params.key!) }),
-    endpoint({ on: 'get /v1/experiments/{key}/report', handle: ({ params }) => buildReport(db, params.key!) }),
+    endpoint({ on: 'get /v1/experiments/{key}/report', handle: ({ params }) => buildDetailedReport(db, params.key!) }),
     endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(db, query) }),
     endpoint({ on: 'get /v1/config', handle: () => config.refresh() }),
     endpoint({

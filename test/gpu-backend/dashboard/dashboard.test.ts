@@ -4,6 +4,7 @@ import { parseHTML } from 'linkedom';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { answerDashboard } from '../../../gpu-backend/dashboard/dashboard.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
+import { DECISION_RULES } from '../../../gpu-backend/experiments/verdict.ts';
 import {
   experimentOf,
   impressionOf,
@@ -46,7 +47,8 @@ describe('GET /dashboard', () => {
       expect(forest.textContent).toContain(title);
       expect(document.querySelector('.metrics')!.textContent).toContain(title);
     }
-    expect(document.querySelectorAll('.charts .wide svg')).toHaveLength(2);
+    expect(document.querySelectorAll('.traffic .wide svg')).toHaveLength(2);
+    expect(document.querySelector('.segments svg')!.textContent).toContain('market us');
     expect(/NaN|undefined|Infinity/.exec(text)).toBeNull();
   });
 
@@ -82,6 +84,43 @@ describe('GET /dashboard', () => {
       const at = (x(dots[i]!, 'cx') - from) / (to - from);
       expect(at, `row ${i}`).toBeCloseTo((row.effect - row.low) / (row.high - row.low), 1);
     }
+  });
+
+  it('draws the effect so far within its sequence, for the metrics that the verdict is made of', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 400, experiment: 'test' }));
+    const { document } = await open();
+    const panels = [...document.querySelectorAll('.trends .wide svg')];
+    expect(panels).toHaveLength(1 + DECISION_RULES.guardrails.length);
+    for (const panel of panels) {
+      expect(panel.querySelector('g[aria-label=area] path')!.getAttribute('d')).toMatch(/^M/);
+      expect(panel.querySelector('g[aria-label=line] path')!.getAttribute('d')).toMatch(/^M/);
+    }
+  });
+
+  it('leads from every part with numbers to the SQL that made them', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
+    const { document } = await open();
+    const parts = [...document.querySelectorAll('section')].filter((part) => part.querySelector('table, svg, .badge'));
+    expect(parts.length).toBeGreaterThanOrEqual(7);
+    for (const part of parts) {
+      const target = part.querySelector('a.sql')!.getAttribute('href')!;
+      expect(document.querySelector(`details ${target}`)!.textContent, part.textContent!.slice(0, 40)).toContain(
+        'select',
+      );
+    }
+  });
+
+  it('has a page to share from which nothing leads elsewhere', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    await storeExperiment(database.db, experimentOf('other'));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
+    const { document, text } = await open({ experiment: 'test', alone: '1' });
+    const leads = [...document.querySelectorAll('[href], [src]')].map((each) => each.getAttribute('href') ?? '');
+    expect(leads.filter((to) => !/^(#|data:,$)/.test(to))).toEqual([]);
+    expect(text).not.toContain('>other<');
+    expect((await open({ experiment: 'test', alone: '1' })).text).toBe(text);
   });
 
   it('escapes all that people and events bring in', async () => {
@@ -152,6 +191,7 @@ describe('GET /dashboard', () => {
     await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
     const { document } = await open();
     expect(document.querySelector('#health .badge.bad')!.textContent).toBe('✗ Sample ratio');
+    expect(document.querySelector('.verdict .badge.bad')!.textContent).toBe('No verdict');
     expect(document.querySelector('.effects[data-untrusted] h2')!.textContent).toContain('not to be read');
   });
 });

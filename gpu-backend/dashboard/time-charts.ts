@@ -1,0 +1,95 @@
+/** What goes on over time: the effect so far with its confidence sequence, and traffic by arm. */
+import * as Plot from '@observablehq/plot';
+import type { TrendPoint } from '../../shared/contract/report-detail.ts';
+import type { Timeline } from '../experiments/timeline.ts';
+import { armColour, signedTick, svg } from './drawing.ts';
+
+/** How instants of a span are written: days, minutes or seconds, whatever tells its ticks apart. */
+function clock(spanMs: number): (at: Date) => string {
+  if (spanMs > 2 * 86_400_000)
+    return (at) => `${at.toLocaleString('en-US', { month: 'short', timeZone: 'UTC' })} ${at.getUTCDate()}`;
+  return (at) => at.toISOString().slice(11, spanMs > 5 * 60_000 ? 16 : 19);
+}
+
+const timeAxis = (spanMs: number, width: number) =>
+  ({ type: 'utc', label: null, ticks: width / 90, tickFormat: clock(spanMs) }) as const;
+
+export interface TrendChartOptions {
+  /** Name of the metric, for those who cannot see. */
+  title: string;
+  /** Place of the arm in the report, for its colour. */
+  arm: number;
+  width: number;
+}
+
+/**
+ * The running relative effect, per cent of control, within its sequence (there must be one point at least). The scale
+ * follows where the sequence ends; what is wider, as it is at the beginning, is cut at the edge.
+ */
+export function trendChart(points: readonly TrendPoint[], { title, arm, width }: TrendChartOptions): string {
+  const last = points.at(-1)!;
+  const reach = Math.max(1, 220 * Math.max(...last.interval.map(Math.abs)));
+  const clip = (share: number) => Math.min(reach, Math.max(-reach, share * 100));
+  const data = points.map(({ atMs, relative, interval: [low, high] }) => ({
+    at: new Date(atMs),
+    effect: clip(relative),
+    low: clip(low),
+    high: clip(high),
+  }));
+  const colour = armColour(arm);
+  const marks =
+    data.length === 1
+      ? [Plot.ruleX(data, { x: 'at', y1: 'low', y2: 'high', stroke: colour, strokeWidth: 2 })]
+      : [Plot.areaY(data, { x: 'at', y1: 'low', y2: 'high', fill: colour, fillOpacity: 0.18 })];
+  return svg(
+    {
+      width,
+      height: 200,
+      marginLeft: 48,
+      marginTop: 12,
+      marginRight: 16,
+      marginBottom: 26,
+      x: timeAxis(last.atMs - points[0]!.atMs, width),
+      y: { label: null, grid: true, domain: [-reach, reach], ticks: 5, tickFormat: signedTick },
+      marks: [
+        ...marks,
+        Plot.ruleY([0], { stroke: 'currentColor', strokeOpacity: 0.6 }),
+        Plot.lineY(data, { x: 'at', y: 'effect', stroke: colour, strokeWidth: 2 }),
+        Plot.dot([data.at(-1)!], { x: 'at', y: 'effect', fill: colour, r: 4 }),
+      ],
+    },
+    `${title}: relative difference so far, with an interval that holds at every look.`,
+  );
+}
+
+/** Queries or ads shown by arm over time. */
+export function trafficChart(
+  { points }: Timeline,
+  { measure, arms, width }: { measure: 'queries' | 'shown'; arms: readonly string[]; width: number },
+): string {
+  const data = points.map((point) => ({
+    ...point,
+    at: new Date(point.atMs),
+    colour: armColour(arms.indexOf(point.arm)),
+  }));
+  const alone = new Set(points.map(({ atMs }) => atMs)).size === 1;
+  return svg(
+    {
+      width,
+      height: 180,
+      marginLeft: 48,
+      marginTop: 12,
+      marginRight: 16,
+      marginBottom: 26,
+      x: timeAxis(points.at(-1)!.atMs - points[0]!.atMs, width),
+      y: { label: null, grid: true, zero: true, ticks: 4, tickFormat: '~s' },
+      color: { type: 'identity' },
+      marks: [
+        Plot.ruleY([0], { stroke: 'currentColor', strokeOpacity: 0.4 }),
+        Plot.lineY(data, { x: 'at', y: measure, z: 'arm', stroke: 'colour', strokeWidth: 1.5 }),
+        ...(alone ? [Plot.dot(data, { x: 'at', y: measure, fill: 'colour', r: 4 })] : []),
+      ],
+    },
+    `${measure === 'queries' ? 'Queries' : 'Ads shown'} over time, a line an arm.`,
+  );
+}

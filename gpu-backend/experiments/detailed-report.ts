@@ -1,0 +1,71 @@
+/** The report with verdicts, effects over time and by segment, and the SQL of each part. The same events give the same bytes. */
+import type { DetailedReport } from '../../shared/contract/report-detail.ts';
+import type { Metric } from '../../shared/metric.ts';
+import { HarnessError } from '../../shared/problem.ts';
+import type { Database } from '../db/connect.ts';
+import { recordSql } from '../db/recorded-sql.ts';
+import { getExperiment } from '../serving-config/experiment-store.ts';
+import { gatherEvidence } from './checks/gather.ts';
+import { columnsOf, quantityOf } from './columns.ts';
+import { estimateQuantity } from './estimators/quantity.ts';
+import { compareAnytime } from './estimators/sequence.ts';
+import { METRICS } from './metrics.ts';
+import { type ReportOptions, reportOn } from './report.ts';
+import { rollUp } from './rollup.ts';
+import { segmentEffects } from './segments.ts';
+import { effectTrend } from './trend.ts';
+import { DECISION_RULES, verdictOn } from './verdict.ts';
+
+/** The metrics that verdicts are made of, in the order of the rules; effects over time and by segment are of these. */
+function headlines(): Metric[] {
+  const keys = [DECISION_RULES.primary, ...DECISION_RULES.guardrails.map(({ metric }) => metric)];
+  return keys.flatMap((key) => METRICS.find((metric) => metric.key === key) ?? []);
+}
+
+/** Reports on the experiment; throws `not_found` for an unknown key. */
+export async function buildDetailedReport(
+  db: Database,
+  key: string,
+  { confidence = 0.95 }: ReportOptions = {},
+): Promise<DetailedReport> {
+  if (!(confidence >= 0.5 && confidence <= 0.9999))
+    throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
+  const experiment = await getExperiment(db, key);
+  const [forMetrics, forChecks, forTrend] = [recordSql(db), recordSql(db), recordSql(db)];
+  const rollup = await rollUp(forMetrics.db, key, METRICS);
+  const evidence = await gatherEvidence(forChecks.db, experiment, rollup);
+  const report = reportOn({ rollup, evidence, metrics: METRICS, confidence });
+  const { control } = experiment;
+  const arms = report.arms.map(({ arm }) => arm);
+  const treatments = arms.filter((arm) => arm !== control);
+  const options = { metrics: headlines(), control, arms, confidence };
+  const anytime = METRICS.flatMap((metric) => {
+    const quantity = quantityOf(columnsOf(metric), metric.scale);
+    const of = (arm: string) => estimateQuantity(rollup.arms.get(arm), quantity);
+    return treatments.map((arm) => ({
+      metric: metric.key,
+      arm,
+      effect: compareAnytime(of(control), of(arm), { confidence }) ?? null,
+    }));
+  });
+  return {
+    ...report,
+    verdicts: treatments.map((arm) =>
+      verdictOn({
+        arm,
+        checks: report.checks,
+        rules: DECISION_RULES,
+        metrics: METRICS,
+        effectOf: (metric) => anytime.find((each) => each.metric === metric && each.arm === arm)?.effect ?? null,
+      }),
+    ),
+    anytime,
+    trend: await effectTrend(forTrend.db, key, { ...options, rollup }),
+    segments: segmentEffects(rollup, options),
+    sql: {
+      metrics: forMetrics.statements,
+      checks: forChecks.statements,
+      trend: forTrend.statements,
+    },
+  };
+}

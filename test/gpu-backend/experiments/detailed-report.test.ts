@@ -1,0 +1,123 @@
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { rows } from '../../../gpu-backend/db/connect.ts';
+import { buildDetailedReport } from '../../../gpu-backend/experiments/detailed-report.ts';
+import type { HarnessEvent } from '../../../shared/contract/events.ts';
+import { DetailedReport } from '../../../shared/contract/report-detail.ts';
+import { experimentOf, storeEvents, storeExperiment, trafficOf } from '../../fixtures/experiment-traffic.ts';
+import { uniforms } from '../../fixtures/random.ts';
+import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+
+const DAY_MS = 86_400_000;
+
+/** The events dealt over so many days, those of one unit on several of them. */
+function overDays(events: readonly HarnessEvent[], days: number): HarnessEvent[] {
+  const dayOf = new Map<string, number>();
+  const uniform = uniforms(5);
+  return events.map((event) => {
+    const root = event.id.replace(/^order-/, '').split(':')[0]!;
+    if (!dayOf.has(root)) dayOf.set(root, Math.floor(uniform() * days));
+    return { ...event, atMs: event.atMs + dayOf.get(root)! * DAY_MS };
+  });
+}
+
+const shuffled = <T>(items: readonly T[], seed: number): T[] => {
+  const uniform = uniforms(seed);
+  return items
+    .map((item) => ({ item, at: uniform() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+};
+
+describe.each(DATABASES)('the detailed report on the %s database', (_name, open) => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await open();
+  }, DATABASE_TIMEOUT_MS);
+  afterAll(() => database.close());
+  const empty = () =>
+    database.db.execute(
+      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days`,
+    );
+  beforeEach(async () => {
+    await empty();
+    await database.db.execute(sql`truncate experiments`);
+    await storeExperiment(database.db, experimentOf('test'));
+  });
+  const report = () => buildDetailedReport(database.db, 'test');
+
+  it('without events says so, in the shape of the contract', async () => {
+    const found = await report();
+    expect(DetailedReport.parse(JSON.parse(JSON.stringify(found)))).toEqual(found);
+    expect(found.verdicts).toMatchObject([{ arm: 'treatment', decision: 'hold', rule: 'too_few' }]);
+    expect(found.trend.series).toEqual([]);
+    expect(found.segments).toEqual([]);
+  });
+
+  it.each([
+    ['by the day, from the rollup', 9],
+    ['by shorter steps in the first days, from the rows', 1],
+  ])('has the effect so far, which ends where the effect is: %s', async (_what, days) => {
+    await storeEvents(database.db, overDays(trafficOf({ seed: 1, units: 400, experiment: 'test' }), days));
+    const found = await report();
+    expect(found.trend.stepMs === DAY_MS).toBe(days > 3);
+    for (const { metric, arm, points } of found.trend.series) {
+      const { effect } = found.anytime.find((each) => each.metric === metric && each.arm === arm)!;
+      const last = points.at(-1)!;
+      expect(last.relative, metric).toBeCloseTo(effect!.relative!, 12);
+      expect(last.interval[0], metric).toBeCloseTo(effect!.relativeInterval![0], 12);
+      expect(last.interval[1], metric).toBeCloseTo(effect!.relativeInterval![1], 12);
+      expect(last.units).toBe(found.arms.reduce((sum, { units }) => sum + units, 0));
+      expect(points.length).toBeGreaterThan(3);
+      const instants = points.map(({ atMs }) => atMs);
+      expect(instants).toEqual(instants.toSorted((a, b) => a - b));
+    }
+  });
+
+  it('has segments whose units add up to all units, with corrected p-values', async () => {
+    const markets = ['au', 'gb', 'us'];
+    const events = trafficOf({ seed: 1, units: 300, experiment: 'test' }).map((event) =>
+      event.type === 'impression' ? { ...event, market: markets[event.unitId.length % 3]! } : event,
+    );
+    await storeEvents(database.db, events);
+    const found = await report();
+    const all = found.arms.reduce((sum, { units }) => sum + units, 0);
+    const revenue = found.segments.filter(({ metric, dimension }) => metric === 'revenue' && dimension === 'market');
+    expect(revenue.map(({ value }) => value)).toEqual(markets);
+    expect(revenue.reduce((sum, { units }) => sum + units, 0)).toBe(all);
+    for (const { effect, adjustedPValue } of revenue)
+      if (effect !== null) expect(adjustedPValue).toBeGreaterThanOrEqual(effect.pValue);
+  });
+
+  it('is the same to the byte whatever the order and however often the events come', async () => {
+    const events = overDays(trafficOf({ seed: 2, units: 250, experiment: 'test' }), 6);
+    await storeEvents(database.db, events);
+    const first = JSON.stringify(await report());
+    expect(first).toContain('"relative"');
+    await empty();
+    await storeEvents(database.db, shuffled([...events, ...shuffled(events, 1).slice(0, 100)], 11));
+    await storeEvents(database.db, shuffled(events, 12));
+    expect(JSON.stringify(await report())).toBe(first);
+  });
+
+  it('names SQL that gives the numbers again', async () => {
+    await storeEvents(database.db, trafficOf({ seed: 3, units: 150, experiment: 'test' }));
+    const found = await report();
+    const totals = found.sql.metrics.at(-1)!;
+    const again = await rows<{ arm: string | null; mixed: boolean; units: string; revenue: string }>(
+      database.db,
+      sql.raw(totals),
+    );
+    const sum = (arm: string, name: 'units' | 'revenue') =>
+      again.filter((row) => row.arm === arm && !row.mixed).reduce((total, row) => total + Number(row[name]), 0);
+    const revenue = found.metrics.find(({ metric }) => metric === 'revenue')!;
+    for (const { arm, units } of found.arms) {
+      expect(sum(arm, 'units')).toBe(units);
+      expect(sum(arm, 'revenue')).toBe(revenue.arms.find((each) => each.arm === arm)!.total);
+    }
+    for (const text of Object.values(found.sql).flat()) {
+      expect(text).not.toMatch(/\$\d/);
+      await database.db.execute(sql.raw(text));
+    }
+  });
+});
