@@ -1,4 +1,6 @@
-/** The report as aligned text: arms side by side, then each arm's difference to control with its interval. */
+/** The report as aligned text: verdicts, arms side by side, each arm's difference to control with its interval, checks. */
+
+import { DECISIONS, guardrailCells } from '../gpu-backend/experiments/verdict-wording.ts';
 import {
   difference,
   excluded,
@@ -10,7 +12,7 @@ import {
   totals,
   value,
 } from '../gpu-backend/experiments/wording.ts';
-import type { ExperimentReport } from '../shared/contract/experiments.ts';
+import type { DetailedReport } from '../shared/contract/report-detail.ts';
 
 const WEIGHT = { ok: 'ok', unknown: 'too little to tell', warning: 'WARNING', alarm: 'WRONG' } as const;
 const MARK = { better: '✓', worse: '✗', changed: '*', open: '' } as const;
@@ -27,23 +29,28 @@ function align(rows: readonly string[][]): string[] {
 }
 
 /** The whole report, without a final newline. */
-export function reportTable(report: ExperimentReport): string {
+export function reportTable(report: DetailedReport): string {
   const { experiment, metrics, confidence } = report;
   const arms = report.arms.map(({ arm }) => arm);
   const control = arms.indexOf(experiment.control);
   const lines = [
     `${experiment.key} (${experiment.status}), ${period(report)}`,
     ...(experiment.description === '' ? [] : [experiment.description]),
+    ...report.verdicts.map(
+      ({ arm, decision, reason, rule }) => `${arm}: ${DECISIONS[decision].toUpperCase()}. ${reason} [${rule}]`,
+    ),
     '',
     ...align([['', ...arms], ...totals(report).map(({ title, cells }) => [title, ...cells])]),
   ];
+  const anytime = (metric: string, arm: string) =>
+    report.anytime.find((each) => each.metric === metric && each.arm === arm)?.effect ?? null;
   const level = `${Number((confidence * 100).toFixed(2))} % interval`;
   for (const [at, arm] of arms.entries()) {
     if (at === control) continue;
     lines.push(
       '',
       ...align([
-        ['', experiment.control, arm, 'difference', level, 'p', ''],
+        ['', experiment.control, arm, 'difference', level, 'at any look', 'p', ''],
         ...metrics.map((metric) => {
           const { unit, title } = metric;
           const { value: own, effect } = metric.arms[at]!;
@@ -53,12 +60,20 @@ export function reportTable(report: ExperimentReport): string {
             ...shown,
             difference(unit, effect),
             interval(unit, effect),
+            interval(unit, anytime(metric.metric, arm)),
             pValue(effect),
             MARK[finding(metric, effect)],
           ];
         }),
       ]),
     );
+  }
+  for (const { arm, guardrails } of report.verdicts) {
+    const rows = guardrails.map((guardrail) => [
+      ...guardrailCells(guardrail, metrics.find(({ metric }) => metric === guardrail.metric)?.unit ?? 'count'),
+    ]);
+    if (rows.length > 0)
+      lines.push('', ...align([[`Guardrails, ${arm}`, 'difference', 'at any look', 'may lose', 'state'], ...rows]));
   }
   lines.push('', '✓ better, ✗ worse, * changed: the interval excludes 0. Money is in the currency of the account.');
   for (const found of report.checks) lines.push(`${found.title}: ${WEIGHT[found.severity]}. ${sentence(found)}`);

@@ -1,7 +1,7 @@
 /** `npm run report`: an experiment's report in the terminal, from the running backend. */
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { ExperimentReport } from '../shared/contract/experiments.ts';
+import { DetailedReport } from '../shared/contract/report-detail.ts';
 import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { reportTable } from './report-table.ts';
@@ -42,7 +42,7 @@ async function run({ experiment, backend, json, html }: CommandOptions): Promise
   const key = encodeURIComponent(experiment);
   const text = await (await get(backend, `/v1/experiments/${key}/report`)).text();
   if (html !== undefined) {
-    const page = await (await get(backend, `/dashboard?experiment=${key}`)).text();
+    const page = await (await get(backend, `/dashboard?experiment=${key}&alone=1`)).text();
     try {
       writeFileSync(html, page);
     } catch (cause) {
@@ -53,15 +53,15 @@ async function run({ experiment, backend, json, html }: CommandOptions): Promise
     console.error(`Written to ${html}.`);
   }
   if (json) console.log(text);
-  else if (html === undefined) console.log(reportTable(ExperimentReport.parse(JSON.parse(text))));
+  else if (html === undefined) console.log(reportTable(DetailedReport.parse(JSON.parse(text))));
 }
 
 const program = new Command('npm run report --')
-  .description('Read an A/B test: arms side by side, differences with intervals, sample-ratio check.')
+  .description('Read an A/B test: verdict, arms side by side, differences with intervals, guardrails, trust checks.')
   .option('--experiment <key>', 'which one', DEFAULT_EXPERIMENT)
   .option('--backend <url>', 'base URL of the backend', process.env.BACKEND_URL ?? 'http://127.0.0.1:8788')
   .option('--json', 'print the report as JSON')
-  .option('--html <file>', 'write the dashboard page of the experiment to a file that needs nothing else')
+  .option('--html <file>', 'write the report as a page that needs nothing else, to share')
   .allowExcessArguments(false)
   .parse();
 

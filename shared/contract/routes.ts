@@ -3,13 +3,13 @@ import { Experiment } from '../experiment.ts';
 import { Ad, AdBatch, AdBatchResult, AdPatch, AdsQuery, AdsResponse, AdUpload } from './ads.ts';
 import { ServingConfig } from './config.ts';
 import { Accepted, ConversionRequest, EventBatch, EventBatchResult } from './events.ts';
-import { ExperimentReport } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
 import { HeadAds } from './head.ts';
 import { Health } from './health.ts';
 import { Attributed, ExperimentAudit, ExperimentList, ExperimentPlan, ExperimentStep } from './lifecycle.ts';
 import type { Route } from './openapi.ts';
 import { ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
+import { DetailedReport } from './report-detail.ts';
 import { EmbeddingsRequest, EmbeddingsResponse, RetrieveRequest, RetrieveResponse } from './retrieve.ts';
 import { KillList } from './takedown.ts';
 
@@ -190,7 +190,7 @@ export const BACKEND_ROUTES: readonly Route[] = [
     method: 'get',
     path: '/v1/experiments/{key}/report',
     summary: 'Report of an experiment',
-    answer: ExperimentReport,
+    answer: DetailedReport,
     errors: ['not_found'],
   },
   {

@@ -6,8 +6,8 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { answerDashboard } from '../../gpu-backend/dashboard/dashboard.ts';
-import { buildReport } from '../../gpu-backend/experiments/report.ts';
-import { ExperimentReport } from '../../shared/contract/experiments.ts';
+import { buildDetailedReport } from '../../gpu-backend/experiments/detailed-report.ts';
+import { DetailedReport } from '../../shared/contract/report-detail.ts';
 import { problemResponse } from '../../shared/problem.ts';
 import { experimentOf, storeEvents, storeExperiment, trafficOf } from '../fixtures/experiment-traffic.ts';
 import { DATABASE_TIMEOUT_MS, openEmbeddedDatabase, type TestDatabase } from '../setup/databases.ts';
@@ -30,7 +30,9 @@ describe('npm run report', { timeout: 60_000 }, () => {
     await storeExperiment(database.db, experimentOf('student-retrieval'));
     await storeEvents(database.db, trafficOf({ seed: 1, units: 150, experiment: 'student-retrieval' }));
     const app = new Hono()
-      .get('/v1/experiments/:key/report', async (c) => c.json(await buildReport(database.db, c.req.param('key'))))
+      .get('/v1/experiments/:key/report', async (c) =>
+        c.json(await buildDetailedReport(database.db, c.req.param('key'))),
+      )
       .get('/dashboard', (c) => answerDashboard(database.db, c.req.query()));
     app.onError((error) => problemResponse(error));
     const port = await freePort();
@@ -47,9 +49,18 @@ describe('npm run report', { timeout: 60_000 }, () => {
     expect(code).toBe(0);
     const lines = stdout.split('\n');
     const header = lines.find((line) => line.includes('difference'))!;
-    expect(header.trim().split(/ {3,}/)).toEqual(['control', 'treatment', 'difference', '95 % interval', 'p']);
+    expect(header.trim().split(/ {3,}/)).toEqual([
+      'control',
+      'treatment',
+      'difference',
+      '95 % interval',
+      'at any look',
+      'p',
+    ]);
     const revenue = lines.find((line) => line.startsWith('Revenue per 1,000 queries'))!;
     expect(revenue).toMatch(/ {3}[\d.,]+ {3,}[\d.,]+ {3,}[+-][\d.]+ % {3,}[+-][\d.]+ % to [+-][\d.]+ % {3,}[<\d. ]+/);
+    expect(stdout).toMatch(/^treatment: (SHIP|HOLD|ROLL BACK|NO VERDICT)\. .+ \[\w+\]$/m);
+    expect(lines.some((line) => /^Guardrails, treatment {3,}difference/.test(line))).toBe(true);
     expect(revenue.indexOf('%')).toBe(header.indexOf('difference') + 'difference'.length - 1);
     for (const title of [
       'Ads shown ',
@@ -68,7 +79,9 @@ describe('npm run report', { timeout: 60_000 }, () => {
   it('prints JSON that is the report', async () => {
     const { code, stdout } = await run('--backend', backend, '--experiment', 'student-retrieval', '--json');
     expect(code).toBe(0);
-    expect(ExperimentReport.parse(JSON.parse(stdout))).toEqual(await buildReport(database.db, 'student-retrieval'));
+    expect(DetailedReport.parse(JSON.parse(stdout))).toEqual(
+      await buildDetailedReport(database.db, 'student-retrieval'),
+    );
   });
 
   it('writes a page that needs nothing else', async () => {
@@ -76,7 +89,11 @@ describe('npm run report', { timeout: 60_000 }, () => {
     try {
       const { code, stdout } = await run('--backend', backend, '--html', join(folder, 'report.html'));
       expect([code, stdout]).toEqual([0, '']);
-      expect(readFileSync(join(folder, 'report.html'), 'utf8')).toContain('<h1>student-retrieval</h1>');
+      const page = readFileSync(join(folder, 'report.html'), 'utf8');
+      expect(page).toContain('<h1>student-retrieval</h1>');
+      expect(
+        [...page.matchAll(/(?:href|src)="([^"]*)"/g)].map(([, to]) => to).filter((to) => !/^(#|data:,$)/.test(to!)),
+      ).toEqual([]);
     } finally {
       rmSync(folder, { recursive: true });
     }
