@@ -8,6 +8,7 @@ import { loadBundle } from '../gpu-backend/encoder/bundle.ts';
 import { ABLATION, ablate } from '../training/ablate/ablate.ts';
 import { loadConfig } from '../training/config.ts';
 import { openRecipe, type RecipeContext } from '../training/context.ts';
+import { METRIC_NAMES } from '../training/evaluate/metrics.ts';
 import type { EvaluationReport, FloorName } from '../training/evaluate/report.ts';
 import { readBundle } from '../training/publish.ts';
 import { TextEncoderSession } from '../training/runner/encoder.ts';
@@ -18,7 +19,6 @@ import { trainingStep } from './training-step.ts';
 
 const BUNDLE = 'models/default';
 const LOADS = 5;
-const METRICS = { p10: 'P@10', ndcg10: 'nDCG@10' } as const;
 
 /** Recovery on the slices, against the teacher with its real inputs and, without a target, on the bare query. */
 function recoveryRows({ slices }: EvaluationReport): Row[] {
@@ -26,7 +26,7 @@ function recoveryRows({ slices }: EvaluationReport): Row[] {
     const slice = slices.slice[name];
     if (!slice) return [];
     return (['p10', 'ndcg10'] as const).flatMap((metric): Row[] => {
-      const label = `${name}, ${METRICS[metric]}`;
+      const label = `${name}, ${METRIC_NAMES[metric]}`;
       const kept = slice.recovery[metric];
       const [low, high] = slice.recovery.interval[metric];
       const interval = `student / teacher with its real inputs, [${low.toFixed(3)}, ${high.toFixed(3)}]`;

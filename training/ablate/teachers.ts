@@ -1,9 +1,10 @@
 /** The teacher's side of the study: the same checkpoint fine-tuned with and without oracle context, under every seed. */
 import type { RecipeContext } from '../context.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
-import { judgedQueries, mayShow } from '../evaluate/market.ts';
-import { mean, measure, RELEVANT } from '../evaluate/metrics.ts';
+import { judgedQueries } from '../evaluate/market.ts';
+import { RELEVANT } from '../evaluate/metrics.ts';
 import { teacherTexts } from '../evaluate/oracle.ts';
+import { firstPage, scored } from '../evaluate/rank.ts';
 import { openSearch } from '../evaluate/search.ts';
 import { adTexts } from '../stages/catalogue.ts';
 import { fineTuned } from '../stages/fine-tune.ts';
@@ -56,20 +57,11 @@ export async function ablateTeachers(
       const vectors = await teacher.encode(adTexts(ads), { role: 'document' });
       const texts = teacherTexts(queries, { reads });
       const search = await openSearch(vectors, teacher.dimension);
-      const hits = await search.search(await teacher.encode(texts.real, { role: 'query' }), {
-        k: 10,
-        allowed: (query, row) => mayShow(ads[row]!, queries[query]!),
-      });
+      const asked = await teacher.encode(texts.real, { role: 'query' });
+      const { p10, ndcg10 } = firstPage(await scored(search, asked, { ads, queries, k: 10 }));
       await search.close();
       await teacher.close();
-      const scores = hits.map((found, i) =>
-        measure(
-          found.map(({ row }) => ads[row]!.id),
-          queries[i]!.judgements,
-        ),
-      );
       const variant = reads ? 'teacher with context' : 'teacher without context';
-      const [p10, ndcg10] = [mean(scores.map((score) => score.p10)), mean(scores.map((score) => score.ndcg10))];
       say(`${variant}, seed ${seed}: P@10 ${p10.toFixed(4)} among ${ads.length} ads`);
       measured.push({ variant, seed, p10, ndcg10 });
     }

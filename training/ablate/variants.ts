@@ -2,6 +2,7 @@
  * The study of the recipe: each choice of HARNESS-LM (arXiv 2605.23572) against its alternative, everything else equal, over several seeds.
  * Small on purpose: a student of few layers, few steps. It tells what is better than what, not how good the default bundle is.
  */
+import { mean } from '../evaluate/metrics.ts';
 import type { AlignSettings } from '../phases/align.ts';
 import type { PruneStage } from '../phases/shrink.ts';
 
@@ -30,7 +31,7 @@ export interface Variant {
   readonly refineSteps: number;
 }
 
-/** From `layers` to `to` by halves of what is to go, the last size for half of the steps; at most three sizes. */
+/** From `layers` to `to` by thirds of what is to go, the last size for half of the steps; at most three sizes. */
 export function progressive(layers: number, to: number): PruneStage[] {
   const sizes = [...new Set([Math.ceil((2 * layers + to) / 3), Math.ceil((layers + 2 * to) / 3), to])].filter(
     (size) => size < layers || size === to,
@@ -98,7 +99,6 @@ export function orderings(measured: readonly Measured[], seeds: readonly number[
     seeds.flatMap((seed) =>
       measured.filter((run) => run.variant === variant && run.seed === seed).map(({ p10 }) => p10),
     );
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return ORDERINGS.flatMap(([a, b, claim]) => {
     const [first, second] = [of(a), of(b)];
     if (first.length === 0 || first.length !== second.length) return [];

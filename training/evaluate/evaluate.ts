@@ -12,7 +12,7 @@ import type { Teacher } from '../teacher/teacher.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import { labelledPairs } from './labelled-pairs.ts';
 import { lexicalFloor } from './lexical.ts';
-import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
+import { judgedQueries, mayShow } from './market.ts';
 import { mean, measure, RELEVANT, type Scores } from './metrics.ts';
 import { type TeacherTexts, teacherTexts } from './oracle.ts';
 import { outOfDomain, readGlosses } from './out-of-domain.ts';
@@ -22,9 +22,10 @@ import {
   publishedMeasures,
   type TeacherMeasures,
 } from './published-teacher.ts';
+import { rank, scored } from './rank.ts';
 import { fitRelevance } from './relevance.ts';
 import { type EvaluationReport, type Nearness, quality, type TrainedFloor, withPublishedFloors } from './report.ts';
-import { type Hit, openSearch, unitRows } from './search.ts';
+import { openSearch, unitRows } from './search.ts';
 import { sliceQueries, sliceRules } from './slices.ts';
 import { compareSpeed, type LocalTeacher } from './speed-comparison.ts';
 
@@ -131,15 +132,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
 
   const unit = unitRows(candidate.vectors, dimension);
   const search = await openSearch(unit, dimension);
-  const hitsOf = (vectors: Float32Array, of: readonly JudgedQuery[]): Promise<Hit[][]> =>
-    search.search(vectors, { k: DEPTH, allowed: (query, row) => mayShow(ads[row]!, of[query]!) });
-  const measured = async (vectors: Float32Array): Promise<Scores[]> =>
-    (await hitsOf(vectors, queries)).map((hits, i) =>
-      measure(
-        hits.map(({ row }) => ads[row]!.id),
-        queries[i]!.judgements,
-      ),
-    );
+  const measured = (vectors: Float32Array) => scored(search, vectors, { ads, queries, k: DEPTH });
   const session = await TextEncoderSession.open(candidate.model, { ...candidate, threads });
   const student: EncodeQueries = (of) => session.encode(of);
   const teacher = 'encode' in reference ? reference : undefined;
@@ -178,7 +171,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   onStage('fitting the relevance map on validation queries');
   const validation = (await judgedQueries(dataset, 'validation')).queries;
   const validationVectors = await student(validation.map(({ normalized }) => normalized));
-  const hits = await hitsOf(validationVectors, validation);
+  const hits = await rank(search, validationVectors, { ads, queries: validation, k: DEPTH });
   const labelled = labelledPairs({ ads, rows: unit, vectors: validationVectors, validation, hits, depth: DEPTH });
   await search.close();
 

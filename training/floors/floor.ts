@@ -1,7 +1,6 @@
 /** A trained floor: a query encoder in the teacher's space that a student must beat to be worth its training. */
-import { embeddingWidth } from '../nn/encoder.ts';
 import type { LossPoint } from '../phases/train.ts';
-import { type EncoderModel, TextEncoderSession } from '../runner/encoder.ts';
+import { type EncoderModel, encodeTexts } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 
 /** The trained encoder, ready to be measured. */
@@ -15,17 +14,6 @@ export interface Floor {
 
 /** Encodes with a session that lives for the call: floors are measured once. */
 export const encoderOf =
-  (
-    model: EncoderModel,
-    { tokenizer, threads }: { tokenizer: TextTokenizer; threads?: number | undefined },
-  ): Floor['encode'] =>
-  async (texts) => {
-    const session = await TextEncoderSession.open(model, {
-      tokenizer,
-      dimension: embeddingWidth(model),
-      threads,
-    });
-    const vectors = await session.encode(texts);
-    await session.close();
-    return vectors;
-  };
+  (model: EncoderModel, options: { tokenizer: TextTokenizer; threads?: number | undefined }): Floor['encode'] =>
+  (texts) =>
+    encodeTexts(model, texts, options);

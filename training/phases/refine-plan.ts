@@ -10,7 +10,7 @@ import type { ClickedQuery } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import { readTensors, writeTensors } from '../data/tensor-file.ts';
 import { embeddingWidth } from '../nn/encoder.ts';
-import { type EncoderModel, TextEncoderSession } from '../runner/encoder.ts';
+import { type EncoderModel, encodeTexts } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import { type Mined, mineNegatives } from './negatives.ts';
 import type { Round } from './refine-rounds.ts';
@@ -49,14 +49,13 @@ export async function planRound(student: EncoderModel, options: PlanOptions): Pr
   const { batch, clusters: perCluster, negatives: mining } = settings;
   const dimension = embeddingWidth(student);
   const asked = rows.map((row) => queries[row]!);
-  const session = await TextEncoderSession.open(student, { tokenizer, dimension, threads });
-  const vectors = await session.encode(asked.map(({ text }) => text));
-  await session.close();
+  const texts = asked.map(({ text }) => text);
+  const vectors = await encodeTexts(student, texts, { tokenizer, threads });
   const { negatives, skipped } = await mineNegatives({ queries: asked, vectors, ads, dimension, booked, ...mining });
 
   const random = seeded(seed, 'refine batches', round.start);
   const clusters = perCluster > 0 ? clusterRows({ vectors, dimension, perCluster, random }) : asked.map((_, i) => [i]);
-  const lengths = asked.map(({ text }) => tokenizer.encode(text).length);
+  const lengths = texts.map((text) => tokenizer.encode(text).length);
   const order = groupBatches(clusters, { batch, lengths, window: WINDOW, random }).flat();
   const found = new Int32Array(order.length * mining.depth).fill(NONE);
   order.forEach((member, i) => {

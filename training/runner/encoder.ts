@@ -1,7 +1,7 @@
 /** Runs an inference graph over texts: vectors in the order asked, batches of similar length inside. */
 import { Graph } from '../graph/graph.ts';
 import { tokenInputs } from '../nn/architecture.ts';
-import { type EncoderShape, embeddingOf } from '../nn/encoder.ts';
+import { type EncoderShape, embeddingOf, embeddingWidth } from '../nn/encoder.ts';
 import { emitModel } from '../onnx/emit.ts';
 import { halve } from '../onnx/half.ts';
 import { quantize } from '../onnx/quantize.ts';
@@ -142,4 +142,16 @@ export class TextEncoderSession {
   close(): Promise<void> {
     return this.#session.close();
   }
+}
+
+/** Vectors of texts, [texts, dim], by a session that lives for the call. */
+export async function encodeTexts(
+  model: EncoderModel,
+  texts: readonly string[],
+  { tokenizer, threads }: { tokenizer: TextTokenizer; threads?: number | undefined },
+): Promise<Float32Array<ArrayBuffer>> {
+  const session = await TextEncoderSession.open(model, { tokenizer, dimension: embeddingWidth(model), threads });
+  const vectors = await session.encode(texts);
+  await session.close();
+  return vectors;
 }

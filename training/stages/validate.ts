@@ -1,12 +1,11 @@
 /** Quality on validation queries while a student trains: what the curves show. The test split is never looked at here. */
 import type { RecipeContext } from '../context.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
-import { judgedQueries, mayShow } from '../evaluate/market.ts';
-import { mean, measure } from '../evaluate/metrics.ts';
+import { judgedQueries } from '../evaluate/market.ts';
+import { firstPage, scored } from '../evaluate/rank.ts';
 import { openSearch } from '../evaluate/search.ts';
-import { embeddingWidth } from '../nn/encoder.ts';
 import type { Quality } from '../phases/train.ts';
-import { type EncoderModel, TextEncoderSession } from '../runner/encoder.ts';
+import { type EncoderModel, encodeTexts } from '../runner/encoder.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import type { CatalogueVectors } from './catalogue.ts';
 
@@ -30,18 +29,8 @@ export async function openValidation(
   const search = await openSearch(vectors, vectors.length / ads.length);
   return {
     async measure(student) {
-      const dimension = embeddingWidth(student);
-      const session = await TextEncoderSession.open(student, { tokenizer, dimension, threads });
-      const own = await session.encode(texts);
-      await session.close();
-      const hits = await search.search(own, { k: 10, allowed: (query, row) => mayShow(ads[row]!, queries[query]!) });
-      const scores = hits.map((found, i) =>
-        measure(
-          found.map(({ row }) => ads[row]!.id),
-          queries[i]!.judgements,
-        ),
-      );
-      return { p10: mean(scores.map(({ p10 }) => p10)), ndcg10: mean(scores.map(({ ndcg10 }) => ndcg10)) };
+      const own = await encodeTexts(student, texts, { tokenizer, threads });
+      return firstPage(await scored(search, own, { ads, queries, k: 10 }));
     },
     close: () => search.close(),
   };
