@@ -58,7 +58,7 @@ async function stop(code = 0): Promise<never> {
   if (stopRequested) return new Promise(() => {});
   stopRequested = true;
   console.log('\nStopping: delivering events, then the backend ...');
-  const sent = await traffic?.stop();
+  const sent = await traffic?.stop(10_000);
   if (sent !== undefined) console.log(`Live traffic: ${sent.requests} searches, ${sent.clicks} clicks.`);
   const outcome = await system?.stop();
   if (outcome !== undefined && outcome.undelivered > 0)

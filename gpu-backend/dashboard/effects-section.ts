@@ -30,8 +30,8 @@ ${
     ? chart((width) => forestPlot(rows, { width }), FOREST)
     : html`<p class="quiet">Nothing to compare yet: differences need at least two units in both arms.</p>`
 }
-<table class="metrics"><thead><tr><th scope="col">Metric</th><th scope="col">${report.experiment.control}</th><th scope="col">${arm}</th><th scope="col">Difference</th><th scope="col">${level(report)} interval</th><th scope="col">At any look</th><th scope="col">p</th></tr></thead>
-<tbody>${report.metrics.map((metric) => metricRow(report, { metric, at }))}</tbody></table>
+<div class="scroll"><table class="metrics"><thead><tr><th scope="col">Metric</th><th scope="col">${report.experiment.control}</th><th scope="col">${arm}</th><th scope="col">Difference</th><th scope="col">${level(report)} interval</th><th scope="col">At any look</th><th scope="col">p</th></tr></thead>
+<tbody>${report.metrics.map((metric) => metricRow(report, { metric, at }))}</tbody></table></div>
 ${otherEstimates(report, at)}</section>`;
 }
 

@@ -48,7 +48,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: right; padding: .35rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tbody th { font-weight: 400; }
-thead th { white-space: normal; overflow-wrap: anywhere; font-weight: 600; font-size: .85rem; color: var(--quiet); }
+thead th { white-space: normal; font-weight: 600; font-size: .85rem; color: var(--quiet); }
+table.metrics { font-size: .85rem; }
 tr:last-child > * { border-bottom: 0; }
 .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
 h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); margin: 0; }
@@ -62,6 +63,7 @@ span { overflow-wrap: anywhere; }
 footer { color: var(--quiet); padding-bottom: 2rem; }
 footer a { margin-right: 1rem; }
 @media (max-width: 44rem) {
+  table.metrics { font-size: inherit; }
   .wide { display: none; }
   .narrow { display: block; }
   .charts { grid-template-columns: 1fr; }
@@ -72,7 +74,9 @@ footer a { margin-right: 1rem; }
   .metrics th, .guardrails th { grid-column: 1 / -1; font-weight: 600; }
   .metrics td:last-child { order: 1; }
   .metrics td:nth-child(5), .metrics td:nth-child(6) { order: 2; grid-column: 1 / -1; }
+  .guardrails td:nth-child(5) { order: -1; }
+  .guardrails th, .guardrails td:nth-child(2) { order: -2; }
   .guardrails td:nth-child(3) { grid-column: 1 / -1; }
-  .metrics td::before, .guardrails td::before { content: attr(data-label) " "; color: var(--quiet); }
+  .metrics td[data-label]::before, .guardrails td[data-label]::before { content: attr(data-label) " "; color: var(--quiet); }
 }
 `;

@@ -6,13 +6,13 @@ import { armColour, signedTick, svg } from './drawing.ts';
 
 /** How instants of a span are written: days, minutes or seconds, whatever tells its ticks apart. */
 function clock(spanMs: number): (at: Date) => string {
-  if (spanMs > 2 * 86_400_000)
+  if (spanMs >= 2 * 86_400_000)
     return (at) => `${at.toLocaleString('en-US', { month: 'short', timeZone: 'UTC' })} ${at.getUTCDate()}`;
   return (at) => at.toISOString().slice(11, spanMs > 5 * 60_000 ? 16 : 19);
 }
 
-const timeAxis = (spanMs: number, width: number) =>
-  ({ type: 'utc', label: null, ticks: width / 90, tickFormat: clock(spanMs) }) as const;
+const timeAxis = (spanMs: number, ticks: number) =>
+  ({ type: 'utc', label: null, ticks, tickFormat: clock(spanMs) }) as const;
 
 export interface TrendChartOptions {
   /** Name of the metric, for those who cannot see. */
@@ -23,13 +23,15 @@ export interface TrendChartOptions {
 }
 
 /**
- * The running relative effect, per cent of control, within its sequence (there must be one point at least). The scale
- * follows where the sequence ends; what is wider, as it is at the beginning, is cut at the edge.
+ * The running relative effect, per cent of control, within its sequence (there must be one point at least). The scale is
+ * twice where the sequence ends; what is wider, as it is at the beginning, is cut at the edge.
  */
 export function trendChart(points: readonly TrendPoint[], { title, arm, width }: TrendChartOptions): string {
   const last = points.at(-1)!;
-  const reach = Math.max(1, 220 * Math.max(...last.interval.map(Math.abs)));
-  const clip = (share: number) => Math.min(reach, Math.max(-reach, share * 100));
+  const effects = points.map(({ relative }) => relative * 100);
+  const bottom = Math.min(-1, 200 * last.interval[0], ...effects);
+  const top = Math.max(1, 200 * last.interval[1], ...effects);
+  const clip = (share: number) => Math.min(top, Math.max(bottom, share * 100));
   const data = points.map(({ atMs, relative, interval: [low, high] }) => ({
     at: new Date(atMs),
     effect: clip(relative),
@@ -49,8 +51,8 @@ export function trendChart(points: readonly TrendPoint[], { title, arm, width }:
       marginTop: 12,
       marginRight: 16,
       marginBottom: 26,
-      x: timeAxis(last.atMs - points[0]!.atMs, width),
-      y: { label: null, grid: true, domain: [-reach, reach], ticks: 5, tickFormat: signedTick },
+      x: timeAxis(last.atMs - points[0]!.atMs, Math.min(width / 90, points.length)),
+      y: { label: null, grid: true, domain: [bottom, top], ticks: 5, tickFormat: signedTick },
       marks: [
         ...marks,
         Plot.ruleY([0], { stroke: 'currentColor', strokeOpacity: 0.6 }),
@@ -81,7 +83,7 @@ export function trafficChart(
       marginTop: 12,
       marginRight: 16,
       marginBottom: 26,
-      x: timeAxis(points.at(-1)!.atMs - points[0]!.atMs, width),
+      x: timeAxis(points.at(-1)!.atMs - points[0]!.atMs, width / 90),
       y: { label: null, grid: true, zero: true, ticks: 4, tickFormat: '~s' },
       color: { type: 'identity' },
       marks: [

@@ -21,6 +21,6 @@ function verdictSection(report: DetailedReport, verdict: Verdict): Markup {
 <tbody>${verdict.guardrails.map((guardrail) => {
     const unit = report.metrics.find(({ metric }) => metric === guardrail.metric)?.unit ?? 'count';
     const [title, by, between, margin, state] = guardrailCells(guardrail, unit);
-    return html`<tr><th scope="row">${title}</th><td data-label="difference">${by}</td><td data-label="interval">${between}</td><td data-label="may lose">${margin}</td><td data-label="state" class="${STATE_TONE[guardrail.state]}">${state}</td></tr>`;
+    return html`<tr><th scope="row">${title}</th><td data-label="difference">${by}</td><td data-label="interval">${between}</td><td data-label="may lose">${margin}</td><td class="${STATE_TONE[guardrail.state]}">${state}</td></tr>`;
   })}</tbody></table></section>`;
 }

@@ -1,4 +1,5 @@
 /** The report with verdicts, effects over time and by segment, and the SQL of each part. The same events give the same bytes. */
+import type { ExperimentReport } from '../../shared/contract/experiments.ts';
 import type { DetailedReport } from '../../shared/contract/report-detail.ts';
 import type { Metric } from '../../shared/metric.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -20,6 +21,12 @@ import { DECISION_RULES, verdictOn } from './verdict.ts';
 function headlines(): Metric[] {
   const keys = [DECISION_RULES.primary, ...DECISION_RULES.guardrails.map(({ metric }) => metric)];
   return keys.flatMap((key) => METRICS.find((metric) => metric.key === key) ?? []);
+}
+
+/** Whether all units of the arms, of which there are enough, have the same value. */
+function isConstant({ metrics }: ExperimentReport, { key, arms }: { key: string; arms: readonly string[] }): boolean {
+  const compared = metrics.find(({ metric }) => metric === key)!.arms.filter(({ arm }) => arms.includes(arm));
+  return compared.every(({ value, standardError }) => standardError === 0 && value === compared[0]!.value);
 }
 
 /** Reports on the experiment; throws `not_found` for an unknown key. */
@@ -57,6 +64,7 @@ export async function buildDetailedReport(
         rules: DECISION_RULES,
         metrics: METRICS,
         effectOf: (metric) => anytime.find((each) => each.metric === metric && each.arm === arm)?.effect ?? null,
+        isConstant: (key) => isConstant(report, { key, arms: [control, arm] }),
       }),
     ),
     anytime,

@@ -6,6 +6,7 @@
 import type { CheckFinding, Effect } from '../../shared/contract/experiments.ts';
 import type { Decision, Guardrail, Verdict } from '../../shared/contract/report-detail.ts';
 import type { Metric } from '../../shared/metric.ts';
+import { interval } from './wording.ts';
 
 /** A metric that an arm must not lose, by more than a share of the control's value. */
 export interface GuardrailRule {
@@ -34,13 +35,15 @@ export interface VerdictInput {
   arm: string;
   checks: readonly CheckFinding[];
   rules: DecisionRules;
-  metrics: readonly Pick<Metric, 'key' | 'title' | 'direction'>[];
+  metrics: readonly Pick<Metric, 'key' | 'title' | 'direction' | 'unit'>[];
   /** The arm's effect on a metric, with an interval that holds at every look; `null` before there is one. */
   effectOf: (metric: string) => Effect | null;
+  /** Whether no unit of either arm differs from any other in the metric; then there is no effect to be had. */
+  isConstant: (metric: string) => boolean;
 }
 
 /** The verdict on one arm. */
-export function verdictOn({ arm, checks, rules, metrics, effectOf }: VerdictInput): Verdict {
+export function verdictOn({ arm, checks, rules, metrics, effectOf, isConstant }: VerdictInput): Verdict {
   const titleOf = (key: string) => metrics.find((metric) => metric.key === key)?.title ?? key;
   const towards = (key: string) => (metrics.find((metric) => metric.key === key)?.direction === 'decrease' ? -1 : 1);
   const guardrails = rules.guardrails
@@ -50,12 +53,13 @@ export function verdictOn({ arm, checks, rules, metrics, effectOf }: VerdictInpu
       return {
         ...rule,
         title: titleOf(rule.metric),
-        state: stateOf(effect, towards(rule.metric), rule.margin),
+        state: isConstant(rule.metric) ? 'safe' : stateOf(effect, towards(rule.metric), rule.margin),
         effect,
       };
     });
   const primary = effectOf(rules.primary);
-  const title = titleOf(rules.primary);
+  const unit = metrics.find(({ key }) => key === rules.primary)?.unit ?? 'count';
+  const title = `${titleOf(rules.primary)} (${interval(unit, primary)})`;
   const say = (decision: Decision, rule: string, reason: string): Verdict => ({
     arm,
     decision,
@@ -78,9 +82,8 @@ export function verdictOn({ arm, checks, rules, metrics, effectOf }: VerdictInpu
   if (guardrails.some(({ state }) => state === 'harmed'))
     return say('roll_back', 'guardrail_harmed', `Worse than may be lost: ${named('harmed')}.`);
   const side = sideOf(primary, towards(rules.primary));
-  if (side < 0) return say('roll_back', 'primary_worse', `${title} gets worse: its interval excludes 0.`);
-  if (side === 0)
-    return say('hold', 'primary_open', `${title} may be better or worse: its interval holds 0. Wait for more units.`);
+  if (side < 0) return say('roll_back', 'primary_worse', `${title} gets worse.`);
+  if (side === 0) return say('hold', 'primary_open', `${title} may be better or worse: wait for more units.`);
   if (guardrails.some(({ state }) => state === 'open'))
     return say(
       'hold',

@@ -10,9 +10,9 @@ const RULES: DecisionRules = {
   ],
 };
 const METRICS = [
-  { key: 'revenue', title: 'Revenue', direction: 'increase' },
-  { key: 'queries', title: 'Queries', direction: 'none' },
-  { key: 'latency', title: 'Latency', direction: 'decrease' },
+  { key: 'revenue', title: 'Revenue', direction: 'increase', unit: 'micros' },
+  { key: 'queries', title: 'Queries', direction: 'none', unit: 'count' },
+  { key: 'latency', title: 'Latency', direction: 'decrease', unit: 'ms' },
 ] as const;
 
 /** A relative effect of a control value of 1, so that it is the absolute one too. */
@@ -38,13 +38,14 @@ const ALARM: CheckFinding = {
   pValue: 0,
 };
 
-function verdict(found: Record<string, Effect | null>, checks: CheckFinding[] = []) {
+function verdict(found: Record<string, Effect | null | 'constant'>, checks: CheckFinding[] = []) {
   const { decision, rule, guardrails } = verdictOn({
     arm: 'treatment',
     checks,
     rules: RULES,
     metrics: METRICS,
-    effectOf: (metric) => found[metric] ?? null,
+    effectOf: (metric) => (found[metric] === 'constant' ? null : (found[metric] ?? null)),
+    isConstant: (metric) => found[metric] === 'constant',
   });
   return { decision, rule, states: guardrails.map(({ state }) => state).join(' ') };
 }
@@ -74,6 +75,12 @@ describe('the verdict', () => {
     [
       'better, less by no more than the margin',
       [{ ...SAFE, revenue: BETTER, queries: effect(-0.019, -0.001) }],
+      'ship',
+      'primary_better',
+    ],
+    [
+      'better, a guardrail the same for everybody',
+      [{ ...SAFE, revenue: BETTER, queries: 'constant' }],
       'ship',
       'primary_better',
     ],
