@@ -45,12 +45,17 @@ const list = (parts: readonly SQL[]) => sql.join([...parts], sql`, `);
 const unique = <T>(items: readonly T[]) => [...new Set(items)];
 const measures = (columns: readonly Column[]) => unique(columns.map(({ measure }) => measure));
 
-/** One row a unit of the experiment with `arm`, `mixed`, `bots`, `first`, `first_at`, `last_at` and the columns under their names. */
-export function unitRows(experiment: string, columns: readonly Column[]): SQL {
+/** Thresholds of capped columns, by name. */
+export type Caps = ReadonlyMap<string, string>;
+
+/**
+ * One row a unit of the experiment with `unit_id`, `arm`, `mixed`, `bots`, `first`, `first_at`, `last_at` and the columns under their
+ * names. Columns whose threshold is not among the caps are not cut.
+ */
+export function unitRows(experiment: string, columns: readonly Column[], caps: Caps = new Map()): SQL {
   const windows = unique(columns.flatMap(({ windowDays }) => windowDays ?? []));
   const past = measures(columns.filter(({ before }) => before));
-  const units = sql`${experimentUnits}`;
-  const seen = ['arm', 'mixed', 'bots', 'first', 'first_at', 'last_at'].map(
+  const seen = ['unit_id', 'arm', 'mixed', 'bots', 'first', 'first_at', 'last_at'].map(
     (name) => sql`units.${sql.identifier(name)}`,
   );
   const joins = windows.map((days) => {
@@ -60,31 +65,14 @@ export function unitRows(experiment: string, columns: readonly Column[]): SQL {
   });
   if (past.length > 0)
     joins.push(sql`left join (${daysBefore(experiment, past)}) past on past.unit_id = units.unit_id`);
-  const rows = sql`select ${list([...seen, ...columns.map((column) => sql`${read(column)} as ${sql.identifier(uncapped(column))}`)])}
-    from ${units} units ${sql.join(joins, sql` `)} where units.experiment = ${experiment}`;
-  const caps = columns.filter(({ capQuantile }) => capQuantile !== undefined);
-  if (caps.length === 0) return rows;
-  // one threshold a column, over the units of all arms
-  const thresholds = caps.map(
-    (
-      column,
-    ) => sql`percentile_disc(${column.capQuantile}::float8) within group (order by ${sql.identifier(uncapped(column))})
-      as ${sql.identifier(nameOf(column))}`,
-  );
-  const cut = columns.map((column) => {
-    const own = sql`rows.${sql.identifier(uncapped(column))}`;
-    if (column.capQuantile === undefined) return own;
-    return sql`least(${own}, caps.${sql.identifier(nameOf(column))}) as ${sql.identifier(nameOf(column))}`;
+  const values = columns.map((column) => {
+    const name = nameOf(column);
+    const cap = caps.get(name);
+    return sql`${cap === undefined ? read(column) : sql`least(${read(column)}, ${cap}::bigint)`} as ${sql.identifier(name)}`;
   });
-  const kept = ['arm', 'mixed', 'bots', 'first', 'first_at', 'last_at'].map(
-    (name) => sql`rows.${sql.identifier(name)}`,
-  );
-  return sql`with rows as (${rows}), caps as (select ${list(thresholds)} from rows where arm is not null and not mixed)
-    select ${list([...kept, ...cut])} from rows, caps`;
+  return sql`select ${list([...seen, ...values])}
+    from ${experimentUnits} units ${sql.join(joins, sql` `)} where units.experiment = ${experiment}`;
 }
-
-/** The name that a column has before it is capped. */
-const uncapped = (column: Column) => (column.capQuantile === undefined ? nameOf(column) : `${nameOf(column)}, whole`);
 
 function read({ measure, windowDays, before }: Column): SQL {
   const from = before ? 'past' : windowDays === undefined ? 'units' : `first ${windowDays}`;

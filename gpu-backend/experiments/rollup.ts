@@ -9,6 +9,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { experimentUnitDays, experimentUnits } from '../db/schema.ts';
+import { capsOf } from './caps.ts';
 import { BEFORE_DAYS, type Column, columnsOf, covariateColumnsOf, nameOf, unitRows } from './columns.ts';
 import { type Moments, pooled } from './estimators/quantity.ts';
 import { advance } from './rollup-advance.ts';
@@ -58,15 +59,28 @@ export function pairsOf(groups: readonly Column[][]): [string, string][] {
   return [...pairs.values()];
 }
 
-/** Factors up to here have a product that fits a bigint, which is summed several times faster than numeric. */
+/** Below it a product of two fits a bigint, which is summed several times faster than numeric. */
 const SMALL = 2 ** 31;
 
-/** Sum over rows of a product, exact however large the factors. */
-function sumOfProducts(a: string, b: string): SQL {
-  const [x, y] = [sql.identifier(a), sql.identifier(b)];
-  const small = sql`${x} < ${SMALL}::bigint and ${y} < ${SMALL}::bigint`;
-  return sql`(coalesce(sum(${x}::bigint * ${y}::bigint) filter (where ${small}), 0)
-    + coalesce(sum(${x}::numeric * ${y}) filter (where not (${small})), 0))::text`;
+/** Sums over the units that are small in every column, or over the others; whatever the numbers, they are exact. */
+function sums(units: SQL, { columns, pairs, small }: { columns: string[]; pairs: [string, string][]; small: boolean }) {
+  const names = columns.map((name) => sql.identifier(name));
+  const product = ([a, b]: [string, string]) =>
+    small
+      ? sql`${sql.identifier(a)}::bigint * ${sql.identifier(b)}::bigint`
+      : sql`${sql.identifier(a)}::numeric * ${sql.identifier(b)}`;
+  return sql`select arm, mixed, coalesce(first[3], '') || ' ' || coalesce(first[4], '') as stratum,
+      count(*)::text as units, sum(bots)::text as bots,
+      ${millis(sql`min(first_at)`)} as from_ms, ${millis(sql`max(last_at)`)} as to_ms,
+      ${sql.join(
+        [
+          ...names.map((name) => sql`sum(${name})::text as ${name}`),
+          ...pairs.map((each, at) => sql`sum(${product(each)})::text as ${sql.identifier(`product ${at}`)}`),
+        ],
+        sql`, `,
+      )}
+    from (${units}) units where (greatest(${sql.join(names, sql`, `)}) < ${SMALL}::bigint) = ${small}
+    group by 1, 2, 3`;
 }
 
 /** The statistics that the metrics need, of all events stored so far. */
@@ -74,22 +88,13 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
   await advance(db);
   const before = await seenBefore(db, experiment);
   const groups = metrics.map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
-  const columns = [
-    ...new Map([{ measure: 'queries' } as Column, ...groups.flat()].map((c) => [nameOf(c), c])).values(),
-  ];
+  const read = [...new Map([{ measure: 'queries' } as Column, ...groups.flat()].map((c) => [nameOf(c), c])).values()];
   const pairs = pairsOf(groups);
+  const units = unitRows(experiment, read, await capsOf(db, experiment, read));
+  const columns = read.map(nameOf);
   const found = await rows<Row>(
     db,
-    sql`select arm, mixed, coalesce(first[3], '') || ' ' || coalesce(first[4], '') as stratum, count(*)::text as units,
-        sum(bots)::text as bots, ${millis(sql`min(first_at)`)} as from_ms, ${millis(sql`max(last_at)`)} as to_ms,
-        ${sql.join(
-          [
-            ...columns.map(nameOf).map((name) => sql`sum(${sql.identifier(name)})::text as ${sql.identifier(name)}`),
-            ...pairs.map(([a, b], at) => sql`${sumOfProducts(a, b)} as ${sql.identifier(`product ${at}`)}`),
-          ],
-          sql`, `,
-        )}
-      from (${unitRows(experiment, columns)}) units group by 1, 2, 3`,
+    sql`${sums(units, { columns, pairs, small: true })} union all ${sums(units, { columns, pairs, small: false })}`,
   );
   const counted = found.filter(({ arm, mixed }) => arm !== null && !mixed);
   const place = new Map(pairs.map(([a, b], at) => [pair(a, b), `product ${at}`]));
@@ -101,7 +106,9 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
   const strata = new Map<string, Map<string, Moments>>();
   for (const row of counted.toSorted((a, b) => (a.stratum < b.stratum ? -1 : 1))) {
     if (!strata.has(row.stratum)) strata.set(row.stratum, new Map());
-    strata.get(row.stratum)!.set(row.arm!, momentsIn(row));
+    const stratum = strata.get(row.stratum)!;
+    const known = stratum.get(row.arm!);
+    stratum.set(row.arm!, known === undefined ? momentsIn(row) : pooled([known, momentsIn(row)]));
   }
   const arms = new Set(counted.map(({ arm }) => arm!));
   const times = counted.map(({ from_ms, to_ms }) => [from_ms!, to_ms!] as const);

@@ -131,9 +131,15 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
     await advance(database.db);
     await store(...orders.slice(515));
     await advance(database.db);
+    const ceiling = 2n ** 62n - 1n;
     expect(await rows(database.db, sql`select conversion_value::text as worth from experiment_units`)).toEqual([
-      { worth: String(2n ** 62n - 1n) },
+      { worth: String(ceiling) },
     ]);
+    const other = impressionOf({ id: 'b', unit: 'bela', arm: 'control' });
+    await store(other, clickOf(other), conversionOf(clickOf(other), 3));
+    const control = (await rollUp(database.db, 'test', METRICS)).arms.get('control')!;
+    expect([control.units, control.sum('conversionValue')]).toEqual([2, ceiling + 3n]);
+    expect(control.product('conversionValue', 'conversionValue')).toBe(ceiling ** 2n + 9n);
   });
 
   it('move on once when several processes advance at the same time', async () => {
