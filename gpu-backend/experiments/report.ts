@@ -4,11 +4,17 @@ import type { Metric } from '../../shared/metric.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { getExperiment } from '../serving-config/experiment-store.ts';
+import { type AdjustedMetric, adjustMetric } from './adjustment.ts';
 import { runChecks } from './checks/checks.ts';
 import type { Evidence } from './checks/evidence.ts';
 import { gatherEvidence } from './checks/gather.ts';
 import { columnsOf, quantityOf } from './columns.ts';
+import { readDraftedSlots } from './designs/interleaved-pages.ts';
+import { analyseInterleaving } from './designs/interleaving.ts';
+import { posterior } from './estimators/bayes.ts';
+import { benjaminiHochberg, holm } from './estimators/multiple.ts';
 import { estimateQuantity } from './estimators/quantity.ts';
+import { compareAnytime } from './estimators/sequence.ts';
 import { compare } from './estimators/welch.ts';
 import { METRICS } from './metrics.ts';
 import { type Rollup, rollUp } from './rollup.ts';
@@ -29,7 +35,10 @@ export async function buildReport(
   const experiment = await getExperiment(db, key);
   const rollup = await rollUp(db, key, METRICS);
   const evidence = await gatherEvidence(db, experiment, rollup);
-  return reportOn({ rollup, evidence, metrics: METRICS, confidence });
+  const report = reportOn({ rollup, evidence, metrics: METRICS, confidence });
+  if (experiment.kind !== 'interleaving') return report;
+  const slots = await readDraftedSlots(db, key);
+  return { ...report, interleaving: analyseInterleaving(slots, { control: experiment.control, confidence }) };
 }
 
 /** The report from sufficient statistics. Arms come in the order of the evidence. */
@@ -52,12 +61,13 @@ export function reportOn({
     to: rollup.toMs === undefined ? null : new Date(rollup.toMs).toISOString(),
     arms: evidence.arms.map(({ arm, units }) => ({ arm, units, queries: rollup.arms.get(arm)?.queries ?? 0 })),
     excluded: { bots: rollup.bots, mixedUnits: rollup.mixedUnits },
-    metrics: metrics.map(reportMetric),
+    metrics: readTogether(metrics.map(reportMetric)),
     checks: runChecks(evidence),
   };
 
   function reportMetric(metric: Metric): MetricReport {
     const quantity = quantityOf(columnsOf(metric), metric.scale);
+    const adjusted = adjustMetric(rollup, metric);
     const control = estimateQuantity(rollup.arms.get(experiment.control), quantity);
     return {
       metric: metric.key,
@@ -66,14 +76,46 @@ export function reportOn({
       direction: metric.direction,
       arms: evidence.arms.map(({ arm }) => {
         const of = estimateQuantity(rollup.arms.get(arm), quantity);
-        return {
+        const values = {
           arm,
           total: Number(rollup.arms.get(arm)?.sum(quantity.numerator) ?? 0n),
           value: of?.value ?? null,
           standardError: of?.variance === undefined ? null : Math.sqrt(of.variance),
-          effect: arm === experiment.control ? null : (compare(control, of, confidence) ?? null),
+        };
+        if (arm === experiment.control) return { ...values, effect: null };
+        const effect = compare(control, of, confidence) ?? null;
+        const belief = posterior(control, of, { confidence });
+        return {
+          ...values,
+          effect,
+          ...(adjusted && { adjusted: adjustedEffect(adjusted, arm) }),
+          ...(belief && { posterior: belief }),
         };
       }),
     };
   }
+
+  function adjustedEffect({ by, estimates, varianceShare }: AdjustedMetric, arm: string) {
+    const [base, own] = [estimates.get(experiment.control), estimates.get(arm)];
+    const effect = compare(base, own, confidence);
+    return effect && { by, effect, anytime: compareAnytime(base, own, { confidence }) ?? null, varianceShare };
+  }
+}
+
+/** Adds, for each arm, the p-values of the metrics that have a better and a worse, read together. */
+function readTogether(metrics: readonly MetricReport[]): MetricReport[] {
+  const adjusted = new Map<object, { holm: number; benjaminiHochberg: number }>();
+  for (const at of metrics[0]?.arms.keys() ?? []) {
+    const tested = metrics.flatMap(({ direction, arms }) =>
+      direction === 'none' || !arms[at]?.effect ? [] : { arm: arms[at], pValue: arms[at].effect.pValue },
+    );
+    const pValues = tested.map(({ pValue }) => pValue);
+    const [strict, lenient] = [holm(pValues), benjaminiHochberg(pValues)];
+    for (const [i, { arm }] of tested.entries())
+      adjusted.set(arm, { holm: strict[i]!, benjaminiHochberg: lenient[i]! });
+  }
+  return metrics.map((metric) => ({
+    ...metric,
+    arms: metric.arms.map((arm) => (adjusted.has(arm) ? { ...arm, together: adjusted.get(arm)! } : arm)),
+  }));
 }

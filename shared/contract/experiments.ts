@@ -16,6 +16,21 @@ export const Effect = z.object({
 });
 export type Effect = z.infer<typeof Effect>;
 
+/** What to believe of a relative effect (0.01 is one per cent), given the prior that is stated with it. */
+export const Posterior = z.object({
+  /** Normal. */
+  prior: z.object({ mean: z.number(), standardDeviation: z.number() }),
+  mean: z.number(),
+  standardDeviation: z.number(),
+  /** Central credible interval. */
+  interval: z.tuple([z.number(), z.number()]),
+  /** Probability that the effect is above 0. */
+  chancePositive: z.number(),
+  /** Expected relative loss of keeping the treatment, if more is better. */
+  expectedLoss: z.number(),
+});
+export type Posterior = z.infer<typeof Posterior>;
+
 export const MetricReport = z.object({
   metric: z.string(),
   title: z.string(),
@@ -32,6 +47,21 @@ export const MetricReport = z.object({
       standardError: z.number().nullable(),
       /** Against control; `null` for control itself and where there are fewer than two units. */
       effect: Effect.nullable(),
+      /** The effect with less noise; absent where nothing is known to adjust by. */
+      adjusted: z
+        .object({
+          /** What the units did before the experiment, or the market and device that they were first seen with. */
+          by: z.enum(['before', 'strata']),
+          effect: Effect,
+          /** Valid at every look; `null` before there are enough units. */
+          anytime: Effect.nullable(),
+          /** Share of the variance that is left. */
+          varianceShare: z.number(),
+        })
+        .optional(),
+      posterior: Posterior.optional(),
+      /** The effect's p-value when all judged metrics of the arm are read together. */
+      together: z.object({ holm: z.number(), benjaminiHochberg: z.number() }).optional(),
     }),
   ),
 });
@@ -59,6 +89,19 @@ export const CheckFinding = z.object({
 });
 export type CheckFinding = z.infer<typeof CheckFinding>;
 
+/** Two plans on one page. The arms' metrics say nothing of them; these effects do, of treatment against control. */
+export const InterleavingReport = z.object({
+  units: z.int(),
+  clicks: z.object({ control: z.int(), treatment: z.int() }),
+  /** Treatment's share of the clicks, less a half; `null` where nothing can be inferred. */
+  teamDraft: Effect.nullable(),
+  /** Clicks a slot that was looked at; `null` where the log does not tell how slots are looked at. */
+  debiased: Effect.nullable(),
+  /** Chance that a position is looked at, relative to the first, from position 1 on. */
+  examination: z.array(z.number()).nullable(),
+});
+export type InterleavingReport = z.infer<typeof InterleavingReport>;
+
 export const ExperimentReport = z
   .object({
     experiment: Experiment,
@@ -70,6 +113,8 @@ export const ExperimentReport = z
     excluded: z.object({ bots: z.int(), mixedUnits: z.int() }),
     metrics: z.array(MetricReport),
     checks: z.array(CheckFinding),
+    /** Of an interleaving: whose ads people click. */
+    interleaving: InterleavingReport.optional(),
   })
   .meta({ id: 'ExperimentReport' });
 export type ExperimentReport = z.infer<typeof ExperimentReport>;

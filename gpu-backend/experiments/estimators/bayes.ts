@@ -5,28 +5,14 @@
  */
 import normalCdf from '@stdlib/stats-base-dists-normal-cdf';
 import normalQuantile from '@stdlib/stats-base-dists-normal-quantile';
+import type { Posterior } from '../../../shared/contract/experiments.ts';
 import { comparable, type Estimate } from './estimate.ts';
 
-/** A normal distribution of the relative effect: 0.01 is one per cent. */
-export interface Prior {
-  mean: number;
-  standardDeviation: number;
-}
+/** A normal distribution of the relative effect. */
+export type Prior = Posterior['prior'];
 
 /** Nothing is expected in either direction, and two changes in three stay within 5 %. */
 export const DEFAULT_PRIOR: Prior = { mean: 0, standardDeviation: 0.05 };
-
-export interface Posterior {
-  prior: Prior;
-  mean: number;
-  standardDeviation: number;
-  /** Central credible interval. */
-  interval: [number, number];
-  /** Probability that the effect is above 0. */
-  chancePositive: number;
-  /** Expected relative loss of keeping the treatment, if more is better: the mean of what lies below 0. */
-  expectedLoss: number;
-}
 
 /** `undefined` where there is nothing to infer from, or the control is 0. */
 export function posterior(

@@ -1,0 +1,154 @@
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adjustMetric } from '../../../gpu-backend/experiments/adjustment.ts';
+import { columnsOf, nameOf } from '../../../gpu-backend/experiments/columns.ts';
+import { capped, pooledThreshold } from '../../../gpu-backend/experiments/estimators/cap.ts';
+import { METRICS, metricsOf } from '../../../gpu-backend/experiments/metrics.ts';
+import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
+import type { HarnessEvent } from '../../../shared/contract/events.ts';
+import { Metric, Metrics } from '../../../shared/metric.ts';
+import {
+  clickOf,
+  experimentOf,
+  impressionOf,
+  START_MS,
+  storeEvents,
+  storeExperiment,
+} from '../../fixtures/experiment-traffic.ts';
+import { uniforms } from '../../fixtures/random.ts';
+import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+
+const DAY_MS = 86_400_000;
+const metric = (fields: object) =>
+  Metric.parse({ key: 'made', title: 'Made', numerator: 'revenue', unit: 'micros', direction: 'increase', ...fields });
+
+describe('declarations', () => {
+  it('are data, and refused by field where they make no sense', () => {
+    expect(METRICS.map(({ key }) => key)).toEqual(expect.arrayContaining(['rpm', 'cpc', 'ctr', 'advertiser_value']));
+    for (const [fields, path] of [
+      [{ numerator: 'tears' }, 'numerator'],
+      [{ capQuantile: 1 }, 'capQuantile'],
+      [{ windowDays: 0 }, 'windowDays'],
+      [{ scale: -1 }, 'scale'],
+      [{ key: 'No Key' }, 'key'],
+      [{ direction: 'up' }, 'direction'],
+    ] as const) {
+      const found = Metric.safeParse({ ...metric({}), ...fields });
+      expect(
+        found.error?.issues.map((issue) => issue.path[0]),
+        JSON.stringify(fields),
+      ).toContain(path);
+    }
+    expect(Metrics.safeParse([metric({}), metric({})]).success).toBe(false);
+  });
+
+  it("take an experiment's own beside those of all, and in the place of one of the same key", () => {
+    const own = [metric({}), metric({ key: 'ctr', title: 'Clicks per query', denominator: 'queries' })];
+    const found = metricsOf({ metrics: own });
+    expect(found).toHaveLength(METRICS.length + 1);
+    expect(found.filter(({ key }) => key === 'ctr').map(({ title }) => title)).toEqual(['Clicks per query']);
+    expect(metricsOf({})).toEqual(METRICS);
+  });
+});
+
+/** Units with a past under another experiment, ten days before, and three days in this one; half of them on each market. */
+function traffic(): { events: HarnessEvent[]; units: { arm: string; before: number; days: number[] }[] } {
+  const uniform = uniforms(41);
+  const events: HarnessEvent[] = [];
+  const units = Array.from({ length: 60 }, (_, at) => {
+    const arm = at % 2 === 0 ? 'control' : 'treatment';
+    const taste = 10_000 * (1 + Math.floor(40 * uniform() ** 4));
+    const pay = (experiment: string, day: number): number => {
+      const charge = taste + Math.floor(5_000 * uniform());
+      const impression = {
+        ...impressionOf({
+          id: `${experiment}-${at}-${day}`,
+          unit: `u${at}`,
+          arm,
+          experiment,
+          atMs: START_MS + day * DAY_MS,
+        }),
+        market: at % 4 < 2 ? 'us' : 'de',
+      };
+      events.push(impression, clickOf(impression, { chargeMicros: charge }));
+      return charge;
+    };
+    return { arm, before: pay('older', -10) + pay('older', -9), days: [0, 1, 2].map((day) => pay('test', day)) };
+  });
+  // before the days that count, and on the first day itself: neither is the past
+  const long = impressionOf({
+    id: 'long',
+    unit: 'u0',
+    arm: 'control',
+    experiment: 'older',
+    atMs: START_MS - 60 * DAY_MS,
+  });
+  const same = impressionOf({ id: 'same', unit: 'u0', arm: 'control', experiment: 'older', atMs: START_MS });
+  events.push(long, clickOf(long, { chargeMicros: 7 }), same, clickOf(same, { chargeMicros: 9 }));
+  return { events, units };
+}
+
+describe.each(DATABASES)('columns on the %s database', (_name, open) => {
+  let database: TestDatabase;
+  const { events, units } = traffic();
+  beforeAll(async () => {
+    database = await open();
+    await database.db.execute(
+      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiments`,
+    );
+    await storeExperiment(database.db, experimentOf('test'));
+    await storeEvents(database.db, events);
+  }, DATABASE_TIMEOUT_MS);
+  afterAll(() => database.close());
+
+  it(
+    'are a measure of the first days, up to one cap for all arms, and from before',
+    async () => {
+      const plain = metric({});
+      const windowed = metric({ key: 'windowed', windowDays: 2 });
+      const cut = metric({ key: 'cut', windowDays: 2, capQuantile: 0.9 });
+      const found = await rollUp(database.db, 'test', [plain, windowed, cut]);
+      expect(found.before).toBe(true);
+      const early = ({ days }: (typeof units)[number]) => days[0]! + days[1]!;
+      const threshold = pooledThreshold([units.map(early)], 0.9)!;
+      for (const arm of ['control', 'treatment']) {
+        const own = units.filter((unit) => unit.arm === arm);
+        const rollup = found.arms.get(arm)!;
+        const sums = (values: readonly number[]) => [
+          values.reduce((sum, value) => sum + BigInt(value), 0n),
+          values.reduce((sum, value) => sum + BigInt(value) ** 2n, 0n),
+        ];
+        const name = (of: Metric) => nameOf(columnsOf(of)[0]!);
+        for (const [column, values] of [
+          [name(plain), own.map(({ days }) => days[0]! + days[1]! + days[2]!)],
+          [name(windowed), own.map(early)],
+          [name(cut), capped(own.map(early), threshold)],
+          ['revenue before', own.map(({ before }) => before)],
+        ] as const)
+          expect([column, rollup.sum(column), rollup.product(column, column)]).toEqual([column, ...sums(values)]);
+        const together = own.reduce(
+          (sum, { before, days }) => sum + BigInt(before) * BigInt(days[0]! + days[1]! + days[2]!),
+          0n,
+        );
+        expect(rollup.product('revenue', 'revenue before')).toBe(together);
+      }
+      expect(adjustMetric(found, plain)).toMatchObject({ by: 'before' });
+      expect(adjustMetric(found, plain)!.varianceShare).toBeLessThan(0.05);
+    },
+    DATABASE_TIMEOUT_MS,
+  );
+
+  it(
+    'come apart by stratum, which adjusts where there is no past',
+    async () => {
+      const ratio = metric({ denominator: 'queries' });
+      const found = await rollUp(database.db, 'test', [ratio]);
+      expect([...found.strata.keys()]).toEqual(['de ', 'us ']);
+      expect(adjustMetric({ ...found, before: false }, metric({}))).toMatchObject({ by: 'strata' });
+      expect(adjustMetric({ ...found, before: false, strata: new Map() }, ratio)).toBeUndefined();
+      // a ratio whose denominator never varied before has a covariate all the same
+      expect(adjustMetric(found, ratio)).toMatchObject({ by: 'before' });
+    },
+    DATABASE_TIMEOUT_MS,
+  );
+});
