@@ -19,7 +19,7 @@ export const level = ({ confidence }: { confidence: number }) => `${Number((conf
 export const isTrusted = ({ checks }: Pick<DetailedReport, 'checks'>) =>
   checks.every(({ severity }) => severity !== 'alarm');
 
-const FOREST = { wide: 880, narrow: 300 };
+const FOREST = { wide: 940, narrow: 300 };
 
 export function effects(report: DetailedReport, { arm, at }: ArmAt): Markup {
   const rows = metricRows(report, at);

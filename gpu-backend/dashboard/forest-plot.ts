@@ -21,6 +21,9 @@ export interface ForestRow {
 /** Width below which titles and intervals do not fit side by side. */
 const NARROW = 480;
 
+/** Keeps letters apart from the lines behind them. */
+const halo = { stroke: 'var(--surface)', strokeWidth: 4 } as const;
+
 const COLOURS = {
   better: 'var(--better)',
   worse: 'var(--worse)',
@@ -140,6 +143,8 @@ export function forestPlot(rows: readonly ForestRow[], { width }: { width: numbe
           textAnchor: 'start',
           fontSize: 12,
           fontWeight: 600,
+          fill: 'currentColor',
+          ...halo,
           dy: -10,
         }),
         Plot.text(rows, {
@@ -149,6 +154,7 @@ export function forestPlot(rows: readonly ForestRow[], { width }: { width: numbe
           textAnchor: 'end',
           fontSize: 12,
           fill: stroke,
+          ...halo,
           dy: -10,
           fontVariant: 'tabular-nums',
         }),

@@ -19,7 +19,7 @@ export const STYLE = `
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-header, main, footer { max-width: 60rem; margin: 0 auto; padding: 0 1rem; }
+header, main, footer { max-width: 64rem; margin: 0 auto; padding: 0 1rem; }
 header { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseline; padding-top: 1rem; }
 header strong { font-size: 1rem; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
@@ -48,8 +48,9 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: right; padding: .35rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tbody th { font-weight: 400; }
-thead th { white-space: normal; font-weight: 600; font-size: .85rem; color: var(--quiet); }
+thead th { white-space: normal; overflow-wrap: anywhere; min-width: 6.5em; font-weight: 600; font-size: .85rem; color: var(--quiet); }
 table.metrics { font-size: .85rem; }
+.metrics th, .metrics td { padding-left: .3rem; padding-right: .3rem; }
 tr:last-child > * { border-bottom: 0; }
 .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
 h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); margin: 0; }

@@ -29,8 +29,13 @@ export interface TrendChartOptions {
 export function trendChart(points: readonly TrendPoint[], { title, arm, width }: TrendChartOptions): string {
   const last = points.at(-1)!;
   const effects = points.map(({ relative }) => relative * 100);
-  const bottom = Math.min(-1, 200 * last.interval[0], ...effects);
-  const top = Math.max(1, 200 * last.interval[1], ...effects);
+  const [low, high] = [
+    Math.min(0, 200 * last.interval[0], ...effects),
+    Math.max(0, 200 * last.interval[1], ...effects),
+  ];
+  // Some room on either side of 0, whichever way the effect goes.
+  const room = Math.max(1, (high - low) / 10);
+  const [bottom, top] = [Math.min(low, -room), Math.max(high, room)];
   const clip = (share: number) => Math.min(top, Math.max(bottom, share * 100));
   const data = points.map(({ atMs, relative, interval: [low, high] }) => ({
     at: new Date(atMs),

@@ -7,7 +7,7 @@ import { type ArmAt, isTrusted, level } from './effects-section.ts';
 import { sqlLink } from './sql-section.ts';
 import { trafficChart, trendChart } from './time-charts.ts';
 
-const PANEL = { wide: 424, narrow: 300 };
+const PANEL = { wide: 456, narrow: 300 };
 
 /** The running effect on the metrics that the verdict is made of. */
 export function trends(report: DetailedReport, { arm, at }: ArmAt): Markup {

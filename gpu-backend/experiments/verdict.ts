@@ -76,7 +76,11 @@ export function verdictOn({ arm, checks, rules, metrics, effectOf, isConstant }:
 
   const alarms = checks.filter(({ severity }) => severity === 'alarm');
   if (alarms.length > 0)
-    return say('none', 'untrusted', `No verdict: ${alarms.map((check) => check.title).join(', ')} failed. See Health.`);
+    return say(
+      'none',
+      'untrusted',
+      `The numbers are not to be trusted: ${alarms.map((check) => check.title).join(', ')} failed.`,
+    );
   if (primary === null)
     return say('hold', 'too_few', 'Too few units to judge: every arm needs 100, and one that differs.');
   if (guardrails.some(({ state }) => state === 'harmed'))

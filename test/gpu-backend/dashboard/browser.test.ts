@@ -67,6 +67,10 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', {
         .map((drawing) => drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width)`);
       expect(scales.length).toBeGreaterThanOrEqual(3);
       for (const scale of scales) expect(scale).toBeGreaterThan(0.9);
+      // The table of effects is read without scrolling, where arms have names of ordinary length.
+      const hidden = await page.evaluate(`[...document.querySelectorAll('.metrics')]
+        .filter((table) => table.scrollWidth > table.closest('.scroll').clientWidth).length`);
+      if (key === 'test') expect(hidden).toBe(0);
       await context.close();
     }
   });
@@ -93,6 +97,17 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', {
     }
     expect(brightness.light!.ground).toBeGreaterThan(0.9);
     expect(brightness.dark!.ground).toBeLessThan(0.2);
+  });
+
+  it('unfolds the SQL of a number that is asked for', async () => {
+    const { page, context, faults } = await newPage(browser, LOOKS.phone);
+    await page.goto(`${url}?experiment=test`);
+    expect(await page.locator('#sql-trend').isVisible()).toBe(false);
+    await page.locator('.trends a.sql').first().click();
+    await page.locator('#sql-trend').waitFor({ state: 'visible' });
+    expect(await page.locator('#sql-trend').textContent()).toContain('experiment_unit');
+    expect(faults).toEqual([]);
+    await context.close();
   });
 
   it('leads from one experiment to another, and to a fresh look', async () => {
