@@ -1,8 +1,9 @@
 /** `POST /v1/events`, and which of the events issued are stored: `POST /v1/events:reconcile`. */
 import { EventBatch } from '../../shared/contract/events.ts';
-import { ReconcileRequest } from '../../shared/contract/reconciliation.ts';
+import { MissingReport, ReconcileRequest } from '../../shared/contract/reconciliation.ts';
 import type { Database } from '../db/connect.ts';
 import { ingest } from '../events/ingest.ts';
+import { noteMissing } from '../events/missing.ts';
 import { missingIds } from '../events/reconcile.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 import type { Metrics } from './metrics.ts';
@@ -42,6 +43,14 @@ export function eventRoutes({ db, metrics, onKillListChange }: EventRoutesOption
       on: 'post /v1/events:reconcile',
       body: ReconcileRequest,
       handle: async ({ body }) => ({ missing: await missingIds(db, body.ids) }),
+    }),
+    endpoint({
+      on: 'post /v1/events:missing',
+      body: MissingReport,
+      async handle({ body }) {
+        await noteMissing(db, body.exposures);
+        return { noted: body.exposures.length };
+      },
     }),
   ];
 }

@@ -12,6 +12,22 @@ export const ReconcileRequest = z
 /** Those that are not, in the order asked. */
 export const ReconcileResult = z.object({ missing: z.array(z.string()) }).meta({ id: 'ReconcileResult' });
 
+/** An arm that an issued impression belongs to, which nobody stored. */
+export const MissingExposure = z.strictObject({
+  impressionId: z.string().min(8).max(64),
+  experiment: z.string().min(1).max(64),
+  arm: z.string().min(1).max(64),
+  /** When it was issued, UTC milliseconds, to the minute. */
+  atMs: z.int().positive(),
+});
+export type MissingExposure = z.infer<typeof MissingExposure>;
+
+/** `POST /v1/events:missing` at the backend: exposures looked for twice in vain. */
+export const MissingReport = z
+  .strictObject({ exposures: z.array(MissingExposure).min(1).max(MAX_RECONCILED_IDS) })
+  .meta({ id: 'MissingReport' });
+export const MissingNoted = z.object({ noted: z.int() }).meta({ id: 'MissingNoted' });
+
 /** `POST /v1/reconcile` at the edge: its ledger of the last day against the backend's rows. */
 export const Reconciliation = z
   .object({

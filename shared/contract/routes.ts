@@ -8,7 +8,7 @@ import { HeadAds } from './head.ts';
 import { Health } from './health.ts';
 import { Attributed, ExperimentAudit, ExperimentList, ExperimentPlan, ExperimentStep } from './lifecycle.ts';
 import type { Route } from './openapi.ts';
-import { ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
+import { MissingNoted, MissingReport, ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
 import { DetailedReport } from './report-detail.ts';
 import { EmbeddingsRequest, EmbeddingsResponse, RetrieveRequest, RetrieveResponse } from './retrieve.ts';
 import { KillList } from './takedown.ts';
@@ -146,6 +146,15 @@ export const BACKEND_ROUTES: readonly Route[] = [
     summary: 'Of these event ids, those that are not stored',
     body: ReconcileRequest,
     answer: ReconcileResult,
+    signed: true,
+    errors: ['bad_request', 'unauthorized'],
+  },
+  {
+    method: 'post',
+    path: '/v1/events:missing',
+    summary: 'Note exposures that the edge issued and that are not stored, for the loss of each arm',
+    body: MissingReport,
+    answer: MissingNoted,
     signed: true,
     errors: ['bad_request', 'unauthorized'],
   },

@@ -3,7 +3,7 @@
  * rate is enough. The sample is the units with the smallest hashes, so that it is the same in whatever order events came.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Experiment } from '../../../shared/experiment.ts';
+import { type Experiment, INTERLEAVED } from '../../../shared/experiment.ts';
 import { type Database, rows } from '../../db/connect.ts';
 import {
   clicks,
@@ -48,9 +48,11 @@ export async function gatherEvidence(db: Database, experiment: Experiment, rollu
   };
 }
 
-/** Arms in the order of the definition, then any that it does not have. */
-export function armCounts({ arms }: Experiment, rollup: Rollup): ArmCount[] {
-  const weights = new Map(arms.map(({ key, weight }) => [key, weight]));
+/** Arms in the order of the definition, then any that it does not have. An interleaving shows its units both arms at once. */
+export function armCounts({ kind, arms }: Experiment, rollup: Rollup): ArmCount[] {
+  const weights = new Map(
+    kind === 'interleaving' ? [[INTERLEAVED, 1]] : arms.map(({ key, weight }) => [key, weight] as const),
+  );
   const strangers = [...rollup.arms.keys()].filter((arm) => !weights.has(arm)).sort();
   return [...weights.keys(), ...strangers].map((arm) => ({
     arm,
@@ -202,5 +204,5 @@ function leaked({ key, arms }: Experiment): SQL {
   if (held.length === 0) return sql`false`;
   return sql`exists (select from ${exposures} other join ${experiments} on ${experiments.key} = other.experiment
     where other.impression_id = ${exposures.impressionId} and other.experiment <> ${key} and (${sql.join(held, sql` or `)})
-      and not exists (select from jsonb_array_elements(${experiments.definition} -> 'arms') arm where arm ? 'holdout'))`;
+      and not exists (select from jsonb_array_elements(${experiments.definition} -> 'arms') each where each.value ? 'holdout'))`;
 }

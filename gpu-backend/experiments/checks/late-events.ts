@@ -7,6 +7,7 @@
 import { type Check, printByArm } from './check.ts';
 import type { Evidence } from './evidence.ts';
 import { totalsByArm } from './sample.ts';
+import { ALPHA, sampleRatioPValue } from './sample-ratio.ts';
 
 const HOUR_MS = 3_600_000;
 /** Time that delivery may take: the outbox waits out longer failures of the backend, and its ledger names what is missing. */
@@ -40,7 +41,9 @@ export const lateEvents: Check = {
     const conversions = rows.reduce((sum, row) => sum + row.conversions, 0);
     const late = rows.reduce((sum, row) => sum + row.lateConversions, 0);
     const open = rows.map((row) => row.openClicks / row.clicks);
-    const uneven = rows.length > 1 && Math.max(...open) - Math.min(...open) >= UNEVEN;
+    const byChance =
+      sampleRatioPValue(rows.map(({ arm, clicks, openClicks }) => ({ arm, weight: clicks, units: openClicks }))) ?? 1;
+    const uneven = byChance < ALPHA && Math.max(...open) - Math.min(...open) >= UNEVEN;
     const tooLate = conversions > 0 && late / conversions >= WARNING;
     const { queriesMs, conversionsMs } = watermark(toMs);
     const final = (ms: number) => (ms <= fromMs ? 'not yet' : `up to ${new Date(ms).toISOString().slice(0, 16)} UTC`);

@@ -7,7 +7,7 @@
  * - Debiased: clicks for each slot that was looked at, so that a plan with more or higher slots gains nothing by them (a
  *   position-based correction as in Bi, Chaudhari, Sharma et al., CIKM 2022).
  */
-import type { Effect } from '../../../shared/contract/experiments.ts';
+import type { Effect, InterleavingReport } from '../../../shared/contract/experiments.ts';
 import { studentCritical, studentPValue } from '../distributions/student-t.ts';
 import { covarianceOf, estimateQuantity, momentsOf, type Quantity } from '../estimators/quantity.ts';
 import { examinationOf, type ShownSlot } from './examination.ts';
@@ -17,17 +17,6 @@ export interface DraftedSlot extends ShownSlot {
   unitId: string;
   /** The arm whose plan drafted it. */
   team: string;
-}
-
-export interface InterleavingResult {
-  units: number;
-  clicks: { control: number; treatment: number };
-  /** Treatment's share of clicks, less a half; `null` without clicks. */
-  teamDraft: Effect | null;
-  /** Treatment's clicks a slot looked at, against control's; `null` where the log does not tell how slots are looked at. */
-  debiased: Effect | null;
-  /** Chance that a position is looked at, relative to the first; `null` where the log does not tell. */
-  examination: number[] | null;
 }
 
 type Sum = 'clicks' | 'won' | 'controlClicks' | 'treatmentClicks' | 'controlSeen' | 'treatmentSeen';
@@ -42,7 +31,7 @@ const TREATMENT: Quantity<Sum> = { numerator: 'treatmentClicks', denominator: 't
 export function analyseInterleaving(
   slots: readonly DraftedSlot[],
   { control, confidence }: { control: string; confidence: number },
-): InterleavingResult {
+): InterleavingReport {
   const examination = examinationOf(slots);
   const units = new Map<string, Record<Sum, number>>();
   for (const { unitId, team, position, clicked } of slots) {

@@ -39,6 +39,16 @@ const VALID: Record<string, unknown> = {
   'post /v1/generations': { action: 'rollback', to: 99 },
   'post /v1/events': { events: [sampleImpression()] },
   'post /v1/events:reconcile': { ids: ['00000001-0000-4000-8000-000000000000'] },
+  'post /v1/events:missing': {
+    exposures: [
+      {
+        impressionId: '00000001-0000-4000-8000-000000000000',
+        experiment: 'test',
+        arm: 'control',
+        atMs: 1_774_744_200_000,
+      },
+    ],
+  },
   'post /v1/experiments:validate': sampleExperiment(),
   'post /v1/experiments/{key}': { action: 'ramp', share: 1, why: 'more' },
   'put /v1/experiments/{key}': sampleExperiment({ key: 'student-retrieval', layer: 'retrieval' }),

@@ -1,0 +1,17 @@
+/** Exposures that the edge issued and that are in no table after delivery has had its time, as its ledger tells (edge/outbox). */
+import { sql } from 'drizzle-orm';
+import type { MissingExposure } from '../../shared/contract/reconciliation.ts';
+import type { Database } from '../db/connect.ts';
+import { insertRecords } from '../db/recordset.ts';
+import { missingExposures } from '../db/schema.ts';
+
+/** Writes them down, each once however often it is told. Those whose impression comes after all no longer count. */
+export async function noteMissing(db: Database, exposures: readonly MissingExposure[]): Promise<void> {
+  const records = exposures.map(({ impressionId, experiment, arm, atMs }) => ({
+    impressionId,
+    experiment,
+    arm,
+    at: new Date(atMs),
+  }));
+  await db.execute(sql`${insertRecords(missingExposures, records)} on conflict do nothing`);
+}
