@@ -31,6 +31,8 @@ interface Outcome {
   unit: Unit;
   visit: Visit;
   page: Page;
+  /** The airport code of this edge location, where the runtime says it. */
+  colo: string | undefined;
   slots: AuctionSlot<Candidate>[];
   totalMs: number;
 }
@@ -74,6 +76,7 @@ export const adsRoute = (isolate: Isolate) =>
       unit,
       visit,
       page,
+      colo: (c.req.raw as { cf?: { colo?: string } }).cf?.colo,
       slots,
       totalMs: 0,
     };
@@ -140,6 +143,7 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
     consent: unit.consent,
     ...(request.qa === undefined ? {} : { qa: true }),
     device: visit.device,
+    ...(outcome.colo === undefined ? {} : { colo: outcome.colo }),
     market: request.market,
     locale: request.locale,
     query: outcome.loggedQuery,

@@ -1,7 +1,12 @@
 /** The GPU backend as the edge calls it: every call signed, bounded by a deadline, and read for news. */
 import { EventBatchResult, type HarnessEvent } from '../shared/contract/events.ts';
 import { HeadAds } from '../shared/contract/head.ts';
-import { MAX_RECONCILED_IDS, ReconcileResult } from '../shared/contract/reconciliation.ts';
+import {
+  MAX_RECONCILED_IDS,
+  type MissingExposure,
+  MissingNoted,
+  ReconcileResult,
+} from '../shared/contract/reconciliation.ts';
 import { NEWS_HEADERS, type RetrieveRequest, RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { KillList } from '../shared/contract/takedown.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
@@ -84,6 +89,15 @@ export class Backend {
       missing.push(...readAs(ReconcileResult, text, '/v1/events:reconcile').missing);
     }
     return missing;
+  }
+
+  /** `POST /v1/events:missing`: exposures that are lost, by arm. */
+  async noteLost(exposures: readonly MissingExposure[], deadlineMs: number): Promise<void> {
+    for (let from = 0; from < exposures.length; from += MAX_RECONCILED_IDS) {
+      const body = { exposures: exposures.slice(from, from + MAX_RECONCILED_IDS) };
+      const text = await this.#call({ method: 'POST', path: '/v1/events:missing', body, deadlineMs });
+      readAs(MissingNoted, text, '/v1/events:missing');
+    }
   }
 
   /** The body of a 2xx answer; throws `deadline_exceeded`, `backend_unavailable`, or the code of the backend's problem. */

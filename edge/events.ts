@@ -45,8 +45,8 @@ export interface EventLogOptions {
   park: (events: readonly HarnessEvent[]) => Promise<void>;
   /** Stores an event without queue and outbox; rejects when it could not. */
   direct: (event: HarnessEvent) => Promise<void>;
-  /** Told of every id, for reconciliation. */
-  note: (id: string, waitUntil: WaitUntil) => void;
+  /** Told of every event, for reconciliation. */
+  note: (event: HarnessEvent, waitUntil: WaitUntil) => void;
   /** Longest that the queue may take, and that an answer waits for the other ways after it. */
   deadlineMs: number;
   /** Longest that the outbox may take. */
@@ -66,7 +66,7 @@ export class EventLog {
   async log(event: HarnessEvent, waitUntil: WaitUntil): Promise<boolean | undefined> {
     const { deadlineMs, note } = this.#options;
     this.counts.issued += 1;
-    note(event.id, waitUntil);
+    note(event, waitUntil);
     const delivery = this.#deliver(event);
     waitUntil(delivery);
     const safe = await within(delivery, 2 * deadlineMs);

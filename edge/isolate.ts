@@ -20,6 +20,7 @@ import { directDelivery, EventLog } from './events.ts';
 import { kvShelf } from './head/head-shelf.ts';
 import { HEAD_MAX_AGE_MS, HeadStore } from './head/head-store.ts';
 import { Ledger } from './ledger.ts';
+import { ledgerEntry } from './outbox/ledger-entry.ts';
 import type { OutboxWorld } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
 import { CircuitBreaker } from './resilience/circuit-breaker.ts';
@@ -215,7 +216,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     queue: env.EVENTS,
     park: (parked) => outboxes.put(parked),
     direct: directDelivery(storeEvents),
-    note: (id, waitUntil) => ledger.note(id, waitUntil),
+    note: (event, waitUntil) => ledger.note(ledgerEntry(event), waitUntil),
     deadlineMs: settings.eventDeadlineMs,
     outboxTimeoutMs: 2_000,
     onError: logError,
@@ -259,6 +260,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       now,
       store: storeEvents,
       missing: (ids) => backend.missingEvents(ids, STORE_DEADLINE_MS),
+      noteLost: (exposures) => backend.noteLost(exposures, STORE_DEADLINE_MS),
       counts: events.counts,
       onError: logError,
     },

@@ -1,6 +1,7 @@
 /**
- * The ids that this isolate issued, on their way to the ledger in the outbox: many in one call, because a call for every
- * request would cost more than the event itself. A request whose id opens a batch keeps the isolate awake until it is noted.
+ * What this isolate issued, each id with its arms (outbox/ledger-entry.ts), on its way to the ledger in the outbox: many in
+ * one call, because a call for every request would cost more than the event itself. A request whose id opens a batch keeps
+ * the isolate awake until it is noted.
  */
 export interface LedgerOptions {
   /** Writes ids down; rejects when it could not. */

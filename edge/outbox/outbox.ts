@@ -4,9 +4,11 @@
  * Spoken to by POST: `/put` events, `/note` ids, `/reconcile`.
  */
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
+import type { MissingExposure } from '../../shared/contract/reconciliation.ts';
 import { HarnessError, problemResponse } from '../../shared/problem.ts';
 import { MAX_BATCH_MESSAGES, splitBatches } from '../batches.ts';
 import type { EventCounts } from '../events.ts';
+import { exposuresOf, idOf } from './ledger-entry.ts';
 import { Shelf, type Sql } from './shelf.ts';
 
 /** As much of a Durable Object's state as is used here. */
@@ -24,6 +26,8 @@ export interface OutboxWorld {
   store: (events: readonly HarnessEvent[]) => Promise<EventBatchResult>;
   /** Of these ids, those that are no rows. */
   missing: (ids: readonly string[]) => Promise<string[]>;
+  /** Tells the backend of exposures that were looked for twice in vain. */
+  noteLost: (exposures: readonly MissingExposure[]) => Promise<void>;
   counts: EventCounts;
   onError: (message: string, error: unknown) => void;
 }
@@ -100,13 +104,19 @@ export class Outbox {
 
   /** Looks for every id that should be a row by now; throws when the backend cannot be asked. */
   async reconcile() {
-    const { now, missing, onError } = this.#world();
+    const { now, missing, noteLost, onError } = this.#world();
     this.#shelf.forget(now());
     const beforeMs = now() - GRACE_MS;
     for (let after = 0; ; ) {
       const rows = this.#shelf.issued({ after, beforeMs });
       if (rows.length === 0) break;
-      const left = new Set(await missing(rows.flatMap(({ ids }) => ids)));
+      const left = new Set(await missing(rows.flatMap(({ entries }) => entries.map(idOf))));
+      const lost = rows
+        .filter(({ checks }) => checks + 1 === CHECKS_TO_REPORT)
+        .flatMap(({ entries, minute }) =>
+          entries.filter((entry) => left.has(idOf(entry))).flatMap((entry) => exposuresOf(entry, minute)),
+        );
+      if (lost.length > 0) await noteLost(lost);
       for (const row of rows) this.#shelf.checked(row, left);
       after = rows.at(-1)!.seq;
     }

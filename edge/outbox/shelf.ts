@@ -1,6 +1,7 @@
 /** What the outbox holds, in SQLite: events that wait for the backend, and the ids that the edge issued. No I/O but the database's. */
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { MAX_RECONCILED_IDS, type Reconciliation } from '../../shared/contract/reconciliation.ts';
+import { idOf } from './ledger-entry.ts';
 
 type Value = string | number | null;
 
@@ -25,11 +26,12 @@ export interface Waiting {
   event: HarnessEvent;
 }
 
-/** Ids that were issued in one minute and have been looked for equally often. */
+/** Lines of the ledger (ledger-entry.ts) of one minute that have been looked for equally often. */
 export interface IssuedIds {
   seq: number;
   minute: number;
-  ids: string[];
+  checks: number;
+  entries: string[];
 }
 
 export class Shelf {
@@ -66,14 +68,14 @@ export class Shelf {
     for (const { seq } of delivered) this.#sql.exec('delete from waiting where seq = ?', seq);
   }
 
-  /** Writes down ids that were issued at about `atMs`. */
-  note(ids: readonly string[], atMs: number): void {
+  /** Writes down what was issued at about `atMs`. */
+  note(entries: readonly string[], atMs: number): void {
     const minute = atMs - (atMs % MINUTE_MS);
-    this.#sql.exec('insert into issued (minute, checks, ids) values (?, 0, ?)', minute, JSON.stringify(ids));
+    this.#sql.exec('insert into issued (minute, checks, ids) values (?, 0, ?)', minute, JSON.stringify(entries));
     this.#sql.exec(
       'insert into minutes values (?, ?, 0) on conflict (minute) do update set issued = issued + excluded.issued',
       minute,
-      ids.length,
+      entries.length,
     );
   }
 
@@ -81,28 +83,28 @@ export class Shelf {
   issued({ after, beforeMs }: { after: number; beforeMs: number }): IssuedIds[] {
     const found = this.#sql
       .exec(
-        'select seq, minute, ids from issued where seq > ? and minute <= ? order by seq limit 100',
+        'select seq, minute, checks, ids from issued where seq > ? and minute <= ? order by seq limit 100',
         after,
         beforeMs - MINUTE_MS,
       )
       .toArray();
     const rows: IssuedIds[] = [];
     let named = 0;
-    for (const { seq, minute, ids } of found) {
-      const row = { seq: Number(seq), minute: Number(minute), ids: JSON.parse(String(ids)) as string[] };
-      if (rows.length > 0 && named + row.ids.length > MAX_RECONCILED_IDS) break;
-      rows.push(row);
-      named += row.ids.length;
+    for (const { seq, minute, checks, ids } of found) {
+      const entries = JSON.parse(String(ids)) as string[];
+      if (rows.length > 0 && named + entries.length > MAX_RECONCILED_IDS) break;
+      rows.push({ seq: Number(seq), minute: Number(minute), checks: Number(checks), entries });
+      named += entries.length;
     }
     return rows;
   }
 
   /** What a look for ids found: those that are rows are done with, the others stay. */
-  checked({ seq, minute, ids }: IssuedIds, missing: ReadonlySet<string>): void {
-    const left = ids.filter((id) => missing.has(id));
+  checked({ seq, minute, entries }: IssuedIds, missing: ReadonlySet<string>): void {
+    const left = entries.filter((entry) => missing.has(idOf(entry)));
     if (left.length === 0) this.#sql.exec('delete from issued where seq = ?', seq);
     else this.#sql.exec('update issued set ids = ?, checks = checks + 1 where seq = ?', JSON.stringify(left), seq);
-    this.#sql.exec('update minutes set stored = stored + ? where minute = ?', ids.length - left.length, minute);
+    this.#sql.exec('update minutes set stored = stored + ? where minute = ?', entries.length - left.length, minute);
   }
 
   /** Forgets what is older than a day. */
@@ -118,7 +120,7 @@ export class Shelf {
     for (const { minute, checks, ids } of this.#sql.exec('select * from issued order by minute, seq').toArray()) {
       const list = JSON.parse(String(ids)) as string[];
       if (checks === 0) unseen.set(Number(minute), (unseen.get(Number(minute)) ?? 0) + list.length);
-      else missing.push(...list.map((id) => ({ id, minute: at(minute), checks: Number(checks) })));
+      else missing.push(...list.map((entry) => ({ id: idOf(entry), minute: at(minute), checks: Number(checks) })));
     }
     const minutes = this.#sql.exec('select * from minutes order by minute').toArray();
     return {

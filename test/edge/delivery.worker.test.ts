@@ -162,8 +162,8 @@ describe('the queue consumer', () => {
 describe('reconciliation', () => {
   it('finds every issued id among the rows, and names the one that is missing', async () => {
     const edge = edgeUnderTest();
-    const issued: string[] = [];
-    for (const query of ['a', 'b', 'c']) issued.push((await edge.ads(`q=${query}`)).requestId);
+    const answers = [await edge.ads('q=a'), await edge.ads('q=b'), await edge.ads('q=c')];
+    const issued = answers.map(({ requestId }) => requestId);
     const young = await reconciled(edge);
     expect(young).toMatchObject({ minutes: [], missing: [], recent: 3, waiting: 0 });
 
@@ -174,7 +174,15 @@ describe('reconciliation', () => {
     expect(first.missing).toEqual([{ id: issued[1], minute: first.missing[0]!.minute, checks: 1 }]);
     expect(first.recent).toBe(0);
     expect(total(first)).toEqual({ issued: 3, stored: 2, missing: 1 });
+    expect((await edge.told()).lost).toEqual([]);
     expect((await reconciled(edge)).missing).toMatchObject([{ id: issued[1], checks: 2 }]);
+    // Looked for twice in vain: the backend is told which arms have lost it, once.
+    const { assignments } = answers[1]!;
+    expect(assignments.length).toBeGreaterThan(0);
+    const lost = assignments.map(({ experiment, arm }) => `${issued[1]} ${experiment}/${arm}`);
+    expect((await edge.told()).lost).toEqual(lost);
+    await reconciled(edge);
+    expect((await edge.told()).lost).toEqual(lost);
 
     await edge.isolate.storeEvents(edge.queued);
     const last = await reconciled(edge);

@@ -47,6 +47,7 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
           configCalls: 0,
           killListCalls: 0,
           stored: [],
+          lost: [],
           batches: [],
           unsigned: 0,
           held: 0,
@@ -127,6 +128,10 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
       if (behaviour.events === 'fail') return send(503, 'away', 'text/plain');
       const { ids } = JSON.parse(body) as { ids: string[] };
       send(200, { missing: ids.filter((id) => !told.stored.includes(id)) });
+    } else if (path === '/v1/events:missing') {
+      const { exposures } = JSON.parse(body) as { exposures: { impressionId: string; experiment: string; arm: string }[] };
+      told.lost.push(...exposures.map(({ impressionId, experiment, arm }) => `${impressionId} ${experiment}/${arm}`));
+      send(200, { noted: exposures.length });
     } else send(404, {});
   }
 

@@ -28,6 +28,8 @@ export interface Told {
   killListCalls: number;
   /** Ids of events that were stored. */
   stored: string[];
+  /** Exposures told to be missing, as `impression experiment/arm`. */
+  lost: string[];
   /** Bodies of `POST /v1/events`, in order, stored or not. */
   batches: { id: string; type: string; [field: string]: unknown }[][];
   unsigned: number;
