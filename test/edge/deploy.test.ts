@@ -8,6 +8,13 @@ import { gzipSync } from 'node:zlib';
 import { expect, it } from 'vitest';
 import { unstable_readConfig } from 'wrangler';
 
+const SETTINGS = ['max_batch_size', 'max_batch_timeout', 'max_retries', 'retry_delay'] as const;
+type Consumer = { queue: string; dead_letter_queue?: string } & Partial<Record<(typeof SETTINGS)[number], number>>;
+interface Queues {
+  consumers?: Consumer[];
+  producers?: { binding: string; queue: string }[];
+}
+
 const GZIP_LIMIT_BYTES = 300_000;
 
 it('wrangler builds the Worker from the committed wrangler.toml, and it is small', async () => {
@@ -26,16 +33,17 @@ it('wrangler builds the Worker from the committed wrangler.toml, and it is small
 }, 60_000);
 
 it('says of every queue how it is consumed, and has a consumer for the dead letters', () => {
-  const { consumers = [], producers = [] } = unstable_readConfig({ config: 'wrangler.toml' }).queues;
+  // wrangler's own types need those of the Worker's runtime, which a test in Node does not have.
+  const { queues } = unstable_readConfig({ config: 'wrangler.toml' }) as { queues: Queues };
+  const { consumers = [], producers = [] } = queues;
   // Local and production defaults differ, so nothing is left to them.
   for (const consumer of consumers) {
-    for (const name of ['max_batch_size', 'max_batch_timeout', 'max_retries', 'retry_delay'] as const)
-      expect(consumer[name], `${consumer.queue}: ${name}`).toBeTypeOf('number');
+    for (const name of SETTINGS) expect(consumer[name], `${consumer.queue}: ${name}`).toBeTypeOf('number');
     expect(consumer.max_batch_size).toBeLessThanOrEqual(100);
   }
   const consumed = new Map(consumers.map((consumer) => [consumer.queue, consumer]));
   for (const { queue } of producers) {
-    const deadLetters = consumed.get(queue!)?.dead_letter_queue;
+    const deadLetters = consumed.get(queue)?.dead_letter_queue;
     // The name by which the consumer knows that there is no further queue behind.
     expect(deadLetters).toMatch(/-dead$/);
     expect(consumed.has(deadLetters!), `${deadLetters} is consumed`).toBe(true);
