@@ -4,6 +4,7 @@
  * holds up none of the others: a batch that the database refuses as a whole is stored event by event.
  */
 import { sql } from 'drizzle-orm';
+import type { Rung } from '../../shared/contract/ads.ts';
 import { type EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
 import { spend } from '../catalogue/spend.ts';
 import { type Database, rows } from '../db/connect.ts';
@@ -16,6 +17,8 @@ export interface IngestOptions {
   db: Database;
   /** Called after a commit whose clicks used up a budget (and raised the configuration's version). */
   onKillListChange?: () => Promise<void>;
+  /** Told after each commit how many new impressions there are of each rung of the edge's ladder. */
+  onRungs?: (impressions: ReadonlyMap<Rung, number>) => void;
   /** Called once for a batch that had to be stored event by event, with what the database said. */
   onRefusedBatch?: (error: unknown) => void;
 }
@@ -47,7 +50,7 @@ async function storeAll(
   if (list.length === 0) return { result: { stored: 0, duplicates, rejected }, killListChanged: false };
   try {
     const { stored, killListChanged } = await store(
-      options.db,
+      options,
       list.map(({ event }) => event),
     );
     return { result: { stored, duplicates: duplicates + list.length - stored, rejected }, killListChanged };
@@ -59,7 +62,7 @@ async function storeAll(
   let killListChanged = false;
   for (const { index, event } of list) {
     try {
-      const fresh = await store(options.db, [event]);
+      const fresh = await store(options, [event]);
       stored += fresh.stored;
       duplicates += 1 - fresh.stored;
       killListChanged ||= fresh.killListChanged;
@@ -87,25 +90,29 @@ function check(value: unknown): HarnessEvent | string {
 
 /** One transaction; returns how many of the events are new, and whether a budget is used up now. Their ids are distinct. */
 async function store(
-  db: Database,
+  { db, onRungs }: IngestOptions,
   events: readonly HarnessEvent[],
 ): Promise<{ stored: number; killListChanged: boolean }> {
   const shown = ofType(events, 'impression');
   const clicked = ofType(events, 'click');
   const converted = ofType(events, 'conversion');
-  return db.transaction(async (tx) => {
+  const rungs = new Map<Rung, number>();
+  const result = await db.transaction(async (tx) => {
     let stored = 0;
     if (shown.length > 0) {
       // Exposures follow their impression: a repeated id with other assignments adds none.
-      const [row] = await rows<{ count: number }>(
+      const fresh = await rows<{ rung: Rung; count: number }>(
         tx,
-        sql`with fresh as (${insertRecords(impressions, shown.map(impressionRow))} on conflict do nothing returning id),
+        sql`with fresh as (${insertRecords(impressions, shown.map(impressionRow))} on conflict do nothing returning id, rung),
             exposed as (insert into ${exposures}
               select record.* from ${recordset(exposures, shown.flatMap(exposureRows))} record
               join fresh on fresh.id = record.impression_id on conflict do nothing)
-            select count(*)::int as count from fresh`,
+            select rung, count(*)::int as count from fresh group by rung`,
       );
-      stored += row!.count;
+      for (const { rung, count } of fresh) {
+        rungs.set(rung, count);
+        stored += count;
+      }
     }
     const fresh = async (insert: ReturnType<typeof insertRecords>) =>
       new Set((await rows<{ id: string }>(tx, sql`${insert} on conflict do nothing returning id`)).map(({ id }) => id));
@@ -118,6 +125,8 @@ async function store(
     );
     return { stored: stored + ids.size, killListChanged };
   });
+  onRungs?.(rungs);
+  return result;
 }
 
 /** The database's own error under drizzle's. */

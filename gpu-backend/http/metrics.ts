@@ -1,5 +1,6 @@
 /** Prometheus metrics: rate, errors and duration a route; what the encoder, the index and the events are doing. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Rung } from '../../shared/contract/ads.ts';
 import type { EventBatchResult } from '../../shared/contract/events.ts';
 import type { RetrieveResponse } from '../../shared/contract/retrieve.ts';
 import type { Device } from '../encoder/encoder.ts';
@@ -8,6 +9,8 @@ export interface Metrics {
   observeRequest(request: { route: string; method: string; status: number; seconds: number }): void;
   observeRetrieval(timings: RetrieveResponse['timings']): void;
   observeEvents(result: EventBatchResult): void;
+  /** New impressions, by the rung of the edge's ladder that answered. */
+  countImpressions(byRung: ReadonlyMap<Rung, number>): void;
   /** A batch of events that the database refused as a whole. */
   countRefusedBatch(): void;
   /** Ads that were taken into the live state without a vector. */
@@ -54,6 +57,12 @@ export function createMetrics(): Metrics {
     labelNames: ['outcome'],
     registers,
   });
+  const impressions = new Counter({
+    name: 'harness_impressions_total',
+    help: "Impressions stored, by the rung of the edge's ladder that answered.",
+    labelNames: ['rung'],
+    registers,
+  });
   const refusedBatches = new Counter({
     name: 'harness_event_batches_refused_total',
     help: 'Batches that the database refused as a whole and that were stored event by event.',
@@ -90,6 +99,9 @@ export function createMetrics(): Metrics {
       events.inc({ outcome: 'stored' }, stored);
       events.inc({ outcome: 'duplicate' }, duplicates);
       events.inc({ outcome: 'rejected' }, rejected.length);
+    },
+    countImpressions(byRung) {
+      for (const [rung, count] of byRung) impressions.inc({ rung }, count);
     },
     countRefusedBatch: () => refusedBatches.inc(),
     countMissingVectors: (ads) => missingVectors.inc(ads),

@@ -28,6 +28,7 @@ export function eventRoutes({ db, metrics, onKillListChange }: EventRoutesOption
         const result = await ingest(body.events, {
           db,
           onKillListChange,
+          onRungs: (byRung) => metrics.countImpressions(byRung),
           onRefusedBatch(err) {
             metrics.countRefusedBatch();
             log.warn({ err, events: body.events.length }, 'the database refused a batch; storing it event by event');

@@ -217,6 +217,23 @@ export function databaseConformance(name: string, open: () => Promise<TestDataba
         );
       });
 
+      test('tell which rungs answered, once an impression', async () => {
+        const told: [string, number][][] = [];
+        const onRungs = (impressions: ReadonlyMap<string, number>) => told.push([...impressions].sort());
+        const events = ['fresh', 'fresh', 'head'].map((rung, i) =>
+          sampleImpression({ id: `impression-of-a-rung-${i}`, rung: rung as 'fresh' }),
+        );
+        expect((await ingest([...events, sampleClick()], { db, onRungs })).stored).toBe(4);
+        expect((await ingest(events, { db, onRungs })).duplicates).toBe(3);
+        expect(told).toEqual([
+          [
+            ['fresh', 2],
+            ['head', 1],
+          ],
+          [],
+        ]);
+      });
+
       test('keep every field', async () => {
         const sent = sampleImpression({ reason: 'backend_unavailable', generation: null, model: null, rung: 'stale' });
         await ingest([sent, sampleClick(), sampleConversion()], { db });

@@ -230,6 +230,7 @@ describe('with the market loaded', () => {
       /harness_http_requests_total\{route="\/v1\/ads\/\{id\}",method="PATCH",status="200"\} [1-9]/,
     );
     expect(metrics).toMatch(/harness_events_total\{outcome="stored"\} [1-9]/);
+    expect(metrics).toMatch(/harness_impressions_total\{rung="fresh"\} [1-9]/);
     expect(metrics).toContain('harness_encoder_device{requested="cpu",provider="cpu"} 1');
     expect(metrics).toMatch(/harness_retrieval_seconds_count\{part="encode"\} [1-9]/);
     expect(metrics).toMatch(/harness_generation [1-9]/);
