@@ -4,14 +4,17 @@
  * the level; where it is not, a metric is too skewed or too dependent for its p-values. Deterministic: no clock, no chance.
  */
 import { sql } from 'drizzle-orm';
+import type { SelfTestResult } from '../../shared/contract/experiments.ts';
 import { hash32 } from '../../shared/experiment.ts';
 import type { Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
+import { getExperiment } from '../serving-config/experiment-store.ts';
 import { capsOf } from './caps.ts';
 import { columnsOf, nameOf, quantityOf, unitRows } from './columns.ts';
-import type { Moments } from './estimators/quantity.ts';
-import { estimateQuantity } from './estimators/quantity.ts';
+import { estimateQuantity, type Moments } from './estimators/quantity.ts';
 import { compare } from './estimators/welch.ts';
+import { METRICS } from './metrics.ts';
+import { advance } from './rollup-advance.ts';
 
 /** A unit's measures under the names of their columns. */
 export interface StoredUnit {
@@ -26,20 +29,6 @@ export interface SelfTestOptions {
   level?: number;
 }
 
-export interface SelfTestResult {
-  units: number;
-  level: number;
-  metrics: {
-    metric: string;
-    /** Deals in which there was something to compare. */
-    deals: number;
-    falsePositives: number;
-    rate: number | null;
-    /** The rate is within three standard errors of the level. */
-    ok: boolean;
-  }[];
-}
-
 /** Units that are dealt. */
 const MOST_UNITS = 2_000;
 
@@ -50,11 +39,15 @@ export function selfTest(
   { deals = 400, level = 0.05 }: SelfTestOptions = {},
 ): SelfTestResult {
   const quantities = metrics.map((metric) => ({ metric, quantity: quantityOf(columnsOf(metric), metric.scale) }));
+  const names = [
+    ...new Set(quantities.flatMap(({ quantity: { numerator, denominator } }) => [numerator, denominator ?? []].flat())),
+  ];
+  const columns = new Map(names.map((name) => [name, Float64Array.from(units, ({ values }) => values[name]!)]));
   const found = quantities.map(() => ({ deals: 0, falsePositives: 0 }));
   for (let deal = 0; deal < deals; deal++) {
-    const arms: [StoredUnit[], StoredUnit[]] = [[], []];
-    for (const unit of units) arms[hash32(`self-test:${deal}:${unit.unitId}`) >>> 31]!.push(unit);
-    const [a, b] = arms.map(sumsOf);
+    const arms: [number[], number[]] = [[], []];
+    for (const [at, { unitId }] of units.entries()) arms[hash32(`self-test:${deal}:${unitId}`) >>> 31]!.push(at);
+    const [a, b] = arms.map((members) => sumsOf(columns, members));
     for (const [i, { quantity }] of quantities.entries()) {
       const effect = compare(estimateQuantity(a, quantity), estimateQuantity(b, quantity), 1 - level);
       if (effect === undefined) continue;
@@ -69,28 +62,24 @@ export function selfTest(
     metrics: quantities.map(({ metric }, i) => {
       const { deals: compared, falsePositives } = found[i]!;
       const rate = compared === 0 ? null : falsePositives / compared;
-      return {
-        metric: metric.key,
-        deals: compared,
-        falsePositives,
-        rate,
-        ok: rate === null || Math.abs(rate - level) <= 3 * error,
-      };
+      const ok = rate === null || Math.abs(rate - level) <= 3 * error;
+      return { metric: metric.key, deals: compared, falsePositives, rate, ok };
     }),
   };
 }
 
 /** Sums in doubles, which hold whole numbers up to 2^53 and are rounded above: enough for a rate, and fast. */
-function sumsOf(units: readonly StoredUnit[]): Moments {
-  const whole = (values: Iterable<number>) => {
-    let total = 0;
-    for (const value of values) total += value;
-    return BigInt(Math.round(total));
-  };
+function sumsOf(columns: ReadonlyMap<string, Float64Array>, members: readonly number[]): Moments {
   return {
-    units: units.length,
-    sum: (name) => whole(units.map(({ values }) => values[name]!)),
-    product: (a, b) => whole(units.map(({ values }) => values[a]! * values[b]!)),
+    units: members.length,
+    sum(name) {
+      const of = columns.get(name)!;
+      return BigInt(members.reduce((sum, at) => sum + of[at]!, 0));
+    },
+    product(a, b) {
+      const [x, y] = [columns.get(a)!, columns.get(b)!];
+      return BigInt(members.reduce((sum, at) => sum + x[at]! * y[at]!, 0));
+    },
   };
 }
 
@@ -106,4 +95,11 @@ export async function readUnits(db: Database, experiment: string, metrics: reado
     unitId: row.unit_id,
     values: Object.fromEntries(columns.map((column) => [nameOf(column), Number(row[nameOf(column)])])),
   }));
+}
+
+/** Reads the experiment's units and tests them; throws `not_found` for an unknown key. */
+export async function runSelfTest(db: Database, key: string): Promise<SelfTestResult> {
+  await getExperiment(db, key);
+  await advance(db);
+  return selfTest(await readUnits(db, key, METRICS), METRICS);
 }

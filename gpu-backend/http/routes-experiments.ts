@@ -6,6 +6,7 @@ import { HarnessError, parse } from '../../shared/problem.ts';
 import { answerDashboard } from '../dashboard/dashboard.ts';
 import type { Database } from '../db/connect.ts';
 import { buildDetailedReport } from '../experiments/detailed-report.ts';
+import { runSelfTest } from '../experiments/self-test.ts';
 import {
   auditOf,
   getExperiment,
@@ -46,6 +47,7 @@ export function experimentRoutes({ db, config }: { db: Database; config: Serving
     }),
     endpoint({ on: 'get /v1/experiments/{key}/audit', handle: ({ params }) => auditOf(db, params.key!) }),
     endpoint({ on: 'get /v1/experiments/{key}/report', handle: ({ params }) => buildDetailedReport(db, params.key!) }),
+    endpoint({ on: 'get /v1/experiments/{key}/self-test', handle: ({ params }) => runSelfTest(db, params.key!) }),
     endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(db, query) }),
     endpoint({ on: 'get /v1/config', handle: () => config.refresh() }),
     endpoint({

@@ -89,6 +89,27 @@ export const CheckFinding = z.object({
 });
 export type CheckFinding = z.infer<typeof CheckFinding>;
 
+/** `GET /v1/experiments/:key/self-test`: stored units dealt again and again to arms that mean nothing. */
+export const SelfTestResult = z
+  .object({
+    units: z.int(),
+    /** Chance of a false find that is meant. */
+    level: z.number(),
+    metrics: z.array(
+      z.object({
+        metric: z.string(),
+        /** Deals in which there was something to compare. */
+        deals: z.int(),
+        falsePositives: z.int(),
+        rate: z.number().nullable(),
+        /** The rate is within three standard errors of the level. */
+        ok: z.boolean(),
+      }),
+    ),
+  })
+  .meta({ id: 'SelfTestResult' });
+export type SelfTestResult = z.infer<typeof SelfTestResult>;
+
 /** Two plans on one page. The arms' metrics say nothing of them; these effects do, of treatment against control. */
 export const InterleavingReport = z.object({
   units: z.int(),

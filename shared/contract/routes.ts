@@ -3,6 +3,7 @@ import { Experiment } from '../experiment.ts';
 import { Ad, AdBatch, AdBatchResult, AdPatch, AdsQuery, AdsResponse, AdUpload } from './ads.ts';
 import { ServingConfig } from './config.ts';
 import { Accepted, ConversionRequest, EventBatch, EventBatchResult } from './events.ts';
+import { SelfTestResult } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
 import { HeadAds } from './head.ts';
 import { Health } from './health.ts';
@@ -200,6 +201,13 @@ export const BACKEND_ROUTES: readonly Route[] = [
     path: '/v1/experiments/{key}/report',
     summary: 'Report of an experiment',
     answer: DetailedReport,
+    errors: ['not_found'],
+  },
+  {
+    method: 'get',
+    path: '/v1/experiments/{key}/self-test',
+    summary: 'A/A test of the report on its own units: how often each metric finds what is not there',
+    answer: SelfTestResult,
     errors: ['not_found'],
   },
   {
