@@ -1,10 +1,17 @@
 /**
  * A stand-in for the GPU backend, over real HTTP: it checks signatures like the real one, and a test may make it slow,
  * broken or silent. One server serves many tests: each takes a name of its own, which is the first segment of its URLs.
- * `POST /NAME` sets behaviour, `GET /NAME` tells what was called, `POST /NAME/release` lets held calls go on.
+ * `GET /student-files/FILE` is a bundle for a Worker that encodes queries itself. `POST /NAME` sets behaviour, `GET /NAME` tells what was called, `POST /NAME/release` lets held calls go on.
  */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import { parseKeyRing, SIGNATURE_HEADERS, verifyRequest } from '../../shared/signature.ts';
 import { type Behaviour, CANDIDATES, TEST_KEYS, type Told } from './stand-in.ts';
@@ -19,6 +26,8 @@ const initial = (): Behaviour => ({
   news: { configVersion: 3, generation: 7 },
   candidates: CANDIDATES,
 });
+
+const STUDENT_BUNDLE = fileURLToPath(new URL('../fixtures/student-bundle.ts', import.meta.url));
 
 interface Room {
   behaviour: Behaviour;
@@ -35,6 +44,9 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 /** Starts it on a free port of this machine. */
 export async function startStandIn(): Promise<{ url: string; close(): Promise<void> }> {
   const rooms = new Map<string, Room>();
+  const dir = mkdtempSync(join(tmpdir(), 'harness-stand-in-'));
+  // Made for the first who asks.
+  let bundle: Promise<unknown> | undefined;
   const ring = parseKeyRing(TEST_KEYS);
 
   const roomOf = (name: string): Room => {
@@ -79,7 +91,8 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
       if (behaviour.killList === 'fail') send(503, 'away', 'text/plain');
       else if (behaviour.killList !== 'hang') send(200, behaviour.killList);
     } else if (path === '/v1/retrieve') {
-      told.retrieved.push(JSON.parse(body));
+      const asked: Told['retrieved'][number] = JSON.parse(body);
+      told.retrieved.push(asked);
       response.on('close', () => {
         if (!response.writableFinished && behaviour.retrieve !== 'drop') told.left += 1;
       });
@@ -100,6 +113,9 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
           { type: 'x', title: 'x', status: 429, code: 'too_many_requests', detail: 'Too many.' },
           'application/problem+json',
         );
+      } else if (asked.vector !== undefined && asked.vector.studentSha256 !== behaviour.student) {
+        const detail = `vector: expected one of student ${behaviour.student}, got one of ${asked.vector.studentSha256}`;
+        send(409, { type: 'x', title: 'x', status: 409, code: 'model_mismatch', detail }, 'application/problem+json');
       } else {
         send(200, {
           generation: room.behaviour.news.generation ?? 1,
@@ -129,7 +145,9 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
       const { ids } = JSON.parse(body) as { ids: string[] };
       send(200, { missing: ids.filter((id) => !told.stored.includes(id)) });
     } else if (path === '/v1/events:missing') {
-      const { exposures } = JSON.parse(body) as { exposures: { impressionId: string; experiment: string; arm: string }[] };
+      const { exposures } = JSON.parse(body) as {
+        exposures: { impressionId: string; experiment: string; arm: string }[];
+      };
       told.lost.push(...exposures.map(({ impressionId, experiment, arm }) => `${impressionId} ${experiment}/${arm}`));
       send(200, { noted: exposures.length });
     } else send(404, {});
@@ -139,6 +157,13 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     const body = await bodyOf(request);
     const url = request.url ?? '/';
     const [, name = '', ...rest] = url.split('/');
+    if (name === 'student-files') {
+      bundle ??= promisify(execFile)(process.execPath, [STUDENT_BUNDLE, dir]);
+      await bundle;
+      const file = await readFile(join(dir, rest[0]!)).catch(() => undefined);
+      response.writeHead(file === undefined ? 404 : 200).end(file);
+      return;
+    }
     const room = roomOf(name);
     if (rest.length === 0) {
       if (request.method === 'POST') Object.assign(room.behaviour, JSON.parse(body));
@@ -168,6 +193,7 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();
+        rmSync(dir, { recursive: true, force: true });
         server.close(() => resolve());
       }),
   };

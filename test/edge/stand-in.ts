@@ -1,7 +1,7 @@
 /** The stand-in for the GPU backend, as tests see it: how it can behave, what it tells. Its server is stand-in-server.ts. */
 import type { ServingConfig } from '../../shared/contract/config.ts';
 import type { HeadAds } from '../../shared/contract/head.ts';
-import type { Candidate } from '../../shared/contract/retrieve.ts';
+import type { Candidate, RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import type { KillList } from '../../shared/contract/takedown.ts';
 
 export const TEST_KEYS = 'test:0123456789abcdef-test-secret';
@@ -9,6 +9,8 @@ export const TEST_KEYS = 'test:0123456789abcdef-test-secret';
 export interface Behaviour {
   /** `hold-once`: the next call is held, those after it are answered. */
   retrieve: 'ok' | 'hold' | 'hold-once' | 'hang' | 'refuse' | 'garbage' | 'page' | 'drop';
+  /** SHA-256 of its student: a vector of another is refused. */
+  student?: string;
   config: ServingConfig | Record<string, unknown> | 'hang' | 'fail';
   killList: KillList | 'hang' | 'fail';
   head: HeadAds;
@@ -23,7 +25,7 @@ export interface Behaviour {
 
 export interface Told {
   /** Retrieve requests, in order. */
-  retrieved: { query: string; plan: { retrievers: string[] }; market: string; locale: string; deadlineMs: number }[];
+  retrieved: Pick<RetrieveRequest, 'query' | 'plan' | 'market' | 'locale' | 'deadlineMs' | 'vector'>[];
   configCalls: number;
   killListCalls: number;
   /** Ids of events that were stored. */

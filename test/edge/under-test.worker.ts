@@ -7,8 +7,9 @@ import { createExecutionContext, runInDurableObject, waitOnExecutionContext } fr
 import { env } from 'cloudflare:workers';
 import { expect, inject } from 'vitest';
 import { createApp } from '../../edge/app.ts';
-import { createIsolate } from '../../edge/isolate.ts';
+import { createIsolate, type Isolate } from '../../edge/isolate.ts';
 import { Outbox } from '../../edge/outbox/outbox.ts';
+import kernel from '../../edge/student/linear.wasm';
 import { AdsResponse } from '../../shared/contract/ads.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { Problem } from '../../shared/problem.ts';
@@ -72,6 +73,9 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
       send: async (event) => {
         queued.push(structuredClone(event));
       },
+      sendBatch: async (messages) => {
+        queued.push(...messages.map(({ body }) => structuredClone(body)));
+      },
     },
     OUTBOX: {
       idFromName: (object: string) => object,
@@ -81,7 +85,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
     },
     ...overrides,
   };
-  const newIsolate = () =>
+  const newIsolate = (): Isolate =>
     createIsolate(bindings, {
       clock: {
         now: () => nowMs,
@@ -96,6 +100,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
           return isolate.answerCandidates(new Request(url, init as never) as never);
         },
       },
+      kernel,
       gatherMs: 0,
       killListWaitMs: 20_000,
     });
