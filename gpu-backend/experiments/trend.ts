@@ -7,7 +7,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Trend, TrendPoint } from '../../shared/contract/report-detail.ts';
 import type { MeasureName, Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
-import { experimentUnitDays, experimentUnits, exposures, impressions } from '../db/schema.ts';
+import { experimentUnitDays, exposures, impressions } from '../db/schema.ts';
 import { estimateQuantity, type Moments } from './estimators/quantity.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { MEASURES, type Source } from './measures.ts';
@@ -69,18 +69,13 @@ function pairsOf(metrics: readonly Metric[]): [MeasureName, MeasureName][] {
 
 const name = (text: string) => sql.identifier(text);
 const list = (parts: SQL[]) => sql.join(parts, sql`, `);
-/** Units that count: seen in one arm only. */
-const counted = (unitId: SQL, experiment: string) =>
-  sql`exists (select from ${experimentUnits} where ${experimentUnits.experiment} = ${experiment}
-      and ${experimentUnits.unitId} = ${unitId} and not ${experimentUnits.mixed})`;
 
 function fromDays(experiment: string, measures: readonly MeasureName[]): SQL {
   const { unitId, arm, day, firstAt } = experimentUnitDays;
   return sql`select ${unitId} as unit_id, ${arm} as arm, (extract(epoch from ${day}) * 1000)::float8 as step_ms,
       ${list(measures.map((measure) => sql`${experimentUnitDays[measure]}::numeric as ${name(measure)}`))}
     from ${experimentUnitDays}
-    where ${experimentUnitDays.experiment} = ${experiment} and ${firstAt} is not null
-      and ${counted(sql`${unitId}`, experiment)}`;
+    where ${experimentUnitDays.experiment} = ${experiment} and ${firstAt} is not null`;
 }
 
 /** Clicks and conversions count in the step of their query, as they do in the rollup. */
@@ -96,8 +91,7 @@ function fromRows(experiment: string, { measures, stepMs }: { measures: readonly
       from ${EXPOSED[source]} where ${exposures.experiment} = ${experiment} and not ${impressions.bot}`;
   });
   return sql`select unit_id, arm, step_ms, ${list(measures.map((m) => sql`sum(${name(m)})::numeric as ${name(m)}`))}
-    from (${sql.join(facts, sql` union all `)}) facts
-    where ${counted(sql`facts.unit_id`, experiment)} group by unit_id, arm, step_ms`;
+    from (${sql.join(facts, sql` union all `)}) facts group by unit_id, arm, step_ms`;
 }
 
 function changesOf(
@@ -109,10 +103,12 @@ function changesOf(
     ([a, b]) =>
       sql`sum(${total(a)} * ${total(b)} - (${total(a)} - ${name(a)}) * (${total(b)} - ${name(b)}))::text as ${name(pair(a, b))}`,
   );
-  return sql`with steps as materialized (${source}),
+  // Units of several arms count nowhere, as in the rollup.
+  return sql`with steps as (${source}),
+    marked as (select *, min(arm) over unit <> max(arm) over unit as mixed from steps window unit as (partition by unit_id)),
     running as (
       select arm, step_ms, row_number() over unit as visit, ${list(measures.map((m) => sql`${name(m)}, sum(${name(m)}) over unit as ${total(m)}`))}
-      from steps window unit as (partition by unit_id order by step_ms rows unbounded preceding))
+      from marked where not mixed window unit as (partition by unit_id order by step_ms rows unbounded preceding))
     select arm, step_ms, (count(*) filter (where visit = 1))::int as units,
       ${list([...measures.map((m) => sql`sum(${name(m)})::text as ${name(m)}`), ...products])}
     from running group by arm, step_ms order by step_ms, arm`;

@@ -88,7 +88,7 @@ describe('GET /dashboard', () => {
 
   it('draws the effect so far within its sequence, for the metrics that the verdict is made of', async () => {
     await storeExperiment(database.db, experimentOf('test'));
-    await storeEvents(database.db, trafficOf({ seed: 1, units: 400, experiment: 'test' }));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 260, experiment: 'test' }));
     const { document } = await open();
     const panels = [...document.querySelectorAll('.trends .wide svg')];
     expect(panels).toHaveLength(1 + DECISION_RULES.guardrails.length);

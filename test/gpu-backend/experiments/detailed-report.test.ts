@@ -58,7 +58,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
     ['by the day, from the rollup', 9],
     ['by shorter steps in the first days, from the rows', 1],
   ])('has the effect so far, which ends where the effect is: %s', async (_what, days) => {
-    await storeEvents(database.db, overDays(trafficOf({ seed: 1, units: 400, experiment: 'test' }), days));
+    await storeEvents(database.db, overDays(trafficOf({ seed: 1, units: 260, experiment: 'test' }), days));
     const found = await report();
     expect(found.trend.stepMs === DAY_MS).toBe(days > 3);
     for (const { metric, arm, points } of found.trend.series) {
@@ -81,7 +81,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
 
   it('has segments whose units add up to all units, with corrected p-values', async () => {
     const markets = ['au', 'gb', 'us'];
-    const events = trafficOf({ seed: 1, units: 300, experiment: 'test' }).map((event) =>
+    const events = trafficOf({ seed: 1, units: 120, experiment: 'test' }).map((event) =>
       event.type === 'impression' ? { ...event, market: markets[event.unitId.length % 3]! } : event,
     );
     await storeEvents(database.db, events);
@@ -95,7 +95,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
   });
 
   it('is the same to the byte whatever the order and however often the events come', async () => {
-    const events = overDays(trafficOf({ seed: 2, units: 250, experiment: 'test' }), 6);
+    const events = overDays(trafficOf({ seed: 2, units: 230, experiment: 'test' }), 6);
     await storeEvents(database.db, events);
     const first = JSON.stringify(await report());
     expect(first).toContain('"relative"');
@@ -106,7 +106,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
   });
 
   it('names SQL that gives the numbers again', async () => {
-    await storeEvents(database.db, trafficOf({ seed: 3, units: 150, experiment: 'test' }));
+    await storeEvents(database.db, trafficOf({ seed: 3, units: 60, experiment: 'test' }));
     const found = await report();
     const totals = found.sql.metrics.at(-1)!;
     const again = await rows<{ arm: string | null; mixed: boolean; units: string; revenue: string }>(
