@@ -8,7 +8,9 @@ import { type Bench, table } from './row.ts';
 
 const BENCHES: Record<string, () => Promise<Bench>> = {
   quality: async () => (await import('./quality.ts')).quality,
+  'edge-student': async () => (await import('./edge-student.ts')).edgeStudent,
   edge: async () => (await import('./edge.ts')).edge,
+  experiments: async () => (await import('./experiments.ts')).experiments,
   recipe: async () => (await import('./recipe.ts')).recipe,
   system: async () => (await import('./system.ts')).system,
 };
