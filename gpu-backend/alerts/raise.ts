@@ -4,27 +4,45 @@
  */
 import { sql } from 'drizzle-orm';
 import type { Alert } from '../../shared/contract/alerts.ts';
-import type { ExperimentReport } from '../../shared/contract/experiments.ts';
+import type { DetailedReport, Guardrail } from '../../shared/contract/report-detail.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { insertRecords } from '../db/recordset.ts';
 import { alerts } from '../db/schema.ts';
-import { buildReport } from '../experiments/report.ts';
+import { judge } from '../experiments/detailed-report.ts';
 import { listExperiments } from '../serving-config/experiment-store.ts';
 
-/** The alerts that a report asks for. Pure. */
-export function alertsOf({ experiment, checks }: ExperimentReport, nowMs: number): Alert[] {
+/** The alerts that a report asks for. Pure. Where the numbers are not to be trusted, no guardrail is said to be broken. */
+export function alertsOf(
+  { experiment, checks, verdicts }: Pick<DetailedReport, 'experiment' | 'checks' | 'verdicts'>,
+  nowMs: number,
+): Alert[] {
   const { key, version = 1 } = experiment;
   const raisedAt = new Date(nowMs).toISOString();
-  return checks
-    .filter(({ severity }) => severity === 'alarm')
-    .map(({ check, title, expected, received, action }) => ({
-      id: `${key}@${version}:${check}:${raisedAt.slice(0, 10)}`,
-      raisedAt,
-      experiment: key,
-      version,
-      ...{ check, title, expected, received, action },
-      report: `/v1/experiments/${key}/report`,
-    }));
+  const alarms = checks.filter(({ severity }) => severity === 'alarm');
+  const broken = verdicts
+    .filter(({ rule }) => rule === 'guardrail_harmed')
+    .flatMap(({ arm, guardrails }) =>
+      guardrails.filter(({ state }) => state === 'harmed').map((guardrail) => brokenGuardrail(arm, guardrail)),
+    );
+  return [...alarms, ...broken].map(({ check, title, expected, received, action }) => ({
+    id: `${key}@${version}:${check}:${raisedAt.slice(0, 10)}`,
+    raisedAt,
+    experiment: key,
+    version,
+    ...{ check, title, expected, received, action },
+    report: `/v1/experiments/${key}/report`,
+  }));
+}
+
+function brokenGuardrail(arm: string, { metric, title, margin, effect }: Guardrail) {
+  const percent = (share: number) => `${Number((share * 100).toFixed(2))} %`;
+  return {
+    check: `guardrail:${metric}:${arm}`,
+    title: `Guardrail: ${title}, ${arm}`,
+    expected: `a loss of at most ${percent(margin)}`,
+    received: `a difference of ${effect!.relativeInterval!.map(percent).join(' to ')}`,
+    action: 'Stop the experiment, or find out what the arm does to these people.',
+  };
 }
 
 /** Looks at every running experiment and puts the alerts that are new into the outbox; gives them. */
@@ -32,7 +50,8 @@ export async function raiseAlerts(db: Database, nowMs: number): Promise<Alert[]>
   const raised: Alert[] = [];
   for (const { key, status } of await listExperiments(db)) {
     if (status !== 'running') continue;
-    const found = alertsOf(await buildReport(db, key), nowMs);
+    const { report, verdicts } = await judge(db, key);
+    const found = alertsOf({ ...report, verdicts }, nowMs);
     if (found.length === 0) continue;
     const at = new Date(nowMs);
     const fresh = await rows<{ key: string }>(

@@ -29,23 +29,24 @@ function isConstant({ metrics }: ExperimentReport, { key, arms }: { key: string;
   return compared.every(({ value, standardError }) => standardError === 0 && value === compared[0]!.value);
 }
 
-/** Reports on the experiment; throws `not_found` for an unknown key. */
-export async function buildDetailedReport(
-  db: Database,
+/** What an experiment comes to, without its history: the report, and a verdict on each arm. Throws `not_found`. */
+export async function judge(db: Database, key: string, options: ReportOptions = {}) {
+  return judged(key, { ...options, forMetrics: db, forChecks: db });
+}
+
+async function judged(
   key: string,
-  { confidence = 0.95 }: ReportOptions = {},
-): Promise<DetailedReport> {
+  { forMetrics, forChecks, confidence = 0.95 }: ReportOptions & { forMetrics: Database; forChecks: Database },
+) {
   if (!(confidence >= 0.5 && confidence <= 0.9999))
     throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
-  const experiment = await getExperiment(db, key);
-  const [forMetrics, forChecks, forTrend] = [recordSql(db), recordSql(db), recordSql(db)];
-  const rollup = await rollUp(forMetrics.db, key, METRICS);
-  const evidence = await gatherEvidence(forChecks.db, experiment, rollup);
+  const experiment = await getExperiment(forMetrics, key);
+  const rollup = await rollUp(forMetrics, key, METRICS);
+  const evidence = await gatherEvidence(forChecks, experiment, rollup);
   const report = reportOn({ rollup, evidence, metrics: METRICS, confidence });
   const { control } = experiment;
   const arms = report.arms.map(({ arm }) => arm);
   const treatments = arms.filter((arm) => arm !== control);
-  const options = { metrics: headlines(), control, arms, confidence };
   const anytime = METRICS.flatMap((metric) => {
     const quantity = quantityOf(columnsOf(metric), metric.scale);
     const of = (arm: string) => estimateQuantity(rollup.arms.get(arm), quantity);
@@ -55,21 +56,33 @@ export async function buildDetailedReport(
       effect: compareAnytime(of(control), of(arm), { confidence }) ?? null,
     }));
   });
+  const verdicts = treatments.map((arm) =>
+    verdictOn({
+      arm,
+      checks: report.checks,
+      rules: DECISION_RULES,
+      metrics: METRICS,
+      effectOf: (metric) => anytime.find((each) => each.metric === metric && each.arm === arm)?.effect ?? null,
+      isConstant: (key) => isConstant(report, { key, arms: [control, arm] }),
+    }),
+  );
+  return { report, rollup, verdicts, anytime, options: { metrics: headlines(), control, arms, confidence } };
+}
+
+/** Reports on the experiment; throws `not_found` for an unknown key. */
+export async function buildDetailedReport(
+  db: Database,
+  key: string,
+  options: ReportOptions = {},
+): Promise<DetailedReport> {
+  const [forMetrics, forChecks, forTrend] = [recordSql(db), recordSql(db), recordSql(db)];
+  const found = await judged(key, { ...options, forMetrics: forMetrics.db, forChecks: forChecks.db });
   return {
-    ...report,
-    verdicts: treatments.map((arm) =>
-      verdictOn({
-        arm,
-        checks: report.checks,
-        rules: DECISION_RULES,
-        metrics: METRICS,
-        effectOf: (metric) => anytime.find((each) => each.metric === metric && each.arm === arm)?.effect ?? null,
-        isConstant: (key) => isConstant(report, { key, arms: [control, arm] }),
-      }),
-    ),
-    anytime,
-    trend: await effectTrend(forTrend.db, key, { ...options, rollup }),
-    segments: segmentEffects(rollup, options),
+    ...found.report,
+    verdicts: found.verdicts,
+    anytime: found.anytime,
+    trend: await effectTrend(forTrend.db, key, { ...found.options, rollup: found.rollup }),
+    segments: segmentEffects(found.rollup, found.options),
     sql: {
       metrics: forMetrics.statements,
       checks: forChecks.statements,

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { deliverAlerts, retryAfterMs } from '../../../gpu-backend/alerts/deliver.ts';
-import { raiseAlerts } from '../../../gpu-backend/alerts/raise.ts';
+import { alertsOf, raiseAlerts } from '../../../gpu-backend/alerts/raise.ts';
 import { Alert } from '../../../shared/contract/alerts.ts';
 import { parseKeyRing, verifyRequest } from '../../../shared/signature.ts';
 import {
@@ -134,6 +134,38 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
     expect(await deliver(NOON + 59_999)).toBe(0);
     expect(await deliver(NOON + 60_000)).toBe(length);
   });
+});
+
+it('tell of a guardrail that an arm breaks, unless the numbers are not to be trusted', () => {
+  const harmed = { metric: 'ctr', title: 'CTR', margin: 0.02, state: 'harmed' as const };
+  const effect = {
+    ...{ absolute: -0.05, interval: [-0.06, -0.04] as [number, number], pValue: 0, significant: true },
+    ...{ relative: -0.1, relativeInterval: [-0.12, -0.08] as [number, number] },
+  };
+  const verdict = {
+    ...{ arm: 'treatment', decision: 'roll_back' as const, rule: 'guardrail_harmed', reason: '', primary: 'revenue' },
+    guardrails: [
+      { ...harmed, effect },
+      { ...harmed, metric: 'queries', state: 'safe' as const, effect },
+    ],
+  };
+  const experiment = { ...experimentOf('test'), version: 3 };
+  const alerts = alertsOf({ experiment, checks: [], verdicts: [verdict] }, NOON);
+  expect(alerts.map((alert) => Alert.parse(alert))).toEqual([
+    {
+      id: 'test@3:guardrail:ctr:treatment:2026-04-01',
+      raisedAt: '2026-04-01T12:00:00.000Z',
+      experiment: 'test',
+      version: 3,
+      check: 'guardrail:ctr:treatment',
+      title: 'Guardrail: CTR, treatment',
+      expected: 'a loss of at most 2 %',
+      received: 'a difference of -12 % to -8 %',
+      action: expect.stringContaining('Stop'),
+      report: '/v1/experiments/test/report',
+    },
+  ]);
+  expect(alertsOf({ experiment, checks: [], verdicts: [{ ...verdict, rule: 'untrusted' }] }, NOON)).toEqual([]);
 });
 
 it('wait twice as long each time, up to an hour', () => {
