@@ -182,6 +182,6 @@ it('whatever two origins do: every request ends, second calls keep to their shar
       expect(all.counts.hedged).toBeLessThanOrEqual(0.25 * all.counts.calls);
       expect(calls).toHaveLength(all.counts.calls + all.counts.hedged);
     }),
-    { numRuns: 40 },
+    { numRuns: 40, endOnFailure: true },
   );
 });
