@@ -10,6 +10,7 @@ import type { BundleFiles } from './student/load.ts';
 /** As much of a Queue binding as the edge uses. */
 export interface EventQueue {
   send(event: HarnessEvent, options: { contentType: 'json' }): Promise<unknown>;
+  sendBatch(messages: { body: HarnessEvent; contentType: 'json' }[]): Promise<unknown>;
 }
 
 /** As much of a rate-limit binding as the edge uses. */

@@ -5,7 +5,6 @@
 import type { HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { TIMED_OUT, within } from './deadline.ts';
-import type { EventQueue } from './env.ts';
 
 /**
  * Events of this isolate: `issued = queued + outboxed + direct + failed + in the air`. Where one isolate runs everything,
@@ -40,7 +39,8 @@ export const noEvents = (): EventCounts => ({
 type WaitUntil = (work: Promise<unknown>) => void;
 
 export interface EventLogOptions {
-  queue: EventQueue;
+  /** Resolves when the queue has the event. */
+  queue: { send: (event: HarnessEvent) => Promise<unknown> };
   /** Keeps events until they can be stored; rejects when it could not. */
   park: (events: readonly HarnessEvent[]) => Promise<void>;
   /** Stores an event without queue and outbox; rejects when it could not. */
@@ -76,7 +76,7 @@ export class EventLog {
   async #deliver(event: HarnessEvent): Promise<boolean> {
     const { queue, park, direct, deadlineMs, outboxTimeoutMs, onError } = this.#options;
     const ways: [count: 'queued' | 'outboxed' | 'direct', take: () => Promise<unknown>][] = [
-      ['queued', () => inTime(() => queue.send(event, { contentType: 'json' }), deadlineMs)],
+      ['queued', () => inTime(() => queue.send(event), deadlineMs)],
       ['outboxed', () => inTime(() => park([event]), outboxTimeoutMs)],
       ['direct', () => direct(event)],
     ];

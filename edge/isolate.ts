@@ -10,13 +10,13 @@ import type { CachePort } from './cache/cache-port.ts';
 import { ColoCache, type ResponseCache } from './cache/colo.ts';
 import { KvCache } from './cache/kv.ts';
 import { MemoryCache } from './cache/memory.ts';
-import { Popularity } from './cache/popularity.ts';
 import { type Loaded, TieredCache } from './cache/tiered.ts';
 import { answerCandidates, askThrough, type Entrypoint, type Retrieval } from './cache/workers-cache.ts';
 import { kvSnapshot } from './config-snapshot.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
 import { directDelivery, EventLog } from './events.ts';
+import { GroupedQueue } from './grouped-queue.ts';
 import { kvShelf } from './head/head-shelf.ts';
 import { HEAD_MAX_AGE_MS, HeadStore } from './head/head-store.ts';
 import { Ledger } from './ledger.ts';
@@ -46,7 +46,8 @@ const HEAD_DEADLINE_MS = 10_000;
 const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
 /** A query is of the head when this isolate met it so often among its last tens of thousands. */
 const HEAD_COUNT = 5;
-const POPULARITY = { width: 1 << 14, halveEvery: 50_000 };
+/** Longest that an event waits for others to share a call to the queue; nothing while no call is in the air. */
+const GATHER_EVENTS_MS = 5;
 /** Longest wait for KV on the way to the backend. */
 const KV_READ_MS = 20;
 
@@ -194,8 +195,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   });
   const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, STORE_DEADLINE_MS);
   const memory = new MemoryCache({ maxBytes: settings.cacheMemoryBytes, now });
-  const popularity = new Popularity(POPULARITY);
-  const isHead = (path: string) => popularity.estimate(path) >= HEAD_COUNT;
+  const isHead = (path: string) => memory.asked(path) >= HEAD_COUNT;
   const tiers: CachePort[] = [memory];
   if (options.openCache !== undefined) tiers.push(new ColoCache({ open: options.openCache, now }));
   if (env.KV !== undefined) tiers.push(new KvCache({ namespace: env.KV, isHead, now, readMs: KV_READ_MS }));
@@ -213,7 +213,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     onError: logError,
   });
   const events = new EventLog({
-    queue: env.EVENTS,
+    queue: new GroupedQueue({ queue: env.EVENTS, now, gatherMs: GATHER_EVENTS_MS }),
     park: (parked) => outboxes.put(parked),
     direct: directDelivery(storeEvents),
     note: (event, waitUntil) => ledger.note(ledgerEntry(event), waitUntil),
@@ -236,7 +236,6 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       now,
       random: clock.random,
       ...lives,
-      onLookup: (path) => popularity.record(path),
       followMs: settings.backendDeadlineMs / 2,
       onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
     }),

@@ -1,13 +1,19 @@
 /** Digests with WebCrypto, the same in the Worker and in Node. */
 const encoder = new TextEncoder();
 
+/** What the runtimes are getting (ECMAScript 2026): ten times as fast as by hand, and not yet everywhere. */
+interface Codecs {
+  toHex?(): string;
+  toBase64?(options: { alphabet: 'base64url'; omitPadding: true }): string;
+}
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** Lower-case hex SHA-256 of UTF-8 text or bytes. */
 export async function sha256Hex(data: string | Uint8Array<ArrayBuffer>): Promise<string> {
   const bytes = typeof data === 'string' ? encoder.encode(data) : data;
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  let hex = '';
-  for (const byte of digest) hex += byte.toString(16).padStart(2, '0');
-  return hex;
+  const digest: Uint8Array & Codecs = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return digest.toHex?.() ?? digest.reduce((hex, byte) => hex + HEX[byte], '');
 }
 
 /** JSON with sorted keys and no white space (RFC 8785 for the values used here: strings, integers, finite numbers). */
@@ -22,7 +28,9 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** Unpadded base64url (RFC 4648 section 5). */
-export function toBase64Url(bytes: Uint8Array): string {
+export function toBase64Url(bytes: Uint8Array & Codecs): string {
+  const native = bytes.toBase64?.({ alphabet: 'base64url', omitPadding: true });
+  if (native !== undefined) return native;
   let binary = '';
   for (const byte of bytes) binary += String.fromCharCode(byte);
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');

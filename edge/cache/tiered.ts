@@ -57,8 +57,6 @@ export interface TieredOptions extends Lives {
   now: () => number;
   /** Uniform in [0, 1), for the spread of expiries. */
   random: () => number;
-  /** Told of every path asked for. */
-  onLookup: (path: string) => void;
   /** How long a request waits for another one's call before it makes its own. */
   followMs: number;
   /** Told of a tier that failed; the ladder goes on without it. */
@@ -85,9 +83,8 @@ export class TieredCache {
 
   /** Rejects with the backend's error when nothing, not even something stale, is there. */
   async find(lookup: Lookup): Promise<Found> {
-    const { now, onLookup, revalidateMs } = this.#options;
+    const { now, revalidateMs } = this.#options;
     const path = cachePath(lookup.key);
-    onLookup(path);
     const near = await this.#nearest(path, lookup);
     if (near !== undefined) {
       const { softUntilMs } = near.entry;

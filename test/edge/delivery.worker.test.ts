@@ -9,8 +9,10 @@ import { TEST_KEYS } from './stand-in.ts';
 import { edgeUnderTest, noOutbox } from './under-test.worker.ts';
 
 type Edge = ReturnType<typeof edgeUnderTest>;
-const full = { send: () => Promise.reject(new Error('queue is full')) };
-const silent = { send: () => new Promise<never>(() => undefined) };
+const refuse = () => Promise.reject(new Error('queue is full'));
+const hang = () => new Promise<never>(() => undefined);
+const full = { send: refuse, sendBatch: refuse };
+const silent = { send: hang, sendBatch: hang };
 
 const counts = async (edge: Edge) =>
   ((await (await edge.fetch('/healthz')).json()) as { events: Record<string, number> }).events;

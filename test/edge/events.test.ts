@@ -16,10 +16,10 @@ function logOver(ways: { send?: () => Promise<unknown>; park?: () => Promise<voi
   const [send, park, direct] = [ways.send, ways.park, ways.direct].map((way) => vi.fn(way ?? (async () => undefined)));
   const noted: string[] = [];
   const log = new EventLog({
-    queue: { send: send! },
+    queue: { send: send! as never },
     park: park as never,
     direct: direct as never,
-    note: (id) => noted.push(id),
+    note: ({ id }) => noted.push(id),
     deadlineMs: 100,
     outboxTimeoutMs: 2_000,
     onError: (message) => errors.push(message),

@@ -23,7 +23,6 @@ function tiered(tiers?: CachePort[], options: Partial<TieredOptions> = {}) {
     revalidateMs: 0,
     hardMs: 3_600_000,
     emptyShare: 0.25,
-    onLookup: () => undefined,
     followMs: FOLLOW_MS,
     onTierError: (_, error) => errors.push(error),
     ...options,
@@ -245,14 +244,6 @@ describe('the life of a list', () => {
     const { entry } = await cache.find(lookup(async () => ({ ...loaded, empty: true })));
     expect([entry.softUntilMs - entry.storedAtMs, entry.hardUntilMs - entry.storedAtMs]).toEqual([15_000, 900_000]);
   });
-});
-
-it('tells of every path asked for, hit or not', async () => {
-  const asked: string[] = [];
-  const { cache } = tiered(undefined, { onLookup: (path) => asked.push(path) });
-  await cache.find(lookup(async () => loaded));
-  await cache.find(lookup(away));
-  expect(asked).toEqual([cachePath(key), cachePath(key)]);
 });
 
 describe('the key', () => {

@@ -1,0 +1,110 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { GroupedQueue } from '../../edge/grouped-queue.ts';
+import type { HarnessEvent } from '../../shared/contract/events.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const event = (id: string): HarnessEvent => ({ type: 'conversion', id, atMs: 1, clickId: 'click:1', valueMicros: 1 });
+
+/** A queue whose calls end when the test says so. */
+function heldQueue() {
+  const calls: { ids: string[]; end: (error?: Error) => void }[] = [];
+  const take = (events: HarnessEvent[]) =>
+    new Promise<void>((resolve, reject) => {
+      const end = (error?: Error) => (error === undefined ? resolve() : reject(error));
+      calls.push({ ids: events.map(({ id }) => id), end });
+    });
+  const queue = new GroupedQueue({
+    queue: { send: (one) => take([one]), sendBatch: (many) => take(many.map(({ body }) => body)) },
+    now: Date.now,
+    gatherMs: 5,
+  });
+  const done: string[] = [];
+  const send = (id: string) =>
+    queue.send(event(id)).then(
+      () => done.push(id),
+      () => done.push(`${id} refused`),
+    );
+  return { calls, done, send, turn: () => vi.advanceTimersByTimeAsync(0) };
+}
+
+it('sends at once while nothing is in the air, and waits for the queue', async () => {
+  const { calls, done, send, turn } = heldQueue();
+  void send('a');
+  expect(calls.map(({ ids }) => ids)).toEqual([['a']]);
+  await turn();
+  expect(done).toEqual([]);
+  calls[0]!.end();
+  await turn();
+  expect(done).toEqual(['a']);
+  void send('b');
+  expect(calls[1]!.ids).toEqual(['b']);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it('gathers what comes meanwhile for one call, each event once', async () => {
+  const { calls, done, send, turn } = heldQueue();
+  for (const id of ['a', 'b', 'c', 'd']) void send(id);
+  expect(calls).toHaveLength(1);
+  calls[0]!.end();
+  await turn();
+  expect(calls.map(({ ids }) => ids)).toEqual([['a'], ['b', 'c', 'd']]);
+  expect(done).toEqual(['a']);
+  calls[1]!.end();
+  await turn();
+  expect(done).toEqual(['a', 'b', 'c', 'd']);
+});
+
+it('tells everybody whose event was refused, and nobody else', async () => {
+  const { calls, done, send, turn } = heldQueue();
+  for (const id of ['a', 'b', 'c']) void send(id);
+  calls[0]!.end();
+  await turn();
+  void send('d');
+  calls[1]!.end(new Error('full'));
+  await turn();
+  calls[2]!.end();
+  await turn();
+  expect(done).toEqual(['a', 'b refused', 'c refused', 'd']);
+});
+
+it('holds nothing up for longer than it gathers when a call hangs', async () => {
+  const { calls, done, send, turn } = heldQueue();
+  void send('a');
+  void send('b');
+  await vi.advanceTimersByTimeAsync(5);
+  expect(calls.map(({ ids }) => ids)).toEqual([['a'], ['b']]);
+  calls[1]!.end();
+  await turn();
+  expect(done).toEqual(['b']);
+});
+
+it('keeps below what one call may carry', async () => {
+  const { calls, send, turn } = heldQueue();
+  const ids = Array.from({ length: 120 }, (_, i) => `event-${i}`);
+  for (const id of ids) void send(id);
+  calls[0]!.end();
+  await turn();
+  for (const { end } of calls) end();
+  await turn();
+  expect(Math.max(...calls.map(({ ids }) => ids.length))).toBe(25);
+  expect(calls.flatMap(({ ids }) => ids).sort()).toEqual(ids.sort());
+});
+
+it('lets nobody join a group that is never sent', async () => {
+  const queue = new GroupedQueue({
+    queue: { send: () => new Promise(() => undefined), sendBatch: vi.fn(async () => undefined) },
+    now: Date.now,
+    gatherMs: 5,
+  });
+  void queue.send(event('in the air'));
+  // The request that opened the next group is gone, and its timer with it.
+  void queue.send(event('orphan'));
+  vi.clearAllTimers();
+  vi.setSystemTime(Date.now() + 11);
+  const joined = queue.send(event('late'));
+  const followed = queue.send(event('later'));
+  await vi.advanceTimersByTimeAsync(5);
+  await expect(Promise.all([joined, followed])).resolves.toBeDefined();
+});
