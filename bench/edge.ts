@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startService } from '../scripts/service.ts';
+import { fuzzRows } from './edge/fuzz.ts';
 import { hitRateRows } from './edge/hit-rate.ts';
 import { hitRows } from './edge/hits.ts';
+import { outageRows } from './edge/outage.ts';
 import { startUpRows } from './edge/start-up.ts';
 import type { Bench, Row } from './row.ts';
 
@@ -33,6 +35,11 @@ export const edge: Bench = async ({ quick, say }) => {
     say('memory hits');
     const lengths = quick ? { turns: 3, seconds: 2, openSeconds: 5 } : { turns: 5, seconds: 3, openSeconds: 15 };
     rows.push(...(await hitRows({ dir: join(dir, 'hits'), backendUrl, keys: KEYS, ...lengths, say })));
+    say('fuzz');
+    const requests = quick ? 10_000 : 100_000;
+    rows.push(...(await fuzzRows({ dir: join(dir, 'fuzz'), backendUrl, keys: KEYS, requests })));
+    say('outage');
+    rows.push(...(await outageRows({ dir: join(dir, 'outage'), keys: KEYS, outageSeconds: quick ? 10 : 60, say })));
     return { rows };
   } finally {
     await backend.stop();
