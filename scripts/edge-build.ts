@@ -52,12 +52,12 @@ export async function bundle(entry: string, options: { minify?: boolean } = {}):
     conditions: ['workerd', 'worker', 'browser'],
     minify: options.minify ?? false,
     logLevel: 'silent',
-    external: ['*.wasm'],
     plugins: [
       {
-        // The rule of wrangler.toml, which esbuild does not read.
-        name: 'playground-as-text',
-        setup({ onLoad }) {
+        // The rules of wrangler, which esbuild does not read.
+        name: 'modules-of-wrangler',
+        setup({ onLoad, onResolve }) {
+          onResolve({ filter: /\.wasm$/ }, () => ({ path: `./${WASM_MODULE.name}`, external: true }));
           onLoad({ filter: /edge[\\/]playground[\\/][\w.-]+\.(html|css|client\.js)$/ }, async ({ path: file }) => ({
             contents: await readFile(file, 'utf8'),
             loader: 'text',
