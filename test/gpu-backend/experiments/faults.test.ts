@@ -136,6 +136,25 @@ describe('injected faults', () => {
     named(found, 'bots', 'alarm');
   });
 
+  it('units that are shown both arms', async () => {
+    const found = await reportOn(split('both'), (events) =>
+      events.map((event, i) =>
+        event.type === 'impression' && i % 60 === 0
+          ? {
+              ...event,
+              assignments: event.assignments.map((each) => ({
+                ...each,
+                arm: each.arm === 'control' ? 'treatment' : 'control',
+              })),
+            }
+          : event,
+      ),
+    );
+    named(found, 'mixed_units', 'alarm');
+    expect(found.excluded.mixedUnits).toBeGreaterThan(5);
+    expect(found.arms.reduce((sum, { units }) => sum + units, 0)).toBe(300 - found.excluded.mixedUnits);
+  });
+
   it('events logged twice under two ids', async () => {
     const found = await reportOn(split('twice'), (events) =>
       events.flatMap((event, i) =>
