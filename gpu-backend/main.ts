@@ -2,6 +2,7 @@
  * The backend as a program and as a function. This file alone knows which adapters there are: it opens them in order,
  * wires them, and closes them in reverse.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Alert } from '../shared/contract/alerts.ts';
@@ -69,7 +70,8 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
     const { app, stopping, db, metrics } = await wire({ ...adapters, config, log });
     const { server } = adapters;
     server.serve(app);
-    for (const end of startBackground({ db, metrics, config, log })) closers.push(end);
+    for (const end of startBackground({ db, metrics, config, log }))
+      closers.push(() => Promise.race([end(), pause(DRAIN_MS, undefined, { ref: false })]));
     closers.push(async () => {
       stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
       await server.close(DRAIN_MS);
