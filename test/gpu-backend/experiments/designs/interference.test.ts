@@ -111,7 +111,7 @@ describe('switchback', () => {
     ]);
   });
 
-  // Purses refill within half an hour: so long does an arm find what the other has left.
+  // Purses refill within half an hour when nobody draws on them; an arm finds what the other has left for about twice that.
   const market = createInterferenceMarket({
     seed: 2,
     campaigns: 40,
@@ -119,33 +119,36 @@ describe('switchback', () => {
     refillMicrosPerMs: 600_000 / (HOUR_MS / 2),
   });
   const day = { users: 800, queries: 8_000, durationMs: 24 * HOUR_MS };
-  const span = { fromMs: 0, toMs: 24 * HOUR_MS, confidence: 0.95 };
-  const analysed = (seed: number, washoutMs: number) => {
-    const drawn = { ...design, key: `${seed}`, washoutMs };
+  const span = { fromMs: 4 * HOUR_MS, toMs: 24 * HOUR_MS, confidence: 0.95 };
+  const analysed = (seed: number, { windowMs, washoutMs }: { windowMs: number; washoutMs: number }) => {
+    const drawn = { key: `${seed}`, windowMs, washoutMs };
     const charges = market.run({ ...day, seed, sideOf: (_, atMs) => sideAt(drawn, atMs) });
     const occurrences = charges.map(({ atMs, micros }) => ({ atMs, value: micros }));
     return { ...drawn, occurrences, found: analyseSwitchback(drawn, occurrences, span)! };
   };
 
   it('finds the truth once the washout is as long as what an arm leaves behind', () => {
-    const all = (side: Side) => mean(over(2, (seed) => paid(market.run({ ...day, seed, sideOf: () => side }))));
-    const truthAnHour = (all(1) - all(0)) / 24;
-    const runs = over(5, (seed) => ({ washed: analysed(seed, HOUR_MS / 2).found, raw: analysed(seed, 0).found }));
-    const washed = mean(runs.map(({ washed: { absolute } }) => 2 * absolute));
+    // Full purses at midnight are a start that no launch would see again.
+    const settled = (side: Side) => (seed: number) =>
+      paid(market.run({ ...day, seed, sideOf: () => side }).filter(({ atMs }) => atMs >= span.fromMs));
+    const truthAnHour = (mean(over(2, settled(1))) - mean(over(2, settled(0)))) / 20;
+    const runs = over(5, (seed) => ({
+      washed: analysed(seed, { windowMs: 2 * HOUR_MS, washoutMs: HOUR_MS }).found,
+      raw: analysed(seed, { windowMs: HOUR_MS, washoutMs: 0 }).found,
+    }));
+    const washed = mean(runs.map(({ washed: { absolute } }) => absolute));
     const raw = mean(runs.map((run) => run.raw.absolute));
     expect(raw / truthAnHour).toBeGreaterThan(1.15);
     expect(Math.abs(washed / truthAnHour - 1)).toBeLessThan(0.12);
-    const covered = runs.filter(
-      ({ washed: { interval } }) => 2 * interval[0] <= truthAnHour && truthAnHour <= 2 * interval[1],
-    );
+    const covered = runs.filter(({ washed: { interval } }) => interval[0] <= truthAnHour && truthAnHour <= interval[1]);
     expect(covered.length).toBeGreaterThanOrEqual(4);
   });
 
   it('leaves out blocks that the span cuts, and refuses a washout that leaves nothing', () => {
-    const { occurrences, found, ...drawn } = analysed(0, 0);
-    expect(found.clusters).toBe(12);
-    const cut = analyseSwitchback(drawn, occurrences, { ...span, fromMs: 1, toMs: 23.9 * HOUR_MS })!;
-    expect(cut.clusters).toBe(10);
+    const { occurrences, found, ...drawn } = analysed(0, { windowMs: HOUR_MS, washoutMs: 0 });
+    expect(found.clusters).toBe(10);
+    const cut = analyseSwitchback(drawn, occurrences, { ...span, fromMs: span.fromMs + 1, toMs: 23.9 * HOUR_MS })!;
+    expect(cut.clusters).toBe(8);
     expect(() => analyseSwitchback({ ...drawn, washoutMs: HOUR_MS }, [], span)).toThrow(/washoutMs/);
   });
 });
