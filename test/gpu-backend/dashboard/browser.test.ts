@@ -41,6 +41,7 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', {
       hostname: '127.0.0.1',
       port,
     });
+    await answerDashboard(database.db, { experiment: 'test' }); // the first page loads what draws
     browser = await launchBrowser();
   }, DATABASE_TIMEOUT_MS);
   afterAll(async () => {
@@ -105,7 +106,7 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', {
     expect(await page.locator('#sql-trend').isVisible()).toBe(false);
     await page.locator('.trends a.sql').first().click();
     await page.locator('#sql-trend').waitFor({ state: 'visible' });
-    expect(await page.locator('#sql-trend').textContent()).toContain('experiment_unit');
+    expect(await page.locator('#sql-trend').textContent()).toContain('select arm, step_ms');
     expect(faults).toEqual([]);
     await context.close();
   });

@@ -73,7 +73,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
       expect(last.interval[0], metric).toBeCloseTo(effect!.relativeInterval![0], 12);
       expect(last.interval[1], metric).toBeCloseTo(effect!.relativeInterval![1], 12);
       expect(last.units).toBe(found.arms.reduce((sum, { units }) => sum + units, 0));
-      expect(points.length).toBeGreaterThan(3);
+      expect(points.length).toBeGreaterThan(1);
       const instants = points.map(({ atMs }) => atMs);
       expect(instants).toEqual(instants.toSorted((a, b) => a - b));
     }
