@@ -14,7 +14,7 @@ import { orHead } from './head/head-page.ts';
 import { identify, type Unit } from './identity.ts';
 import { type Page, retrievePage } from './interleaved.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
-import { loggedQuery } from './query-log.ts';
+import { type LoggedQuery, loggedQuery } from './query-log.ts';
 import type { Serving } from './serving.ts';
 import { readSticky, stickyCookie } from './sticky.ts';
 import { visitOf } from './visit.ts';
@@ -25,8 +25,8 @@ interface Outcome {
   id: string;
   atMs: number;
   request: AdsRequest;
-  /** The query as the impression keeps it. */
-  loggedQuery: string;
+  /** The query, and units that are queries, as the impression keeps them. */
+  logged: LoggedQuery;
   serving: Serving;
   unit: Unit;
   visit: Visit;
@@ -71,7 +71,7 @@ export const adsRoute = (isolate: Isolate) =>
       id: c.get('requestId'),
       atMs,
       request,
-      loggedQuery: await loggedQuery(settings, request.normalized),
+      logged: await loggedQuery(settings, { query: request.normalized, assignments: page.assignments }),
       serving,
       unit,
       visit,
@@ -146,8 +146,7 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
     ...(outcome.colo === undefined ? {} : { colo: outcome.colo }),
     market: request.market,
     locale: request.locale,
-    query: outcome.loggedQuery,
-    assignments: page.assignments,
+    ...outcome.logged,
     planFingerprint: page.planFingerprint,
     configVersion: serving.config.version,
     generation: retrieved.answer?.generation ?? null,

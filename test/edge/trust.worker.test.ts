@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { clientKey } from '../../edge/rate-limit.ts';
 import type { ImpressionEvent } from '../../shared/contract/events.ts';
 import { EDGE_ROUTES } from '../../shared/contract/routes.ts';
+import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
+import { sha256Hex } from '../../shared/digest.ts';
 import { edgeUnderTest } from './under-test.worker.ts';
 
 type Edge = ReturnType<typeof edgeUnderTest>;
@@ -77,6 +79,24 @@ describe('an event', () => {
     expect(queries[1]).toBe(queries[0]);
     expect(queries[2]).not.toBe(queries[0]);
     expect(JSON.stringify(edge.queued)).not.toMatch(/jane|doe|shoes/i);
+  });
+
+  it('nor a unit that is a query by a digest that anybody can compute, where the policy says so', async () => {
+    const [base] = DEFAULT_CONFIG.experiments;
+    const config = { ...DEFAULT_CONFIG, version: 3, generation: 7, experiments: [{ ...base!, diversion: 'query' }] };
+    const units = async (policy: 'text' | 'digest') => {
+      const edge = edgeUnderTest({ QUERY_LOG: policy });
+      await edge.backend({ config });
+      await edge.isolate.config.refresh();
+      for (const query of ['jane+doe', 'Jane++Doe', 'shoes']) await edge.ads(`q=${query}`);
+      return edge.queued.map((event) => (event as ImpressionEvent).assignments[0]!.unitId!);
+    };
+    const computed = (await sha256Hex('us\njane doe')).slice(0, 32);
+    expect((await units('text')).map((unit) => unit === computed)).toEqual([true, true, false]);
+    const [jane, again, shoes] = await units('digest');
+    expect(jane).not.toBe(computed);
+    expect(again).toBe(jane);
+    expect(shoes).not.toBe(jane);
   });
 });
 
