@@ -5,6 +5,7 @@
  * arm by weight, so widening the range (ramp-up) moves nobody who is already in. Who takes part: assignment.ts.
  */
 import { z } from 'zod';
+import { Metrics } from './metric.ts';
 import { PlanPatch } from './plan.ts';
 
 export const BUCKETS = 10_000;
@@ -78,6 +79,8 @@ export const Experiment = z
       .max(64)
       .refine(isTimeZone, { message: 'expected an IANA time zone such as Europe/Berlin' })
       .optional(),
+    /** Metrics of its own, beside those that every report has; read by reports alone. */
+    metrics: Metrics.optional(),
     /** Visitors keep the arm that they were first shown, in a signed cookie, when weights or arms change. */
     sticky: z.boolean().optional(),
     /** 1 unless given. Raising it deals the arms anew to everybody without a sticky record. */

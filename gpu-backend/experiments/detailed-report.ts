@@ -10,7 +10,7 @@ import { gatherEvidence } from './checks/gather.ts';
 import { columnsOf, quantityOf } from './columns.ts';
 import { estimateQuantity } from './estimators/quantity.ts';
 import { compareAnytime } from './estimators/sequence.ts';
-import { METRICS } from './metrics.ts';
+import { metricsOf } from './metrics.ts';
 import { type ReportOptions, reportOn } from './report.ts';
 import { rollUp } from './rollup.ts';
 import { segmentEffects } from './segments.ts';
@@ -18,9 +18,9 @@ import { effectTrend } from './trend.ts';
 import { DECISION_RULES, verdictOn } from './verdict.ts';
 
 /** The metrics that verdicts are made of, in the order of the rules; effects over time and by segment are of these. */
-function headlines(): Metric[] {
+function headlines(metrics: readonly Metric[]): Metric[] {
   const keys = [DECISION_RULES.primary, ...DECISION_RULES.guardrails.map(({ metric }) => metric)];
-  return keys.flatMap((key) => METRICS.find((metric) => metric.key === key) ?? []);
+  return keys.flatMap((key) => metrics.find((metric) => metric.key === key) ?? []);
 }
 
 /** Whether all units of the arms, of which there are enough, have the same value. */
@@ -41,13 +41,14 @@ async function judged(
   if (!(confidence >= 0.5 && confidence <= 0.9999))
     throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
   const experiment = await getExperiment(forMetrics, key);
-  const rollup = await rollUp(forMetrics, key, METRICS);
+  const metrics = metricsOf(experiment);
+  const rollup = await rollUp(forMetrics, key, metrics);
   const evidence = await gatherEvidence(forChecks, experiment, rollup);
-  const report = reportOn({ rollup, evidence, metrics: METRICS, confidence });
+  const report = reportOn({ rollup, evidence, metrics, confidence });
   const { control } = experiment;
   const arms = report.arms.map(({ arm }) => arm);
   const treatments = arms.filter((arm) => arm !== control);
-  const anytime = METRICS.flatMap((metric) => {
+  const anytime = metrics.flatMap((metric) => {
     const quantity = quantityOf(columnsOf(metric), metric.scale);
     const of = (arm: string) => estimateQuantity(rollup.arms.get(arm), quantity);
     return treatments.map((arm) => ({
@@ -61,12 +62,12 @@ async function judged(
       arm,
       checks: report.checks,
       rules: DECISION_RULES,
-      metrics: METRICS,
+      metrics,
       effectOf: (metric) => anytime.find((each) => each.metric === metric && each.arm === arm)?.effect ?? null,
       isConstant: (key) => isConstant(report, { key, arms: [control, arm] }),
     }),
   );
-  return { report, rollup, verdicts, anytime, options: { metrics: headlines(), control, arms, confidence } };
+  return { report, rollup, verdicts, anytime, options: { metrics: headlines(metrics), control, arms, confidence } };
 }
 
 /** Reports on the experiment; throws `not_found` for an unknown key. */

@@ -16,7 +16,7 @@ import { benjaminiHochberg, holm } from './estimators/multiple.ts';
 import { estimateQuantity } from './estimators/quantity.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { compare } from './estimators/welch.ts';
-import { METRICS } from './metrics.ts';
+import { metricsOf } from './metrics.ts';
 import { type Rollup, rollUp } from './rollup.ts';
 
 export interface ReportOptions {
@@ -33,9 +33,10 @@ export async function buildReport(
   if (!(confidence >= 0.5 && confidence <= 0.9999))
     throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
   const experiment = await getExperiment(db, key);
-  const rollup = await rollUp(db, key, METRICS);
+  const metrics = metricsOf(experiment);
+  const rollup = await rollUp(db, key, metrics);
   const evidence = await gatherEvidence(db, experiment, rollup);
-  const report = reportOn({ rollup, evidence, metrics: METRICS, confidence });
+  const report = reportOn({ rollup, evidence, metrics, confidence });
   if (experiment.kind !== 'interleaving') return report;
   const slots = await readDraftedSlots(db, key);
   return { ...report, interleaving: analyseInterleaving(slots, { control: experiment.control, confidence }) };
@@ -72,6 +73,7 @@ export function reportOn({
     return {
       metric: metric.key,
       title: metric.title,
+      ...(metric.totalTitle && { totalTitle: metric.totalTitle }),
       unit: metric.unit,
       direction: metric.direction,
       arms: evidence.arms.map(({ arm }) => {

@@ -1,7 +1,6 @@
 /** A report in words and digits, the same in the terminal and on the dashboard. Pure; English, UTC. */
 import type { CheckFinding, Effect, ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
 import { MICROS } from '../../shared/money.ts';
-import { METRICS } from './metrics.ts';
 
 export type Unit = MetricReport['unit'];
 
@@ -96,12 +95,9 @@ export interface TotalRow {
 
 /** Units, queries, and the sums that have a title. */
 export function totals(report: ExperimentReport): TotalRow[] {
-  const sums = METRICS.flatMap(({ key, totalTitle }) => {
-    const metric = report.metrics.find((each) => each.metric === key);
-    return metric === undefined || totalTitle === undefined
-      ? []
-      : [{ title: totalTitle, cells: metric.arms.map((arm) => total(metric.unit, arm.total)) }];
-  });
+  const sums = report.metrics.flatMap(({ totalTitle: title, unit, arms }) =>
+    title === undefined ? [] : [{ title, cells: arms.map((arm) => total(unit, arm.total)) }],
+  );
   return [
     { title: 'Units', cells: report.arms.map(({ units }) => whole.format(units)) },
     { title: 'Queries', cells: report.arms.map(({ queries }) => whole.format(queries)) },

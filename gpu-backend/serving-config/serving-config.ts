@@ -55,7 +55,10 @@ function assemble(db: Database, shipped: ServingConfig): Promise<ServingConfig> 
         ...shipped,
         version: await reached(tx, 'config'),
         generation: live?.number ?? null,
-        experiments: (await listExperiments(tx)).filter(({ status }) => status !== 'archived'),
+        // what only reports read stays here
+        experiments: (await listExperiments(tx))
+          .filter(({ status }) => status !== 'archived')
+          .map(({ metrics: _, ...served }) => served),
         killList: await killList(tx),
       });
     },

@@ -34,6 +34,8 @@ export type Posterior = z.infer<typeof Posterior>;
 export const MetricReport = z.object({
   metric: z.string(),
   title: z.string(),
+  /** Title of the arms' totals, where they are worth showing. */
+  totalTitle: z.string().optional(),
   /** How values are to be shown. */
   unit: z.enum(['count', 'ratio', 'micros', 'ms']),
   direction: z.enum(['increase', 'decrease', 'none']),

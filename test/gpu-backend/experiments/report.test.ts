@@ -7,6 +7,7 @@ import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
 import { timeline } from '../../../gpu-backend/experiments/timeline.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { ExperimentReport } from '../../../shared/contract/experiments.ts';
+import { Experiment } from '../../../shared/experiment.ts';
 import {
   clickOf,
   conversionOf,
@@ -231,6 +232,24 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     expect(found.arms.at(-1)).toEqual({ arm: 'dropped', units: 1, queries: 1 });
     expect(found.checks[0]).toMatchObject({ severity: 'alarm', action: expect.stringContaining('no arm dropped') });
     expect(ExperimentReport.safeParse(found).success).toBe(true);
+  });
+
+  it("has the experiment's own metrics, which need no code, behind those of all", async () => {
+    const own = {
+      key: 'value_per_click',
+      title: 'Value per click',
+      totalTitle: 'Value',
+      unit: 'micros',
+      direction: 'increase',
+    };
+    const metrics = [{ ...own, numerator: 'conversionValue', denominator: 'clicks', capQuantile: 0.99 }];
+    await storeExperiment(database.db, Experiment.parse({ ...experimentOf('test'), metrics }));
+    const first = impressionOf({ id: 'a', unit: 'anna', arm: 'control', shown: 4 });
+    const second = impressionOf({ id: 'b', unit: 'bela', arm: 'control', shown: 4 });
+    await store(first, second, clickOf(first), clickOf(second), conversionOf(clickOf(first)));
+    const found = (await report()).metrics.at(-1)!;
+    expect(found).toMatchObject({ metric: 'value_per_click', totalTitle: 'Value' });
+    expect(found.arms[0]).toMatchObject({ total: 20_000_000, value: 10_000_000 });
   });
 
   it('refuses an unknown key and a confidence that is none', async () => {
