@@ -122,7 +122,9 @@ async function work({ url, requests }: { url: string; requests: number }): Promi
     await Promise.all(
       Array.from({ length: CONNECTIONS }, async () => {
         while (next < batch.length) {
-          const { status } = await exchange(url, agent, batch[next++]!);
+          const asked = batch[next++]!;
+          const { status, body } = await exchange(url, agent, asked);
+          if (status >= 500) console.error(`${status} for ${JSON.stringify(asked)}: ${body.slice(0, 300)}`);
           statuses[status] = (statuses[status] ?? 0) + 1;
           done += 1;
           if (done % Math.ceil(requests / STEPS) === 0 || done === requests)

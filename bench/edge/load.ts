@@ -58,7 +58,9 @@ export function exchange(url: string, agent: Agent, { path, method = 'GET', head
   return new Promise<{ status: number; body: string }>((resolve) => {
     const { hostname, port } = new URL(url);
     const broken = () => resolve({ status: 0, body: '' });
-    const outgoing = send({ hostname, port, path, method, agent, ...(headers === undefined ? {} : { headers }) });
+    // Node leaves the length out for methods that seldom have a body, and the body would be read as the next request.
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
+    const outgoing = send({ hostname, port, path, method, agent, headers: { ...headers, ...length } });
     outgoing.once('error', broken).once('response', (incoming: IncomingMessage) => {
       const chunks: Buffer[] = [];
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
