@@ -117,7 +117,7 @@ async function measure(name: string, options: { dir: string; studentDir: string;
 }
 
 export const edgeStudent: Bench = async ({ quick, say }) => {
-  const [count, turns] = quick ? [60, 2] : [120, 3];
+  const [count, turns] = quick ? [100, 3] : [500, 5];
   const dir = mkdtempSync(join(tmpdir(), 'harness-edge-student-'));
   try {
     const { manifest, paths, readAds } = await loadBundle(BUNDLE);
@@ -168,7 +168,7 @@ export const edgeStudent: Bench = async ({ quick, say }) => {
       return new Set([...scores.keys()].sort((a, b) => scores[b]! - scores[a]!).slice(0, 10));
     };
     say('the ten nearest ads by both vectors');
-    const overlaps = made.slice(0, 40).map((vector, i) => best(vector).intersection(best(expected[i]!)).size / 10);
+    const overlaps = made.slice(0, 100).map((vector, i) => best(vector).intersection(best(expected[i]!)).size / 10);
 
     const sizeOf = (path: string) => gzipSync(readFileSync(path)).byteLength;
     return {
