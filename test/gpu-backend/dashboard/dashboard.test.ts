@@ -44,10 +44,13 @@ describe('GET /dashboard', () => {
     expect(document.querySelector('#health')!.textContent).toContain('✓ Sample ratio');
     expect(document.querySelector('.verdict .badge')!.textContent).toMatch(/^(Ship|Hold|Roll back|No verdict)$/);
     const forest = document.querySelector('.effects svg')!;
-    for (const { title } of METRICS) {
-      expect(forest.textContent).toContain(title);
-      expect(document.querySelector('.metrics')!.textContent).toContain(title);
-    }
+    for (const { title } of METRICS) expect(document.querySelector('.metrics')!.textContent).toContain(title);
+    // What can be said in per cent is drawn too.
+    const inPerCent = [...document.querySelectorAll('.metrics tbody tr')].filter((row) =>
+      row.querySelector('[data-label=difference]')!.textContent!.endsWith('%'),
+    );
+    expect(inPerCent.length).toBeGreaterThan(METRICS.length / 2);
+    for (const row of inPerCent) expect(forest.textContent).toContain(row.querySelector('th')!.textContent);
     expect(document.querySelectorAll('.traffic .wide svg')).toHaveLength(2);
     expect(document.querySelector('.segments svg')!.textContent).toContain('market us');
     expect(/NaN|undefined|Infinity/.exec(text)).toBeNull();
