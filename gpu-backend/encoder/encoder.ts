@@ -46,9 +46,9 @@ export interface Encoder {
   /** The bundle's name, as answers and logs carry it. */
   readonly model: string;
   readonly spaceId: string;
-  readonly dimension: number;
   /** SHA-256 of the bundle's student.onnx: who brings a vector of its own says by which student. */
   readonly studentSha256: string;
+  readonly dimension: number;
   readonly device: Device;
   /**
    * Vectors of normalized queries. Long texts are cut to the bundle's `maxTokens`; no text makes it fail. Throws
