@@ -8,7 +8,7 @@ import { TIMED_OUT, within } from './deadline.ts';
 
 /**
  * Events of this isolate: `issued = queued + outboxed + direct + failed + in the air`. Where one isolate runs everything,
- * as on one machine, `queued + outboxed = delivered + rejected + on the way`.
+ * as on one machine, `queued + outboxed + late = delivered + rejected + on the way`.
  */
 export interface EventCounts {
   issued: number;
@@ -16,6 +16,8 @@ export interface EventCounts {
   queued: number;
   /** Accepted by the outbox, because the queue refused or hung. */
   outboxed: number;
+  /** Accepted by queue or outbox after their time, when another way had been taken: delivered twice, stored once. */
+  late: number;
   /** Stored by a direct call, because queue and outbox refused or hung. */
   direct: number;
   /** Stored through the queue's consumer or the outbox. */
@@ -30,6 +32,7 @@ export const noEvents = (): EventCounts => ({
   issued: 0,
   queued: 0,
   outboxed: 0,
+  late: 0,
   direct: 0,
   delivered: 0,
   rejected: 0,
@@ -75,9 +78,12 @@ export class EventLog {
 
   async #deliver(event: HarnessEvent): Promise<boolean> {
     const { queue, park, direct, deadlineMs, outboxTimeoutMs, onError } = this.#options;
+    const onLate = () => {
+      this.counts.late += 1;
+    };
     const ways: [count: 'queued' | 'outboxed' | 'direct', take: () => Promise<unknown>][] = [
-      ['queued', () => inTime(() => queue.send(event), deadlineMs)],
-      ['outboxed', () => inTime(() => park([event]), outboxTimeoutMs)],
+      ['queued', () => inTime(() => queue.send(event), { ms: deadlineMs, onLate })],
+      ['outboxed', () => inTime(() => park([event]), { ms: outboxTimeoutMs, onLate })],
       ['direct', () => direct(event)],
     ];
     const errors: unknown[] = [];
@@ -97,9 +103,14 @@ export class EventLog {
   }
 }
 
-/** Rejects after `ms`, and also when `start` throws before it has a promise to give; what was started goes on. */
-async function inTime(start: () => Promise<unknown>, ms: number): Promise<void> {
-  if ((await within(start(), ms)) === TIMED_OUT) {
+/** Rejects after `ms`, and also when `start` throws before it has a promise to give; what was started goes on, and may succeed late. */
+async function inTime(
+  start: () => Promise<unknown>,
+  { ms, onLate }: { ms: number; onLate: () => void },
+): Promise<void> {
+  const started = start();
+  if ((await within(started, ms)) === TIMED_OUT) {
+    started.then(onLate, () => {});
     throw new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);
   }
 }

@@ -51,7 +51,7 @@ async function requireFreePort(host: string, port: number): Promise<void> {
 async function eventsOnTheWay(url: string): Promise<number> {
   const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1_000) });
   const { events } = (await response.json()) as { events: EventCounts };
-  return events.queued + events.outboxed - events.delivered - events.rejected;
+  return events.queued + events.outboxed + events.late - events.delivered - events.rejected;
 }
 
 /** Polls until queue and outbox are empty, or for `drainMs`; resolves with what is still on the way then. */

@@ -58,6 +58,18 @@ describe('EventLog', () => {
     expect(errors).toHaveLength(1);
   });
 
+  it('counts what the queue took after its time: it is delivered twice', async () => {
+    const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 150));
+    const { log, park } = logOver({ send: slow });
+    const answered = log.log(event, () => undefined);
+    await vi.advanceTimersByTimeAsync(120);
+    expect(await answered).toBe(true);
+    expect(park).toHaveBeenCalledOnce();
+    expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, late: 0 });
+    await vi.advanceTimersByTimeAsync(50);
+    expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, late: 1 });
+  });
+
   it('calls the backend when queue and outbox refuse', async () => {
     const { log, direct } = logOver({ send: refusing('full'), park: refusing('away') });
     expect(await log.log(event, () => undefined)).toBe(true);
