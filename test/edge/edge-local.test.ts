@@ -87,6 +87,8 @@ describe('startEdge', () => {
       const left = fetch(`${edge.url}/v1/ads?q=sofa`, { signal: impatient.signal }).catch((error) => error.name);
       while ((await backend.told()).held === 0);
       const follower = ads(edge, 'sofa');
+      // An answer to what was asked after it: the follower is in the Worker, too.
+      for (let i = 0; i < 3; i++) await (await fetch(`${edge.url}/healthz`)).text();
       impatient.abort();
       expect(await left).toBe('AbortError');
       await fetch(`${backend.url}/release`, { method: 'POST' });
