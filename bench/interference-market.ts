@@ -19,6 +19,15 @@ export interface MarketOptions {
   refillMicrosPerMs: number;
 }
 
+const HOUR_MS = 3_600_000;
+/** Purses refill within half an hour when nobody draws on them; an arm finds what the other has left for about twice that. */
+export const RECOVERING: MarketOptions = {
+  seed: 2,
+  campaigns: 40,
+  purseMicros: 600_000,
+  refillMicrosPerMs: 600_000 / (HOUR_MS / 2),
+};
+
 export interface TrafficOptions {
   /** Seed of users, queries and clicks. */
   seed: number;

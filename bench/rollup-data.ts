@@ -5,19 +5,9 @@
 import { sql } from 'drizzle-orm';
 import { type Database, rows } from '../gpu-backend/db/connect.ts';
 import { experiments } from '../gpu-backend/db/schema.ts';
-import { Experiment } from '../shared/experiment.ts';
+import { experimentOf } from '../test/fixtures/experiment-traffic.ts';
 
-export const EXPERIMENT = Experiment.parse({
-  key: 'large',
-  layer: 'retrieval',
-  status: 'running',
-  buckets: [0, 10_000],
-  control: 'control',
-  arms: [
-    { key: 'control', weight: 1, parameters: {} },
-    { key: 'treatment', weight: 1, parameters: {} },
-  ],
-});
+export const EXPERIMENT = experimentOf('large');
 
 /** The columns that a report reads, as a peer gets them. */
 export const EXPORTS: Record<string, string> = {

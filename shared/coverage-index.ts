@@ -1,13 +1,15 @@
-/** Inverted lists of a few thousand ads, for their coverage of a query (coverage.ts) where there is no search engine. */
-import { coverage, FIELD_CERTAINTY, type LexicalField, terms, termWeight } from './coverage.ts';
-import { normalize } from './text.ts';
-
-/** Terms are lower-cased anyway, so plain ASCII needs no normalisation, which is most of the work. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
-const normalized = (text: string) => (/^[\x00-\x7f]*$/.test(text) ? text : normalize(text));
+/** Inverted lists of ads, for their coverage of a query (coverage.ts) where there is no search engine. */
+import type { Ad } from './contract/ads.ts';
+import { coverage, FIELD_CERTAINTY, forTerms, type LexicalField, terms, termWeight } from './coverage.ts';
 
 /** The words of an ad, by field. */
 export type LexicalText = Record<LexicalField, string>;
+
+export const lexicalText = ({ title, keywords, description }: Ad): LexicalText => ({
+  title,
+  keywords: keywords.map(({ text }) => text).join(' '),
+  description,
+});
 
 export class CoverageIndex {
   readonly #size: number;
@@ -18,7 +20,7 @@ export class CoverageIndex {
     this.#size = ads.length;
     for (const [place, ad] of ads.entries()) {
       for (const [field, certainty] of Object.entries(FIELD_CERTAINTY)) {
-        for (const term of terms(normalized(ad[field as LexicalField]))) {
+        for (const term of terms(forTerms(ad[field as LexicalField]))) {
           const having = this.#postings.get(term) ?? new Map<number, number>();
           this.#postings.set(term, having.set(place, Math.max(having.get(place) ?? 0, certainty)));
         }

@@ -8,6 +8,8 @@
  * query is not sure of itself.
  */
 
+import { normalize } from './text.ts';
+
 /** Raised whenever {@link terms} may answer differently for any text. */
 export const TERMS_VERSION = 1;
 
@@ -50,6 +52,10 @@ const SEPARATOR = /[\p{Z}\p{P}\n\r]+/u;
 
 /** The tokens of a text, in order, as {@link indexTerm} takes them. */
 export const tokens = (text: string): string[] => text.split(SEPARATOR).filter((token) => token !== '');
+
+/** A text as {@link terms} takes it. Terms are lower-cased anyway, so plain ASCII needs no normalisation, which is most of the work. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
+export const forTerms = (text: string): string => (/^[\x00-\x7f]*$/.test(text) ? text : normalize(text));
 
 /** Distinct index terms of a normalized text, stop words left out. */
 export function terms(text: string): string[] {

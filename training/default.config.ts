@@ -160,6 +160,7 @@ const config: RecipeSettings = {
     epsilon: 1e-6,
     clipNorm: 1,
     checkpointEvery: 100,
+    /** Whether the word table is trained too. */
     trainWords: true,
     /** Logits are cosines divided by it. */
     temperature: 0.05,
@@ -176,7 +177,8 @@ const config: RecipeSettings = {
      */
     negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 400 },
     /**
-     * Shares of the queries that are shown with a slip of the finger, and without one of four or more words; so that the student learns to read past both.
+     * Shares of the queries that are shown with a slip of the finger, and without one of four or more words, so that the student learns to
+     * read past both.
      */
     noise: { typos: 0.25, dropped: 0.25 },
     /** Queries a cluster, where batches are unions of clusters of near queries; 0 batches at random. */

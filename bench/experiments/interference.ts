@@ -2,7 +2,7 @@
 import { analyseBudgetSplit } from '../../gpu-backend/experiments/designs/budget-split.ts';
 import { analyseSwitchback, type Side, sideAt } from '../../gpu-backend/experiments/designs/switchback.ts';
 import { hash32 } from '../../shared/experiment.ts';
-import { type Charge, createInterferenceMarket } from '../interference-market.ts';
+import { type Charge, createInterferenceMarket, RECOVERING } from '../interference-market.ts';
 import { bounded, type Row } from '../row.ts';
 
 const HOUR_MS = 3_600_000;
@@ -73,12 +73,7 @@ function budgetSplit(seeds: readonly number[]): { naive: number[]; trials: Trial
 }
 
 function switchback(seeds: readonly number[]): { unwashed: number[]; trials: Trial[] } {
-  const market = createInterferenceMarket({
-    seed: 2,
-    campaigns: 40,
-    purseMicros: 600_000,
-    refillMicrosPerMs: 600_000 / (HOUR_MS / 2),
-  });
+  const market = createInterferenceMarket(RECOVERING);
   const day = { users: 800, queries: 8_000, durationMs: 24 * HOUR_MS };
   const all = (side: Side) =>
     mean(

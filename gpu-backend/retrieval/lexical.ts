@@ -8,6 +8,7 @@ import type { Ad } from '../../shared/contract/ads.ts';
 import {
   coverage,
   FIELD_CERTAINTY,
+  forTerms,
   indexTerm,
   type LexicalField,
   TERMS_VERSION,
@@ -15,7 +16,6 @@ import {
   termWeight,
   tokens,
 } from '../../shared/coverage.ts';
-import { normalize } from '../../shared/text.ts';
 
 /** Raised, by either part, whenever terms or fields change: an index serialized under another version is built anew. */
 export const LEXICAL_VERSION = 100 * TERMS_VERSION + 2;
@@ -49,16 +49,12 @@ const OPTIONS: Options<Document> = {
   },
 };
 
-/** Terms are lower-cased anyway, so plain ASCII needs no normalisation. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
-const normalized = (text: string) => (/^[\x00-\x7f]*$/.test(text) ? text : normalize(text));
-
 function documentOf(slot: number, ad: Ad): Document {
   return {
     slot,
-    title: normalized(ad.title),
-    keywords: normalized(ad.keywords.map(({ text }) => text).join(' \n ')),
-    description: normalized(ad.description),
+    title: forTerms(ad.title),
+    keywords: forTerms(ad.keywords.map(({ text }) => text).join(' \n ')),
+    description: forTerms(ad.description),
   };
 }
 

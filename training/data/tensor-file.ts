@@ -71,6 +71,20 @@ export async function writeTensors(path: string, { tensors, metadata }: TensorFi
   await writeWhole(path, writeSafetensors(stored));
 }
 
+/** The text about the tensors alone: the header is read, and not what may be hundreds of megabytes behind it. */
+export async function readMetadata(path: string): Promise<TensorFile['metadata']> {
+  const file = await open(path);
+  try {
+    const length = Buffer.alloc(8);
+    await file.read(length, 0, 8, 0);
+    const header = Buffer.alloc(Number(length.readBigUInt64LE()));
+    await file.read(header, 0, header.length, 8);
+    return (JSON.parse(header.toString()) as { __metadata__?: TensorFile['metadata'] }).__metadata__ ?? {};
+  } finally {
+    await file.close();
+  }
+}
+
 /** Reads what `writeTensors` wrote. @throws HarnessError where the file is damaged. */
 export async function readTensors(path: string): Promise<TensorFile> {
   const { buffer, byteOffset, byteLength } = await readFile(path);

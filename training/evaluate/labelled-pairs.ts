@@ -1,6 +1,6 @@
 /** The pairs that the relevance map is fitted on (relevance.ts), with the judges' word. */
 import type { Ad } from '../../shared/contract/ads.ts';
-import { coverageOver } from './coverage.ts';
+import { CoverageIndex, lexicalText } from '../../shared/coverage-index.ts';
 import { type JudgedQuery, mayShow } from './market.ts';
 import { RELEVANT } from './metrics.ts';
 import type { LabelledPair } from './relevance.ts';
@@ -25,14 +25,14 @@ export interface LabelledPairsOptions {
  */
 export function labelledPairs({ ads, rows, vectors, validation, hits, depth }: LabelledPairsOptions): LabelledPair[] {
   const dimension = rows.length / ads.length;
-  const coverageOf = coverageOver(ads);
+  const index = new CoverageIndex(ads.map(lexicalText));
   const cosine = (query: number, row: number): number => {
     let sum = 0;
     for (let i = 0; i < dimension; i++) sum += vectors[query * dimension + i]! * rows[row * dimension + i]!;
     return sum;
   };
   return validation.flatMap((query, i) => {
-    const coverage = coverageOf(query.normalized);
+    const coverage = index.search(query.normalized);
     const shared = [...coverage]
       .filter(([row]) => mayShow(ads[row]!, query))
       .sort(([a, x], [b, y]) => y - x || a - b)

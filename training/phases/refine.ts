@@ -17,7 +17,7 @@ import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import type { Mined } from './negatives.ts';
 import { roundBatches } from './refine-batches.ts';
-import { dropPlans, hasPlan, planRound, readPlan, writePlan } from './refine-plan.ts';
+import { dropPlans, hasPlan, planRound, type RoundPlan, readPlan, writePlan } from './refine-plan.ts';
 import { intervals, type Round, rowsOf } from './refine-rounds.ts';
 import type { RefineSettings } from './refine-settings.ts';
 import { type Batch, optimization, type Trained, type TrainOptions, train } from './train.ts';
@@ -108,14 +108,15 @@ async function refresh(interval: readonly Round[], student: EncoderModel, option
   const { tokenizer, parts, ads, booked, settings, seed, folder, threads = 0 } = options;
   const [step, skipped] = [interval[0]!.start, { clicked: 0, aboveCap: 0 }];
   let asked = 0;
+  const mined = async (round: Round): Promise<RoundPlan> => {
+    const queries = await parts[round.part]!.read();
+    const rows = rowsOf(round, dealing(options));
+    const plan = await planRound(student, { tokenizer, queries, rows, ads, booked, settings, seed, round, threads });
+    await writePlan(folder, round, plan);
+    return plan;
+  };
   for (const round of interval) {
-    if (!hasPlan(folder, round)) {
-      const queries = await parts[round.part]!.read();
-      const rows = rowsOf(round, dealing(options));
-      const plan = await planRound(student, { tokenizer, queries, rows, ads, booked, settings, seed, round, threads });
-      await writePlan(folder, round, plan);
-    }
-    const plan = await readPlan(folder, round);
+    const plan = hasPlan(folder, round) ? await readPlan(folder, round) : await mined(round);
     asked += plan.rows.length;
     skipped.clicked += plan.skipped.clicked;
     skipped.aboveCap += plan.skipped.aboveCap;

@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readTensors, writeTensors } from '../data/tensor-file.ts';
+import { readMetadata, readTensors, writeTensors } from '../data/tensor-file.ts';
 import { type OptimizerSettings, optimizerOf } from '../nn/optimizers/settings.ts';
 import { averageName } from '../nn/optimizers/update.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
@@ -89,7 +89,7 @@ function withState<Model extends { readonly weights: Weights }>(model: Model, st
 /** Updates that a run has made so far; 0 where it has not begun. */
 export async function stepsDone(folder: string): Promise<number> {
   const path = join(folder, 'state.safetensors');
-  return existsSync(path) ? Number((await readTensors(path)).metadata.step) : 0;
+  return existsSync(path) ? Number((await readMetadata(path)).step) : 0;
 }
 
 /** Trains `student`, or goes on training it, to the last step. */

@@ -4,15 +4,14 @@ import { type RecipeContext, runFolder } from '../context.ts';
 import type { ClickedQuery } from '../data/pairs.ts';
 import { seeded, shuffle } from '../data/seeded.ts';
 import { adapt } from '../phases/adapt.ts';
-import { mineNegatives } from '../phases/negatives.ts';
-import { openTargets } from '../phases/prepare.ts';
 import { teacherInput } from '../teacher/input.ts';
 import { type LinearMap, mapDigest, mapped } from '../teacher/linear-map.ts';
 import { fitProjection } from '../teacher/projection.ts';
 import type { Teacher } from '../teacher/teacher.ts';
-import { bookings, catalogueVectors } from './catalogue.ts';
+import { catalogueVectors } from './catalogue.ts';
 import { clickedPairs, clickFiles } from './clicks.ts';
 import { followTraining } from './follow.ts';
+import { hardNegatives, queryVectors } from './negatives.ts';
 import type { Taught } from './teach.ts';
 
 /** Rows that the projection is fitted on, of queries and of ads, at most. */
@@ -20,25 +19,18 @@ const SAMPLE = 20_000;
 
 /** Goes on where an earlier run with the same data, teacher and settings stopped. */
 export async function adapted(context: RecipeContext, teacher: Teacher): Promise<Taught> {
-  const { config, dataset, say } = context;
+  const { config, dataset } = context;
   const { seed, threads, adapt: settings } = config;
   const width = config.teacher.dimension ?? teacher.dimension;
   if (settings.steps === 0 && width === teacher.dimension) return { teacher, projection: 'none', losses: [] };
 
-  const { ads, vectors: documents } = await catalogueVectors(context, teacher);
+  const catalogue = await catalogueVectors(context, teacher);
+  const { ads, vectors: documents } = catalogue;
   const clicked = await drawnQueries(context, {
     ads,
     count: Math.max(SAMPLE, settings.steps * settings.batch * settings.accumulate),
   });
-  const targets = openTargets(teacher, {
-    role: 'query',
-    parts: config.data.parts,
-    label: 'query vectors',
-    total: clicked.length,
-    unit: 'queries',
-  });
-  const queries = await targets.store.vectorsOf(clicked.map(teacherInput), targets);
-  targets.stop();
+  const queries = await queryVectors(context, { teacher, inputs: clicked.map(teacherInput) });
 
   const sampled = (vectors: Float32Array) => vectors.subarray(0, SAMPLE * teacher.dimension);
   const both = new Float32Array(sampled(queries).length + sampled(documents).length);
@@ -55,15 +47,8 @@ export async function adapted(context: RecipeContext, teacher: Teacher): Promise
   });
   if (settings.steps === 0) return taught(projection!, []);
 
-  const { negatives, skipped } = await mineNegatives({
-    queries: clicked,
-    vectors: queries,
-    ads: documents,
-    dimension: teacher.dimension,
-    booked: bookings(ads),
-    ...config.finetune.negatives,
-  });
-  say(`hard negatives: passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`);
+  const { dimension } = teacher;
+  const negatives = await hardNegatives(context, { queries: clicked, vectors: queries, catalogue, dimension });
   const folder = await runFolder({
     phase: 'adapt',
     teacher: teacher.sha256,

@@ -2,15 +2,14 @@
 import { sha256Hex } from '../../shared/digest.ts';
 import { type RecipeContext, runFolder } from '../context.ts';
 import { type FinetuneOptions, finetune, finetunePairs } from '../phases/finetune.ts';
-import { mineNegatives } from '../phases/negatives.ts';
-import { openTargets } from '../phases/prepare.ts';
 import { stepsDone } from '../phases/train.ts';
 import type { Checkpoint } from '../teacher/checkpoint.ts';
 import { checkpointTeacher } from '../teacher/checkpoint-teacher.ts';
 import type { Teacher } from '../teacher/teacher.ts';
-import { bookings, catalogueVectors } from './catalogue.ts';
+import { catalogueVectors } from './catalogue.ts';
 import { clickedPairs, clickFiles } from './clicks.ts';
 import { followTraining } from './follow.ts';
+import { hardNegatives, queryVectors } from './negatives.ts';
 import type { SourceCheckpoint, Taught } from './teach.ts';
 
 /** Goes on where an earlier run with the same data, checkpoint and settings stopped. */
@@ -78,35 +77,15 @@ const NOTHING: Material = { pairs: [], negatives: [], adTexts: [] };
 
 /** Pairs, and hard negatives that the untuned teacher takes for relevant. */
 async function trainingMaterial(context: RecipeContext, untuned: Teacher): Promise<Material> {
-  const { config, say } = context;
-  const { seed, finetune: settings } = config;
-  const { ads, texts: adTexts, vectors: adVectors } = await catalogueVectors(context, untuned);
-  const { parts } = await clickedPairs(context, ads);
+  const { seed, finetune: settings } = context.config;
+  const catalogue = await catalogueVectors(context, untuned);
+  const { parts } = await clickedPairs(context, catalogue.ads);
   const pairs = await finetunePairs({ parts, settings, seed });
 
-  const targets = openTargets(untuned, {
-    role: 'query',
-    parts: config.data.parts,
-    label: 'query vectors',
-    total: pairs.length,
-    unit: 'queries',
-  });
-  const vectors = await targets.store.vectorsOf(
-    pairs.map(({ input }) => input),
-    targets,
-  );
-  targets.stop();
-  const { negatives, skipped } = await mineNegatives({
-    queries: pairs.map(({ query }) => query),
-    vectors,
-    ads: adVectors,
-    dimension: untuned.dimension,
-    booked: bookings(ads),
-    ...settings.negatives,
-  });
-  say(`hard negatives: passed over ${skipped.clicked} clicked ads and ${skipped.aboveCap} above the cap`);
-
-  return { pairs, negatives, adTexts };
+  const vectors = await queryVectors(context, { teacher: untuned, inputs: pairs.map(({ input }) => input) });
+  const queries = pairs.map(({ query }) => query);
+  const negatives = await hardNegatives(context, { queries, vectors, catalogue, dimension: untuned.dimension });
+  return { pairs, negatives, adTexts: catalogue.texts };
 }
 
 /** Names the fine-tuned teacher by its bytes. */

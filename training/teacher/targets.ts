@@ -49,7 +49,16 @@ export class VectorStore {
   }
 
   /** Makes sure that every text of a part has its vector. `onProgress` is told how many have, from time to time. */
-  async prepare({ index, texts }: StorePart, encode: Encode, onProgress: (texts: number) => void): Promise<void> {
+  async prepare(part: StorePart, encode: Encode, onProgress: (texts: number) => void): Promise<void> {
+    await this.#complete(part, encode, onProgress);
+  }
+
+  /** What is stored of a part, with a vector of each of its texts. */
+  async #complete(
+    { index, texts }: StorePart,
+    encode: Encode,
+    onProgress: (texts: number) => void,
+  ): Promise<StoredVectors> {
     const { dimension } = this.#options;
     let stored = await this.#read(index);
     const known = new Set(stored.texts);
@@ -64,12 +73,17 @@ export class VectorStore {
       await this.#write(index, stored);
     }
     onProgress(texts.length);
+    return stored;
   }
 
   /** The vectors of a part's texts, [texts, dimension], in their order. @throws Error where `prepare` has not run. */
-  async read({ index, texts }: StorePart): Promise<Float32Array> {
+  async read(part: StorePart): Promise<Float32Array> {
+    return this.#pick(part, await this.#read(part.index));
+  }
+
+  /** The vectors of a part's texts among what is stored of it. */
+  #pick({ index, texts }: StorePart, stored: StoredVectors): Float32Array {
     const { dimension } = this.#options;
-    const stored = await this.#read(index);
     const rowOf = new Map(stored.texts.map((text, row) => [text, row]));
     const vectors = new Float32Array(texts.length * dimension);
     texts.forEach((text, i) => {
@@ -97,8 +111,7 @@ export class VectorStore {
     let done = 0;
     for (const [index, rows] of rowsOf.entries()) {
       const part = { index, texts: rows.map((row) => texts[row]!) };
-      await this.prepare(part, encode, (ready) => onProgress(done + ready));
-      const found = await this.read(part);
+      const found = this.#pick(part, await this.#complete(part, encode, (ready) => onProgress(done + ready)));
       rows.forEach((row, i) => {
         vectors.set(found.subarray(i * dimension, (i + 1) * dimension), row * dimension);
       });

@@ -1,7 +1,7 @@
 /** Designs against interference, in a market whose truth is known: what all users in treatment bring over all in control. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Charge, createInterferenceMarket } from '../../../../bench/interference-market.ts';
+import { type Charge, createInterferenceMarket, RECOVERING } from '../../../../bench/interference-market.ts';
 import { analyseBudgetSplit, splitBudget } from '../../../../gpu-backend/experiments/designs/budget-split.ts';
 import { comparePairs } from '../../../../gpu-backend/experiments/designs/paired-clusters.ts';
 import {
@@ -111,13 +111,7 @@ describe('switchback', () => {
     ]);
   });
 
-  // Purses refill within half an hour when nobody draws on them; an arm finds what the other has left for about twice that.
-  const market = createInterferenceMarket({
-    seed: 2,
-    campaigns: 40,
-    purseMicros: 600_000,
-    refillMicrosPerMs: 600_000 / (HOUR_MS / 2),
-  });
+  const market = createInterferenceMarket(RECOVERING);
   const day = { users: 800, queries: 8_000, durationMs: 24 * HOUR_MS };
   const span = { fromMs: 4 * HOUR_MS, toMs: 24 * HOUR_MS, confidence: 0.95 };
   const analysed = (seed: number, { windowMs, washoutMs }: { windowMs: number; washoutMs: number }) => {
