@@ -33,7 +33,7 @@ export async function measureRecall(
     const members = generation.members.get(market)!;
     const exact = scan(generation.rows, query, { k: GATE.k, members });
     const floor = exact.at(-1)!.score - 1e-6;
-    const found = generation.indices.get(market)!.search(query, GATE.k);
+    const found = await generation.indices.get(market)!.search(query, GATE.k);
     sum += found.filter(({ score }) => score >= floor).length / exact.length;
     await nextTurn();
   }

@@ -83,10 +83,18 @@ export class View {
     });
   }
 
-  /** Best first by cosine, ties by ad id; active ads of the market only. `row` of a hit is a slot. */
-  dense(query: Float32Array, market: string, limit: number): Hit[] {
+  /** What the market's index finds, for {@link dense}; a promise where the index is another machine's. */
+  propose(query: Float32Array, market: string, limit: number): Hit[] | Promise<Hit[]> {
     const index = this.#generation.indices.get(market);
-    const hits = index?.search(query, limit, (row) => this.#servable(row, market)) ?? [];
+    return index?.search(query, limit, (row) => this.#servable(row, market)) ?? [];
+  }
+
+  /**
+   * Of what the index proposed and the ads that came since, the best by cosine, ties by ad id; active ads of the market
+   * only, as they are now. `row` of a hit is a slot.
+   */
+  dense(query: Float32Array, proposed: readonly Hit[], { market, limit }: { market: string; limit: number }): Hit[] {
+    const hits = proposed.filter(({ row }) => this.#servable(row, market));
     for (const [slot, vector] of this.#added) {
       if (this.#servable(slot, market)) hits.push({ row: slot, score: vector.cosine(0, query) });
     }
@@ -146,8 +154,9 @@ export class View {
   }
 
   #empty(slot: number): void {
+    const entry = this.#entries[slot];
+    if (entry !== undefined) this.#generation.lexical.remove(slot, entry.ad);
     this.#entries[slot] = undefined;
     this.#added.delete(slot);
-    this.#generation.lexical.remove(slot);
   }
 }

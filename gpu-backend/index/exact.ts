@@ -1,5 +1,5 @@
 /** Exact search: scores every accepted row. The oracle of the approximate index, and its fallback for narrow filters. */
-import { type AnnIndex, byScore, type Hit, requireDimension } from './ann-index.ts';
+import { byScore, type Hit, type LocalIndex, requireDimension } from './ann-index.ts';
 import type { VectorRows } from './vector-rows.ts';
 
 /** The `k` best of `members` (all rows when absent) that `accept` lets through, best first, ties by row. */
@@ -31,7 +31,7 @@ export function scan(
 }
 
 /** Exact index over `members` of the rows, or all of them. */
-export function exactIndex(rows: VectorRows, members?: ArrayLike<number>): AnnIndex {
+export function exactIndex(rows: VectorRows, members?: ArrayLike<number>): LocalIndex {
   return {
     size: members?.length ?? rows.count,
     dimension: rows.dimension,

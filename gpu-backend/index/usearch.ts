@@ -5,7 +5,7 @@
  */
 import usearch from 'usearch';
 import { HarnessError } from '../../shared/problem.ts';
-import { type AnnIndex, byScore, type Hit, requireDimension } from './ann-index.ts';
+import { byScore, type Hit, type LocalIndex, requireDimension } from './ann-index.ts';
 import { scan } from './exact.ts';
 import type { VectorRows } from './vector-rows.ts';
 
@@ -36,7 +36,7 @@ function createGraph(dimension: number, options: HnswOptions) {
 }
 type Graph = ReturnType<typeof createGraph>;
 
-function overGraph(graph: Graph, rows: VectorRows, members: ArrayLike<number>): AnnIndex {
+function overGraph(graph: Graph, rows: VectorRows, members: ArrayLike<number>): LocalIndex {
   const size = members.length;
   const propose = (query: Float32Array, count: number): Hit[] => {
     const { keys } = graph.search(query, count, 1);
@@ -73,7 +73,7 @@ function overGraph(graph: Graph, rows: VectorRows, members: ArrayLike<number>): 
   };
 }
 
-export interface UsearchIndex extends AnnIndex {
+export interface UsearchIndex extends LocalIndex {
   /** Writes the graph to a file that {@link loadUsearch} reads; the rows are stored elsewhere. */
   save(path: string): void;
 }

@@ -1,6 +1,7 @@
 /**
- * One request's way: encode (if the plan wants it), then, on one view and without letting go of the thread, search, fuse,
- * calibrate, cut. A swap therefore falls before or after a request's search, never into it.
+ * One request's way: encode (if the plan wants it), ask the index, then, on one view and without letting go of the thread,
+ * search, fuse, calibrate, cut. A swap therefore falls before or after a request's search, never into it; one that falls into
+ * the wait for an index elsewhere has the newer generation asked, because later changes are told to that one only.
  */
 import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
 import { terms } from '../../shared/coverage.ts';
@@ -11,6 +12,7 @@ import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
 import type { View } from '../generations/view.ts';
+import type { Hit } from '../index/ann-index.ts';
 import { dense } from './dense.ts';
 import { fuse } from './fuse.ts';
 
@@ -44,11 +46,21 @@ function readVector({ studentSha256, values }: QueryVector, encoder: Encoder): F
   return unpackUnitVector(values, encoder.dimension);
 }
 
+function requireView(live: Live): View {
+  if (live.view === undefined)
+    throw new HarnessError('not_ready', 'No generation is live yet; retry in a few seconds.');
+  return live.view;
+}
+
 export function createRetrieval({ encoder, live, calibration }: RetrievalOptions): Retrieval {
-  const search = (request: RetrieveRequest, view: View, vector: Float32Array | undefined): Candidate[] => {
+  const search = (
+    request: RetrieveRequest,
+    view: View,
+    { vector, proposed }: { vector: Float32Array | undefined; proposed: readonly Hit[] },
+  ): Candidate[] => {
     const { query, market, plan } = request;
     const limit = depth(plan.k);
-    const near = vector === undefined ? [] : dense(view, vector, { market, limit });
+    const near = vector === undefined ? [] : dense(view, vector, { proposed, market, limit });
     // A plan without the lexical retriever has no lexical evidence either: its arm measures the student alone.
     const lexical = plan.retrievers.includes('lexical')
       ? view.lexical(query, { market, limit, also: new Set(near.map(({ slot }) => slot)) })
@@ -103,9 +115,13 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
         const [took, had] = [Math.round(encodedAt - began), Math.round(request.deadlineMs)];
         throw new HarnessError('deadline_exceeded', `Encoding took ${took} ms of ${had}; nothing was searched.`);
       }
-      const { view } = live;
-      if (view === undefined) throw new HarnessError('not_ready', 'No generation is live yet; retry in a few seconds.');
-      const candidates = search(request, view, vector);
+      let view: View;
+      let proposed: readonly Hit[] = [];
+      do {
+        view = requireView(live);
+        if (vector !== undefined) proposed = await view.propose(vector, request.market, depth(request.plan.k));
+      } while (live.view !== view);
+      const candidates = search(request, view, { vector, proposed });
       const ended = performance.now();
       return {
         generation: view.number,
