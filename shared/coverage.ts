@@ -29,7 +29,7 @@ const STOP_WORDS = new Set(
  * Plurals to singulars (Harman, 1991): ies to y, es to e, s to nothing, with his exceptions; then the e that only the
  * plural has (dresses, watches, boxes) goes, and with it that of the few singulars that end so, alike on both sides.
  */
-function singular(term: string): string {
+export function singular(term: string): string {
   return strip(term).replace(/(ss|sh|ch|x|zz)e$/, '$1');
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { AuctionConfig } from '../auction.ts';
 import { Assignment } from '../experiment.ts';
+import { MatchType } from '../match-type.ts';
 import { Micros } from '../money.ts';
 
 const Id = z.string().regex(/^[\w.:-]{1,64}$/, 'expected 1 to 64 letters, digits and . : _ -');
@@ -14,7 +15,15 @@ export const Locale = z
   .max(35);
 /** Paused by the advertiser, or blocked by whoever runs the market; either is shown to nobody. */
 export const AdStatus = z.enum(['active', 'paused', 'blocked']);
-export const MatchType = z.enum(['exact', 'phrase', 'broad']);
+
+/** What a query must say (../match-type.ts) for a keyword to match it. */
+export const Keyword = z.strictObject({
+  text: z.string().min(1).max(80),
+  match: MatchType,
+  /** Most that a click on a query of this keyword may cost; absent: the ad's bid. Means nothing on a negative keyword. */
+  bidMicros: Micros.max(1_000_000_000).optional(),
+});
+export type Keyword = z.infer<typeof Keyword>;
 
 /** An ad as an advertiser books it. */
 export const Ad = z
@@ -28,7 +37,9 @@ export const Ad = z
     displayUrl: z.string().min(1).max(80),
     /** Where a click goes; http or https. */
     landingUrl: z.url({ protocol: /^https?$/ }).max(2048),
-    keywords: z.array(z.strictObject({ text: z.string().min(1).max(80), match: MatchType })).max(100),
+    keywords: z.array(Keyword).max(100),
+    /** Queries that must never bring the ad up. Absent: none. */
+    negatives: z.array(Keyword).max(1_000).optional(),
     markets: z.array(Market).min(1).max(50),
     /** Most that a click may cost. */
     bidMicros: Micros.max(1_000_000_000),

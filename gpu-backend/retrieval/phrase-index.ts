@@ -1,0 +1,77 @@
+/**
+ * Which of many phrases match a query, under the rules of shared/match-type.ts. Each phrase is filed under its rarest word
+ * (so that "shoes" brings up "shoes" and not every phrase with shoes in it), and a query looks under its own words only.
+ */
+import type { MatchForm, MatchType } from '../../shared/match-type.ts';
+import { matches } from '../../shared/match-type.ts';
+
+/** How well a phrase matches, at the narrowest type that it matches under. */
+export interface PhraseMatch {
+  phrase: number;
+  narrowest: MatchType;
+  /** Share of the query's words that the phrase has; 1 for an exact match. */
+  share: number;
+}
+
+export class PhraseIndex {
+  readonly #formOf: (text: string) => MatchForm;
+  readonly #numberOf = new Map<string, number>();
+  readonly #forms: MatchForm[] = [];
+  /** How many phrases have a word. */
+  readonly #having = new Map<string, number>();
+  readonly #filed = new Map<string, number[]>();
+  /** Phrases that are not filed yet: they wait for the next query, so that of many that come together all are counted first. */
+  #waiting: number[] = [];
+
+  /** `formOf` makes the forms of the phrases; queries are to be given in the same. */
+  constructor(formOf: (text: string) => MatchForm) {
+    this.#formOf = formOf;
+  }
+
+  /** The phrase's number; the same text has the same for ever. */
+  add(text: string): number {
+    const known = this.#numberOf.get(text);
+    if (known !== undefined) return known;
+    const phrase = this.#forms.length;
+    const form = this.#formOf(text);
+    this.#numberOf.set(text, phrase);
+    this.#forms.push(form);
+    for (const word of form.words) this.#having.set(word, (this.#having.get(word) ?? 0) + 1);
+    this.#waiting.push(phrase);
+    return phrase;
+  }
+
+  /** The number of a text that was added. */
+  numberOf(text: string): number | undefined {
+    return this.#numberOf.get(text);
+  }
+
+  /** The phrases that match the query, each once. */
+  matching(query: string): PhraseMatch[] {
+    if (this.#waiting.length > 0) this.#file();
+    const form = this.#formOf(query);
+    const found: PhraseMatch[] = [];
+    for (const word of new Set(form.words)) {
+      for (const phrase of this.#filed.get(word) ?? []) {
+        const keyword = this.#forms[phrase]!;
+        if (!matches(keyword, form, 'broad')) continue;
+        const exact = matches(keyword, form, 'exact');
+        const narrowest = exact ? 'exact' : matches(keyword, form, 'phrase') ? 'phrase' : 'broad';
+        found.push({ phrase, narrowest, share: exact ? 1 : keyword.words.length / form.words.length });
+      }
+    }
+    return found;
+  }
+
+  #file(): void {
+    for (const phrase of this.#waiting) {
+      const [first, ...others] = this.#forms[phrase]!.words;
+      if (first === undefined) continue;
+      const rarest = others.reduce((a, b) => (this.#having.get(b)! < this.#having.get(a)! ? b : a), first);
+      const list = this.#filed.get(rarest);
+      if (list === undefined) this.#filed.set(rarest, [phrase]);
+      else list.push(phrase);
+    }
+    this.#waiting = [];
+  }
+}

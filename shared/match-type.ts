@@ -1,0 +1,117 @@
+/**
+ * When a keyword matches a query. The rules, and test/golden/match-types.json is their meaning in examples:
+ *
+ * - *exact*: the query says what the keyword says, no more and no less.
+ * - *phrase*: the keyword's words stand in the query side by side and in their order.
+ * - *broad*: the query has all of the keyword's words, wherever. (Related words are the business of dense retrieval.)
+ *
+ * What a narrower type matches, the wider ones match too. Keywords match *close variants*: plurals like singulars, accents
+ * and apostrophes like none, function words as if they were not there, and, for the exact type, another order of the words
+ * unless one of them gives the order its meaning ("from paris to london"). Those few, and negations, are never left out.
+ *
+ * Negative keywords have no close variants: "shoe" holds off no "shoes". Their words are compared as they are written
+ * after normalisation (shared/text.ts), function words included.
+ */
+import { z } from 'zod';
+import { singular } from './coverage.ts';
+import { normalize } from './text.ts';
+
+export const MatchType = z.enum(['exact', 'phrase', 'broad']);
+export type MatchType = z.infer<typeof MatchType>;
+
+/** Bare function words: what is asked for is the same without them. */
+const FUNCTION_WORDS = new Set(
+  'a an the and or of for in on at by is are be am was were my your our their his her its it this that these those i you we me us do does can'.split(
+    ' ',
+  ),
+);
+/** Words that make the order of the others matter, or turn what they stand before into its opposite. */
+const ORDERING = new Set(
+  'to from with without no not non vs versus than before after into onto off under over'.split(' '),
+);
+/** Plurals that no rule reaches, as the rules leave them. */
+const IRREGULAR = new Map(
+  Object.entries({
+    men: 'man',
+    women: 'woman',
+    children: 'child',
+    feet: 'foot',
+    teeth: 'tooth',
+    mice: 'mouse',
+    geese: 'goose',
+    knive: 'knife',
+    wive: 'wife',
+    shelve: 'shelf',
+    scarve: 'scarf',
+    loave: 'loaf',
+    leave: 'leaf',
+    gase: 'gas',
+    lense: 'lens',
+    len: 'lens',
+    wolve: 'wolf',
+  }),
+);
+
+/**
+ * Singular and plural in one form, which need be neither: what the S-stemmer of the index leaves apart (shoes and shoe,
+ * movies and movie, viruses and virus, TVs) meets here, where no term is counted and too much in one costs nothing.
+ */
+function number(word: string): string {
+  const stem = singular(word)
+    .replace(/([aeo]e)s$/, '$1')
+    .replace(/oe$/, 'o')
+    .replace(/ie$/, 'y')
+    .replace(/use$/, 'us')
+    .replace(/^([^aeiouy]{2,})s$/, '$1');
+  return IRREGULAR.get(stem) ?? stem;
+}
+
+/** A keyword or a query as the rules compare it. */
+export interface MatchForm {
+  /** In their order; empty for a text without letters and digits, which matches nothing. */
+  words: readonly string[];
+  /** Whether another order says another thing. */
+  ordered: boolean;
+}
+
+const SEPARATOR = /[\p{Z}\p{P}\s]+/u;
+const split = (normalized: string): string[] =>
+  normalized.split(SEPARATOR).filter((word) => /[\p{L}\p{N}]/u.test(word));
+
+/** The form under which close variants are the same; of keywords, and of queries that are compared with them. */
+export function closeForm(text: string): MatchForm {
+  const joined = normalize(text).replace(/(?<=\p{L})'(?=\p{L})/gu, '');
+  const all = split(joined.normalize('NFD').replace(/\p{M}+/gu, ''));
+  const content = all.filter((word) => !FUNCTION_WORDS.has(word));
+  // What consists of function words alone ("the who") means them.
+  const words = (content.length > 0 ? content : all).map(number);
+  return { words, ordered: content.length === 0 || words.some((word) => ORDERING.has(word)) };
+}
+
+/** The words as they are written; of negative keywords, and of queries that are compared with them. */
+export function literalForm(text: string): MatchForm {
+  return { words: split(normalize(text)), ordered: true };
+}
+
+/** Whether a keyword matches under a match type; both forms are made by the same function. */
+export function matches(keyword: MatchForm, query: MatchForm, match: MatchType): boolean {
+  if (keyword.words.length === 0 || keyword.words.length > query.words.length) return false;
+  if (match === 'broad') return keyword.words.every((word) => query.words.includes(word));
+  if (match === 'phrase' && contains(query.words, keyword.words)) return true;
+  if (keyword.words.length !== query.words.length) return false;
+  return keyword.ordered || query.ordered
+    ? contains(query.words, keyword.words)
+    : sameWords(keyword.words, query.words);
+}
+
+/** Whether the words stand in `all` side by side and in this order. */
+function contains(all: readonly string[], words: readonly string[]): boolean {
+  for (let at = 0; at + words.length <= all.length; at++)
+    if (words.every((word, i) => all[at + i] === word)) return true;
+  return false;
+}
+
+function sameWords(a: readonly string[], b: readonly string[]): boolean {
+  const sorted = [...b].sort();
+  return [...a].sort().every((word, i) => word === sorted[i]);
+}

@@ -1,0 +1,94 @@
+/** The keyword retriever and the negatives against the rules applied to every ad, one after the other. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
+import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
+import type { Keyword } from '../../../shared/contract/ads.ts';
+import { closeForm, literalForm, MatchType, matches } from '../../../shared/match-type.ts';
+
+const text = fc
+  .array(fc.constantFrom('shoe', 'shoes', 'red', 'running', 'the', 'to', 'trail', 'ring'), {
+    minLength: 1,
+    maxLength: 4,
+  })
+  .map((words) => words.join(' '));
+const keyword: fc.Arbitrary<Keyword> = fc.record(
+  { text, match: fc.constantFrom(...MatchType.options), bidMicros: fc.integer({ min: 1, max: 9 }) },
+  { requiredKeys: ['text', 'match'] },
+);
+const catalogue = fc.array(fc.array(keyword, { maxLength: 4 }), { maxLength: 12 });
+const AD_BID = 5;
+const adOf = (slot: number) => ({ id: `ad-${String(slot).padStart(3, '0')}`, bidMicros: AD_BID });
+
+/** What each ad's best matching keyword is worth, by the rules alone. */
+function oracle(ads: readonly (readonly Keyword[])[], query: string) {
+  const asked = closeForm(query);
+  return ads
+    .flatMap((keywords, slot) =>
+      keywords
+        .filter((booked) => matches(closeForm(booked.text), asked, booked.match))
+        .map((booked) => {
+          const form = closeForm(booked.text);
+          const share = form.words.length / asked.words.length;
+          const score = matches(form, asked, 'exact') ? 3 : matches(form, asked, 'phrase') ? 1 + share : share;
+          return { slot, score, bidMicros: booked.bidMicros ?? AD_BID };
+        })
+        .sort((a, b) => b.score - a.score || b.bidMicros - a.bidMicros)
+        .slice(0, 1),
+    )
+    .sort((a, b) => b.score - a.score || b.bidMicros - a.bidMicros || a.slot - b.slot);
+}
+const plain = ({ slot, score, bidMicros }: ReturnType<typeof oracle>[number]) => ({ slot, score, bidMicros });
+
+test('finds what the rules find, in their order, also after changes', () => {
+  fc.assert(
+    fc.property(catalogue, catalogue, text, fc.integer({ min: 0, max: 12 }), (before, after, query, limit) => {
+      const index = new KeywordIndex();
+      for (const [slot, keywords] of before.entries()) index.put(slot, keywords);
+      index.search(query, { limit, accept: () => true, adOf });
+      for (const [slot, keywords] of before.entries()) index.remove(slot, keywords);
+      for (const [slot, keywords] of after.entries()) index.put(slot, keywords);
+      const accept = (slot: number) => slot % 5 !== 0;
+      const expected = oracle(after, query).filter(({ slot }) => accept(slot));
+      const also = new Set([1, 2]);
+      const { hits, booked } = index.search(query, { limit, accept, adOf, also });
+      expect(hits.map(plain)).toEqual(expected.slice(0, limit));
+      const wanted = expected.filter(({ slot }, i) => i < limit || also.has(slot));
+      expect([...booked.values()].map(plain).sort((a, b) => a.slot - b.slot)).toEqual(
+        wanted.sort((a, b) => a.slot - b.slot),
+      );
+    }),
+  );
+});
+
+test('negatives hold off what the rules hold off, also after changes', () => {
+  fc.assert(
+    fc.property(catalogue, catalogue, text, (before, after, query) => {
+      const index = new NegativeIndex<number>();
+      for (const [slot, negatives] of before.entries()) index.put(slot, negatives);
+      index.against(query);
+      for (const slot of before.keys()) index.put(slot, undefined);
+      for (const [slot, negatives] of after.entries()) index.put(slot, negatives);
+      const against = index.against(query);
+      const asked = literalForm(query);
+      for (const [slot, negatives] of after.entries())
+        expect(against?.(slot) ?? false).toBe(
+          negatives.some(({ text, match }) => matches(literalForm(text), asked, match)),
+        );
+    }),
+  );
+});
+
+test('a keyword bids for itself, and the narrowest match decides which one', () => {
+  const index = new KeywordIndex();
+  index.put(7, [
+    { text: 'shoes', match: 'broad', bidMicros: 9 },
+    { text: 'running shoes', match: 'exact', bidMicros: 2 },
+    { text: 'trail shoes', match: 'phrase' },
+  ]);
+  const bid = (query: string) => index.search(query, { limit: 5, accept: () => true, adOf }).hits[0];
+  expect(bid('running shoes')).toMatchObject({ match: 'exact', bidMicros: 2, score: 3, coverage: 1 });
+  expect(bid('red trail shoes')).toMatchObject({ match: 'phrase', bidMicros: AD_BID, coverage: 2 / 3 });
+  expect(bid('red shoes')).toMatchObject({ match: 'broad', bidMicros: 9, coverage: 1 / 2 });
+  expect(bid('sandals')).toBeUndefined();
+});

@@ -1,0 +1,48 @@
+/** The golden table of match types, close variants and negatives, and what holds for any words. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { closeForm, literalForm, MatchType, matches } from '../../shared/match-type.ts';
+import { normalize } from '../../shared/text.ts';
+import golden from '../golden/match-types.json' with { type: 'json' };
+
+describe.each([
+  ['keyword', golden.positive, closeForm],
+  ['negative keyword', golden.negative, literalForm],
+] as const)('a %s', (_kind, cases, form) => {
+  test.each(cases)('"$keyword" and the query "$query": $rule', ({ keyword, query, matches: expected }) => {
+    const found = MatchType.options.filter((match) => matches(form(keyword), form(normalize(query)), match));
+    expect(found).toEqual(expected);
+  });
+});
+
+const word = fc.constantFrom('shoe', 'shoes', 'red', 'running', 'the', 'for', 'to', 'from', "men's", 'boxes', 'ÉTÉ');
+const phrase = fc.array(word, { minLength: 1, maxLength: 5 }).map((words) => words.join(' '));
+
+test.each([closeForm, literalForm])('%o: what a narrower type matches, a wider one matches', (form) => {
+  fc.assert(
+    fc.property(phrase, phrase, (keyword, query) => {
+      const [exact, wide, broad] = MatchType.options.map((match) => matches(form(keyword), form(query), match));
+      expect(!exact || wide).toBe(true);
+      expect(!wide || broad).toBe(true);
+    }),
+  );
+});
+
+test('every text matches itself, and a form is not changed by normalisation', () => {
+  fc.assert(
+    fc.property(phrase, (text) => {
+      for (const form of [closeForm, literalForm]) {
+        expect(form(normalize(text))).toEqual(form(text));
+        for (const match of MatchType.options) expect(matches(form(text), form(text), match)).toBe(true);
+      }
+    }),
+  );
+});
+
+test('the closest variants of an unordered keyword match each other exactly, both ways', () => {
+  fc.assert(
+    fc.property(phrase, phrase, (a, b) => {
+      expect(matches(closeForm(a), closeForm(b), 'exact')).toBe(matches(closeForm(b), closeForm(a), 'exact'));
+    }),
+  );
+});
