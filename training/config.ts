@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { HarnessError } from '../shared/problem.ts';
 import { DEVICES } from './runner/runner.ts';
 import { Data } from './settings/data.ts';
-import { Adapt, Align, Finetune, Floors, Refine, Student } from './settings/phases.ts';
+import { Adapt, Align, Finetune, Floors, Harden, Refine, Student } from './settings/phases.ts';
 import { TeacherSettings } from './settings/teacher.ts';
 
 /** Every setting of the recipe; nothing else is allowed. */
@@ -21,6 +21,7 @@ export const RecipeConfig = z.strictObject({
   student: Student,
   align: Align,
   refine: Refine,
+  harden: Harden.optional(),
   floors: Floors,
   export: z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),

@@ -187,6 +187,19 @@ const config: RecipeSettings = {
     coClicks: { weight: 0, perAd: 16 },
   },
 
+  /**
+   * Phase 3 once more, from where it ended, with what `refine` says but for this: when all else is learnt, what is left are descriptions
+   * and slips of the finger, and what nobody clicked on has begun to fade.
+   */
+  harden: {
+    steps: 1_200,
+    learningRate: 3e-4,
+    warmupSteps: 40,
+    noise: { typos: 0.5, dropped: 0.5 },
+    /** General texts beside the queries of a batch, held to the teacher's vectors with this weight of the squared distance. */
+    replay: { texts: 64, weight: 1 },
+  },
+
   /** What every student is measured against, beside BM25. */
   floors: {
     /** Token vectors of the teacher, reduced to `dimension` by PCA, weighted by frequency (sif), then trained; no layers. */

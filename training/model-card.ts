@@ -195,7 +195,8 @@ function making({ provenance, teacher }: Manifest, { training }: CardReport): st
     ? ['finetune', 'adapt']
     : ['adapt', 'finetune'];
   const phases = Object.entries(provenance.config).flatMap(([name, settings]) => {
-    const phase = Phase.safeParse(settings);
+    // Hardening is set by what it does otherwise than refinement.
+    const phase = Phase.safeParse(name === 'harden' ? Object.assign({}, provenance.config.refine, settings) : settings);
     if (!phase.success || phase.data.steps === 0 || name === other) return [];
     const { steps, batch, learningRate } = phase.data;
     const last = training?.losses?.[name === first ? 'teach' : name]?.at(-1);

@@ -108,7 +108,11 @@ export function createRecipeCommand(): Command {
         const prepared = await prepare(context);
         const aligned = await alignPrepared(context, prepared);
         const { refined } = await refinePrepared(context, { ...prepared, aligned });
-        printLosses(refined.losses, options.json);
+        const hardening = refined.hardening.map((point) => ({
+          ...point,
+          step: context.config.refine.steps + point.step,
+        }));
+        printLosses([...refined.losses, ...hardening], options.json);
         await prepared.validation?.close();
       }),
   );

@@ -42,6 +42,7 @@ beforeAll(async () => {
         ...{ steps: 20, batch: 8, learningRate: 1e-3, warmupSteps: 2, checkpointEvery: 10 },
         negatives: { ...defaults.refine.negatives, refreshEvery: 10 },
       },
+      harden: { ...defaults.harden, steps: 10, warmupSteps: 1, replay: { texts: 4, weight: 1 } },
       floors: {
         static: { dimension: 16, sif: 1e-3, alignSteps: 10, refineSteps: 10, learningRate: 3e-3 },
         naive: { steps: 10 },

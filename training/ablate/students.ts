@@ -28,7 +28,7 @@ export async function ablateStudents(
   const parts = await targetParts(texts, { teacher: taught.teacher, parts: config.data.parts });
   const { model: start, tokenizer } = await startingStudent(context, taught);
   const catalogue = await catalogueVectors(context, taught.teacher);
-  const inputs = await refinementInputs(context, { catalogue, tokenizer, teacher: taught.teacher });
+  const inputs = await refinementInputs(context, { catalogue, tokenizer, teacher: taught.teacher, texts });
   const validation = await openValidation(context, { catalogue, tokenizer, count: settings.queries });
   const calibration = await sampleTexts(texts, CALIBRATION_TEXTS);
   const run = await runFolder({

@@ -49,26 +49,38 @@ export function openTargets(teacher: Teacher, options: TargetOptions) {
   };
 }
 
-/** The training texts in parts, each text with the teacher's vector on disk: of the text and its context, where it has one. */
+/** Whether the teacher reads no more of a text than the student: so it is with general text. */
+export const bare = ({ context }: TeacherText): boolean => context === undefined;
+
+/**
+ * The training texts in parts, each text with the teacher's vector on disk: of the text and its context, where it has one.
+ * @param wanted Leaves the others out.
+ */
 export async function targetParts(
   texts: readonly TextPart[],
-  { teacher, ...where }: { teacher: Teacher; parts: number; folder?: string },
+  {
+    teacher,
+    wanted = () => true,
+    ...where
+  }: { teacher: Teacher; parts: number; folder?: string; wanted?: (text: TeacherText) => boolean },
 ): Promise<AlignmentPart[]> {
   const total = texts.reduce((sum, { rows }) => sum + rows, 0);
   const targets = openTargets(teacher, { role: 'query', total, ...where });
   const inputs = async (part: TextPart) => {
-    const rows = await readPart(part);
+    const rows = (await readPart(part)).filter(wanted);
     return { rows, stored: { index: part.index, texts: rows.map(teacherInput) } };
   };
+  const sizes: number[] = [];
   let finished = 0;
   for (const part of texts) {
-    const { stored } = await inputs(part);
+    const { rows, stored } = await inputs(part);
     await targets.store.prepare(stored, targets.encode, (done) => targets.onProgress(finished + done));
     finished += part.rows;
+    sizes.push(rows.length);
   }
   targets.stop();
-  return texts.map((part) => ({
-    rows: part.rows,
+  return texts.map((part, i) => ({
+    rows: sizes[i]!,
     async read() {
       const { rows, stored } = await inputs(part);
       // The student's side: the bare text. Context ends here.

@@ -5,6 +5,7 @@ import { type ClickedQuery, drawAd } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import type { TensorData } from '../onnx/model.ts';
 import { maskTensor, rowTensor, tokenTensors } from '../runner/step-inputs.ts';
+import type { StoredVectors } from '../teacher/targets.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
 import type { RoundPlan } from './refine-plan.ts';
 import type { RefineSettings } from './refine-settings.ts';
@@ -18,14 +19,43 @@ export interface RoundBatchesOptions {
   /** float32 [ads, dimension]. */
   readonly ads: Float32Array;
   readonly dimension: number;
-  /** The teacher's vectors of the plan's queries, float32 [rows, dimension], where the settings have an distillation. */
+  /** The teacher's vectors of the plan's queries, float32 [rows, dimension], where the settings have a distillation. */
   readonly targets: Float32Array | undefined;
-  readonly settings: Pick<RefineSettings, 'batch' | 'negatives' | 'noise'>;
+  /** Where the settings have a replay. */
+  readonly general: GeneralTexts | undefined;
+  readonly settings: Pick<RefineSettings, 'batch' | 'negatives' | 'noise' | 'replay'>;
   /** Between the part's queries, where the settings ask for regularisation. */
   readonly coClicks: CoClicks | undefined;
   readonly seed: number;
   /** Batches before the round's first. */
   readonly before: number;
+}
+
+/** General texts as tokens, the shortest first, with the teacher's vectors, float32 [texts, dimension], in the same order. */
+export interface GeneralTexts {
+  readonly tokens: readonly (readonly number[])[];
+  readonly vectors: Float32Array;
+}
+
+export function generalTexts({ texts, vectors }: StoredVectors, tokenizer: TextTokenizer): GeneralTexts {
+  const dimension = vectors.length / texts.length;
+  const tokens = texts.map((text) => tokenizer.encode(text));
+  const order = [...tokens.keys()].sort((a, b) => tokens[a]!.length - tokens[b]!.length || a - b);
+  return {
+    tokens: order.map((row) => tokens[row]!),
+    vectors: rowTensor(vectors, order, dimension).data as Float32Array,
+  };
+}
+
+/** Some of the texts that are not longer than the batch's queries: beside those they cost no padding. */
+function drawGeneral(
+  { tokens }: GeneralTexts,
+  { count, longest }: { count: number; longest: number },
+  random: () => number,
+) {
+  const beyond = tokens.findIndex((row) => row.length > longest);
+  const fitting = Math.max(1, beyond === -1 ? tokens.length : beyond);
+  return Array.from({ length: count }, () => Math.floor(random() * fitting));
 }
 
 /** Distinct ones of the negatives mined for a row, and any ad where there are too few. */
@@ -41,8 +71,8 @@ function drawNegatives(at: number, options: RoundBatchesOptions, random: () => n
 }
 
 function batchInputs(start: number, options: RoundBatchesOptions, random: () => number): Batch['inputs'] {
-  const { plan, queries, tokenizer, ads, dimension, targets, settings, coClicks } = options;
-  const { batch, negatives } = settings;
+  const { plan, queries, tokenizer, ads, dimension, targets, general, settings, coClicks } = options;
+  const { batch, negatives, replay } = settings;
   const members = [...plan.rows.subarray(start, start + batch)];
   const hard = members.map((_, i) => drawNegatives(start + i, options, random));
   const drawn = members.map((row) => drawAd(queries[row]!, random));
@@ -72,7 +102,14 @@ function batchInputs(start: number, options: RoundBatchesOptions, random: () => 
       near[i] === undefined || coClicks.related(members[i]!, near[j] ?? members[j]!);
     inputs.set('neighbour_bias', maskTensor([batch, batch], known));
   }
-  return new Map([...inputs, ...tokenTensors(tokenizer.pad(texts.map((text) => tokenizer.encode(text))))]);
+  const tokens: (readonly number[])[] = texts.map((text) => tokenizer.encode(text));
+  if (general && replay) {
+    const longest = Math.max(...tokens.map(({ length }) => length));
+    const rows = drawGeneral(general, { count: replay.texts, longest }, random);
+    tokens.push(...rows.map((row) => general.tokens[row]!));
+    inputs.set('replay_target', rowTensor(general.vectors, rows, dimension));
+  }
+  return new Map([...inputs, ...tokenTensors(tokenizer.pad(tokens))]);
 }
 
 /** The round's batches from number `after` + 1 on. */

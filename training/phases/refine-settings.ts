@@ -33,6 +33,11 @@ export interface RefinementSettings {
   readonly distillation?: number | undefined;
   /** Noise in what the queries are shown as; default none. */
   readonly noise?: Noise | undefined;
+  /**
+   * General text that each batch is aligned to beside its queries, by squared L2 as in phase 2, so that the student keeps what nobody
+   * clicked on; default none.
+   */
+  readonly replay?: { readonly texts: number; readonly weight: number } | undefined;
   /** Queries a cluster, where batches are unions of clusters of near queries: a divisor of `batch`. 0 batches at random. */
   readonly clusters: number;
   readonly coClicks: {

@@ -10,13 +10,14 @@ import type { ClickedQuery, PairPart } from '../data/pairs.ts';
 import { seeded } from '../data/seeded.ts';
 import { tokenInputs } from '../nn/architecture.ts';
 import { embeddingOf, embeddingWidth, wordTable } from '../nn/encoder.ts';
-import { contrastive, divergence } from '../nn/losses.ts';
+import { contrastive, divergence, squaredDistance } from '../nn/losses.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import { openRunner, type RunnerOptions } from '../runner/runner.ts';
 import { type CompiledStep, compileStep, type Report } from '../runner/step.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
+import type { AlignmentPart } from './align.ts';
 import type { Mined } from './negatives.ts';
-import { roundBatches } from './refine-batches.ts';
+import { generalTexts, roundBatches } from './refine-batches.ts';
 import { dropPlans, hasPlan, planRound, type RoundPlan, readPlan, writePlan } from './refine-plan.ts';
 import { intervals, type Round, rowsOf } from './refine-rounds.ts';
 import type { RefineSettings } from './refine-settings.ts';
@@ -40,8 +41,10 @@ export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' 
   readonly parts: readonly RefinePart[];
   /** The teacher's ad vectors, float32 [ads, dimension], rows of length 1; only read. */
   readonly ads: Float32Array;
-  /** The teacher's vectors of queries with their real inputs, float32 [queries, dimension]; asked for where the settings have an distillation. */
+  /** The teacher's vectors of queries with their real inputs, float32 [queries, dimension]; asked for where the settings have a distillation. */
   readonly targets?: (queries: readonly ClickedQuery[]) => Promise<Float32Array>;
+  /** General texts with the teacher's vectors, in any number of parts; read where the settings have a replay. */
+  readonly general?: readonly AlignmentPart[];
   /** Whether an ad is booked in a market. */
   readonly booked: (row: number, market: string) => boolean;
   readonly settings: RefineSettings;
@@ -55,38 +58,41 @@ export interface RefineOptions extends Pick<RunnerOptions, 'device' | 'threads' 
 }
 
 /**
- * The training graph. Inputs: [batch, tokens] queries (with co-clicks twice as many, the neighbours last), `documents` float32
- * [batch * (1 + perQuery), dimension], the positives first, `bias` [batch, documents]; with an distillation `target` [batch, dimension], with
- * co-clicks `neighbour_bias` [batch, batch].
+ * The training graph. Inputs: [texts, tokens] queries, then their neighbours where the settings have co-clicks, then general texts where
+ * they have a replay; `documents` float32 [batch * (1 + perQuery), dimension], the positives first, `bias` [batch, documents]; with a
+ * distillation `target` [batch, dimension], with co-clicks `neighbour_bias` [batch, batch], with a replay `replay_target` [general, dimension].
  */
 export function refinementStep({ student, settings }: Pick<RefineOptions, 'student' | 'settings'>): CompiledStep {
   const { config, weights } = student;
-  const { batch, negatives, coClicks, distillation = 0, trainWords = false } = settings;
+  const { batch, negatives, coClicks, distillation = 0, replay, trainWords = false } = settings;
+  const neighbours = coClicks.weight > 0 ? batch : 0;
+  const general = replay?.texts ?? 0;
+  const width = embeddingWidth(student);
   return compileStep({
     build(graph) {
-      const texts = coClicks.weight > 0 ? 2 * batch : batch;
+      const texts = batch + neighbours + general;
       const vectors = embeddingOf(graph, student, tokenInputs(graph, [texts, 'tokens']));
-      const queries = texts === batch ? vectors : graph.slice(vectors, 0, [0, batch]);
+      const part = (from: number, to: number) => (to - from === texts ? vectors : graph.slice(vectors, 0, [from, to]));
+      const queries = part(0, batch);
       const count = (1 + negatives.perQuery) * batch;
-      const documents = graph.input('documents', 'float32', [count, embeddingWidth(student)]);
+      const documents = graph.input('documents', 'float32', [count, width]);
       const bias = graph.input('bias', 'float32', [batch, count]);
-      const clicked = contrastive(graph, { queries, documents, bias }, settings);
-      const target = () => graph.input('target', 'float32', [batch, embeddingWidth(student)]);
-      const loss =
-        distillation > 0
-          ? graph.plus(
-              clicked,
-              graph.times(
-                divergence(graph, { student: queries, teacher: target(), documents }, settings.temperature),
-                distillation,
-              ),
-            )
-          : clicked;
-      if (texts === batch) return loss;
-      const neighbours = graph.slice(vectors, 0, [batch, texts]);
-      const known = graph.input('neighbour_bias', 'float32', [batch, batch]);
-      const apart = contrastive(graph, { queries, documents: neighbours, bias: known }, settings);
-      return graph.plus(loss, graph.times(apart, coClicks.weight));
+      const terms = [contrastive(graph, { queries, documents, bias }, settings)];
+      if (distillation > 0) {
+        const teacher = graph.input('target', 'float32', [batch, width]);
+        const apart = divergence(graph, { student: queries, teacher, documents }, settings.temperature);
+        terms.push(graph.times(apart, distillation));
+      }
+      if (neighbours > 0) {
+        const known = graph.input('neighbour_bias', 'float32', [batch, batch]);
+        const near = { queries, documents: part(batch, batch + neighbours), bias: known };
+        terms.push(graph.times(contrastive(graph, near, settings), coClicks.weight));
+      }
+      if (replay && general > 0) {
+        const teacher = graph.input('replay_target', 'float32', [general, width]);
+        terms.push(graph.times(squaredDistance(graph, part(batch + neighbours, texts), teacher), replay.weight));
+      }
+      return terms.reduce((sum, term) => graph.plus(sum, term));
     },
     weights,
     frozen: (name) => name === wordTable(config) && !trainWords,
@@ -127,8 +133,8 @@ async function refresh(interval: readonly Round[], student: EncoderModel, option
 
 /** An interval's batches from number `after` + 1 on; a part is read when its round comes. */
 async function* batchesAfter(after: number, interval: readonly Round[], options: RefineOptions): AsyncGenerator<Batch> {
-  const { student, tokenizer, parts, ads, targets, settings, seed, folder } = options;
-  const { accumulate = 1, distillation = 0, coClicks: regularisation } = settings;
+  const { student, tokenizer, parts, ads, targets, general = [], settings, seed, folder } = options;
+  const { accumulate = 1, distillation = 0, replay, coClicks: regularisation } = settings;
   for (const round of interval) {
     if (round.end * accumulate <= after) continue;
     const queries = await parts[round.part]!.read();
@@ -138,6 +144,7 @@ async function* batchesAfter(after: number, interval: readonly Round[], options:
       ...{ queries, tokenizer, ads, settings, seed, plan },
       targets: distillation > 0 ? await targets?.([...plan.rows].map((row) => queries[row]!)) : undefined,
       dimension: embeddingWidth(student),
+      general: replay ? generalTexts(await general[round.part % general.length]!.read(), tokenizer) : undefined,
       coClicks: regularisation.weight > 0 ? coClicks(queries, held) : undefined,
       before: round.start * accumulate,
     });

@@ -12,6 +12,9 @@ const contrastive = { temperature: z.number().positive(), falseNegativeMargin: z
 /** In what a student is shown (data/noise.ts). */
 const noise = z.strictObject({ typos: share, dropped: share });
 
+/** General text beside the queries of a batch (phases/refine.ts). */
+const replay = z.strictObject({ texts: z.int().positive(), weight: z.number().positive() });
+
 /** Phase 1 (phases/finetune.ts). */
 export const Finetune = trained({
   steps,
@@ -60,8 +63,19 @@ export const Refine = trained({
   trainWords: z.boolean().optional(),
   distillation: z.number().nonnegative().optional(),
   noise: noise.optional(),
+  replay: replay.optional(),
   clusters: z.int().nonnegative(),
   coClicks: z.strictObject({ weight: z.number().nonnegative(), perAd: z.int().positive() }),
+});
+
+/** Phase 3 once more, from where it ended: what it does otherwise than before. */
+export const Harden = z.strictObject({
+  steps,
+  learningRate: z.number().positive(),
+  warmupSteps: z.int().nonnegative(),
+  distillation: z.number().nonnegative().optional(),
+  noise: noise.optional(),
+  replay: replay.optional(),
 });
 
 const Stage = z.strictObject({

@@ -93,6 +93,7 @@ function lossesOf({ taught, aligned, refined, floors }: TrainedStudent): Record<
     teach: taught.losses,
     align: aligned.losses,
     refine: refined.losses,
+    ...(refined.hardening.length > 0 ? { harden: refined.hardening } : {}),
     ...Object.fromEntries(Object.entries(floors).map(([name, { losses }]) => [name, losses.refine])),
   };
 }

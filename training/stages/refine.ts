@@ -1,8 +1,10 @@
 /** Phase 3 as a stage: the aligned student on clicked pairs, against the teacher's frozen ad vectors. */
 import { type RecipeContext, runFolder } from '../context.ts';
-import { queryTargets } from '../phases/prepare.ts';
+import type { TextPart } from '../data/texts.ts';
+import { bare, queryTargets, targetParts } from '../phases/prepare.ts';
 import { type RefineOptions, refine } from '../phases/refine.ts';
-import type { LossPoint } from '../phases/train.ts';
+import type { RefineSettings } from '../phases/refine-settings.ts';
+import type { LossPoint, Trained } from '../phases/train.ts';
 import type { EncoderModel } from '../runner/encoder.ts';
 import type { Teacher } from '../teacher/teacher.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
@@ -14,6 +16,8 @@ import { followTraining } from './follow.ts';
 export interface Refined {
   readonly student: EncoderModel;
   readonly losses: readonly LossPoint[];
+  /** Of the second run, where there is one. */
+  readonly hardening: readonly LossPoint[];
 }
 
 /** What every contrastive training of a query tower has in common: clicked pairs, frozen ads, and how they are trained on. */
@@ -23,19 +27,22 @@ export interface RefinementSources {
   readonly catalogue: CatalogueVectors;
   readonly tokenizer: TextTokenizer;
   readonly teacher: Teacher;
+  /** The training texts: general text among them is for a replay. */
+  readonly texts: readonly TextPart[];
 }
 
 export async function refinementInputs(
   context: RecipeContext,
-  { catalogue: { ads, vectors }, tokenizer, teacher }: RefinementSources,
+  { catalogue: { ads, vectors }, tokenizer, teacher, texts }: RefinementSources,
 ): Promise<RefinementInputs> {
-  const { seed, threads, device } = context.config;
+  const { seed, threads, device, data } = context.config;
   const { parts } = await clickedPairs(context, ads);
   return {
     tokenizer,
     parts,
     ads: vectors,
-    targets: queryTargets({ teacher, parts: context.config.data.parts }),
+    targets: queryTargets({ teacher, parts: data.parts }),
+    general: await targetParts(texts, { teacher, parts: data.parts, wanted: bare }),
     booked: bookings(ads),
     seed,
     threads,
@@ -48,23 +55,46 @@ export async function refinementInputs(
   };
 }
 
-/** Goes on where an earlier run stopped; leaves the student as it is where the settings ask for no steps. */
-export async function refineStudent(
+export interface RefineStage {
+  readonly inputs: RefinementInputs;
+  readonly aligned: Pick<Aligned, 'student' | 'run'>;
+  readonly measure?: RefineOptions['measure'];
+}
+
+/** One run of phase 3, or the rest of it. */
+async function run(
   context: RecipeContext,
-  { inputs, aligned, measure }: { inputs: RefinementInputs; aligned: Aligned; measure?: RefineOptions['measure'] },
-): Promise<Refined> {
-  const { config, dataset, say } = context;
-  const { refine: settings } = config;
-  if (settings.steps === 0) return { student: aligned.student, losses: [] };
+  { phase, settings, ...stage }: RefineStage & { phase: 'refine' | 'harden'; settings: RefineSettings },
+): Promise<{ readonly trained: Trained; readonly folder: string }> {
+  const { dataset, say } = context;
+  const { inputs, aligned, measure } = stage;
   const folder = await runFolder({
     phase: 'refine',
     before: aligned.run,
     data: await dataset.digest(clickFiles(context)),
     settings: JSON.stringify(settings),
   });
-  say(`state of refinement: ${folder}`);
-  const { onStep, stop } = followTraining('refine', settings.steps);
-  const { student, losses } = await refine({ ...inputs, student: aligned.student, settings, folder, onStep, measure });
+  say(`state of ${phase === 'refine' ? 'refinement' : 'hardening'}: ${folder}`);
+  const { onStep, stop } = followTraining(phase, settings.steps);
+  const trained = await refine({ ...inputs, student: aligned.student, settings, folder, onStep, measure });
   stop();
-  return { student, losses };
+  return { trained, folder };
+}
+
+/** Goes on where an earlier run stopped; leaves the student as it is where the settings ask for no steps. */
+export async function refineStudent(context: RecipeContext, stage: RefineStage): Promise<Refined> {
+  const { refine: settings, harden } = context.config;
+  if (settings.steps === 0) return { student: stage.aligned.student, losses: [], hardening: [] };
+  const first = await run(context, { ...stage, phase: 'refine', settings });
+  const { student, losses } = first.trained;
+  if (harden === undefined || harden.steps === 0) return { student, losses, hardening: [] };
+  const { trained } = await run(context, {
+    ...stage,
+    phase: 'harden',
+    // Another seed: other batches and other noise than the first time.
+    inputs: { ...stage.inputs, seed: stage.inputs.seed + 1 },
+    aligned: { student, run: first.folder },
+    settings: { ...settings, ...harden },
+  });
+  return { student: trained.student, losses, hardening: trained.losses };
 }

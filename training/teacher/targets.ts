@@ -110,6 +110,7 @@ export class VectorStore {
     const vectors = new Float32Array(texts.length * dimension);
     let done = 0;
     for (const [index, rows] of rowsOf.entries()) {
+      if (rows.length === 0) continue;
       const part = { index, texts: rows.map((row) => texts[row]!) };
       const found = this.#pick(part, await this.#complete(part, encode, (ready) => onProgress(done + ready)));
       rows.forEach((row, i) => {

@@ -31,6 +31,9 @@ const QUERIES: ClickedQuery[] = KINDS.flatMap((kind) =>
   })),
 );
 
+/** What nobody asked for. */
+const GENERAL = ['wool', 'men', 'red belt', 'a running shoe for men', 'cheap blue leather', 'blue'];
+
 let teacher: Checkpoint;
 let ads: Float32Array;
 beforeAll(async () => {
@@ -86,6 +89,12 @@ const options = (more: Partial<RefineOptions> = {}): RefineOptions => ({
       floatModel(teacher),
       queries.map(({ text }) => text),
     ),
+  general: [
+    {
+      rows: GENERAL.length,
+      read: async () => ({ texts: GENERAL, vectors: await encode(floatModel(teacher), GENERAL) }),
+    },
+  ],
   booked: () => true,
   settings,
   seed: 1,
@@ -120,6 +129,7 @@ const everything: RefineSettings = {
   clusters: 2,
   noise: { typos: 0.3, dropped: 0.3 },
   distillation: 0.5,
+  replay: { texts: 4, weight: 1 },
   trainWords: true,
   coClicks: { weight: 0.2, perAd: 4 },
 };
@@ -227,6 +237,16 @@ describe('refine', () => {
     expect(much).toBeGreaterThan(some + 0.02);
   });
 
+  it('keeps what it knew of general text where that is replayed', async () => {
+    const given = await encode(floatModel(teacher), GENERAL);
+    const kept = async (weight: number) => {
+      const more = { ...settings, steps: 40, replay: weight > 0 ? { texts: 6, weight } : undefined };
+      const { student } = await refine(options({ settings: more, folder: join(folder, `${weight}`) }));
+      return cosine(await encode(floatModel(student), GENERAL), given);
+    };
+    expect(await kept(10)).toBeGreaterThan((await kept(0)) + 0.1);
+  });
+
   it('finds its way past ads that nobody clicks: only mined negatives hold those', async () => {
     const texts = QUERIES.map(({ text }) => text);
     const { student: before } = options();
@@ -300,6 +320,12 @@ describe('refinementStep', () => {
     expect(inputs(0)).toEqual(['input_ids 8', 'attention_mask 8', 'documents 16', 'bias 8']);
     expect(inputs(0.1)).toEqual(['input_ids 16', 'attention_mask 16', 'documents 16', 'bias 8', 'neighbour_bias 8']);
     expect(inputs(0, 0.1)).toEqual(['input_ids 8', 'attention_mask 8', 'documents 16', 'bias 8', 'target 8']);
+    const replay = { texts: 3, weight: 1 };
+    const nodes = refinementStep({ student, settings: { ...settings, replay } }).graph.nodes;
+    const shapes = new Map(
+      nodes.flatMap((node) => (node.op === 'input' ? [[node.attributes.name, node.shape[0]]] : [])),
+    );
+    expect([shapes.get('input_ids'), shapes.get('documents'), shapes.get('replay_target')]).toEqual([11, 16, 3]);
   });
 
   it('draws queries together that share ads', async () => {

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll } from 'vitest';
 import type { Backend } from '../../../gpu-backend/main.ts';
-import type { EmbeddingsResponse } from '../../../shared/contract/retrieve.ts';
+import type { EmbeddingsResponse } from '../../../shared/contract/embeddings.ts';
 import { ENDPOINT_DEFAULTS, endpointTeacher } from '../../../training/teacher/endpoint.ts';
 import { teacherConformance } from '../../conformance/teacher.ts';
 import { testFolder } from '../../fixtures/folder.ts';
