@@ -6,7 +6,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { DEFAULT_HNSW, usearchBuilder } from '../index/usearch.ts';
-import { LexicalIndex } from '../retrieval/lexical.ts';
+import { LexicalSegmentBuilder } from '../retrieval/lexical-segment.ts';
+import { indexedAd } from '../retrieval/lexical-terms.ts';
 import { FILES, indexFile, partition } from './layout.ts';
 import { readRows, readVectors } from './read.ts';
 
@@ -35,12 +36,12 @@ const vectors = readVectors(await readFile(join(dir, FILES.vectors)), {
 const partitions = partition(ads);
 const total = ads.length + [...partitions.values()].reduce((sum, rows) => sum + rows.length, 0);
 
-const lexical = new LexicalIndex();
+const lexical = new LexicalSegmentBuilder();
 for (const [row, { ad }] of ads.entries()) {
-  lexical.put(row, ad);
+  lexical.add(indexedAd(ad));
   if (row % 500 === 499) await say({ kind: 'progress', done: row + 1, total });
 }
-await writeFile(join(dir, FILES.lexical), lexical.serialize());
+await writeFile(join(dir, FILES.lexical), lexical.image());
 
 let done = ads.length;
 for (const [market, rows] of partitions) {

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { writeSafetensors } from '../../shared/safetensors.ts';
-import { LEXICAL_VERSION } from '../retrieval/lexical.ts';
+import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
 import type { BuildSettings, FromBuilder } from './build-process.ts';
 import { FILES, GENERATION_FORMAT, type GenerationAd, type GenerationManifest, partition } from './layout.ts';
 import type { AdVector } from './vectors.ts';

@@ -54,7 +54,7 @@ export const FILES = {
   manifest: 'manifest.json',
   ads: 'ads.jsonl',
   vectors: 'vectors.safetensors',
-  lexical: 'lexical.json',
+  lexical: 'lexical.safetensors',
 };
 export const indexFile = (market: string) => `${market}.usearch`;
 

@@ -1,6 +1,7 @@
 /** Opens a generation: checks every digest and the space, then loads rows, indices and the lexical index. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { requireSameSpace } from '../../shared/bundle.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
@@ -8,7 +9,11 @@ import { verifyFile } from '../encoder/bundle.ts';
 import type { AnnIndex } from '../index/ann-index.ts';
 import { loadUsearch } from '../index/usearch.ts';
 import type { VectorRows } from '../index/vector-rows.ts';
-import { LEXICAL_VERSION, LexicalIndex } from '../retrieval/lexical.ts';
+import { indexKeywords, type KeywordIndex } from '../retrieval/keyword.ts';
+import { LexicalIndex } from '../retrieval/lexical.ts';
+import { LexicalSegmentBuilder, readSegment } from '../retrieval/lexical-segment.ts';
+import { indexedAd, LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
+import type { NegativeIndex } from '../retrieval/negatives.ts';
 import {
   FILES,
   type GenerationAd,
@@ -19,7 +24,7 @@ import {
 } from './layout.ts';
 import { readRows, readVectors } from './read.ts';
 
-/** A generation in memory. The live state takes it over and changes `lexical`; load again to use it twice. */
+/** A generation in memory. The live state takes it over and changes the indices of words; load again to use it twice. */
 export interface LoadedGeneration {
   manifest: GenerationManifest;
   /** By row. */
@@ -29,15 +34,27 @@ export interface LoadedGeneration {
   members: ReadonlyMap<string, Uint32Array>;
   indices: ReadonlyMap<string, AnnIndex>;
   lexical: LexicalIndex;
+  /** Bid keywords and negative keywords, by row. */
+  keywords: KeywordIndex;
+  negatives: NegativeIndex<number>;
 }
 
 const FIX = 'the folder is skipped; build a new generation with POST /v1/generations';
 
-async function loadLexical(path: string, version: number, ads: readonly GenerationAd[]): Promise<LexicalIndex> {
-  if (version === LEXICAL_VERSION) return LexicalIndex.load(await readFile(path, 'utf8'), ads.length);
-  const lexical = new LexicalIndex();
-  for (const [row, { ad }] of ads.entries()) lexical.put(row, ad);
-  return lexical;
+/** The lists as they lie in the file; made anew, with others running in between, where another version wrote them. */
+async function loadLexical(path: string, { lexicalVersion, ads }: GenerationManifest, rows: readonly GenerationAd[]) {
+  if (lexicalVersion !== LEXICAL_VERSION) {
+    const builder = new LexicalSegmentBuilder();
+    for (const [row, { ad }] of rows.entries()) {
+      builder.add(indexedAd(ad));
+      if (row % 500 === 499) await nextTurn();
+    }
+    return new LexicalIndex(readSegment(builder.image(), path));
+  }
+  const segment = readSegment(await readFile(path), path);
+  if (segment.rows !== ads)
+    throw new HarnessError('bundle_damaged', `${path}: expected ${ads} ads, got ${segment.rows}; ${FIX}.`);
+  return new LexicalIndex(segment);
 }
 
 /**
@@ -79,6 +96,6 @@ export async function loadGeneration(path: string, { spaceId }: { spaceId: strin
   const indices = new Map(
     [...members].map(([market, list]) => [market, loadUsearch(join(path, indexFile(market)), rows, list)]),
   );
-  const lexical = await loadLexical(join(path, FILES.lexical), manifest.lexicalVersion, ads);
-  return { manifest, ads, rows, members, indices, lexical };
+  const lexical = await loadLexical(join(path, FILES.lexical), manifest, ads);
+  return { manifest, ads, rows, members, indices, lexical, ...(await indexKeywords(ads)) };
 }

@@ -1,26 +1,16 @@
 /**
- * The lexical retriever: BM25+ (Lv and Zhai, 2011; MiniSearch) over title, keywords and description. Any query term may
- * match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms and coverage, which is the
- * relevance of an ad where there is no dense score, are those of shared/coverage.ts.
+ * The lexical retriever: BM25+ (Lv and Zhai, 2011) over title, keywords and description, each a field with its own statistics.
+ * Any query term may match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms and coverage,
+ * which is the relevance of an ad where there is no dense score, are those of shared/coverage.ts. A generation's lists are read
+ * in place (lexical-segment.ts); what came since is kept beside them, and the statistics are those of both together.
  */
-import MiniSearch, { type Options } from 'minisearch';
 import type { Ad } from '../../shared/contract/ads.ts';
-import {
-  coverage,
-  FIELD_CERTAINTY,
-  forTerms,
-  indexTerm,
-  type LexicalField,
-  TERMS_VERSION,
-  terms,
-  termWeight,
-  tokens,
-} from '../../shared/coverage.ts';
+import { coverage, terms, termWeight } from '../../shared/coverage.ts';
+import { emptySegment, type LexicalSegment } from './lexical-segment.ts';
+import { certaintyOf, countIn, FIELDS, type IndexedAd, indexedAd } from './lexical-terms.ts';
 
-/** Raised, by either part, whenever terms or fields change: an index serialized under another version is built anew. */
-export const LEXICAL_VERSION = 100 * TERMS_VERSION + 2;
-
-const BOOST: Record<LexicalField, number> = { title: 2, keywords: 1.5, description: 1 };
+/** Saturation of repeated terms, weight of the field's length, and the least that a match is worth. */
+const [K1, B, DELTA] = [1.2, 0.7, 0.5];
 
 /**
  * A term that more than this share of the ads has ("delivery", "order") adds to the score of what the rarer terms found
@@ -30,39 +20,6 @@ const BOOST: Record<LexicalField, number> = { title: 2, keywords: 1.5, descripti
 const COMMON_SHARE = 0.05;
 /** A term that fewer ads have is not common in any catalogue: it costs next to nothing. */
 const LEAST_COMMON = 256;
-
-interface Document extends Record<LexicalField, string> {
-  slot: number;
-}
-
-const OPTIONS: Options<Document> = {
-  idField: 'slot',
-  fields: Object.keys(BOOST),
-  tokenize: tokens,
-  processTerm: indexTerm,
-  searchOptions: {
-    boost: BOOST,
-    combineWith: 'OR',
-    // Query terms come in already processed.
-    tokenize: (text) => text.split(' '),
-    processTerm: (term) => term,
-  },
-};
-
-function documentOf(slot: number, ad: Ad): Document {
-  return {
-    slot,
-    title: forTerms(ad.title),
-    keywords: forTerms(ad.keywords.map(({ text }) => text).join(' \n ')),
-    description: forTerms(ad.description),
-  };
-}
-
-/** Fields in which an ad has a term, by term. */
-type Match = Record<string, string[]>;
-
-const fieldsOf = (match: Match, term: string): LexicalField[] =>
-  Object.hasOwn(match, term) ? (match[term] as LexicalField[]) : [];
 
 export interface LexicalHit {
   slot: number;
@@ -86,145 +43,251 @@ export interface LexicalFound {
   coverage: ReadonlyMap<number, number>;
 }
 
-/** An index of ads by slot: a small number that the owner gives each ad and does not reuse while it is in. */
+/** A query's term over all ads of this moment. */
+interface TermStatistics {
+  term: string;
+  /** Ads that have it. */
+  ads: number;
+  /** Where its postings lie in the segment, and those of ads that came since. */
+  from: number;
+  to: number;
+  added: ReadonlyMap<number, number> | undefined;
+  /** What a match in each field is worth before saturation. */
+  worth: readonly number[];
+}
+
+/** Ads, then ads by field. */
+const COUNTS = 1 + FIELDS.length;
+
+/** An index of ads by slot: rows of the segment first, then what the owner gives each further ad and does not reuse while it is in. */
 export class LexicalIndex {
-  readonly #index: MiniSearch<Document>;
-  /** By slot, which search (or count) saw it last. */
+  readonly #segment: LexicalSegment;
+  /** Rows of the segment whose ads are gone. */
+  readonly #gone: Uint8Array;
+  readonly #added = new Map<number, IndexedAd>();
+  /** Packed counts of the added ads, by term and slot. */
+  readonly #postings = new Map<string, Map<number, number>>();
+  /** By how much each term's counts of ads differ from the segment's. */
+  readonly #drift = new Map<string, Int32Array>();
+  readonly #lengthSums = new Float64Array(FIELDS.length);
+  #size: number;
+
+  /** By slot: the score of this search, and in which search it was found. */
+  #scores = new Float64Array(1024);
   #stamps = new Uint32Array(1024);
+  #touched = new Uint32Array(1024);
+  #found = 0;
   #stamp = 0;
-  /** Ads that have a term, for terms that many have. */
-  readonly #commonTerms = new Map<string, number>();
-  #changes = 0;
 
-  constructor(index = new MiniSearch<Document>(OPTIONS), slots = 0) {
-    this.#index = index;
-    this.#reserve(slots);
-  }
-
-  /** From {@link serialize}, with `slots` the number of slots in use; yields to the event loop on the way. */
-  static async load(json: string, slots: number): Promise<LexicalIndex> {
-    return new LexicalIndex(await MiniSearch.loadJSONAsync<Document>(json, OPTIONS), slots);
-  }
-
-  serialize(): string {
-    return JSON.stringify(this.#index);
+  constructor(segment: LexicalSegment = emptySegment()) {
+    this.#segment = segment;
+    this.#size = segment.rows;
+    this.#gone = new Uint8Array(segment.rows);
+    this.#reserve(segment.rows);
+    for (let i = 0; i < segment.lengths.length; i++) this.#lengthSums[i % FIELDS.length]! += segment.lengths[i]!;
   }
 
   get size(): number {
-    return this.#index.documentCount;
+    return this.#size;
   }
 
-  /** Adds the ad, or replaces what the slot held. */
+  /** Adds the ad, or replaces what a slot behind the segment held. */
   put(slot: number, ad: Ad): void {
+    if (slot < this.#segment.rows) throw new RangeError(`slot ${slot}: rows of the segment never change`);
+    this.#takeOut(slot);
     this.#reserve(slot + 1);
-    this.#changed();
-    if (this.#index.has(slot)) this.#index.replace(documentOf(slot, ad));
-    else this.#index.add(documentOf(slot, ad));
+    const entry = indexedAd(ad);
+    this.#added.set(slot, entry);
+    for (const [term, packed] of entry.counts) {
+      const postings = this.#postings.get(term);
+      if (postings === undefined) this.#postings.set(term, new Map([[slot, packed]]));
+      else postings.set(slot, packed);
+    }
+    this.#count(entry, 1);
   }
 
-  /** Does nothing when the slot is empty. */
-  remove(slot: number): void {
-    if (!this.#index.has(slot)) return;
-    this.#changed();
-    this.#index.discard(slot);
+  /** Takes out the ad that a slot holds; does nothing when the slot is empty. */
+  remove(slot: number, ad: Ad): void {
+    if (slot >= this.#segment.rows) this.#takeOut(slot);
+    else if (this.#gone[slot] === 0) {
+      this.#gone[slot] = 1;
+      this.#count(indexedAd(ad), -1);
+    }
+  }
+
+  #takeOut(slot: number): void {
+    const entry = this.#added.get(slot);
+    if (entry === undefined) return;
+    this.#added.delete(slot);
+    for (const term of entry.counts.keys()) {
+      const postings = this.#postings.get(term)!;
+      postings.delete(slot);
+      if (postings.size === 0) this.#postings.delete(term);
+    }
+    this.#count(entry, -1);
   }
 
   /**
    * The `limit` best accepted ads, best first, ties by `tieKey`; none for a query of stop words only. `coverage` holds
    * theirs and that of the slots in `also` that match at all.
    */
-  search(query: string, { limit, accept, tieKey, also }: LexicalSearch): LexicalFound {
-    const having = terms(query).map((term) => ({ term, ads: this.#adsWith(term) }));
-    const all = Math.max(1, this.#index.documentCount);
+  search(query: string, { limit, accept, tieKey, also = new Set() }: LexicalSearch): LexicalFound {
+    const having = terms(query).map((term) => this.#statistics(term));
     const present = having.filter(({ ads }) => ads > 0).sort((a, b) => a.ads - b.ads);
-    const common = Math.max(LEAST_COMMON, COMMON_SHARE * all);
-    const selective = present.filter(({ ads }, i) => i === 0 || ads <= common);
+    const most = Math.max(LEAST_COMMON, COMMON_SHARE * this.#size);
+    const selective = present.filter(({ ads }, i) => i === 0 || ads <= most);
     if (selective.length === 0) return { hits: [], coverage: new Map() };
-    const weights = new Map(having.map(({ term, ads }) => [term, termWeight(all, ads)]));
+    const common = present.slice(selective.length);
 
-    const found: { slot: number; score: number; match: Match }[] = [];
-    const selecting = new Set(selective.map(({ term }) => term));
-    const stamp = this.#nextStamp();
-    const order = [...selecting, ...having.map(({ term }) => term).filter((term) => !selecting.has(term))];
-    this.#index.search(order.join(' '), {
-      boostDocument: (slot: number, term: string) => {
-        if (!selecting.has(term)) return this.#stamps[slot] === stamp ? 1 : 0;
-        if (!accept(slot)) return 0;
-        this.#stamps[slot] = stamp;
-        return 1;
-      },
-      // Visits every match; nothing is kept by MiniSearch, which would sort them all.
-      filter: ({ id, score, match, terms: matched }) => {
-        // MiniSearch multiplies by the number of matched terms; BM25 does not.
-        found.push({ slot: id as number, score: score / matched.length, match });
-        return false;
-      },
+    this.#begin();
+    for (const term of selective) this.#accumulate(term);
+    // What common terms may still add to a score.
+    const bound = common.reduce((sum, { worth }) => sum + worth.reduce((a, b) => a + b * (DELTA + K1 + 1), 0), 0);
+    const promising = this.#promising({ limit, bound, accept });
+    const scored = promising.map((slot) => {
+      let score = this.#scores[slot]!;
+      for (const term of common) score += this.#scoreOf(slot, this.#packed(term, slot), term.worth);
+      return { slot, score };
     });
-    const coverageOf = (match: Match): number =>
-      coverage(weights, (term) => Math.max(0, ...fieldsOf(match, term).map((field) => FIELD_CERTAINTY[field])));
-    const matches = new Map(
-      found.filter(({ slot }) => also?.has(slot)).map(({ slot, match }) => [slot, coverageOf(match)]),
-    );
-    const hits = best(found, limit, tieKey).map(({ slot, score, match }) => {
-      const relevance = matches.get(slot) ?? coverageOf(match);
+
+    const weights = new Map(having.map(({ term, ads }) => [term, termWeight(Math.max(1, this.#size), ads)]));
+    const byTerm = new Map(having.map((term) => [term.term, term]));
+    const coverageOf = (slot: number) =>
+      coverage(weights, (term) => certaintyOf(this.#packed(byTerm.get(term)!, slot)));
+    const matches = new Map<number, number>();
+    for (const slot of also) if (this.#stamps[slot] === this.#stamp) matches.set(slot, coverageOf(slot));
+    const hits = best(scored, limit, tieKey).map(({ slot, score }) => {
+      const relevance = matches.get(slot) ?? coverageOf(slot);
       matches.set(slot, relevance);
       return { slot, score, relevance };
     });
     return { hits, coverage: matches };
   }
 
-  /** How many ads have a term: a search that scores nothing. Counts of common terms are kept while they hold well enough. */
-  #adsWith(term: string): number {
-    const known = this.#commonTerms.get(term);
-    if (known !== undefined) return known;
-    let ads = 0;
-    const stamp = this.#nextStamp();
-    this.#index.search(term, {
-      // Called once a field that has the term; the stamp counts an ad once.
-      boostDocument: (slot: number) => {
-        if (this.#stamps[slot] !== stamp) ads++;
-        this.#stamps[slot] = stamp;
-        return 0;
-      },
+  #statistics(term: string): TermStatistics {
+    const { starts, fieldAds } = this.#segment;
+    const place = this.#segment.find(term);
+    const drift = this.#drift.get(term);
+    const [from, to] = place < 0 ? [0, 0] : [starts[place]!, starts[place + 1]!];
+    const worth = FIELDS.map(({ boost }, f) => {
+      const ads = (place < 0 ? 0 : fieldAds[place * FIELDS.length + f]!) + (drift?.[1 + f] ?? 0);
+      return boost * termWeight(this.#size, ads);
     });
-    if (ads >= LEAST_COMMON) this.#commonTerms.set(term, ads);
-    return ads;
+    return { term, ads: to - from + (drift?.[0] ?? 0), from, to, added: this.#postings.get(term), worth };
   }
 
-  /** Forgets the kept counts once a hundredth of the ads has changed. */
-  #changed(): void {
-    if (++this.#changes * 100 < this.#index.documentCount) return;
-    this.#changes = 0;
-    this.#commonTerms.clear();
+  #begin(): void {
+    if (this.#stamp === 0xffffffff) {
+      this.#stamps.fill(0);
+      this.#stamp = 0;
+    }
+    this.#stamp++;
+    this.#found = 0;
+  }
+
+  /** Adds a term's scores to every ad that has it. */
+  #accumulate({ from, to, added, worth }: TermStatistics): void {
+    const { docs, counts } = this.#segment;
+    const [scores, stamps, stamp] = [this.#scores, this.#stamps, this.#stamp];
+    const visit = (slot: number, packed: number) => {
+      const score = this.#scoreOf(slot, packed, worth);
+      if (stamps[slot] === stamp) scores[slot]! += score;
+      else {
+        stamps[slot] = stamp;
+        scores[slot] = score;
+        this.#touched[this.#found++] = slot;
+      }
+    };
+    for (let at = from; at < to; at++) visit(docs[at]!, counts[at]!);
+    for (const [slot, packed] of added ?? []) visit(slot, packed);
+  }
+
+  /** BM25+ of one ad and term over the fields; 0 where the packed counts are. */
+  #scoreOf(slot: number, packed: number, worth: readonly number[]): number {
+    if (packed === 0) return 0;
+    const rows = this.#segment.rows;
+    const lengths = slot < rows ? this.#segment.lengths : this.#added.get(slot)!.lengths;
+    const base = slot < rows ? slot * FIELDS.length : 0;
+    let score = 0;
+    for (let f = 0; f < FIELDS.length; f++) {
+      const count = countIn(packed, FIELDS[f]!);
+      if (count === 0) continue;
+      const length = (lengths[base + f]! * this.#size) / this.#lengthSums[f]!;
+      score += worth[f]! * (DELTA + (count * (K1 + 1)) / (count + K1 * (1 - B + B * length)));
+    }
+    return score;
+  }
+
+  /** A term's packed counts in one ad, 0 where it has none. */
+  #packed({ from, to, added }: TermStatistics, slot: number): number {
+    if (slot >= this.#segment.rows) return added?.get(slot) ?? 0;
+    const { docs, counts } = this.#segment;
+    let [low, high] = [from, to - 1];
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const doc = docs[middle]!;
+      if (doc === slot) return counts[middle]!;
+      if (doc < slot) low = middle + 1;
+      else high = middle - 1;
+    }
+    return 0;
+  }
+
+  /**
+   * Accepted slots that may be among the `limit` best once up to `bound` is added to their scores. Asks `accept` only of
+   * slots that score high enough, because asking is what costs.
+   */
+  #promising(options: { limit: number; bound: number; accept: (slot: number) => boolean }): number[] {
+    const { limit, bound, accept } = options;
+    const scores = this.#scores;
+    let kept: number[] = [];
+    let floor = Number.NEGATIVE_INFINITY;
+    let cutAt = 4 * limit;
+    const cut = () => {
+      if (kept.length >= limit) {
+        const ranked = Float64Array.from(kept, (slot) => scores[slot]!).sort();
+        floor = ranked[ranked.length - limit]! - bound;
+        kept = kept.filter((slot) => scores[slot]! >= floor);
+      }
+      cutAt = 2 * Math.max(kept.length, 2 * limit);
+    };
+    for (let i = 0; i < this.#found; i++) {
+      const slot = this.#touched[i]!;
+      if (scores[slot]! < floor || this.#gone[slot] === 1 || !accept(slot)) continue;
+      kept.push(slot);
+      if (kept.length >= cutAt) cut();
+    }
+    cut();
+    return kept;
+  }
+
+  #count({ counts, lengths }: IndexedAd, sign: 1 | -1): void {
+    this.#size += sign;
+    for (const [f, length] of lengths.entries()) this.#lengthSums[f]! += sign * length;
+    for (const [term, packed] of counts) {
+      const drift = this.#drift.get(term) ?? new Int32Array(COUNTS);
+      this.#drift.set(term, drift);
+      drift[0]! += sign;
+      for (const [f, field] of FIELDS.entries()) if (countIn(packed, field) > 0) drift[1 + f]! += sign;
+      if (drift.every((change) => change === 0)) this.#drift.delete(term);
+    }
   }
 
   #reserve(slots: number): void {
     if (slots <= this.#stamps.length) return;
-    const grown = new Uint32Array(Math.max(slots, 2 * this.#stamps.length));
-    grown.set(this.#stamps);
-    this.#stamps = grown;
-  }
-
-  #nextStamp(): number {
-    this.#stamp = (this.#stamp + 1) >>> 0;
-    if (this.#stamp === 0) {
-      this.#stamps.fill(0);
-      this.#stamp = 1;
-    }
-    return this.#stamp;
+    const size = Math.max(slots, 2 * this.#stamps.length);
+    const [scores, stamps] = [new Float64Array(size), new Uint32Array(size)];
+    scores.set(this.#scores);
+    stamps.set(this.#stamps);
+    [this.#scores, this.#stamps, this.#touched] = [scores, stamps, new Uint32Array(size)];
   }
 }
 
-/** The `limit` highest scores; only what ties with the last place is compared by key. */
+/** The `limit` highest scores, ties by key. */
 function best<H extends { slot: number; score: number }>(
   found: H[],
   limit: number,
   tieKey: (slot: number) => string,
 ): H[] {
-  if (found.length > 4 * limit) {
-    const scores = Float64Array.from(found, ({ score }) => score).sort();
-    const floor = scores[scores.length - limit]!;
-    found = found.filter(({ score }) => score >= floor);
-  }
   return found.sort((a, b) => b.score - a.score || (tieKey(a.slot) < tieKey(b.slot) ? -1 : 1)).slice(0, limit);
 }

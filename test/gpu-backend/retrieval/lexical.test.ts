@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
+import { LexicalSegmentBuilder, readSegment } from '../../../gpu-backend/retrieval/lexical-segment.ts';
+import { indexedAd } from '../../../gpu-backend/retrieval/lexical-terms.ts';
 import type { Ad } from '../../../shared/contract/ads.ts';
 import { terms } from '../../../shared/coverage.ts';
+import { hash32 } from '../../../shared/experiment.ts';
+import { readSafetensors, writeSafetensors } from '../../../shared/safetensors.ts';
+import { MiniSearchIndex } from '../../fixtures/minisearch-index.ts';
 import { sampleAd } from '../../setup/samples.ts';
 
 const ad = (id: string, change: Partial<Ad>): Ad => sampleAd({ id, description: '', keywords: [], ...change });
@@ -19,6 +24,13 @@ function indexOf(ads: readonly Ad[]): LexicalIndex {
   const index = new LexicalIndex();
   for (const [slot, entry] of ads.entries()) index.put(slot, entry);
   return index;
+}
+
+/** As a generation holds them: written, and read back. */
+function segmentOf(ads: readonly Ad[]): LexicalIndex {
+  const builder = new LexicalSegmentBuilder();
+  for (const entry of ads) builder.add(indexedAd(entry));
+  return new LexicalIndex(readSegment(builder.image(), 'test'));
 }
 
 const options = (ads: readonly Ad[], accept: (slot: number) => boolean = () => true, limit = 10) => ({
@@ -125,20 +137,102 @@ describe('the lexical index', () => {
     const own = [...ADS];
     own[0] = ad('bottle-steel', { title: 'Copper kettle' });
     index.put(0, own[0]);
-    index.remove(2);
-    index.remove(2);
+    index.remove(2, own[2]!);
+    index.remove(2, own[2]!);
     const found = (query: string) => index.search(query, options(own)).hits.map(({ slot }) => own[slot]!.id);
     expect(found('kettle')).toEqual(['bottle-steel']);
     expect(found('bottle')).toEqual(['bottle-glass']);
     expect(index.size).toBe(4);
   });
 
-  it('answers the same after it was serialized', async () => {
-    const index = indexOf(ADS);
-    const loaded = await LexicalIndex.load(index.serialize(), ADS.length);
-    for (const query of ['bottle', 'free delivery', 'steel carafe']) {
-      expect(loaded.search(query, options(ADS)).hits).toEqual(index.search(query, options(ADS)).hits);
+  const word = fc.constantFrom('red', 'Kettle', 'kettles', 'día', 'copper', 'the', 'delivery', '日本', 'x1');
+  const text = fc.array(word, { minLength: 1, maxLength: 6 }).map((words) => words.join(' '));
+  const anyAd = fc.record({ title: text, description: text, keywords: fc.array(text, { maxLength: 3 }) });
+  const adOf = (
+    slot: number,
+    { title, description, keywords }: { title: string; description: string; keywords: string[] },
+  ) => ad(`a${slot}`, { title, description, keywords: keywords.map((own) => ({ text: own, match: 'broad' })) });
+
+  /** Expects what the oracle finds among the ads present, score by score, and its best in its order. */
+  function expectSame(index: LexicalIndex, own: ReadonlyMap<number, Ad>, query: string, limit = 1_000): void {
+    const oracle = new MiniSearchIndex();
+    for (const [slot, entry] of own) oracle.put(slot, entry);
+    const expected = oracle.search(query);
+    const { hits, coverage } = index.search(query, {
+      limit,
+      accept: () => true,
+      tieKey: (slot) => own.get(slot)!.id,
+      also: new Set(own.keys()),
+    });
+    expect(hits).toHaveLength(Math.min(limit, expected.size));
+    const floor = [...expected.values()].map(({ score }) => score).sort((a, b) => b - a)[hits.length - 1]!;
+    for (const { slot, score, relevance } of hits) {
+      expect(score).toBeCloseTo(expected.get(slot)!.score, 9);
+      expect(score).toBeGreaterThan(floor - 1e-9);
+      expect(relevance).toBeCloseTo(expected.get(slot)!.relevance, 12);
     }
+    expect([...coverage.keys()].toSorted()).toEqual([...expected.keys()].toSorted());
+  }
+
+  it('scores as MiniSearch does, from the file, from memory and after any changes', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyAd, { maxLength: 20 }),
+        fc.array(fc.oneof(fc.record({ put: anyAd, at: fc.nat(30) }), fc.record({ remove: fc.nat(60) })), {
+          maxLength: 20,
+        }),
+        text,
+        (built, changes, query) => {
+          const own = new Map(built.map((entry, slot) => [slot, adOf(slot, entry)]));
+          const index = segmentOf([...own.values()]);
+          expectSame(index, own, query);
+          for (const change of changes) {
+            if ('put' in change) {
+              const slot = built.length + change.at;
+              own.set(slot, adOf(slot, change.put));
+              index.put(slot, own.get(slot)!);
+            } else if (own.has(change.remove)) {
+              index.remove(change.remove, own.get(change.remove)!);
+              own.delete(change.remove);
+            }
+          }
+          expect(index.size).toBe(own.size);
+          expectSame(index, own, query);
+        },
+      ),
+      { seed: 6, numRuns: 150 },
+    );
+  });
+
+  it('scores as MiniSearch does where terms are common and the best are few of many', () => {
+    const words = ['red', 'blue', 'kettle', 'copper', 'lamp', 'wooden'];
+    const stock = Array.from({ length: 3_000 }, (_, i) =>
+      ad(`a${i}`, {
+        title: words.filter((_, w) => hash32(`${i}/${w}`) % (2 + 9 * w) === 0).join(' ') || 'thing',
+        description: hash32(`d${i}`) % 3 === 0 ? 'red or blue kettle' : 'delivery',
+      }),
+    );
+    const own = new Map(stock.entries());
+    const index = segmentOf(stock);
+    for (const query of [
+      'red',
+      'red kettle',
+      'wooden copper lamp',
+      'blue lamp delivery',
+      'red blue kettle delivery thing',
+    ])
+      for (const limit of [1, 7, 100]) expectSame(index, own, query, limit);
+  });
+
+  it('refuses a file whose parts do not fit each other', () => {
+    const builder = new LexicalSegmentBuilder();
+    builder.add(indexedAd(ADS[0]!));
+    const other = new LexicalSegmentBuilder();
+    for (const entry of ADS) other.add(indexedAd(entry));
+    const { tensors, metadata } = readSafetensors(builder.image());
+    tensors.set('counts', readSafetensors(other.image()).tensors.get('counts')!);
+    expect(() => readSegment(writeSafetensors({ tensors, metadata }), 'lists')).toThrow(/lists: expected .* counts/);
+    expect(() => readSegment(builder.image().slice(0, -1), 'lists')).toThrow(/not a whole safetensors file/);
   });
 
   it('takes any query', () => {

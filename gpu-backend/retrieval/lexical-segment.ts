@@ -1,0 +1,167 @@
+/**
+ * The inverted lists of a generation: made once, in its build process, and never changed. One safetensors file of arrays that
+ * are used where they lie, so that opening it costs a read and no parsing.
+ *
+ *   docs I32 [postings]       rows, ascending within a term
+ *   starts I32 [terms + 1]    where a term's postings begin
+ *   fieldAds I32 [terms, 3]   ads that have the term in each field
+ *   termStarts I32 [terms+1]  where a term's bytes begin
+ *   counts I16 [postings]     packed counts (lexical-terms.ts)
+ *   lengths I16 [rows, 3]     lengths of the fields
+ *   terms U8                  UTF-8, in the order of the bytes
+ */
+import { HarnessError } from '../../shared/problem.ts';
+import { readSafetensors, type SafeTensor, writeSafetensors } from '../../shared/safetensors.ts';
+import { countIn, FIELDS, type IndexedAd } from './lexical-terms.ts';
+
+export interface LexicalSegment {
+  rows: number;
+  docs: Int32Array;
+  counts: Uint16Array;
+  starts: Int32Array;
+  fieldAds: Int32Array;
+  lengths: Uint16Array;
+  /** Place of a term, -1 where no ad has it. */
+  find(term: string): number;
+}
+
+class Growing<T extends Int32Array | Uint16Array> {
+  readonly #make: (length: number) => T;
+  #values: T;
+  length = 0;
+
+  constructor(make: (length: number) => T) {
+    this.#make = make;
+    this.#values = make(1024);
+  }
+  push(value: number): void {
+    if (this.length === this.#values.length) {
+      const grown = this.#make(2 * this.length);
+      grown.set(this.#values);
+      this.#values = grown;
+    }
+    this.#values[this.length++] = value;
+  }
+  get values(): T {
+    return this.#values.subarray(0, this.length) as T;
+  }
+}
+const int32 = () => new Growing((length) => new Int32Array(length));
+const uint16 = () => new Growing((length) => new Uint16Array(length));
+
+/** Takes ads in row order; {@link image} is the file. */
+export class LexicalSegmentBuilder {
+  readonly #places = new Map<string, number>();
+  /** A posting an entry, in the order of the rows. */
+  readonly #entries = { place: int32(), row: int32(), counts: uint16() };
+  readonly #lengths = uint16();
+
+  add({ counts, lengths }: IndexedAd): void {
+    const row = this.#lengths.length / FIELDS.length;
+    for (const length of lengths) this.#lengths.push(length);
+    for (const [term, packed] of counts) {
+      const place = this.#places.get(term) ?? this.#places.size;
+      this.#places.set(term, place);
+      this.#entries.place.push(place);
+      this.#entries.row.push(row);
+      this.#entries.counts.push(packed);
+    }
+  }
+
+  image(): Uint8Array<ArrayBuffer> {
+    const sorted = [...this.#places.entries()]
+      .map(([term, place]) => ({ bytes: Buffer.from(term), place }))
+      .sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+    const rank = new Int32Array(sorted.length);
+    for (const [at, { place }] of sorted.entries()) rank[place] = at;
+    const { place, row, counts } = this.#entries;
+    const starts = new Int32Array(sorted.length + 1);
+    for (const entry of place.values) starts[rank[entry]! + 1]!++;
+    for (let at = 0; at < sorted.length; at++) starts[at + 1]! += starts[at]!;
+    // Rows were entered in order, so each list comes out in order.
+    const next = starts.slice();
+    const docs = new Int32Array(place.length);
+    const packed = new Uint16Array(place.length);
+    const fieldAds = new Int32Array(sorted.length * FIELDS.length);
+    for (let i = 0; i < place.length; i++) {
+      const at = rank[place.values[i]!]!;
+      const to = next[at]!++;
+      docs[to] = row.values[i]!;
+      packed[to] = counts.values[i]!;
+      for (const [f, field] of FIELDS.entries())
+        if (countIn(packed[to]!, field) > 0) fieldAds[at * FIELDS.length + f]!++;
+    }
+    const termStarts = new Int32Array(sorted.length + 1);
+    for (const [at, { bytes }] of sorted.entries()) termStarts[at + 1] = termStarts[at]! + bytes.length;
+    const tensor = (dtype: SafeTensor['dtype'], data: Int32Array | Uint16Array | Uint8Array): SafeTensor => ({
+      dtype,
+      shape: [data.length],
+      data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    });
+    // Widest first: each array then begins where it can be used in place.
+    return writeSafetensors({
+      tensors: new Map([
+        ['docs', tensor('I32', docs)],
+        ['starts', tensor('I32', starts)],
+        ['fieldAds', tensor('I32', fieldAds)],
+        ['termStarts', tensor('I32', termStarts)],
+        ['counts', tensor('I16', packed)],
+        ['lengths', tensor('I16', this.#lengths.values)],
+        ['terms', tensor('U8', Buffer.concat(sorted.map(({ bytes }) => bytes)))],
+      ]),
+      metadata: {},
+    });
+  }
+}
+
+/** Lays the arrays over a file's image; throws `bundle_damaged` where they do not fit each other. */
+export function readSegment(image: Uint8Array, path: string): LexicalSegment {
+  const { tensors } = readSafetensors(image, path);
+  const bytesOf = (name: string, width: number): [ArrayBuffer, number, number] => {
+    const data = tensors.get(name)?.data ?? new Uint8Array();
+    // Not slice(): on a Buffer that is a view.
+    const { buffer, byteOffset, byteLength } = data.byteOffset % width === 0 ? data : new Uint8Array(data);
+    return [buffer as ArrayBuffer, byteOffset, byteLength / width];
+  };
+  const ints = (name: string) => new Int32Array(...bytesOf(name, 4));
+  const shorts = (name: string) => new Uint16Array(...bytesOf(name, 2));
+  const [docs, starts, fieldAds, termStarts] = [ints('docs'), ints('starts'), ints('fieldAds'), ints('termStarts')];
+  const [counts, lengths] = [shorts('counts'), shorts('lengths')];
+  const words = Buffer.from(...bytesOf('terms', 1));
+  const terms = starts.length - 1;
+  if (
+    counts.length !== docs.length ||
+    starts[terms] !== docs.length ||
+    termStarts.length !== starts.length ||
+    termStarts[terms] !== words.length ||
+    fieldAds.length !== terms * FIELDS.length
+  ) {
+    throw new HarnessError(
+      'bundle_damaged',
+      `${path}: expected ${terms} terms over ${docs.length} postings, got ${termStarts.length - 1} words with ${counts.length} counts; build a new generation.`,
+    );
+  }
+  return {
+    rows: lengths.length / FIELDS.length,
+    docs,
+    counts,
+    starts,
+    fieldAds,
+    lengths,
+    find(term) {
+      const wanted = Buffer.from(term);
+      let [low, high] = [0, terms - 1];
+      while (low <= high) {
+        const middle = (low + high) >> 1;
+        const order = words.compare(wanted, 0, wanted.length, termStarts[middle]!, termStarts[middle + 1]!);
+        if (order === 0) return middle;
+        if (order < 0) low = middle + 1;
+        else high = middle - 1;
+      }
+      return -1;
+    },
+  };
+}
+
+/** A segment of no ads. */
+export const emptySegment = (): LexicalSegment => readSegment(new LexicalSegmentBuilder().image(), 'empty');
