@@ -14,6 +14,8 @@ export interface BackendConfig {
   bundleDir: string;
   /** Verifies the edge's calls. */
   keys: KeyRing;
+  /** Bearer keys of programs that cannot sign, for `/v1/embeddings`. */
+  apiKeys: KeyRing;
   /** A Postgres server; absent, the embedded database in the data folder. */
   databaseUrl: string | undefined;
   /** Where alerts are posted; absent, they are shown on the dashboard only. */
@@ -47,6 +49,10 @@ const SETTINGS = z.object({
   HARNESS_KEYS: z
     .string({ error: 'id:secret[,id:secret], the same as at the edge (npm start makes one by itself)' })
     .describe('Keys that verify signed calls, id:secret[,id:secret]; required'),
+  HARNESS_API_KEYS: z
+    .string()
+    .optional()
+    .describe('Bearer keys for /v1/embeddings, id:secret[,id:secret], for clients that cannot sign'),
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/, error: 'postgres://user:password@host:port/database' })
     .optional()
@@ -79,7 +85,7 @@ export function settingsHelp(names: readonly string[] = Object.keys(SETTINGS.sha
 }
 
 /** Settings whose value must not be repeated in a message. */
-const SECRET = new Set(['HARNESS_KEYS', 'DATABASE_URL']);
+const SECRET = new Set(['HARNESS_KEYS', 'HARNESS_API_KEYS', 'DATABASE_URL']);
 
 /** Reads the settings, empty ones counting as unset; throws `configuration` in one line with name, expected and received. */
 export function parseConfig(env: Record<string, string | undefined>): Readonly<BackendConfig> {
@@ -102,6 +108,7 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     dataDir: settings.HARNESS_DATA,
     bundleDir: settings.HARNESS_BUNDLE,
     keys: parseKeyRing(settings.HARNESS_KEYS),
+    apiKeys: settings.HARNESS_API_KEYS === undefined ? [] : parseKeyRing(settings.HARNESS_API_KEYS, 'HARNESS_API_KEYS'),
     databaseUrl: settings.DATABASE_URL,
     alertWebhook: settings.HARNESS_ALERT_WEBHOOK,
     device: settings.HARNESS_DEVICE,

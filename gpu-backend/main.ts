@@ -24,11 +24,13 @@ import { advance } from './experiments/rollup-advance.ts';
 import { Live } from './generations/live.ts';
 import { openGenerationStore } from './generations/store.ts';
 import { createVectorLadder } from './generations/vectors.ts';
+import { createApiKeys } from './http/api-keys.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
 import { watchState } from './http/gauges.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { catalogueRoutes } from './http/routes-catalogue.ts';
+import { embeddingsRoutes } from './http/routes-embeddings.ts';
 import { eventRoutes } from './http/routes-events.ts';
 import { experimentRoutes } from './http/routes-experiments.ts';
 import { generationRoutes } from './http/routes-generations.ts';
@@ -191,11 +193,11 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
     endpoints: [
       ...retrievalRoutes({
         retrieve,
-        encoder,
         headAds: createHeadAds({ db, live, now: Date.now }),
         markets: () => servingConfig.current().markets,
         metrics,
       }),
+      ...embeddingsRoutes({ encoder }),
       ...catalogueRoutes(catalogue),
       ...generationRoutes(publication, stopping.signal),
       ...eventRoutes({ db, metrics, onKillListChange }),
@@ -203,6 +205,7 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
       ...operationsRoutes({ version: packageJson.version, health, notReady, metrics }),
     ],
     auth: createAuthenticator({ keys: config.keys, now: Date.now }),
+    apiKeys: createApiKeys(config.apiKeys),
     metrics,
     log,
     news: servingConfig.news,

@@ -31,6 +31,8 @@ export const Manifest = z
     name: z.string().regex(/^[\w.-]{1,64}$/),
     spaceId: z.string().regex(/^[0-9a-f]{16}$/),
     dimension: z.int().positive(),
+    /** Lengths to which its vectors may be cut and still search (Matryoshka); none unless it was trained for them. */
+    cutDimensions: z.array(z.int().positive()).optional(),
     normalizerVersion: z.int().positive(),
     /** Longest input, in tokens; longer queries are cut. */
     maxTokens: z.int().positive(),

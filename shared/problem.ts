@@ -83,10 +83,14 @@ export function toProblem(error: unknown, requestId?: string): Problem {
   };
 }
 
-/** The problem as a Response, the same on both sides. */
-export function problemResponse(error: unknown, requestId?: string): Response {
+/** The problem as a Response, the same on both sides; `extend` may add members for callers of another tongue. */
+export function problemResponse(
+  error: unknown,
+  requestId?: string,
+  extend: (problem: Problem) => Problem = (problem) => problem,
+): Response {
   const problem = toProblem(error, requestId);
-  return new Response(JSON.stringify(problem), {
+  return new Response(JSON.stringify(extend(problem)), {
     status: problem.status,
     headers: {
       'content-type': 'application/problem+json',

@@ -36,8 +36,8 @@ function hmacKey(secret: string): Promise<HmacKey> {
   return key;
 }
 
-/** Parses `id:secret[,id:secret]`, the form of the `HARNESS_KEYS` setting. */
-export function parseKeyRing(text: string): KeyRing {
+/** Parses `id:secret[,id:secret]`, the form of the `HARNESS_KEYS` setting; an error names `setting`. */
+export function parseKeyRing(text: string, setting = 'HARNESS_KEYS'): KeyRing {
   const ring = text.split(',').map((part) => {
     const at = part.indexOf(':');
     return { id: part.slice(0, at).trim(), secret: part.slice(at + 1).trim() };
@@ -45,7 +45,7 @@ export function parseKeyRing(text: string): KeyRing {
   if (ring.some(({ id, secret }) => !/^[\w-]{1,32}$/.test(id) || secret.length < 16)) {
     throw new HarnessError(
       'configuration',
-      'HARNESS_KEYS: expected id:secret[,id:secret] with secrets of at least 16 characters.',
+      `${setting}: expected id:secret[,id:secret] with secrets of at least 16 characters.`,
     );
   }
   return ring;

@@ -25,7 +25,7 @@ export interface BatcherOptions {
 
 interface Call {
   vectors: Float32Array[];
-  tokens: number;
+  tokens: number[];
   /** Texts without a vector yet. */
   missing: number;
   deadlineAtMs: number;
@@ -83,7 +83,7 @@ export class Batcher {
       this.#counts.cancelled++;
       return Promise.reject(signal.reason);
     }
-    if (texts.length === 0) return Promise.resolve({ vectors: [], tokens: 0 });
+    if (texts.length === 0) return Promise.resolve({ vectors: [], tokens: [] });
     this.#sweep();
     if (this.#queue.length >= this.#options.maxQueued) {
       this.#counts.refused++;
@@ -106,7 +106,7 @@ export class Batcher {
     return new Promise<Encoded>((resolve, reject) => {
       const call: Call = {
         vectors: new Array<Float32Array>(texts.length),
-        tokens: 0,
+        tokens: new Array<number>(texts.length),
         missing: texts.length,
         deadlineAtMs,
         signal,
@@ -196,7 +196,7 @@ export class Batcher {
       this.#msPerText += 0.1 * ((this.#options.now() - began) / items.length - this.#msPerText);
       for (const [row, { call, index }] of items.entries()) {
         call.vectors[index] = vectors.subarray(row * dimension, (row + 1) * dimension);
-        call.tokens += tokens[row]!;
+        call.tokens[index] = tokens[row]!;
         call.missing--;
         if (call.missing === 0) this.#settle(call, () => call.resolve({ vectors: call.vectors, tokens: call.tokens }));
       }

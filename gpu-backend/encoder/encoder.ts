@@ -38,8 +38,8 @@ export interface EncodeOptions {
 export interface Encoded {
   /** One [dimension] float32 a text, L2-normalised, in the order given. */
   vectors: Float32Array[];
-  /** Tokens read, special tokens included. */
-  tokens: number;
+  /** Tokens read of each text, special tokens included. */
+  tokens: number[];
 }
 
 export interface Encoder {
@@ -49,6 +49,8 @@ export interface Encoder {
   /** SHA-256 of the bundle's student.onnx: who brings a vector of its own says by which student. */
   readonly studentSha256: string;
   readonly dimension: number;
+  /** Lengths to which its vectors may be cut and still search; none unless it was trained for them. */
+  readonly cutDimensions: readonly number[];
   readonly device: Device;
   /**
    * Vectors of normalized queries. Long texts are cut to the bundle's `maxTokens`; no text makes it fail. Throws

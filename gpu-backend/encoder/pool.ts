@@ -158,6 +158,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     spaceId: manifest.spaceId,
     studentSha256: manifest.student.sha256,
     dimension: manifest.dimension,
+    cutDimensions: manifest.cutDimensions ?? [],
     device,
     encode: (texts, encodeOptions) => batcher.encode(texts, encodeOptions),
     stats: () => ({ ...batcher.stats(), restarts }),

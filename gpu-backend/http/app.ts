@@ -5,10 +5,12 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import type { Logger } from 'pino';
+import { openAiProblem } from '../../shared/contract/embeddings.ts';
 import { BACKEND_ROUTES } from '../../shared/contract/routes.ts';
 import { HarnessError, parse, problemResponse } from '../../shared/problem.ts';
 import { SIGNATURE_HEADERS } from '../../shared/signature.ts';
 import { unstorable } from '../db/storable.ts';
+import type { ApiKeys } from './api-keys.ts';
 import type { Authenticator } from './auth.ts';
 import { readJson, readText } from './body.ts';
 import type { Call, Endpoint } from './endpoint.ts';
@@ -17,13 +19,14 @@ import type { Metrics } from './metrics.ts';
 export interface AppOptions {
   endpoints: readonly Endpoint[];
   auth: Authenticator;
+  apiKeys: ApiKeys;
   metrics: Metrics;
   log: Logger;
   /** Headers of every answer. */
   news: () => Record<string, string>;
 }
 
-type Variables = { requestId: string; route: string };
+type Variables = { requestId: string; route: string; openAi: boolean };
 
 const REQUEST_ID = 'x-request-id';
 const template = (path: string) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
@@ -49,7 +52,14 @@ function pair(endpoints: readonly Endpoint[]) {
   return pairs;
 }
 
-export function createApp({ endpoints, auth, metrics, log, news }: AppOptions): Hono<{ Variables: Variables }> {
+export function createApp({
+  endpoints,
+  auth,
+  apiKeys,
+  metrics,
+  log,
+  news,
+}: AppOptions): Hono<{ Variables: Variables }> {
   const app = new Hono<{ Variables: Variables }>();
 
   app.use(async (c, next) => {
@@ -71,11 +81,14 @@ export function createApp({ endpoints, auth, metrics, log, news }: AppOptions): 
   for (const { route, endpoint } of pair(endpoints)) {
     app.on(route.method.toUpperCase(), honoPath(route.path), async (c) => {
       c.set('route', route.path);
+      c.set('openAi', route.openAi === true);
       const bad = unstorable(c.req.param());
       if (bad !== undefined) throw new HarnessError('not_found', `${bad}: expected text without U+0000.`);
-      if (route.signed) auth.requireHeaders(c.req.raw.headers);
+      const bearer = route.openAi ? apiKeys.bearer(c.req.raw.headers) : null;
+      const signed = route.signed && bearer === null;
+      if (signed) auth.requireHeaders(c.req.raw.headers);
       const text = route.body === undefined && !route.signed ? '' : await readText(c.req.raw, endpoint.maxBytes);
-      if (route.signed) {
+      if (signed) {
         const { pathname, search } = new URL(c.req.url);
         await auth.authenticate({ method: c.req.method, path: pathname + search, body: text }, c.req.raw.headers);
       }
@@ -87,7 +100,7 @@ export function createApp({ endpoints, auth, metrics, log, news }: AppOptions): 
         body,
         params: c.req.param(),
         query: c.req.query(),
-        keyId: route.signed ? c.req.header(SIGNATURE_HEADERS.keyId)! : null,
+        keyId: signed ? c.req.header(SIGNATURE_HEADERS.keyId)! : bearer,
         signal: c.req.raw.signal,
         requestId: c.get('requestId'),
         log: log.child({ requestId: c.get('requestId') }),
@@ -111,7 +124,7 @@ export function createApp({ endpoints, auth, metrics, log, news }: AppOptions): 
     if (!(error instanceof HarnessError)) log.error({ requestId, err: error }, 'fault');
     else if (error.status === 500) log.error({ requestId, code: error.code, err: error }, error.message);
     else log.debug({ requestId, code: error.code }, error.message);
-    return problemResponse(error, requestId);
+    return problemResponse(error, requestId, c.get('openAi') ? openAiProblem : undefined);
   });
   return app;
 }

@@ -17,6 +17,8 @@ export interface Route {
   produces?: string;
   /** Needs the request signature of shared/signature. */
   signed?: boolean;
+  /** OpenAI's clients call it: a bearer key will do instead of the signature, and problems carry their `error` too. */
+  openAi?: boolean;
   errors?: ProblemCode[];
 }
 
@@ -63,7 +65,7 @@ function operation(route: Route): Record<string, unknown> {
       },
       ...problems,
     },
-    ...(route.signed ? { security: [{ harnessSignature: [] }] } : {}),
+    ...(route.signed ? { security: [{ harnessSignature: [] }, ...(route.openAi ? [{ apiKey: [] }] : [])] } : {}),
   };
 }
 
@@ -88,6 +90,7 @@ export function openApi(
           name: 'harness-signature',
           description: 'HMAC-SHA256 over method, path, body digest, timestamp, nonce and key id; see docs/api.md.',
         },
+        apiKey: { type: 'http', scheme: 'bearer', description: 'A key of HARNESS_API_KEYS.' },
       },
     },
   };

@@ -51,31 +51,3 @@ export type RetrieveResponse = z.infer<typeof RetrieveResponse>;
 
 /** Headers of every backend answer, so that the edge learns of news with the traffic. */
 export const NEWS_HEADERS = { configVersion: 'harness-config-version', generation: 'harness-generation' } as const;
-
-/** OpenAI's embeddings request, as far as it applies here. */
-export const EmbeddingsRequest = z
-  .object({
-    model: z.string().optional(),
-    input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(2_048)]),
-    encoding_format: z.enum(['float', 'base64']).default('float'),
-    dimensions: z.int().positive().optional(),
-    user: z.string().optional(),
-  })
-  .meta({ id: 'EmbeddingsRequest' });
-export type EmbeddingsRequest = z.infer<typeof EmbeddingsRequest>;
-
-export const EmbeddingsResponse = z
-  .object({
-    object: z.literal('list'),
-    model: z.string(),
-    data: z.array(
-      z.object({
-        object: z.literal('embedding'),
-        index: z.int(),
-        embedding: z.union([z.array(z.number()), z.string()]),
-      }),
-    ),
-    usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
-  })
-  .meta({ id: 'EmbeddingsResponse' });
-export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>;

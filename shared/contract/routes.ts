@@ -2,6 +2,7 @@
 import { Experiment } from '../experiment.ts';
 import { Ad, AdBatch, AdBatchResult, AdPatch, AdsQuery, AdsResponse, AdUpload } from './ads.ts';
 import { ServingConfig } from './config.ts';
+import { EmbeddingsRequest, EmbeddingsResponse } from './embeddings.ts';
 import { Accepted, ConversionRequest, EventBatch, EventBatchResult } from './events.ts';
 import { SelfTestResult } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
@@ -11,7 +12,7 @@ import { Attributed, ExperimentAudit, ExperimentList, ExperimentPlan, Experiment
 import type { Route } from './openapi.ts';
 import { MissingNoted, MissingReport, ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
 import { DetailedReport } from './report-detail.ts';
-import { EmbeddingsRequest, EmbeddingsResponse, RetrieveRequest, RetrieveResponse } from './retrieve.ts';
+import { RetrieveRequest, RetrieveResponse } from './retrieve.ts';
 import { KillList } from './takedown.ts';
 
 export const EDGE_ROUTES: readonly Route[] = [
@@ -77,7 +78,8 @@ export const BACKEND_ROUTES: readonly Route[] = [
     body: EmbeddingsRequest,
     answer: EmbeddingsResponse,
     signed: true,
-    errors: ['bad_request', 'unauthorized', 'too_many_requests', 'not_ready'],
+    openAi: true,
+    errors: ['bad_request', 'unauthorized', 'payload_too_large', 'too_many_requests', 'not_ready'],
   },
   {
     method: 'put',

@@ -50,15 +50,15 @@ export function encoderConformance({ name, open, texts, maxTokens }: EncoderCase
     });
 
     it('counts the tokens of each text', async () => {
-      const alone = await Promise.all(texts.map(async (text) => (await encoder.encode([text])).tokens));
-      expect((await encoder.encode(texts)).tokens).toBe(alone.reduce((a, b) => a + b, 0));
+      const alone = await Promise.all(texts.map(async (text) => (await encoder.encode([text])).tokens[0]!));
+      expect((await encoder.encode(texts)).tokens).toEqual(alone);
       expect(Math.max(...alone)).toBeLessThanOrEqual(maxTokens);
     });
 
     it('cuts long texts instead of failing', async () => {
       const long = `${texts[0]} `.repeat(5000);
       const { vectors, tokens } = await encoder.encode([long]);
-      expect(tokens).toBe(maxTokens);
+      expect(tokens).toEqual([maxTokens]);
       expect(Math.hypot(...vectors[0]!)).toBeCloseTo(1, 4);
     });
 
@@ -85,7 +85,7 @@ export function encoderConformance({ name, open, texts, maxTokens }: EncoderCase
     });
 
     it('answers nothing for nothing', async () => {
-      expect(await encoder.encode([])).toEqual({ vectors: [], tokens: 0 });
+      expect(await encoder.encode([])).toEqual({ vectors: [], tokens: [] });
     });
 
     it('refuses what is too late, and gives an aborted caller its reason, computing neither', async () => {

@@ -8,7 +8,7 @@ import type { Ad } from '../../shared/contract/ads.ts';
 import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import { parseKeyRing, signRequest } from '../../shared/signature.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
-import { tinyBundle } from '../fixtures/tiny-bundle.ts';
+import { type TinyBundleOptions, tinyBundle } from '../fixtures/tiny-bundle.ts';
 import { newDataFolder } from './databases.ts';
 import { sampleAd } from './samples.ts';
 
@@ -46,9 +46,14 @@ export interface TestFolders {
   remove(): void;
 }
 
-export async function makeFolders(): Promise<TestFolders> {
+/** A student of the test market's words, in `dir`. */
+export async function makeBundle(dir: string, change: Partial<TinyBundleOptions> = {}): Promise<void> {
+  await tinyBundle({ dir, synonyms: THINGS, words: [...MAKES, 'buy', 'a', 'here'], ads: TEST_ADS, ...change });
+}
+
+export async function makeFolders(change: Partial<TinyBundleOptions> = {}): Promise<TestFolders> {
   const bundle = mkdtempSync(join(tmpdir(), 'harness-bundle-'));
-  await tinyBundle({ dir: bundle, synonyms: THINGS, words: [...MAKES, 'buy', 'a', 'here'], ads: TEST_ADS });
+  await makeBundle(bundle, change);
   const data = await newDataFolder();
   return {
     bundle,

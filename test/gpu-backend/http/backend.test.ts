@@ -6,7 +6,7 @@ import type { Ad, AdBatchResult } from '../../../shared/contract/ads.ts';
 import { ServingConfig } from '../../../shared/contract/config.ts';
 import { ExperimentReport } from '../../../shared/contract/experiments.ts';
 import { Generation, type GenerationList } from '../../../shared/contract/generations.ts';
-import { EmbeddingsResponse, RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
 import { BACKEND_ROUTES } from '../../../shared/contract/routes.ts';
 import { DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
 import {
@@ -142,25 +142,6 @@ describe('with the market loaded', () => {
     const { status, body } = await call(url, 'PUT /v1/ads/ad-v', { body: { ...sampleAd({ id: 'ad-v' }), vector } });
     expect([status, body.code]).toEqual([409, 'space_mismatch']);
     expect(body.detail).toContain('feedfeedfeedfeed');
-  });
-
-  test('embeddings have the shape of the OpenAI API, as numbers and as base64', async () => {
-    const input = ['Red  SOFA', 'couch'];
-    const floats = await call(url, 'POST /v1/embeddings', { body: { model: 'any', input, encoding_format: 'float' } });
-    const parsed = EmbeddingsResponse.parse(floats.body);
-    expect(parsed.data.map(({ index, object }) => [index, object])).toEqual([
-      [0, 'embedding'],
-      [1, 'embedding'],
-    ]);
-    expect(parsed.usage.prompt_tokens).toBeGreaterThan(0);
-    const packed = await call(url, 'POST /v1/embeddings', { body: { input: input[0], encoding_format: 'base64' } });
-    const [first] = EmbeddingsResponse.parse(packed.body).data;
-    const bytes = Buffer.from(first!.embedding as string, 'base64');
-    const unpacked = Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
-    for (const [i, value] of (parsed.data[0]!.embedding as number[]).entries())
-      expect(unpacked[i]).toBeCloseTo(value, 5);
-    const wrong = await call(url, 'POST /v1/embeddings', { body: { input: 'x', dimensions: 7 } });
-    expect(wrong.body).toMatchObject({ code: 'bad_request', detail: expect.stringContaining('expected 32') });
   });
 
   test('a generation is built beside the live one, and brought back under a new number', async () => {
