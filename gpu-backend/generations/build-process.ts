@@ -27,7 +27,7 @@ const say = async (message: FromBuilder) => {
   await nextTurn();
 };
 
-const ads = await readRows(await readFile(join(dir, FILES.ads), 'utf8'));
+const ads = await readRows(join(dir, FILES.ads));
 const vectors = readVectors(await readFile(join(dir, FILES.vectors)), {
   path: FILES.vectors,
   count: ads.length,

@@ -75,7 +75,7 @@ export async function loadGeneration(path: string, { spaceId }: { spaceId: strin
   );
   await Promise.all(manifest.files.map((file) => verifyFile(join(path, file.file), file, FIX)));
 
-  const ads = await readRows(await readFile(join(path, FILES.ads), 'utf8'));
+  const ads = await readRows(join(path, FILES.ads));
   if (ads.length !== manifest.ads) {
     throw new HarnessError(
       'bundle_damaged',

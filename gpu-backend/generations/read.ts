@@ -1,23 +1,31 @@
 /** The two data files of a generation, read back. */
+import { createReadStream } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
 import { int8Rows, type VectorRows } from '../index/vector-rows.ts';
 import type { GenerationAd } from './layout.ts';
 
+/** Read at a time: some hundred ads, which take the thread for some milliseconds. */
+const PIECE = 1 << 18;
+
 /**
- * Lines of ads.jsonl in row order, letting others run in between. They were valid when written, and the file's digest says
- * that they still are.
+ * Lines of ads.jsonl in row order, piece by piece: a million ads are more than one string can hold. They were valid when
+ * written, and the file's digest says that they still are.
  */
-export async function readRows(jsonl: string): Promise<GenerationAd[]> {
+export async function readRows(path: string): Promise<GenerationAd[]> {
   const rows: GenerationAd[] = [];
-  for (let from = 0; from < jsonl.length; ) {
-    const end = jsonl.indexOf('\n', from);
-    const to = end < 0 ? jsonl.length : end;
-    if (to > from) rows.push(JSON.parse(jsonl.slice(from, to)));
-    from = to + 1;
-    if (rows.length % 1000 === 0) await nextTurn();
+  let rest = '';
+  for await (const piece of createReadStream(path, {
+    encoding: 'utf8',
+    highWaterMark: PIECE,
+  }) as AsyncIterable<string>) {
+    const lines = (rest + piece).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) rows.push(JSON.parse(line));
+    await nextTurn();
   }
+  if (rest !== '') rows.push(JSON.parse(rest));
   return rows;
 }
 
