@@ -135,7 +135,7 @@ type Wiring = Awaited<ReturnType<typeof openAdapters>> & { config: Readonly<Back
 
 /** Brings the database and the live generation up, and puts the parts together behind the routes. */
 async function wire({ folder, connection, bundle, encoder, config, log }: Wiring) {
-  const { db, kind: database } = connection;
+  const { db, kind: database, copying } = connection;
   const { model, spaceId, device } = encoder;
   const migrations = await migrate(db);
   await advance(db); // before events are taken: see startAgain in rollup-advance.ts
@@ -200,7 +200,7 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
       ...embeddingsRoutes({ encoder }),
       ...catalogueRoutes(catalogue),
       ...generationRoutes(publication, stopping.signal),
-      ...eventRoutes({ db, metrics, onKillListChange }),
+      ...eventRoutes({ db, copying, metrics, log, onKillListChange }),
       ...experimentRoutes({ db, config: servingConfig }),
       ...operationsRoutes({ version: packageJson.version, health, notReady, metrics }),
     ],

@@ -9,6 +9,7 @@ import type { PgDatabase } from 'drizzle-orm/pg-core';
 import { drizzle, type PostgresJsQueryResultHKT } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { HarnessError } from '../../shared/problem.ts';
+import { type CopyTransaction, copying } from './copy.ts';
 import type { DataFolder } from './data-folder.ts';
 import { startPglite } from './pglite.ts';
 
@@ -21,6 +22,8 @@ export type Database = PgDatabase<PostgresJsQueryResultHKT>;
 export interface Connection {
   readonly db: Database;
   readonly kind: 'pglite' | 'postgres';
+  /** Many rows at once, where the database takes COPY. */
+  readonly copying: CopyTransaction | undefined;
   /** Finishes running queries, then lets go. */
   close(): Promise<void>;
 }
@@ -46,6 +49,7 @@ export async function openPglite(folder: DataFolder, onRestart: () => void = () 
   return {
     db: drizzle(client),
     kind: 'pglite',
+    copying: undefined,
     async close() {
       await client.end({ timeout: 1 });
       await embedded.close();
@@ -72,7 +76,7 @@ export async function openPostgres(url: string): Promise<Connection> {
       { cause },
     );
   }
-  return { db, kind: 'postgres', close: () => client.end({ timeout: 1 }) };
+  return { db, kind: 'postgres', copying: copying(client), close: () => client.end({ timeout: 1 }) };
 }
 
 /** The real server when a URL is given, the embedded database of the folder otherwise. */

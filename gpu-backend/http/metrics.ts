@@ -13,6 +13,8 @@ export interface Metrics {
   countImpressions(byRung: ReadonlyMap<Rung, number>): void;
   /** A batch of events that the database refused as a whole. */
   countRefusedBatch(): void;
+  /** Requests with events that were stored one by one, because COPY refused them together. */
+  countRefusedGroup(): void;
   /** Ads that were taken into the live state without a vector. */
   countMissingVectors(ads: number): void;
   /** Says which device encodes; a device other than the one asked for counts as a fallback. */
@@ -68,6 +70,11 @@ export function createMetrics(): Metrics {
     help: 'Batches that the database refused as a whole and that were stored event by event.',
     registers,
   });
+  const refusedGroups = new Counter({
+    name: 'harness_event_groups_refused_total',
+    help: 'Groups of requests that COPY refused, mostly for a repeated delivery, and that were stored one by one.',
+    registers,
+  });
   const missingVectors = new Counter({
     name: 'harness_ads_without_vector_total',
     help: 'Ads taken into the live state without a vector, because none could be had.',
@@ -104,6 +111,7 @@ export function createMetrics(): Metrics {
       for (const [rung, count] of byRung) impressions.inc({ rung }, count);
     },
     countRefusedBatch: () => refusedBatches.inc(),
+    countRefusedGroup: () => refusedGroups.inc(),
     countMissingVectors: (ads) => missingVectors.inc(ads),
     setDevice({ requested, provider }) {
       device.reset();

@@ -9,7 +9,7 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Database, openPglite, openPostgres } from '../../gpu-backend/db/connect.ts';
+import { type Connection, type Database, openPglite, openPostgres } from '../../gpu-backend/db/connect.ts';
 import { lockDataFolder } from '../../gpu-backend/db/data-folder.ts';
 import { migrate } from '../../gpu-backend/db/migrate.ts';
 import { startPostgresServer } from './postgres-server.ts';
@@ -17,6 +17,7 @@ import { startPostgresServer } from './postgres-server.ts';
 export interface TestDatabase {
   /** Migrated and empty. */
   db: Database;
+  copying: Connection['copying'];
   close(): Promise<void>;
 }
 
@@ -55,6 +56,7 @@ export async function openEmbeddedDatabase(): Promise<TestDatabase> {
   await migrate(connection.db);
   return {
     db: connection.db,
+    copying: connection.copying,
     async close() {
       await connection.close();
       folder.release();
@@ -69,6 +71,7 @@ export async function openServerDatabase(): Promise<TestDatabase> {
   await migrate(connection.db);
   return {
     db: connection.db,
+    copying: connection.copying,
     async close() {
       await connection.close();
       await server.stop();

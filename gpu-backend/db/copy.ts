@@ -1,0 +1,70 @@
+/**
+ * Rows by COPY, the way in that costs a Postgres server least: text format, one stream a table, all tables in one
+ * transaction. It knows no ON CONFLICT: a single row that is there already, or does not fit, undoes the transaction.
+ * The embedded database does not take it.
+ * Source: Postgres documentation, COPY, "Text Format"; "Frontend/Backend Protocol", "COPY Operations".
+ */
+import { getTableColumns } from 'drizzle-orm';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import type postgres from 'postgres';
+import type { Database } from './connect.ts';
+
+/** Rows of one table in COPY's text format. */
+export interface CopyText {
+  /** Up to `from stdin`. */
+  statement: string;
+  text: string;
+}
+
+/** A transaction that copies all of these, in order, and then does `work` in it. */
+export type CopyTransaction = <T>(tables: readonly CopyText[], work: (tx: Database) => Promise<T>) => Promise<T>;
+
+const ESCAPES: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+const escaped = (text: string) => (/[\\\n\r\t]/.test(text) ? text.replace(/[\\\n\r\t]/g, (c) => ESCAPES[c]!) : text);
+
+function field(value: unknown): string {
+  if (value === null || value === undefined) return '\\N';
+  if (typeof value === 'string') return escaped(value);
+  if (value instanceof Date) return value.toISOString();
+  return typeof value === 'object' ? escaped(JSON.stringify(value)) : String(value);
+}
+
+/** At least one row, and all of them set the same fields. */
+export function copyText<T extends PgTable>(table: T, values: readonly T['$inferInsert'][]): CopyText {
+  const keys = Object.keys(values[0]!);
+  const columns = getTableColumns(table) as Record<string, { name: string }>;
+  const names = keys.map((key) => columns[key]!.name).join(', ');
+  const lines = values.map((row) => {
+    const fields = row as Record<string, unknown>;
+    return keys.map((key) => field(fields[key])).join('\t');
+  });
+  return {
+    statement: `copy ${getTableConfig(table).name} (${names}) from stdin`,
+    text: `${lines.join('\n')}\n`,
+  };
+}
+
+/** Copies by a client of a real server. Rejects with the server's error, or with SQLSTATE 25P02 where the driver lost it. */
+export function copying(client: postgres.Sql): CopyTransaction {
+  return (tables, work) =>
+    client.begin(async (transaction) => {
+      for (const table of tables) await copy(transaction, table);
+      // The session of a transaction has no options of its own; drizzle reads those of its client.
+      return work(drizzle(Object.assign(transaction, { options: client.options }) as unknown as postgres.Sql));
+    }) as Promise<never>;
+}
+
+/**
+ * The driver does not tell the stream of a refusal that comes after the last byte, and COMMIT of a failed transaction is
+ * answered without an error. So a statement follows each stream: the server refuses it when it refused the rows.
+ */
+async function copy(transaction: postgres.TransactionSql, { statement, text }: CopyText): Promise<void> {
+  const stream = await transaction.unsafe(statement).writable();
+  await new Promise<void>((resolve, reject) => {
+    stream.on('error', reject);
+    stream.write(text, (error) => (error ? reject(error) : resolve()));
+  });
+  stream.end(); // with nothing pending, the end of the data is sent at once, before the statement
+  await transaction.unsafe('select');
+}
