@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { canonicalJson, sha256Hex } from './digest.ts';
 
-export const RetrieverName = z.enum(['lexical', 'dense']);
+export const RetrieverName = z.enum(['lexical', 'dense', 'keyword']);
 export type RetrieverName = z.infer<typeof RetrieverName>;
 
 export const Plan = z

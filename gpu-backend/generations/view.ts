@@ -7,6 +7,7 @@ import { adText } from '../../shared/ad-text.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { byScore, type Hit } from '../index/ann-index.ts';
 import { int8Rows, quantize, type VectorRows } from '../index/vector-rows.ts';
+import type { KeywordFound } from '../retrieval/keyword.ts';
 import type { LexicalFound } from '../retrieval/lexical.ts';
 import type { VectorSource } from './layout.ts';
 import type { LoadedGeneration } from './load.ts';
@@ -16,6 +17,13 @@ interface Entry {
   ad: Ad;
   revision: number;
   source: VectorSource | undefined;
+}
+
+/** Which ads a query looks at: those of the market that are active, and of these what it may bring up at all. */
+export interface Scope {
+  market: string;
+  /** Whether the query may bring the ad up (retrieval/admission.ts). */
+  admits: (ad: Ad, slot: number) => boolean;
 }
 
 const sameMarkets = (a: readonly string[], b: readonly string[]) =>
@@ -70,33 +78,51 @@ export class View {
     return this.#entries[slot]!.ad;
   }
 
-  /** Best first by BM25+, ties by ad id; active ads of the market only. */
+  /** Which slots' own negative keywords hold the query off; `undefined` when none do. */
+  heldOff(query: string): ((slot: number) => boolean) | undefined {
+    return this.#generation.negatives.against(query);
+  }
+
+  /** Best first by match (retrieval/keyword.ts), ties by ad id; ads of the scope only. */
+  keyword(
+    query: string,
+    { limit, also, ...scope }: Scope & { limit: number; also: ReadonlySet<number> },
+  ): KeywordFound {
+    return this.#generation.keywords.search(query, {
+      limit,
+      also,
+      accept: (slot) => this.#servable(slot, scope),
+      adOf: (slot) => this.ad(slot),
+    });
+  }
+
+  /** Best first by BM25+, ties by ad id; ads of the scope only. */
   lexical(
     query: string,
-    { market, limit, also = new Set() }: { market: string; limit: number; also?: ReadonlySet<number> },
+    { limit, also = new Set(), ...scope }: Scope & { limit: number; also?: ReadonlySet<number> },
   ): LexicalFound {
     return this.#generation.lexical.search(query, {
       limit,
       also,
-      accept: (slot) => this.#servable(slot, market),
+      accept: (slot) => this.#servable(slot, scope),
       tieKey: (slot) => this.#entries[slot]!.ad.id,
     });
   }
 
   /** What the market's index finds, for {@link dense}; a promise where the index is another machine's. */
-  propose(query: Float32Array, market: string, limit: number): Hit[] | Promise<Hit[]> {
-    const index = this.#generation.indices.get(market);
-    return index?.search(query, limit, (row) => this.#servable(row, market)) ?? [];
+  propose(query: Float32Array, { limit, ...scope }: Scope & { limit: number }): Hit[] | Promise<Hit[]> {
+    const index = this.#generation.indices.get(scope.market);
+    return index?.search(query, limit, (row) => this.#servable(row, scope)) ?? [];
   }
 
   /**
-   * Of what the index proposed and the ads that came since, the best by cosine, ties by ad id; active ads of the market
-   * only, as they are now. `row` of a hit is a slot.
+   * Of what the index proposed and the ads that came since, the best by cosine, ties by ad id; ads of the scope only, as
+   * they are now. `row` of a hit is a slot.
    */
-  dense(query: Float32Array, proposed: readonly Hit[], { market, limit }: { market: string; limit: number }): Hit[] {
-    const hits = proposed.filter(({ row }) => this.#servable(row, market));
+  dense(query: Float32Array, proposed: readonly Hit[], { limit, ...scope }: Scope & { limit: number }): Hit[] {
+    const hits = proposed.filter(({ row }) => this.#servable(row, scope));
     for (const [slot, vector] of this.#added) {
-      if (this.#servable(slot, market)) hits.push({ row: slot, score: vector.cosine(0, query) });
+      if (this.#servable(slot, scope)) hits.push({ row: slot, score: vector.cosine(0, query) });
     }
     return hits
       .sort((a, b) => b.score - a.score || (this.ad(a.row).id < this.ad(b.row).id ? -1 : 1) || byScore(a, b))
@@ -117,6 +143,8 @@ export class View {
     const better = vector !== undefined && (vector.source === 'uploaded' || vector.source !== old?.source);
     if (slot !== undefined && sameText && !better && sameMarkets(old!.ad.markets, ad.markets)) {
       this.#entries[slot] = { ...old!, ad, revision };
+      this.#generation.keywords.remove(slot, old!.ad.keywords);
+      this.#bookWords(slot, ad);
       return;
     }
     const kept = sameText && slot !== undefined ? this.#vectorOf(slot) : undefined;
@@ -128,6 +156,7 @@ export class View {
     this.#slotOf.set(ad.id, target);
     if (added !== undefined) this.#added.set(target, added);
     this.#generation.lexical.put(target, ad);
+    this.#bookWords(target, ad);
   }
 
   /** Takes an ad out; nothing happens when it is not in. */
@@ -143,9 +172,14 @@ export class View {
     return slot === undefined ? undefined : this.#entries[slot];
   }
 
-  #servable(slot: number, market: string): boolean {
+  #servable(slot: number, { market, admits }: Scope): boolean {
     const ad = this.#entries[slot]?.ad;
-    return ad !== undefined && ad.status === 'active' && ad.markets.includes(market);
+    return ad !== undefined && ad.status === 'active' && ad.markets.includes(market) && admits(ad, slot);
+  }
+
+  #bookWords(slot: number, { keywords, negatives }: Ad): void {
+    this.#generation.keywords.put(slot, keywords);
+    this.#generation.negatives.put(slot, negatives);
   }
 
   #vectorOf(slot: number): VectorRows | undefined {
@@ -156,6 +190,8 @@ export class View {
   #empty(slot: number): void {
     const entry = this.#entries[slot];
     if (entry !== undefined) this.#generation.lexical.remove(slot, entry.ad);
+    if (entry !== undefined) this.#generation.keywords.remove(slot, entry.ad.keywords);
+    this.#generation.negatives.put(slot, undefined);
     this.#entries[slot] = undefined;
     this.#added.delete(slot);
   }

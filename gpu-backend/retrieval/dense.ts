@@ -1,5 +1,5 @@
 /** The dense retriever: the student's vector of the query, then the nearest ads of the market. */
-import type { View } from '../generations/view.ts';
+import type { Scope, View } from '../generations/view.ts';
 import type { Hit } from '../index/ann-index.ts';
 import type { Found } from './fuse.ts';
 
@@ -7,7 +7,7 @@ import type { Found } from './fuse.ts';
 export function dense(
   view: View,
   query: Float32Array,
-  { proposed, market, limit }: { proposed: readonly Hit[]; market: string; limit: number },
+  { proposed, ...scope }: Scope & { proposed: readonly Hit[]; limit: number },
 ): Found[] {
-  return view.dense(query, proposed, { market, limit }).map(({ row, score }) => ({ slot: row, score }));
+  return view.dense(query, proposed, scope).map(({ row, score }) => ({ slot: row, score }));
 }

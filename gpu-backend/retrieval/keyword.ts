@@ -2,8 +2,10 @@
  * The keyword retriever: the ads whose bid keywords match the query as they were booked (shared/match-type.ts). A narrower
  * match ranks above a wider one, then the keyword that says more of the query, then the higher bid.
  */
-import type { Keyword } from '../../shared/contract/ads.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Ad, Keyword } from '../../shared/contract/ads.ts';
 import { closeForm, MatchType } from '../../shared/match-type.ts';
+import { NegativeIndex } from './negatives.ts';
 import { PhraseIndex } from './phrase-index.ts';
 
 export interface KeywordHit {
@@ -116,4 +118,18 @@ export class KeywordIndex {
     for (const hit of hits) booked.set(hit.slot, hit);
     return { hits, booked };
   }
+}
+
+/** The keywords and the negative keywords of a generation's ads by row, letting others run in between. */
+export async function indexKeywords(
+  ads: readonly { ad: Pick<Ad, 'keywords' | 'negatives'> }[],
+): Promise<{ keywords: KeywordIndex; negatives: NegativeIndex<number> }> {
+  const keywords = new KeywordIndex();
+  const negatives = new NegativeIndex<number>();
+  for (const [row, { ad }] of ads.entries()) {
+    keywords.put(row, ad.keywords);
+    negatives.put(row, ad.negatives);
+    if (row % 500 === 499) await nextTurn();
+  }
+  return { keywords, negatives };
 }

@@ -13,6 +13,7 @@ import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
 import type { View } from '../generations/view.ts';
 import type { Hit } from '../index/ann-index.ts';
+import { admission } from './admission.ts';
 import { dense } from './dense.ts';
 import { fuse } from './fuse.ts';
 
@@ -58,17 +59,24 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
     view: View,
     { vector, proposed }: { vector: Float32Array | undefined; proposed: readonly Hit[] },
   ): Candidate[] => {
-    const { query, market, plan } = request;
+    const { query, plan } = request;
     const limit = depth(plan.k);
-    const near = vector === undefined ? [] : dense(view, vector, { proposed, market, limit });
+    const scope = admission(request, view);
+    const near = vector === undefined ? [] : dense(view, vector, { proposed, limit, ...scope });
     // A plan without the lexical retriever has no lexical evidence either: its arm measures the student alone.
     const lexical = plan.retrievers.includes('lexical')
-      ? view.lexical(query, { market, limit, also: new Set(near.map(({ slot }) => slot)) })
+      ? view.lexical(query, { limit, also: new Set(near.map(({ slot }) => slot)), ...scope })
       : undefined;
-    const found = { lexical: lexical?.hits ?? [], dense: near };
-    const bestCoverage = Math.max(0, ...(lexical?.coverage.values() ?? []));
+    // Whoever found an ad, the best of its keywords that match says what it bids.
+    const others = new Set([...near, ...(lexical?.hits ?? [])].map(({ slot }) => slot));
+    const byKeyword = plan.retrievers.includes('keyword');
+    const { hits, booked } = view.keyword(query, { limit: byKeyword ? limit : 0, also: others, ...scope });
+    const found = { lexical: lexical?.hits ?? [], dense: near, keyword: hits };
+    const coverageOf = (slot: number): number =>
+      Math.max(lexical?.coverage.get(slot) ?? 0, byKeyword ? (booked.get(slot)?.coverage ?? 0) : 0);
+    const bestCoverage = Math.max(0, ...(lexical?.coverage.values() ?? []), ...hits.map(({ coverage }) => coverage));
     const relevance = (slot: number): number => {
-      const coverage = lexical?.coverage.get(slot) ?? 0;
+      const coverage = coverageOf(slot);
       const cosine = vector === undefined ? undefined : view.cosine(slot, vector);
       return cosine === undefined ? coverage : relevanceOf({ cosine, coverage, bestCoverage }, calibration);
     };
@@ -78,9 +86,11 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
         (slot) => view.ad(slot).id,
       )
         .map(({ slot, sources }) => {
-          const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros } = view.ad(slot);
-          const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros };
-          return { adId: id, ...shown, relevance: relevance(slot), sources };
+          const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, ...ad } = view.ad(slot);
+          const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl };
+          const { bidMicros = ad.bidMicros, match } = booked.get(slot) ?? {};
+          const matched = match === undefined ? {} : { match };
+          return { adId: id, ...shown, bidMicros, ...matched, relevance: relevance(slot), sources };
         })
         .filter((candidate) => candidate.relevance >= plan.minRelevance)
         // Stable: equal relevance stays in the order of fusion.
@@ -119,7 +129,8 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
       let proposed: readonly Hit[] = [];
       do {
         view = requireView(live);
-        if (vector !== undefined) proposed = await view.propose(vector, request.market, depth(request.plan.k));
+        if (vector !== undefined)
+          proposed = await view.propose(vector, { limit: depth(request.plan.k), ...admission(request, view) });
       } while (live.view !== view);
       const candidates = search(request, view, { vector, proposed });
       const ended = performance.now();

@@ -1,5 +1,6 @@
 /** `POST /v1/retrieve`: a normalized query and a plan in, a candidate list out. This is what the edge caches. */
 import { z } from 'zod';
+import { MatchType } from '../match-type.ts';
 import { Plan, RetrieverName } from '../plan.ts';
 import { QueryVector } from '../query-vector.ts';
 import { Locale, Market } from './ads.ts';
@@ -29,7 +30,10 @@ export const Candidate = z
     description: z.string(),
     displayUrl: z.string(),
     landingUrl: z.string(),
+    /** The ad's bid, or that of its keyword that matches the query best. */
     bidMicros: z.int(),
+    /** As what that keyword was booked; absent where none matches. */
+    match: MatchType.optional(),
     /** Calibrated probability of being relevant, 0 to 1. */
     relevance: z.number().min(0).max(1),
     /** Where it was found: 1-based rank and raw score of each retriever. */

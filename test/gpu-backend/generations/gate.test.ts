@@ -4,7 +4,9 @@ import type { LoadedGeneration } from '../../../gpu-backend/generations/load.ts'
 import type { AnnIndex } from '../../../gpu-backend/index/ann-index.ts';
 import { exactIndex } from '../../../gpu-backend/index/exact.ts';
 import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
+import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
 import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
+import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
 import { clusteredVectors } from '../../fixtures/vectors.ts';
 
 const { rows: matrix, queries } = clusteredVectors({ count: 200, dimension: 16, clusters: 20, queries: 40, seed: 1 });
@@ -41,6 +43,8 @@ const generation = (index: AnnIndex): LoadedGeneration => ({
   members: new Map([['us', members]]),
   indices: new Map([['us', index]]),
   lexical: new LexicalIndex(),
+  keywords: new KeywordIndex(),
+  negatives: new NegativeIndex(),
 });
 
 describe('the gate', () => {

@@ -157,7 +157,9 @@ describe('retrieve', () => {
       deadlineMs: 10_000,
     });
     const { candidates } = await house.retrieval.retrieve(request(studentSha256, vectors[0]!));
-    expect(candidates).toEqual((await house.ask('couch', DENSE)).candidates);
+    // The keyword that matches best is the words' business.
+    const byVector = (list: typeof candidates) => list.map(({ match: _, ...rest }) => rest);
+    expect(byVector(candidates)).toEqual(byVector((await house.ask('couch', DENSE)).candidates));
 
     const other = 'f'.repeat(64);
     for (const retrievers of [DENSE.retrievers, LEXICAL.retrievers]) {
