@@ -9,6 +9,9 @@
  *   tokenizer.json       Hugging Face tokenizers' format
  *   ads.safetensors      vectors I8 [n, dimension] (cosine ignores their scale), ids U8 (newline-joined UTF-8),
  *                        textDigests U8 (newline-joined, see ad-text.ts); metadata.spaceId
+ *   head-queries.safetensors
+ *                        optional: the teacher's own vectors of the queries asked most, with what it really reads of each:
+ *                        vectors I8 [n, dimension] (scaled as ads'), texts U8 (newline-joined, normalized); metadata.spaceId
  *   report.json          the measured evaluation
  *   teacher.json         optional: the teacher's measures of each test query, and its shape, for evaluating without its weights
  */
@@ -46,6 +49,8 @@ export const Manifest = z
     studentFp16: BundleFile.optional(),
     tokenizer: BundleFile,
     ads: BundleFile.extend({ count: z.int().nonnegative() }),
+    /** Queries for which the teacher's own vector takes the place of the student's. */
+    headQueries: BundleFile.extend({ count: z.int().positive() }).optional(),
     report: BundleFile,
     /** The teacher's measures of each test query: its weights are no part of a bundle. */
     teacherMeasures: BundleFile.optional(),

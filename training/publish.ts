@@ -53,15 +53,16 @@ export interface SpaceOptions {
 export const int8Rows = (vectors: Float32Array, dimension: number): Int8Array<ArrayBuffer> =>
   quantizeMatrix(vectors, [vectors.length / dimension, dimension], { along: 'rows' }).values;
 
+function lines(items: readonly string[]) {
+  const data = new TextEncoder().encode(items.join('\n'));
+  return toStored({ dtype: 'uint8', shape: [data.length], data });
+}
+
 /** The bytes of `ads.safetensors`. */
 export async function adsFile(
   ads: readonly Ad[],
   { vectors, spaceId }: { vectors: Int8Array; spaceId: string },
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const lines = (items: readonly string[]) => {
-    const data = new TextEncoder().encode(items.join('\n'));
-    return toStored({ dtype: 'uint8', shape: [data.length], data });
-  };
   const digests = await Promise.all(ads.map(adTextDigest));
   return writeSafetensors({
     tensors: new Map([
@@ -72,6 +73,19 @@ export async function adsFile(
     metadata: { spaceId },
   });
 }
+
+/** The bytes of `head-queries.safetensors`; `vectors` are [texts, dimension] int8. */
+export const headQueriesFile = (
+  texts: readonly string[],
+  { vectors, spaceId }: { vectors: Int8Array; spaceId: string },
+): Uint8Array<ArrayBuffer> =>
+  writeSafetensors({
+    tensors: new Map([
+      ['vectors', toStored({ dtype: 'int8', shape: [texts.length, vectors.length / texts.length], data: vectors })],
+      ['texts', lines(texts)],
+    ]),
+    metadata: { spaceId },
+  });
 
 export interface PublishOptions {
   /** The bundle folder; what is there is replaced. */
@@ -88,6 +102,8 @@ export interface PublishOptions {
   readonly maxTokens: number;
   readonly ads: Uint8Array<ArrayBuffer>;
   readonly adCount: number;
+  /** Queries with the teacher's own vectors, where there are any. */
+  readonly headQueries?: { readonly file: Uint8Array<ArrayBuffer>; readonly count: number };
   readonly calibration: RelevanceMap;
   readonly report: EvaluationReport & Readonly<Record<string, unknown>>;
   readonly teacherMeasures: PublishedTeacher;
@@ -134,6 +150,14 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
     ...(options.halfModel ? { studentFp16: await put('student.fp16.onnx', options.halfModel) } : {}),
     tokenizer: await put('tokenizer.json', options.tokenizerJson),
     ads: { ...(await put('ads.safetensors', options.ads)), count: options.adCount },
+    ...(options.headQueries
+      ? {
+          headQueries: {
+            ...(await put('head-queries.safetensors', options.headQueries.file)),
+            count: options.headQueries.count,
+          },
+        }
+      : {}),
     report: await put('report.json', `${JSON.stringify(options.report, null, 2)}\n`),
     teacherMeasures: await put('teacher.json', `${JSON.stringify(options.teacherMeasures)}\n`),
     calibration: options.calibration,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { type BundleFile, type Manifest, parseManifest, requireSameSpace } from '../../shared/bundle.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
+import { int8Rows } from '../index/vector-rows.ts';
 
 /** The teacher's vectors of the bundled catalogue. */
 export interface BundleAds {
@@ -24,9 +25,11 @@ export interface Bundle {
   dir: string;
   manifest: Manifest;
   /** Absolute or caller-relative paths of the checked files. */
-  paths: { student: string; tokenizer: string; ads: string; report: string };
+  paths: { student: string; studentFp16: string | undefined; tokenizer: string; ads: string; report: string };
   /** Reads the ad vectors; throws `bundle_damaged` when the file's parts do not fit each other. */
   readAds(): Promise<BundleAds>;
+  /** The teacher's own vectors by normalized query, [dimension] float32 of length one; none where the bundle has none. Throws as {@link readAds}. */
+  readHeadQueries(): Promise<ReadonlyMap<string, Float32Array>>;
 }
 
 const FIX = 'restore the folder (git checkout models) or publish it again with npm run recipe';
@@ -63,7 +66,8 @@ export async function verifyFile(path: string, expected: BundleFile, fix: string
   }
 }
 
-async function readAds(path: string, manifest: Manifest): Promise<BundleAds> {
+/** A file of vectors and texts in the manifest's space. */
+async function readTensors(path: string, manifest: Manifest) {
   const { tensors, metadata } = readSafetensors(await readFile(path), path);
   requireSameSpace(
     { what: 'the manifest', spaceId: manifest.spaceId },
@@ -73,7 +77,12 @@ async function readAds(path: string, manifest: Manifest): Promise<BundleAds> {
     const bytes = tensors.get(name)?.data;
     return bytes === undefined || bytes.byteLength === 0 ? [] : new TextDecoder().decode(bytes).split('\n');
   };
-  const [vectors, ids, textDigests] = [tensors.get('vectors'), lines('ids'), lines('textDigests')];
+  return { vectors: tensors.get('vectors'), lines };
+}
+
+async function readAds(path: string, manifest: Manifest): Promise<BundleAds> {
+  const { vectors, lines } = await readTensors(path, manifest);
+  const [ids, textDigests] = [lines('ids'), lines('textDigests')];
   const [count = 0, dimension = 0] = vectors?.shape ?? [];
   if (
     vectors?.dtype !== 'I8' ||
@@ -88,6 +97,38 @@ async function readAds(path: string, manifest: Manifest): Promise<BundleAds> {
   }
   const { data } = vectors;
   return { ids, textDigests, vectors: new Int8Array(data.buffer, data.byteOffset, data.byteLength), dimension };
+}
+
+async function readHeadQueries(path: string, manifest: Manifest): Promise<ReadonlyMap<string, Float32Array>> {
+  const { vectors, lines } = await readTensors(path, manifest);
+  const texts = lines('texts');
+  const [count = 0, dimension = 0] = vectors?.shape ?? [];
+  const expected = manifest.headQueries!.count;
+  if (vectors?.dtype !== 'I8' || dimension !== manifest.dimension || count !== expected || texts.length !== expected) {
+    throw new HarnessError(
+      'bundle_damaged',
+      `${path}: expected I8 vectors [${expected}, ${manifest.dimension}] with as many texts, got ` +
+        `${vectors?.dtype ?? 'none'} [${count}, ${dimension}] and ${texts.length} texts; ${FIX}.`,
+    );
+  }
+  const { buffer, byteOffset, byteLength } = vectors.data;
+  const rows = int8Rows(new Int8Array(buffer as ArrayBuffer, byteOffset, byteLength), dimension);
+  return new Map(texts.map((text, row) => [text, rows.unit(row)]));
+}
+
+/** The bytes of a checked file, if they are still the ones that were checked; throws `bundle_damaged` otherwise. */
+export async function readVerified(path: string, expected: BundleFile): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw new HarnessError('bundle_damaged', `${path}: the file cannot be read; ${FIX}.`, { cause });
+  });
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  if (sha256 !== expected.sha256) {
+    throw new HarnessError(
+      'bundle_damaged',
+      `${path}: expected SHA-256 ${expected.sha256.slice(0, 12)}..., got ${sha256.slice(0, 12)}...; ${FIX}.`,
+    );
+  }
+  return bytes;
 }
 
 /** Opens and checks a bundle. Throws `bundle_damaged` naming file and fix, or `configuration` for another normaliser. */
@@ -108,13 +149,24 @@ export async function loadBundle(dir: string): Promise<Bundle> {
     tokenizer: manifest.tokenizer,
     ads: manifest.ads,
     report: manifest.report,
+    ...(manifest.studentFp16 === undefined ? {} : { studentFp16: manifest.studentFp16 }),
+    ...(manifest.headQueries === undefined ? {} : { headQueries: manifest.headQueries }),
   };
   await Promise.all(Object.values(files).map((file) => verifyFile(join(dir, file.file), file, FIX)));
   const paths = {
     student: join(dir, files.student.file),
+    studentFp16: manifest.studentFp16 && join(dir, manifest.studentFp16.file),
     tokenizer: join(dir, files.tokenizer.file),
     ads: join(dir, files.ads.file),
     report: join(dir, files.report.file),
   };
-  return { dir, manifest, paths, readAds: () => readAds(paths.ads, manifest) };
+  const { headQueries } = manifest;
+  return {
+    dir,
+    manifest,
+    paths,
+    readAds: () => readAds(paths.ads, manifest),
+    readHeadQueries: async () =>
+      headQueries === undefined ? new Map() : readHeadQueries(join(dir, headQueries.file), manifest),
+  };
 }

@@ -11,6 +11,7 @@ import { adsFile, int8Rows, publish, spaceOf } from '../publish.ts';
 import { channelRanges, halfModel, int8Model } from '../runner/encoder.ts';
 import { shownUrl } from '../teacher/endpoint-request.ts';
 import { catalogueVectors } from './catalogue.ts';
+import { headQueries } from './head-queries.ts';
 import type { TrainedStudent } from './train-student.ts';
 
 export interface Published {
@@ -66,6 +67,7 @@ export async function exportBundle(
     maxTokens: config.student.maxTokens,
     ads: await adsFile(ads, { vectors, spaceId }),
     adCount: ads.length,
+    ...(await headQueries(context, { teacher: taught.teacher, spaceId })),
     calibration,
     teacherMeasures: {
       ...measures,

@@ -33,6 +33,38 @@ describe('loadBundle', () => {
     expect(ads.vectors).toHaveLength(2 * bundle.manifest.dimension);
   });
 
+  it('reads the head queries as unit vectors, none where there are none, and refuses a flipped byte and another count', async () => {
+    expect((await (await fresh('headless')).readHeadQueries()).size).toBe(0);
+    const vector = Float32Array.from({ length: 32 }, (_, i) => Math.sin(i) / 4);
+    const length = Math.hypot(...vector);
+    const dir = at('head');
+    const options = {
+      dir,
+      words: ['red'],
+      ads: ADS,
+      headQueries: new Map([
+        ['red sofa', vector],
+        ['car', vector],
+      ]),
+    };
+    const bundle = await tinyBundle(options);
+    const head = await bundle.readHeadQueries();
+    expect([...head.keys()]).toEqual(['red sofa', 'car']);
+    for (const [i, value] of head.get('car')!.entries()) expect(value).toBeCloseTo(vector[i]! / length, 2);
+
+    const path = join(dir, 'head-queries.safetensors');
+    await flipByte(path, 200);
+    await expect(loadBundle(dir)).rejects.toThrow(`${path}: expected SHA-256`);
+    await flipByte(path, 200);
+    const manifest = JSON.parse(await readFile(join(dir, 'manifest.json'), 'utf8'));
+    manifest.headQueries.count = 3;
+    await writeFile(join(dir, 'manifest.json'), JSON.stringify(manifest));
+    await expect((await loadBundle(dir)).readHeadQueries()).rejects.toMatchObject({
+      code: 'bundle_damaged',
+      message: `${path}: expected I8 vectors [3, 32] with as many texts, got I8 [2, 32] and 2 texts; restore the folder (git checkout models) or publish it again with npm run recipe.`,
+    });
+  });
+
   it.each(FILES)('refuses one flipped byte in %s, naming the file and the fix', async (part) => {
     const { dir, paths } = await fresh(`flipped-${part}`);
     const { length } = await readFile(paths[part]);
