@@ -121,19 +121,25 @@ def post_stratified(strata):
 
 
 def quantile(units, probability):
-    """units: the rows of each unit. Share of rows at or below the quantile with HC1 error, read back as an interval."""
+    """units: the rows of each unit. Share of rows at or below the quantile with HC1 error, read back as an interval; its width
+    is as unsure as the share of rows within, which gives the degrees of freedom of its square (2 / squared relative error)."""
     rows = np.concatenate(units)
     at = lambda share: np.quantile(rows, min(max(share, 0), 1), method="inverted_cdf")
     value = at(probability)
     count = np.array([len(unit) for unit in units])
-    below = np.array([(unit <= value).sum() for unit in units])
-    error = sm.WLS(below / count, np.ones(len(count)), weights=count).fit(cov_type="HC1").bse[0]
+    share = lambda low, high: sm.WLS(
+        np.array([((unit > low) & (unit <= high)).sum() for unit in units]) / count, np.ones(len(count)), weights=count
+    ).fit(cov_type="HC1")
+    error = share(-np.inf, value).bse[0]
     z = stats.norm.ppf(0.975)
+    low, high = at(probability - z * error), at(probability + z * error)
+    inside = share(low, high)
     return {
         "units": [unit.tolist() for unit in units],
         "probability": probability,
         "value": int(value),
-        "standardError": (at(probability + z * error) - at(probability - z * error)) / (2 * z),
+        "standardError": (high - low) / (2 * z),
+        "degrees": 2 / (2 / (len(count) - 1) + (2 * inside.bse[0] / inside.params[0]) ** 2),
     }
 
 

@@ -5,6 +5,8 @@ export interface Estimate {
   variance: number | undefined;
   /** Independent units behind it. */
   units: number;
+  /** Degrees of freedom of the variance, as Student's t needs them: units - 1 unless given. */
+  degrees?: number | undefined;
 }
 
 /** An estimate that says how sure it is. */
@@ -19,6 +21,6 @@ export function comparable(arms: [Estimate | undefined, Estimate | undefined]): 
 }
 
 /** The estimate in another unit, such as revenue a thousand queries instead of one. */
-export function scaled({ value, variance, units }: Estimate, factor: number): Estimate {
-  return { value: value * factor, variance: variance === undefined ? undefined : variance * factor * factor, units };
+export function scaled({ value, variance, ...rest }: Estimate, factor: number): Estimate {
+  return { ...rest, value: value * factor, variance: variance === undefined ? undefined : variance * factor * factor };
 }

@@ -9,10 +9,8 @@ import { fieller } from './fieller.ts';
 
 /** Degrees of freedom of the difference. */
 export function welchDegrees(control: Known, treatment: Known): number {
-  return (
-    (control.variance + treatment.variance) ** 2 /
-    (control.variance ** 2 / (control.units - 1) + treatment.variance ** 2 / (treatment.units - 1))
-  );
+  const [a, b] = [control, treatment].map(({ variance, units, degrees = units - 1 }) => variance ** 2 / degrees);
+  return (control.variance + treatment.variance) ** 2 / (a! + b!);
 }
 
 /** The difference and, by Fieller, the relative difference with intervals of `critical` standard errors. */

@@ -10,6 +10,7 @@ import {
   momentsOf,
   pooled,
 } from '../../../../gpu-backend/experiments/estimators/quantity.ts';
+import { compare } from '../../../../gpu-backend/experiments/estimators/welch.ts';
 import { rowsByUnit } from '../../../fixtures/clustered-rows.ts';
 import { gaussians, uniforms } from '../../../fixtures/random.ts';
 import { expectClose, golden } from '../golden.ts';
@@ -155,6 +156,7 @@ describe('clustered quantiles', () => {
     expect(found.value).toBe(vector.value);
     expectClose(Math.sqrt(found.variance!), vector.standardError);
     expect(found.units).toBe(vector.units.length);
+    expectClose(found.degrees, vector.degrees);
   });
 
   it('have intervals that cover the truth in about 95 % of samples, where those of independent rows do not', () => {
@@ -181,6 +183,32 @@ describe('clustered quantiles', () => {
     expect(clustered / samples).toBeGreaterThan(0.908);
     expect(clustered / samples).toBeLessThan(0.992);
     expect(naive / samples).toBeLessThan(0.85);
+  });
+
+  it('know how unsure their variance is, so that small A/A tests are wrong in about 5 %', () => {
+    const normal = gaussians(17);
+    const arm = () =>
+      clusteredQuantile(
+        rowsByUnit(
+          Array.from({ length: 60 }, () => {
+            const shared = normal();
+            return Array.from({ length: 1 + Math.floor(4 * Math.abs(normal())) }, () =>
+              Math.round(1_000 * (Math.sqrt(0.3) * shared + Math.sqrt(0.7) * normal())),
+            );
+          }),
+        ),
+        0.8,
+      )!;
+    const tests = 1_500;
+    let [found, byUnits] = [0, 0];
+    for (let test = 0; test < tests; test++) {
+      const [a, b] = [arm(), arm()];
+      found += Number(compare(a, b, 0.95)!.significant);
+      byUnits += Number(compare({ ...a, degrees: undefined }, { ...b, degrees: undefined }, 0.95)!.significant);
+    }
+    // 5 % within two standard errors; degrees that count units are beyond them
+    expect(found / tests).toBeLessThan(0.061);
+    expect(byUnits / tests).toBeGreaterThan(0.063);
   });
 
   it('is undefined without rows, and of unknown error with one unit', () => {
