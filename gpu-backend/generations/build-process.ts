@@ -5,6 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { MilvusOptions } from '../index/milvus.ts';
 import { DEFAULT_HNSW, usearchBuilder } from '../index/usearch.ts';
 import { LexicalSegmentBuilder } from '../retrieval/lexical-segment.ts';
 import { indexedAd } from '../retrieval/lexical-terms.ts';
@@ -15,13 +16,15 @@ export interface BuildSettings {
   dir: string;
   dimension: number;
   threads: number;
+  /** Where the index goes instead of into the folder; the token comes in the environment, which other users cannot read. */
+  milvus?: Pick<MilvusOptions, 'address'> & { collections: Readonly<Record<string, string>> };
 }
 export type FromBuilder = { kind: 'progress'; done: number; total: number } | { kind: 'done' };
 
 if (process.send === undefined) throw new Error('build-process.ts runs as a child process of build.ts only.');
 // The service has gone: what is being built will be removed when it comes back.
 process.on('disconnect', () => process.exit(1));
-const { dir, dimension, threads } = JSON.parse(process.argv[2] ?? '') as BuildSettings;
+const { dir, dimension, threads, milvus } = JSON.parse(process.argv[2] ?? '') as BuildSettings;
 const say = async (message: FromBuilder) => {
   process.send?.(message);
   await nextTurn();
@@ -44,12 +47,23 @@ for (const [row, { ad }] of ads.entries()) {
 await writeFile(join(dir, FILES.lexical), lexical.image());
 
 let done = ads.length;
+const server =
+  milvus === undefined
+    ? undefined
+    : await (await import('../index/milvus.ts')).openMilvus({ ...milvus, token: process.env.HARNESS_MILVUS_TOKEN });
 for (const [market, rows] of partitions) {
+  if (server !== undefined) {
+    const uploading = server.build(milvus!.collections[market]!, vectors, rows);
+    for await (const uploaded of uploading) await say({ kind: 'progress', done: done + uploaded, total });
+    done += rows.length;
+    continue;
+  }
   const builder = usearchBuilder(vectors, rows, { ...DEFAULT_HNSW, threads });
   let step = builder.next();
   for (; !step.done; step = builder.next()) await say({ kind: 'progress', done: done + step.value, total });
   step.value.save(join(dir, indexFile(market)));
   done += rows.length;
 }
+await server?.close();
 await say({ kind: 'done' });
 process.disconnect();

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { writeSafetensors } from '../../shared/safetensors.ts';
+import type { Milvus } from '../index/milvus.ts';
 import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
 import type { BuildSettings, FromBuilder } from './build-process.ts';
 import { FILES, GENERATION_FORMAT, type GenerationAd, type GenerationManifest, partition } from './layout.ts';
@@ -28,6 +29,8 @@ export interface BuildOptions {
   model: string;
   /** Epoch milliseconds. */
   nowMs: number;
+  /** Where the index goes; absent, into the folder. */
+  milvus?: Milvus | undefined;
   /** Native threads of the index build. */
   threads?: number;
   onProgress?: (done: number, total: number) => void;
@@ -88,11 +91,12 @@ function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Uint
 }
 
 /** Runs the process over the folder; it adds the index files. */
-function buildIndices(settings: BuildSettings, { onProgress, signal }: BuildOptions): Promise<void> {
+function buildIndices(settings: BuildSettings, { onProgress, signal, milvus }: BuildOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const script = fileURLToPath(new URL('./build-process.ts', import.meta.url));
     const child = fork(script, [JSON.stringify(settings)], {
       execArgv: [],
+      env: { ...process.env, HARNESS_MILVUS_TOKEN: milvus?.connection.token },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     const abort = () => child.kill('SIGKILL');
@@ -147,10 +151,19 @@ export async function buildGeneration(options: BuildOptions): Promise<string> {
     await writeDurably(join(building, FILES.ads), lines(ads, vectorOf));
     await writeDurably(join(building, FILES.vectors), [vectorsImage(options)]);
     options.signal?.throwIfAborted();
-    await buildIndices({ dir: building, dimension, threads: options.threads ?? 1 }, options);
+    const markets = Object.fromEntries([...partition(ads)].map(([market, rows]) => [market, rows.length]));
+    const collections =
+      options.milvus &&
+      Object.fromEntries(Object.keys(markets).map((market) => [market, options.milvus!.collectionOf(number, market)]));
+    await buildIndices(
+      {
+        ...{ dir: building, dimension, threads: options.threads ?? 1 },
+        ...(collections && { milvus: { address: options.milvus!.connection.address, collections } }),
+      },
+      options,
+    );
     const vectors = { uploaded: 0, bundle: 0, student: 0 };
     for (let row = 0; row < ads.length; row++) vectors[vectorOf(row).source]++;
-    const markets = Object.fromEntries([...partition(ads)].map(([market, rows]) => [market, rows.length]));
     return await seal(building, dir, {
       format: GENERATION_FORMAT,
       number,
@@ -162,6 +175,7 @@ export async function buildGeneration(options: BuildOptions): Promise<string> {
       markets,
       vectors,
       lexicalVersion: LEXICAL_VERSION,
+      ...(collections && { collections }),
       copyOf: null,
       files: await describe(building),
     });

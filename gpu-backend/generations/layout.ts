@@ -5,7 +5,7 @@
  *     manifest.json       this schema; written last
  *     ads.jsonl           {revision, source, ad} a line; the line number is the ad's row
  *     vectors.safetensors vectors I8 [rows, dimension]; metadata.spaceId
- *     <market>.usearch    HNSW graph over the rows of the ads booked in that market
+ *     <market>.usearch    HNSW graph over the rows of the ads booked in that market; none where Milvus holds it
  *     lexical.json        the lexical index, serialized under lexicalVersion
  *   <dataDir>/generations/<number>/published.json   written when it went live: {publishedAt, recall}
  *   <dataDir>/generations/<number>/failed.json      written instead when the gate refused it: {reason}; nothing else is left
@@ -40,6 +40,8 @@ export const GenerationManifest = z.strictObject({
   markets: z.record(Market, z.int().positive()),
   vectors: z.record(VectorSource, z.int().nonnegative()),
   lexicalVersion: z.int(),
+  /** Where Milvus holds the index: its collections, by market. */
+  collections: z.record(Market, z.string()).optional(),
   /** The generation whose content this one brings back. */
   copyOf: z.int().positive().nullable(),
   files: z.array(GenerationFile),

@@ -7,6 +7,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
 import { verifyFile } from '../encoder/bundle.ts';
 import type { AnnIndex } from '../index/ann-index.ts';
+import type { Milvus } from '../index/milvus.ts';
 import { loadUsearch } from '../index/usearch.ts';
 import type { VectorRows } from '../index/vector-rows.ts';
 import { indexKeywords, type KeywordIndex } from '../retrieval/keyword.ts';
@@ -59,9 +60,13 @@ async function loadLexical(path: string, { lexicalVersion, ads }: GenerationMani
 
 /**
  * Loads the generation in folder `path`. Throws `bundle_damaged` naming the file when a digest or a size is not what the
- * manifest says, `space_mismatch` when its vectors are not in `spaceId`.
+ * manifest says, or a collection in Milvus not there; `space_mismatch` when its vectors are not in `spaceId`; `configuration`
+ * when its index is in Milvus and none is given.
  */
-export async function loadGeneration(path: string, { spaceId }: { spaceId: string }): Promise<LoadedGeneration> {
+export async function loadGeneration(
+  path: string,
+  { spaceId, milvus }: { spaceId: string; milvus?: Milvus | undefined },
+): Promise<LoadedGeneration> {
   const manifestPath = join(path, FILES.manifest);
   const json = await readFile(manifestPath, 'utf8').catch((cause: unknown) => {
     throw new HarnessError('bundle_damaged', `${manifestPath}: expected a manifest, the file cannot be read; ${FIX}.`, {
@@ -93,9 +98,21 @@ export async function loadGeneration(path: string, { spaceId }: { spaceId: strin
     dimension: manifest.dimension,
   });
   const members = partition(ads);
-  const indices = new Map(
-    [...members].map(([market, list]) => [market, loadUsearch(join(path, indexFile(market)), rows, list)]),
-  );
+  const indices = new Map<string, AnnIndex>();
+  for (const [market, list] of members) {
+    const collection = manifest.collections?.[market];
+    if (collection !== undefined && milvus === undefined) {
+      throw new HarnessError(
+        'configuration',
+        `Generation ${manifest.number} has its index in Milvus: set HARNESS_MILVUS, or build a new generation.`,
+      );
+    }
+    const index =
+      collection === undefined
+        ? loadUsearch(join(path, indexFile(market)), rows, list)
+        : await milvus!.open(collection, rows, list);
+    indices.set(market, index);
+  }
   const lexical = await loadLexical(join(path, FILES.lexical), manifest, ads);
   return { manifest, ads, rows, members, indices, lexical, ...(await indexKeywords(ads)) };
 }

@@ -12,7 +12,7 @@ import type { Encoder } from '../encoder/encoder.ts';
 import { buildGeneration } from './build.ts';
 import { checkGeneration } from './gate.ts';
 import type { CurrentAd, Live } from './live.ts';
-import { type LoadedGeneration, loadGeneration } from './load.ts';
+import type { LoadedGeneration } from './load.ts';
 import type { GenerationStore } from './store.ts';
 import type { CatalogueAd, VectorLadder } from './vectors.ts';
 
@@ -49,6 +49,11 @@ export interface Publisher {
    * `null` when none can be served (then build), and why others were passed over.
    */
   start(): Promise<{ number: number | null; problems: { number: number; error: HarnessError }[] }>;
+  /**
+   * Takes over what another backend published into the same folder, unless a publication runs here. Throws `not_found` when
+   * generation `number` is not the live one there.
+   */
+  follow(number: number): Promise<void>;
   /** Number being built, for `/v1/generations`. */
   readonly building: number | null;
 }
@@ -58,7 +63,7 @@ const GATE_QUERIES = 100;
 
 export function createPublisher(options: PublisherOptions): Publisher {
   const { store, live, encoder, ladder, now } = options;
-  const { spaceId, dimension, model } = encoder;
+  const { spaceId, dimension } = encoder;
   let busy = false;
   let building: number | null = null;
 
@@ -128,11 +133,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
         const path = await buildGeneration({
           number,
           dir: store.dir,
+          milvus: store.milvus,
           ads,
           vectorOf: (row) => vectors[row]!,
           spaceId,
           dimension,
-          model,
+          model: encoder.model,
           nowMs: now(),
           // The first build has the machine to itself; later ones leave it to the queries.
           threads: options.buildThreads ?? (live.view === undefined ? availableParallelism() : 1),
@@ -141,7 +147,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         });
         const generation = await orFail(number, async () => {
           onProgress?.('check', 0, 1);
-          const loaded = await loadGeneration(path, { spaceId });
+          const loaded = await store.load(path, { spaceId });
           const queries = await gateQueries(loaded);
           const liveAds = live.view?.ads ?? 0;
           const recall = await checkGeneration(loaded, { spaceId, queries, liveAds, force: force ?? false });
@@ -160,7 +166,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         const recall = generations.find((candidate) => candidate.number === to)?.recall ?? null;
         const path = await store.copy(to, { number, nowMs: now() });
         const [generation, catalogue] = await orFail(number, async () => {
-          const loaded = await loadGeneration(path, { spaceId });
+          const loaded = await store.load(path, { spaceId });
           const ads = await current(loaded);
           await store.publish(number, { recall, nowMs: now() });
           return [loaded, ads] as const;
@@ -170,10 +176,25 @@ export function createPublisher(options: PublisherOptions): Publisher {
       }),
     start: () =>
       alone(async () => {
+        await store.sweep();
         const { loaded, problems } = await store.openLive({ spaceId, nowMs: now() });
         if (loaded === undefined) return { number: null, problems };
         live.swap(loaded, { catalogue: await current(loaded) });
         return { number: loaded.manifest.number, problems };
       }),
+    async follow(number) {
+      if (busy) return;
+      await alone(async () => {
+        const there = await store.live();
+        if (there !== number) {
+          throw new HarnessError(
+            'not_found',
+            `Generation ${number} was published by another backend, ${store.dir} has ${there ?? 'none'}: backends that share a database share HARNESS_GENERATIONS.`,
+          );
+        }
+        const loaded = await store.load(store.folder(number), { spaceId });
+        live.swap(loaded, { catalogue: await current(loaded) });
+      });
+    },
   };
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import type { Milvus } from '../index/milvus.ts';
 import { seal, syncFolder } from './build.ts';
 import { FILES, type GenerationManifest, parseGenerationManifest } from './layout.ts';
 import { type LoadedGeneration, loadGeneration } from './load.ts';
@@ -24,12 +25,18 @@ const Failed = z.object({
 export interface GenerationStore {
   /** Folder of all generations. */
   readonly dir: string;
+  /** Where the indices of new generations go; absent, into their folders. */
+  readonly milvus: Milvus | undefined;
   list(): Promise<{ live: number | null; generations: Generation[] }>;
   /** A number that no generation had yet. */
   nextNumber(): Promise<number>;
   /** Number of the live generation. */
   live(): Promise<number | null>;
+  /** Removes what an interrupted build left; only while nobody builds. */
+  sweep(): Promise<void>;
   folder(number: number): string;
+  /** Loads the generation in a folder; throws what {@link loadGeneration} throws. */
+  load(path: string, options: { spaceId: string }): Promise<LoadedGeneration>;
   /** Makes a built generation the live one, durably, and removes what is older than the last `keep`. */
   publish(number: number, options: { recall: number | null; nowMs: number }): Promise<void>;
   /** Leaves of a built generation only the record that it failed, and why. */
@@ -62,20 +69,17 @@ async function replaceFile(dir: string, name: string, text: string): Promise<voi
   await syncFolder(dir);
 }
 
-/** Opens the store in `<dataDir>/generations`, removing what an interrupted build left. `keep` is how many published generations stay. */
+/** Opens the store in folder `dir`. `keep` is how many published generations stay. */
 export async function openGenerationStore({
-  dataDir,
+  dir,
   keep = 3,
+  milvus,
 }: {
-  dataDir: string;
+  dir: string;
   keep?: number;
+  milvus?: Milvus | undefined;
 }): Promise<GenerationStore> {
-  const dir = join(dataDir, 'generations');
   await mkdir(dir, { recursive: true });
-  for (const name of await readdir(dir)) {
-    if (name.startsWith('building-') || name.endsWith('.next'))
-      await rm(join(dir, name), { recursive: true, force: true });
-  }
 
   const folder = (number: number) => join(dir, String(number));
   const numbers = async () =>
@@ -93,6 +97,7 @@ export async function openGenerationStore({
       return undefined;
     }
   };
+  const load: GenerationStore['load'] = (path, { spaceId }) => loadGeneration(path, { spaceId, milvus });
   const nextNumber = async () => Math.max(0, (await live()) ?? 0, ...(await numbers())) + 1;
 
   const describe = async (number: number, liveNumber: number | null): Promise<Generation | undefined> => {
@@ -119,14 +124,30 @@ export async function openGenerationStore({
     const kept = new Set([liveNumber, ...whole.slice(-keep)]);
     const oldest = Math.min(...kept);
     for (const number of await numbers()) {
-      if (!kept.has(number) && (number < oldest || whole.includes(number)))
+      if (!kept.has(number) && (number < oldest || whole.includes(number))) {
+        await dropCollections(number);
         await rm(folder(number), { recursive: true });
+      }
     }
+  };
+
+  /** Those in Milvus that no other generation names: a copy shares its original's. */
+  const dropCollections = async (number: number) => {
+    if (milvus === undefined) return;
+    const others = (await numbers()).filter((other) => other !== number);
+    const named = new Set<string>();
+    for (const other of others)
+      for (const collection of Object.values((await manifestOf(other))?.collections ?? {})) named.add(collection);
+    for (const collection of Object.values((await manifestOf(number))?.collections ?? {}))
+      if (!named.has(collection)) await milvus.discard(collection);
   };
 
   const publish: GenerationStore['publish'] = async (number, { recall, nowMs }) => {
     const record = { publishedAt: new Date(nowMs).toISOString(), recall };
     await replaceFile(folder(number), 'published.json', `${JSON.stringify(record)}\n`);
+    // Before the pointer: a fault here leaves the old generation live. Only others search by the alias.
+    for (const [market, collection] of Object.entries((await manifestOf(number))?.collections ?? {}))
+      await milvus?.promote(milvus.aliasOf(market), collection);
     await replaceFile(dir, 'live', `${number}\n`);
     await collect(number);
   };
@@ -163,6 +184,14 @@ export async function openGenerationStore({
 
   return {
     dir,
+    milvus,
+    load,
+    async sweep() {
+      for (const name of await readdir(dir)) {
+        if (name.startsWith('building-') || name.endsWith('.next'))
+          await rm(join(dir, name), { recursive: true, force: true });
+      }
+    },
     list,
     nextNumber,
     live,
@@ -179,6 +208,7 @@ export async function openGenerationStore({
         ads: manifest?.ads ?? 0,
       };
       await replaceFile(folder(number), 'failed.json', `${JSON.stringify(record)}\n`);
+      await dropCollections(number);
       for (const { file } of manifest?.files ?? []) await rm(join(folder(number), file), { force: true });
       await rm(join(folder(number), FILES.manifest), { force: true });
     },
@@ -190,12 +220,12 @@ export async function openGenerationStore({
         const publication = await published(number);
         if (publication === undefined && number !== pointed) continue;
         try {
-          const loaded = await loadGeneration(folder(number), { spaceId });
+          const loaded = await load(folder(number), { spaceId });
           if (number === pointed) return { loaded, problems };
           const next = await nextNumber();
           const path = await copy(number, { number: next, nowMs });
           await publish(next, { recall: publication?.recall ?? null, nowMs });
-          return { loaded: await loadGeneration(path, { spaceId }), problems };
+          return { loaded: await load(path, { spaceId }), problems };
         } catch (error) {
           if (!(error instanceof HarnessError)) throw error;
           problems.push({ number, error });

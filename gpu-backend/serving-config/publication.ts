@@ -11,6 +11,7 @@ import { catalogueAd } from '../catalogue/follow.ts';
 import { changesSince } from '../catalogue/rows.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
+import { ELSEWHERE, type Exclusive } from '../db/exclusive.ts';
 import { generations } from '../db/schema.ts';
 import { createPublisher, type PublisherOptions } from '../generations/publish.ts';
 import type { CatalogueAd } from '../generations/vectors.ts';
@@ -18,6 +19,8 @@ import type { ServingConfigSource } from './serving-config.ts';
 
 export interface PublicationOptions extends Omit<PublisherOptions, 'readCatalogue' | 'sampleQueries'> {
   db: Database;
+  /** One publication at a time, of all backends that share the database. */
+  exclusive: Exclusive;
   config: ServingConfigSource;
 }
 
@@ -28,6 +31,8 @@ export interface Publication {
   rollBack(to: number): Promise<Generation>;
   list(): Promise<z.infer<typeof GenerationList>>;
   isBuilding(): boolean;
+  /** Takes over generation `number`, which another backend published. Throws `not_found` where its files are not shared. */
+  follow(number: number): Promise<void>;
   /** Brings up the live generation; `number` is `null` when there is none to serve, `problems` are those passed over. */
   start(): Promise<{ number: number | null; problems: { number: number; error: HarnessError }[] }>;
 }
@@ -35,7 +40,7 @@ export interface Publication {
 /** Recent queries from which the most asked are taken for the gate. */
 const RECENT = 20_000;
 
-export function createPublication({ db, config, ...options }: PublicationOptions): Publication {
+export function createPublication({ db, config, exclusive, ...options }: PublicationOptions): Publication {
   const { encoder } = options;
   const store = {
     ...options.store,
@@ -94,8 +99,13 @@ export function createPublication({ db, config, ...options }: PublicationOptions
 
   async function publish(work: () => Promise<Generation>): Promise<Generation> {
     try {
-      const generation = await work();
-      await record(generation);
+      const generation = await exclusive(async () => {
+        const made = await work();
+        await record(made);
+        return made;
+      });
+      if (generation === ELSEWHERE)
+        throw new HarnessError('conflict', 'Another backend is publishing; wait for it to finish.');
       return generation;
     } catch (error) {
       // Where the database is away, the next start writes it down.
@@ -103,6 +113,19 @@ export function createPublication({ db, config, ...options }: PublicationOptions
       throw error;
     }
   }
+
+  const startAlone: Publication['start'] = async () => {
+    const { number, problems } = await publisher.start();
+    if (number === null) return { number, problems };
+    if (number < (await greatest(db, ['live', 'retired']))) {
+      const generation = await publisher.rollback(number);
+      await record(generation);
+      return { number: generation.number, problems };
+    }
+    const { generations: there } = await store.list();
+    if (config.current().generation !== number) await record(there.find((generation) => generation.number === number)!);
+    return { number, problems };
+  };
 
   return {
     async build(signal) {
@@ -126,16 +149,14 @@ export function createPublication({ db, config, ...options }: PublicationOptions
       return { ...listed, generations: [...listed.generations, building] };
     },
     isBuilding: () => publisher.building !== null,
+    follow: (number) => publisher.follow(number),
     async start() {
-      const { number, problems } = await publisher.start();
-      if (number !== null && number < (await greatest(db, ['live', 'retired']))) {
-        const { number: next } = await publish(() => publisher.rollback(number));
-        return { number: next, problems };
-      }
-      const { generations: there } = await store.list();
-      if (config.current().generation !== number)
-        await record(there.find((generation) => generation.number === number)!);
-      return { number, problems };
+      const started = await exclusive(startAlone);
+      if (started !== ELSEWHERE) return started;
+      // Another backend publishes or starts: what is live is taken as it is, and what it publishes is followed.
+      const number = await store.live();
+      if (number !== null) await publisher.follow(number);
+      return { number, problems: [] };
     },
   };
 }

@@ -78,8 +78,8 @@ describe('the generation store', () => {
     await writeFile(join(dataDir, 'generations', 'building-4', 'ads.jsonl'), '{}');
     await writeFile(join(dataDir, 'generations', 'live.next'), '4');
     const house = await openHouse(dataDir);
-    expect(await names(dataDir)).toEqual(before);
     expect(await house.publisher.start()).toEqual({ number: 3, problems: [] });
+    expect(await names(dataDir)).toEqual(before);
   });
 
   it('ignores a generation that was built but never published', async () => {
@@ -137,7 +137,7 @@ describe('the generation store', () => {
   });
 
   it('starts empty', async () => {
-    const store = await openGenerationStore({ dataDir: at('empty') });
+    const store = await openGenerationStore({ dir: at('empty') });
     expect(await store.list()).toEqual({ live: null, generations: [] });
     expect(await store.nextNumber()).toBe(1);
     expect(await store.openLive({ spaceId: 'x', nowMs: 0 })).toEqual({ problems: [] });

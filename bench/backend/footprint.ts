@@ -1,0 +1,51 @@
+/**
+ * What an ad costs: bytes on disk and in memory by part, and the time of the build. Numbers of the plan for more ads than
+ * fit here (docs/scale.md); all are an ad, so that they can be multiplied.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadGeneration } from '../../gpu-backend/generations/load.ts';
+import { View } from '../../gpu-backend/generations/view.ts';
+import type { Row } from '../row.ts';
+import { benchAdCount } from './ads.ts';
+import { benchGeneration } from './generation.ts';
+
+/** Which part of a generation a file is. */
+const partOf = (file: string) =>
+  file.endsWith('.usearch') ? 'graph' : file.startsWith('vectors') ? 'vectors' : file.split('.')[0]!;
+
+function collected(): NodeJS.MemoryUsage {
+  if (globalThis.gc === undefined) throw new Error('Run with --expose-gc: what is garbage is no cost of an ad.');
+  globalThis.gc();
+  return process.memoryUsage();
+}
+
+/** Loads a generation of `HARNESS_BENCH_ADS` ads; the first time it is built too. */
+export async function footprintRows(say: (line: string) => void): Promise<Row[]> {
+  const count = benchAdCount();
+  const { path, spaceId, buildSeconds } = await benchGeneration(count, say);
+  const size = `${count} ads`;
+  const rows: Row[] = [
+    { metric: `build an ad, ${size}`, value: (buildSeconds * 1e6) / count, unit: 'us' },
+  ];
+  for (const file of (await readdir(path)).sort()) {
+    const { size: bytes } = await stat(join(path, file));
+    if (file !== 'manifest.json')
+      rows.push({ metric: `on disk, ${partOf(file)}, ${size}`, value: bytes / count, unit: 'B/ad' });
+  }
+  const before = collected();
+  const beganAt = performance.now();
+  const view = new View(await loadGeneration(path, { spaceId }));
+  const seconds = (performance.now() - beganAt) / 1_000;
+  const after = collected();
+  for (const [part, name] of [
+    ['heapUsed', 'JavaScript heap'],
+    ['arrayBuffers', 'buffers'],
+    ['rss', 'resident, all'],
+  ] as const)
+    rows.push({ metric: `in memory, ${name}, ${size}`, value: (after[part] - before[part]) / count, unit: 'B/ad' });
+  rows.push({ metric: `load an ad, ${size}`, value: (seconds * 1e6) / view.ads, unit: 'us' });
+  return rows;
+}
+
+if (import.meta.main) console.table(await footprintRows((line) => console.error(line)));

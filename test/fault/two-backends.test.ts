@@ -1,0 +1,95 @@
+/** Two backends on one real Postgres and one folder of generations: what one does, the other serves; one publishes at a time. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Backend } from '../../gpu-backend/main.ts';
+import { call, loadTestMarket, makeFolders, retrieval, start, TEST_ADS, type TestFolders } from '../setup/backend.ts';
+import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
+import { type PostgresServer, startPostgresServer } from '../setup/postgres-server.ts';
+
+const AD = TEST_ADS[0]!;
+let server: PostgresServer;
+let [one, two]: TestFolders[] = [];
+let change: Record<string, string>;
+const running: Backend[] = [];
+let first: Backend;
+let second: Backend;
+
+const open = async (folders: TestFolders, more: Record<string, string> = {}) => {
+  const backend = await start(folders, { ...change, ...more });
+  running.push(backend);
+  return backend;
+};
+const answers = async ({ url }: Backend, query = AD.title) => {
+  const { body } = await call<{ generation: number; candidates: { adId: string }[] }>(url, 'POST /v1/retrieve', {
+    body: retrieval(query),
+  });
+  return { generation: body.generation, ids: body.candidates?.map(({ adId }) => adId) };
+};
+const config = async ({ url }: Backend) =>
+  (await call<{ version: number; generation: number; killList: string[] }>(url, 'GET /v1/config')).body;
+const build = ({ url }: Backend) =>
+  call<{ number?: number; code?: string }>(url, 'POST /v1/generations', { body: { action: 'build' } });
+
+beforeAll(async () => {
+  [server, one, two] = await Promise.all([startPostgresServer(), makeFolders(), makeFolders()]);
+  change = { DATABASE_URL: await server.createDatabase(), HARNESS_GENERATIONS: join(one!.data, 'shared') };
+  first = await open(one!);
+  await loadTestMarket(first.url);
+  second = await open(two!);
+}, 2 * DATABASE_TIMEOUT_MS);
+afterAll(async () => {
+  for (const backend of running) await backend.stop();
+  await server?.stop();
+  for (const folders of [one, two]) folders?.remove();
+});
+
+describe('a second backend', () => {
+  test('starts from the database and the folder alone', async () => {
+    expect(await answers(second)).toEqual(await answers(first));
+    expect((await answers(second)).ids).toContain(AD.id);
+  });
+
+  test('follows pauses, new ads and removals of the other, with the kill list', async () => {
+    await call(first.url, `PATCH /v1/ads/${AD.id}`, { body: { status: 'paused' } });
+    await expect.poll(async () => (await answers(second)).ids).not.toContain(AD.id);
+    await expect.poll(async () => (await config(second)).killList).toContain(AD.id);
+    const added = { ...AD, id: 'added', title: `${AD.title} added` };
+    await call(first.url, 'PUT /v1/ads/added', { body: added });
+    await expect.poll(async () => (await answers(second)).ids).toContain('added');
+    await call(second.url, 'DELETE /v1/ads/added');
+    await expect.poll(async () => (await answers(first)).ids).not.toContain('added');
+    await call(second.url, `PATCH /v1/ads/${AD.id}`, { body: { status: 'active' } });
+    await expect.poll(async () => (await answers(first)).ids).toContain(AD.id);
+  });
+
+  test('takes over the generation that the other publishes, whichever does', async () => {
+    for (const [publisher, follower] of [
+      [first, second],
+      [second, first],
+    ] as const) {
+      const { number } = (await build(publisher)).body;
+      await expect.poll(async () => (await answers(follower)).generation).toBe(number);
+      expect((await config(follower)).generation).toBe(number);
+    }
+  });
+
+  test('is refused a publication while the other publishes', async () => {
+    const [a, b] = await Promise.all([build(first), build(second)]);
+    expect([a.status, b.status].sort()).toEqual([201, 409]);
+    const refused = a.status === 409 ? a : b;
+    expect(refused.body.code).toBe('conflict');
+    const number = a.body.number ?? b.body.number;
+    for (const backend of [first, second])
+      await expect.poll(async () => (await answers(backend)).generation).toBe(number);
+  });
+
+  test('without the folder serves nothing, and says so', async () => {
+    const alone = await makeFolders();
+    const third = await open(alone, { HARNESS_GENERATIONS: '' });
+    expect((await call(third.url, 'POST /v1/retrieve', { body: retrieval(AD.title) })).status).toBe(503);
+    const failures = async () =>
+      (await call<string>(third.url, 'GET /metrics')).body.match(/harness_follow_failures (\d+)/)?.[1];
+    await expect.poll(failures).toBe('1');
+    alone.remove();
+  });
+});
