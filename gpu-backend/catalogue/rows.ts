@@ -36,6 +36,10 @@ export function adOf(row: Row): Ad {
     bidMicros: row.bidMicros,
     dailyBudgetMicros: row.dailyBudgetMicros,
     status: row.status,
+    ...(row.negatives === null ? {} : { negatives: row.negatives }),
+    ...(row.languages === null ? {} : { languages: row.languages }),
+    ...(row.devices === null ? {} : { devices: row.devices }),
+    ...(row.policyFlags === null ? {} : { policyFlags: row.policyFlags }),
   };
 }
 
@@ -44,7 +48,9 @@ export function rowOf(ad: Ad, revision: number): typeof ads.$inferInsert {
   const { keywords, markets, bidMicros, dailyBudgetMicros, status } = ad;
   const text = { id, advertiserId, campaignId, title, description, displayUrl, landingUrl };
   const terms = { keywords, markets, bidMicros, dailyBudgetMicros, status };
-  return { ...text, ...terms, revision, updatedAt: new Date(), deletedAt: null };
+  const { negatives = null, languages = null, devices = null, policyFlags = null } = ad;
+  const few = { negatives, languages, devices, policyFlags };
+  return { ...text, ...terms, ...few, revision, updatedAt: new Date(), deletedAt: null };
 }
 
 /** The ad, unless there is none or it was removed. */

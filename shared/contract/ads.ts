@@ -1,7 +1,7 @@
 /** The catalogue's ad, and the public query route of the edge. */
 import { z } from 'zod';
 import { AuctionConfig } from '../auction.ts';
-import { Assignment } from '../experiment.ts';
+import { Assignment, Device } from '../experiment.ts';
 import { MatchType } from '../match-type.ts';
 import { Micros } from '../money.ts';
 
@@ -25,6 +25,19 @@ export const Keyword = z.strictObject({
 });
 export type Keyword = z.infer<typeof Keyword>;
 
+/** A query's language is the first part of its locale. */
+export const Language = z.string().regex(/^[a-z]{2,3}$/, 'expected a language such as en');
+
+/** To whom an ad may be shown; an absent or empty list is no condition. */
+export const AdTerms = {
+  /** Queries that must never bring the ad up. */
+  negatives: z.array(Keyword).max(5_000).optional(),
+  languages: z.array(Language).max(50).optional(),
+  devices: z.array(Device).max(3).optional(),
+  /** What the operator's rules of policy go by (accounts.ts). */
+  policyFlags: z.array(Id).max(50).optional(),
+};
+
 /** An ad as an advertiser books it. */
 export const Ad = z
   .strictObject({
@@ -38,13 +51,12 @@ export const Ad = z
     /** Where a click goes; http or https. */
     landingUrl: z.url({ protocol: /^https?$/ }).max(2048),
     keywords: z.array(Keyword).max(100),
-    /** Queries that must never bring the ad up. Absent: none. */
-    negatives: z.array(Keyword).max(1_000).optional(),
     markets: z.array(Market).min(1).max(50),
     /** Most that a click may cost. */
     bidMicros: Micros.max(1_000_000_000),
     dailyBudgetMicros: Micros,
     status: AdStatus,
+    ...AdTerms,
   })
   .meta({ id: 'Ad' });
 export type Ad = z.infer<typeof Ad>;

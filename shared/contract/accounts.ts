@@ -1,0 +1,65 @@
+/**
+ * Whose the ads are and under what terms they run: campaigns, advertisers, and the operator's rules of policy. An ad may be
+ * shown where its own terms, its campaign's, its advertiser's and the rules all let it. An ad whose campaign or advertiser is not
+ * booked here runs by its own terms alone.
+ */
+import { z } from 'zod';
+import { Micros } from '../money.ts';
+import { Schedule } from '../schedule.ts';
+import { AdId, AdStatus, AdTerms, Market } from './ads.ts';
+
+const Name = z.string().trim().max(200).optional();
+/** Of all its ads together, by their clicks of a UTC day; absent: as far as the ads' own budgets go. */
+const DailyBudget = Micros.optional();
+
+export const Campaign = z
+  .strictObject({
+    id: AdId,
+    advertiserId: AdId,
+    name: Name,
+    status: AdStatus,
+    dailyBudgetMicros: DailyBudget,
+    schedule: Schedule.optional(),
+    /** Of those that an ad is booked in; absent: all of them. */
+    markets: z.array(Market).min(1).max(50).optional(),
+    ...AdTerms,
+  })
+  .meta({ id: 'Campaign' });
+export type Campaign = z.infer<typeof Campaign>;
+
+export const Advertiser = z
+  .strictObject({
+    id: AdId,
+    name: Name,
+    status: AdStatus,
+    dailyBudgetMicros: DailyBudget,
+    policyFlags: AdTerms.policyFlags,
+  })
+  .meta({ id: 'Advertiser' });
+export type Advertiser = z.infer<typeof Advertiser>;
+
+/** What becomes of ads with a flag. A flag without a rule holds nothing back. */
+export const PolicyRule = z
+  .strictObject({
+    /** The flag. */
+    id: AdId,
+    /** Where its ads are not shown; absent: nowhere are they shown. */
+    blockedIn: z.array(Market).min(1).max(50).optional(),
+  })
+  .meta({ id: 'PolicyRule' });
+export type PolicyRule = z.infer<typeof PolicyRule>;
+
+/** The kinds, by the name that a kill list gives them. */
+export const ACCOUNT_SCHEMAS = { campaign: Campaign, advertiser: Advertiser, policy: PolicyRule } as const;
+export type AccountKind = keyof typeof ACCOUNT_SCHEMAS;
+export type Account<K extends AccountKind = AccountKind> = z.infer<(typeof ACCOUNT_SCHEMAS)[K]>;
+
+export const CampaignPatch = Campaign.omit({ id: true }).partial().meta({ id: 'CampaignPatch' });
+export const AdvertiserPatch = Advertiser.omit({ id: true }).partial().meta({ id: 'AdvertiserPatch' });
+
+export const CampaignList = z.object({ campaigns: z.array(Campaign) }).meta({ id: 'CampaignList' });
+export const AdvertiserList = z.object({ advertisers: z.array(Advertiser) }).meta({ id: 'AdvertiserList' });
+export const PolicyList = z.object({ rules: z.array(PolicyRule) }).meta({ id: 'PolicyList' });
+
+/** How a kill list names a campaign or an advertiser among ads: a slash is in no id. */
+export const killEntry = (kind: AccountKind, id: string): string => `${kind}/${id}`;

@@ -1,0 +1,78 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { isOpen, opensWithin, Schedule } from '../../shared/schedule.ts';
+
+const open = (schedule: Schedule, instant: string) => isOpen(schedule, Date.parse(instant));
+const office = { days: [1, 2, 3, 4, 5], from: '09:00', to: '17:30' };
+
+describe('a schedule', () => {
+  test('runs from its first instant to its last, the last left out', () => {
+    const schedule = { timeZone: 'UTC', startsAt: '2026-03-01T00:00:00Z', endsAt: '2026-03-02T01:00:00+01:00' };
+    expect(open(schedule, '2026-02-28T23:59:59.999Z')).toBe(false);
+    expect(open(schedule, '2026-03-01T00:00:00Z')).toBe(true);
+    expect(open(schedule, '2026-03-01T23:59:59.999Z')).toBe(true);
+    expect(open(schedule, '2026-03-02T00:00:00Z')).toBe(false);
+  });
+
+  test("keeps hours on its zone's clocks, winter and summer", () => {
+    const schedule = { timeZone: 'Europe/London', hours: [office] };
+    expect(open(schedule, '2026-01-12T08:59:59Z')).toBe(false);
+    expect(open(schedule, '2026-01-12T09:00:00Z')).toBe(true);
+    expect(open(schedule, '2026-01-12T17:30:00Z')).toBe(false);
+    expect(open(schedule, '2026-07-13T08:00:00Z')).toBe(true); // 09:00 in summer
+    expect(open(schedule, '2026-07-13T16:30:00Z')).toBe(false);
+    expect(open(schedule, '2026-01-11T12:00:00Z')).toBe(false); // Sunday
+    expect(open({ ...schedule, timeZone: 'Australia/Sydney' }, '2026-01-11T22:00:00Z')).toBe(true); // Monday there
+  });
+
+  test('goes past midnight into the next day, also over the end of the week, and all round the clock', () => {
+    const late = { timeZone: 'UTC', hours: [{ days: [7], from: '22:00', to: '02:00' }] };
+    expect(open(late, '2026-01-11T21:59:00Z')).toBe(false);
+    expect(open(late, '2026-01-11T22:00:00Z')).toBe(true);
+    expect(open(late, '2026-01-12T01:59:00Z')).toBe(true); // Monday
+    expect(open(late, '2026-01-12T02:00:00Z')).toBe(false);
+    expect(open(late, '2026-01-12T22:30:00Z')).toBe(false);
+    const sunday = { timeZone: 'UTC', hours: [{ days: [7], from: '00:00', to: '24:00' }] };
+    expect(open(sunday, '2026-01-11T00:00:00Z')).toBe(true);
+    expect(open(sunday, '2026-01-11T23:59:59Z')).toBe(true);
+    expect(open(sunday, '2026-01-12T00:00:00Z')).toBe(false);
+    const round = { timeZone: 'UTC', hours: [{ days: [7], from: '06:00', to: '06:00' }] };
+    expect(open(round, '2026-01-11T05:59:00Z')).toBe(false);
+    expect(open(round, '2026-01-12T05:59:00Z')).toBe(true);
+  });
+
+  test('runs soon when a window begins before the time is over', () => {
+    const schedule = { timeZone: 'Europe/London', hours: [office] };
+    const [early, hour] = [Date.parse('2026-01-12T08:01:00Z'), 3_600_000];
+    expect(opensWithin(schedule, early, hour)).toBe(true);
+    expect(opensWithin(schedule, early - 2 * 60_000, hour)).toBe(false);
+    expect(opensWithin(schedule, Date.parse('2026-01-12T17:29:00Z'), hour)).toBe(true);
+    expect(opensWithin(schedule, Date.parse('2026-01-12T17:30:00Z'), hour)).toBe(false);
+  });
+
+  test('of every hour of every day is always open, in every zone', () => {
+    const zones = ['UTC', 'America/St_Johns', 'Asia/Kathmandu', 'Pacific/Apia', 'Europe/Berlin'];
+    const instants = fc.integer({ min: Date.UTC(2020, 0), max: Date.UTC(2030, 0) });
+    fc.assert(
+      fc.property(fc.constantFrom(...zones), instants, (timeZone, atMs) => {
+        const week = [1, 2, 3, 4, 5, 6, 7];
+        expect(isOpen({ timeZone, hours: [{ days: week, from: '00:00', to: '24:00' }] }, atMs)).toBe(true);
+        const halves = [
+          { days: week, from: '03:00', to: '15:00' },
+          { days: week, from: '15:00', to: '03:00' },
+        ].map((window) => isOpen({ timeZone, hours: [window] }, atMs));
+        expect(halves.filter(Boolean)).toHaveLength(1);
+      }),
+    );
+  });
+
+  test('is refused where nobody could keep it', () => {
+    for (const bad of [
+      { timeZone: 'Mars/Olympus' },
+      { timeZone: 'UTC', hours: [{ days: [8], from: '00:00', to: '01:00' }] },
+      { timeZone: 'UTC', hours: [{ days: [1], from: '24:30', to: '01:00' }] },
+      { timeZone: 'UTC', startsAt: 'tomorrow' },
+    ])
+      expect(Schedule.safeParse(bad).success).toBe(false);
+  });
+});
