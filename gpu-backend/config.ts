@@ -23,6 +23,8 @@ export interface BackendConfig {
   device: 'cpu' | 'cuda' | 'webgpu';
   /** Threads that encode queries. */
   encoderWorkers: number;
+  /** Bytes of events kept on disk at most while the database is away. */
+  spoolBytes: number;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 }
 
@@ -86,6 +88,9 @@ export function settingsHelp(names: readonly string[] = Object.keys(SETTINGS.sha
 
 /** Settings whose value must not be repeated in a message. */
 const SECRET = new Set(['HARNESS_KEYS', 'HARNESS_API_KEYS', 'DATABASE_URL']);
+  HARNESS_SPOOL_MB: integer(1, 1_000_000, 'megabytes from 1 to 1000000')
+    .default(1_024)
+    .describe('Room for events on disk while the database is away, in megabytes'),
 
 /** Reads the settings, empty ones counting as unset; throws `configuration` in one line with name, expected and received. */
 export function parseConfig(env: Record<string, string | undefined>): Readonly<BackendConfig> {
@@ -116,3 +121,4 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     logLevel: settings.LOG_LEVEL,
   });
 }
+    spoolBytes: settings.HARNESS_SPOOL_MB * 1_000_000,

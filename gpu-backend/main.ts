@@ -21,6 +21,7 @@ import { migrate } from './db/migrate.ts';
 import { loadBundle } from './encoder/bundle.ts';
 import { createEncoder } from './encoder/pool.ts';
 import { advance } from './experiments/rollup-advance.ts';
+import { openIntake } from './events/open-intake.ts';
 import { Live } from './generations/live.ts';
 import { openGenerationStore } from './generations/store.ts';
 import { createVectorLadder } from './generations/vectors.ts';
@@ -37,6 +38,7 @@ import { generationRoutes } from './http/routes-generations.ts';
 import { operationsRoutes } from './http/routes-operations.ts';
 import { retrievalRoutes } from './http/routes-retrieval.ts';
 import { listen } from './http/server.ts';
+import { withDatabase } from './http/with-database.ts';
 import { startPeriodic } from './periodic.ts';
 import { createHeadAds } from './retrieval/head-ads.ts';
 import { createRetrieval } from './retrieval/retrieve.ts';
@@ -51,6 +53,8 @@ export interface Backend {
 
 /** How long running requests may take once the service is asked to stop. */
 const DRAIN_MS = 1_500;
+/** How long after a failure the budgets of a new day are tried again. */
+const NEW_DAY_RETRY_MS = 10_000;
 /** How often rollups are brought up, and experiments are looked at for alarms; reports bring rollups up by themselves. */
 const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
 
@@ -69,8 +73,9 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
   };
   try {
     const adapters = await openAdapters({ config, log, closers });
-    const { app, stopping, db, metrics } = await wire({ ...adapters, config, log });
+    const { app, stopping, db, metrics, events } = await wire({ ...adapters, config, log });
     const { server } = adapters;
+    closers.push(() => events.close());
     server.serve(app);
     for (const end of startBackground({ db, metrics, config, log }))
       closers.push(() => Promise.race([end(), pause(DRAIN_MS, undefined, { ref: false })]));
@@ -135,7 +140,7 @@ type Wiring = Awaited<ReturnType<typeof openAdapters>> & { config: Readonly<Back
 
 /** Brings the database and the live generation up, and puts the parts together behind the routes. */
 async function wire({ folder, connection, bundle, encoder, config, log }: Wiring) {
-  const { db, kind: database, copying } = connection;
+  const { db, kind: database } = connection;
   const { model, spaceId, device } = encoder;
   const migrations = await migrate(db);
   await advance(db); // before events are taken: see startAgain in rollup-advance.ts
@@ -170,9 +175,16 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
   /** Budgets of a new day, now where a day began while the service was down, and at every midnight. */
   const newDay = async () => {
     if (await forgetPastDays(db)) await onKillListChange();
+    inTime(untilMidnight(Date.now()));
+  };
+  const inTime = (ms: number) => {
     const timer = setTimeout(
-      () => newDay().catch((err) => log.error({ err }, 'budgets of the new day')),
-      untilMidnight(Date.now()),
+      () =>
+        newDay().catch((err) => {
+          log.error({ err }, 'budgets of the new day: will be tried again');
+          inTime(NEW_DAY_RETRY_MS);
+        }),
+      ms,
     );
     timer.unref();
     stopping.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
@@ -185,8 +197,16 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
   };
   const health = () => {
     const { generation, version: configVersion } = servingConfig.current();
-    return { model, spaceId, device, database, generation, configVersion };
+    const away = events.state();
+    const said = { model, spaceId, device, database, generation, configVersion };
+    return away === undefined ? said : { ...said, ...away, status: 'degraded' };
   };
+  const events = openIntake({
+    ...{ connection, metrics, log, refresh: onKillListChange },
+    ...{ dataDir: config.dataDir, spoolBytes: config.spoolBytes },
+  });
+  const { availability, intake } = events;
+  void intake.replay(); // what an earlier run left on disk
   watchState({ metrics, encoder, live, config: servingConfig });
 
   const app = createApp({
@@ -200,17 +220,17 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
       ...embeddingsRoutes({ encoder }),
       ...catalogueRoutes(catalogue),
       ...generationRoutes(publication, stopping.signal),
-      ...eventRoutes({ db, copying, metrics, log, onKillListChange }),
+      ...eventRoutes({ db, intake }),
       ...experimentRoutes({ db, config: servingConfig }),
       ...operationsRoutes({ version: packageJson.version, health, notReady, metrics }),
-    ],
+    ].map((each) => withDatabase(each, availability)),
     auth: createAuthenticator({ keys: config.keys, now: Date.now }),
     apiKeys: createApiKeys(config.apiKeys),
     metrics,
     log,
     news: servingConfig.news,
   });
-  return { app, stopping, db, metrics };
+  return { app, stopping, db, metrics, events };
 }
 
 /** What goes on beside the requests; gives what ends each of it. */

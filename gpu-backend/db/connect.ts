@@ -12,6 +12,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import { type CopyTransaction, copying } from './copy.ts';
 import type { DataFolder } from './data-folder.ts';
 import { startPglite } from './pglite.ts';
+import { reasonOf } from './sql-error.ts';
 
 /**
  * What queries are written against; a transaction is one too. Inside a transaction use its own handle only: the embedded
@@ -30,6 +31,8 @@ export interface Connection {
 
 /** Oldest server that the migrations and queries are tested for. */
 const MINIMUM_VERSION = 15;
+/** Seconds until a lost connection is tried again: the driver's own go up to 20, and what is asked meanwhile waits. */
+const backoff = (attempt: number) => Math.min(0.1 * 2 ** attempt, 1);
 const quiet = { onnotice: () => {} };
 
 /** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has none of its own. */
@@ -60,7 +63,7 @@ export async function openPglite(folder: DataFolder, onRestart: () => void = () 
 /** A real server; throws `configuration` in one line, without the password, when it cannot be used. */
 export async function openPostgres(url: string): Promise<Connection> {
   const where = placeOf(url);
-  const client = postgres(url, { ...quiet, max: 10, connect_timeout: 5 });
+  const client = postgres(url, { ...quiet, max: 10, connect_timeout: 5, backoff });
   const db = drizzle(client);
   try {
     const [row] = await rows<{ version: number }>(
@@ -102,11 +105,4 @@ function placeOf(url: string): string {
   if (protocol === undefined || !/^postgres(ql)?:$/.test(protocol))
     throw new HarnessError('configuration', 'DATABASE_URL: expected postgres://user:password@host:port/database.');
   return `${host}${pathname}`;
-}
-
-/** What went wrong at the bottom of it: drizzle wraps the driver's error, the driver wraps the system's. */
-function reasonOf(error: unknown): string {
-  const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
-  if (cause instanceof Error) return reasonOf(cause);
-  return (message || code || String(error)).split('\n')[0]!;
 }

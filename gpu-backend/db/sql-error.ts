@@ -12,3 +12,38 @@ export function refusal(error: unknown): { code: string; message: string } | und
 
 /** Data that does not fit: SQLSTATE classes 22, 23 and 54. */
 export const isDataError = (error: unknown): boolean => /^(22|23|54)/.test(refusal(error)?.code ?? '');
+
+/** Of the driver and the system: no connection, or one that broke. */
+const BROKEN = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_DESTROYED',
+  'CONNECTION_ENDED',
+  'CONNECT_TIMEOUT',
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+/**
+ * A database that cannot be used now and may be later: connection failures (class 08), too many connections, a full disk
+ * (53), a server that stops, crashed or starts (57P), one that is a standby (25006).
+ */
+export function isAway(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code } = at as { code?: unknown };
+    if (typeof code === 'string' && (BROKEN.has(code) || /^(08...|53...|57P0.|25006)$/.test(code))) return true;
+  }
+  return false;
+}
+
+/** What went wrong at the bottom of it: drizzle wraps the driver's error, the driver wraps the system's. One line. */
+export function reasonOf(error: unknown): string {
+  const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
+  if (cause instanceof Error) return reasonOf(cause);
+  return (message || code || String(error)).split('\n')[0]!;
+}

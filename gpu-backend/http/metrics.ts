@@ -15,6 +15,10 @@ export interface Metrics {
   countRefusedBatch(): void;
   /** Requests with events that were stored one by one, because COPY refused them together. */
   countRefusedGroup(): void;
+  /** The database was found away. */
+  countDatabaseLoss(): void;
+  /** A file of spooled events was found damaged. */
+  countSpoolDamage(): void;
   /** Ads that were taken into the live state without a vector. */
   countMissingVectors(ads: number): void;
   /** Says which device encodes; a device other than the one asked for counts as a fallback. */
@@ -75,6 +79,16 @@ export function createMetrics(): Metrics {
     help: 'Groups of requests that COPY refused, mostly for a repeated delivery, and that were stored one by one.',
     registers,
   });
+  const databaseLosses = new Counter({
+    name: 'harness_database_losses_total',
+    help: 'Times that the database was found away.',
+    registers,
+  });
+  const spoolDamages = new Counter({
+    name: 'harness_spool_damaged_files_total',
+    help: 'Files of spooled events that were found damaged and are kept aside.',
+    registers,
+  });
   const missingVectors = new Counter({
     name: 'harness_ads_without_vector_total',
     help: 'Ads taken into the live state without a vector, because none could be had.',
@@ -102,16 +116,19 @@ export function createMetrics(): Metrics {
       retrieval.observe({ part: 'encode' }, encodeMs / 1000);
       retrieval.observe({ part: 'search' }, searchMs / 1000);
     },
-    observeEvents({ stored, duplicates, rejected }) {
+    observeEvents({ stored, duplicates, rejected, spooled = 0 }) {
       events.inc({ outcome: 'stored' }, stored);
       events.inc({ outcome: 'duplicate' }, duplicates);
       events.inc({ outcome: 'rejected' }, rejected.length);
+      events.inc({ outcome: 'spooled' }, spooled);
     },
     countImpressions(byRung) {
       for (const [rung, count] of byRung) impressions.inc({ rung }, count);
     },
     countRefusedBatch: () => refusedBatches.inc(),
     countRefusedGroup: () => refusedGroups.inc(),
+    countDatabaseLoss: () => databaseLosses.inc(),
+    countSpoolDamage: () => spoolDamages.inc(),
     countMissingVectors: (ads) => missingVectors.inc(ads),
     setDevice({ requested, provider }) {
       device.reset();

@@ -80,7 +80,13 @@ export type HarnessEvent = z.infer<typeof HarnessEvent>;
 /** `POST /v1/events`. A malformed event is rejected by index and never blocks the others. */
 export const EventBatch = z.strictObject({ events: z.array(z.unknown()).min(1).max(1_000) }).meta({ id: 'EventBatch' });
 export const EventBatchResult = z
-  .object({ stored: z.int(), duplicates: z.int(), rejected: z.array(z.object({ index: z.int(), reason: z.string() })) })
+  .object({
+    stored: z.int(),
+    duplicates: z.int(),
+    rejected: z.array(z.object({ index: z.int(), reason: z.string() })),
+    /** Kept on the backend's disk while its database is away, and stored when that is back. */
+    spooled: z.int().optional(),
+  })
   .meta({ id: 'EventBatchResult' });
 export type EventBatchResult = z.infer<typeof EventBatchResult>;
 

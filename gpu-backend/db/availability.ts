@@ -1,0 +1,100 @@
+/**
+ * Whether the database is there. The first call that finds it away says so; from then on calls fail at once instead of each
+ * waiting for a connection, and a question a second finds out when it is back.
+ */
+import { sql } from 'drizzle-orm';
+import { HarnessError } from '../../shared/problem.ts';
+import type { Database } from './connect.ts';
+import { isAway, reasonOf } from './sql-error.ts';
+
+export interface Availability {
+  /** Why the database is away; `undefined` when it is there, as far as is known. */
+  away(): string | undefined;
+  /** The work's outcome, or `not_ready` at once while the database is away, and when the work finds it so. */
+  guard<T>(work: () => Promise<T>, options?: { deadlineMs: number }): Promise<T>;
+  /** Asks no more. */
+  close(): void;
+}
+
+export interface AvailabilityOptions {
+  db: Database;
+  /** From one question to the next while it is away. */
+  everyMs: number;
+  onAway: (reason: string) => void;
+  onBack: () => void;
+}
+
+/** What callers are told while the database is away, and how they are told it from other problems. */
+export class DatabaseAway extends HarnessError {
+  constructor(reason: string, cause?: unknown) {
+    super('not_ready', `The database is away (${reason}); what needs it waits until it is back.`, {
+      retryAfterSeconds: 2,
+      cause,
+    });
+  }
+}
+
+/** How long a question may take. */
+const ANSWER_MS = 3_000;
+
+export function watchAvailability({ db, everyMs, onAway, onBack }: AvailabilityOptions): Availability {
+  let reason: string | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const ask = () => {
+    timer = setTimeout(async () => {
+      try {
+        await within(db.execute(sql`select 1`), ANSWER_MS);
+      } catch {
+        ask(); // said once, when it went
+        return;
+      }
+      if (closed) return;
+      reason = undefined;
+      onBack();
+    }, everyMs);
+    timer.unref();
+    if (closed) clearTimeout(timer);
+  };
+  const lose = (why: string) => {
+    if (reason !== undefined || closed) return;
+    reason = why;
+    onAway(why);
+    ask();
+  };
+
+  return {
+    away: () => reason,
+    async guard(work, { deadlineMs } = { deadlineMs: Number.POSITIVE_INFINITY }) {
+      if (reason !== undefined) throw new DatabaseAway(reason);
+      try {
+        return await within(work(), deadlineMs);
+      } catch (error) {
+        if (error instanceof DatabaseAway || !isAway(error)) throw error;
+        const why = reasonOf(error);
+        lose(why);
+        throw new DatabaseAway(why, error);
+      }
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** The outcome, unless it takes longer; what comes later is dropped. */
+async function within<T>(work: PromiseLike<T>, deadlineMs: number): Promise<T> {
+  if (deadlineMs === Number.POSITIVE_INFINITY) return work;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = Object.assign(new Error(`no answer within ${deadlineMs} ms`), { code: 'ETIMEDOUT' });
+    timer = setTimeout(() => reject(error), deadlineMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

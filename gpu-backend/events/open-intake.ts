@@ -1,0 +1,98 @@
+/** Puts the way of events together: group commit into the database, the spool for when it is away, and what is told of both. */
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { type Availability, watchAvailability } from '../db/availability.ts';
+import type { Connection } from '../db/connect.ts';
+import { reasonOf } from '../db/sql-error.ts';
+import type { Metrics } from '../http/metrics.ts';
+import { groupCommit } from './group-commit.ts';
+import { createIntake, type Intake } from './intake.ts';
+import { openSpool } from './spool.ts';
+
+export interface OpenIntakeOptions {
+  connection: Pick<Connection, 'db' | 'copying'>;
+  /** The backend's folder; the spool is in it. */
+  dataDir: string;
+  spoolBytes: number;
+  metrics: Metrics;
+  log: Logger;
+  /** Called after a commit that changed the kill list, and when the database is back. */
+  refresh: () => Promise<void>;
+}
+
+export interface OpenIntake {
+  availability: Availability;
+  intake: Intake;
+  /** Why the service is degraded; `undefined` when the database is there. */
+  state(): { database: string; spooledBytes: number } | undefined;
+  close(): Promise<void>;
+}
+
+/** From one question to a database that is away to the next. */
+const ASK_MS = 1_000;
+
+export function openIntake(options: OpenIntakeOptions): OpenIntake {
+  const { connection, dataDir, spoolBytes, metrics, log, refresh } = options;
+  const spool = openSpool({
+    dir: join(dataDir, 'spool'),
+    maxBytes: spoolBytes,
+    onDamage(file) {
+      metrics.countSpoolDamage();
+      log.error({ file }, 'spooled events are damaged: what came before is stored, the rest is kept in this file');
+    },
+  });
+  const availability = watchAvailability({
+    db: connection.db,
+    everyMs: ASK_MS,
+    onAway(reason) {
+      metrics.countDatabaseLoss();
+      log.error({ reason }, 'the database is away: queries go on, events go to disk');
+    },
+    onBack() {
+      log.info({ spooledBytes: spool.bytes() }, 'the database is back');
+      refresh().catch((err) => log.error({ err }, 'the configuration after an absence of the database'));
+      void intake.replay();
+    },
+  });
+  const intake = createIntake({
+    spool,
+    availability,
+    store: groupCommit({
+      ...connection,
+      onKillListChange: refresh,
+      onRungs: (byRung) => metrics.countImpressions(byRung),
+      onRefusedGroup: () => metrics.countRefusedGroup(),
+      onRefusedBatch(err) {
+        metrics.countRefusedBatch();
+        log.warn({ err }, 'the database refused a batch; storing it event by event');
+      },
+    }),
+    onResult: (result) => metrics.observeEvents(result),
+    onReplay(replayed) {
+      if ('requests' in replayed) log.info(replayed, 'spooled events are stored');
+      else log.warn({ reason: reasonOf(replayed.error) }, 'spooled events wait for the database');
+    },
+  });
+  metrics.gauge({
+    name: 'harness_database_up',
+    help: '1 while the database answers, 0 while it is away.',
+    read: () => (availability.away() === undefined ? 1 : 0),
+  });
+  metrics.gauge({
+    name: 'harness_spool_bytes',
+    help: 'Bytes of events that wait on disk for the database.',
+    read: spool.bytes,
+  });
+  return {
+    availability,
+    intake,
+    state() {
+      const reason = availability.away();
+      return reason === undefined ? undefined : { database: `away: ${reason}`, spooledBytes: spool.bytes() };
+    },
+    async close() {
+      availability.close();
+      await spool.close();
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** Events on disk: what is acknowledged is there, whatever the file is cut to; damage is found and kept; the room is bounded. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openSpool, readFrames, type SpoolOptions } from '../../../gpu-backend/events/spool.ts';
+
+let dir: string;
+let damaged: string[];
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'harness-spool-'));
+  damaged = [];
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+const open = (change: Partial<SpoolOptions> = {}) =>
+  openSpool({ dir, maxBytes: 1e6, onDamage: (file) => damaged.push(file), ...change });
+const drained = async (spool: ReturnType<typeof open>) => {
+  const requests: unknown[] = [];
+  await spool.drain(async (events) => requests.push(events));
+  return requests;
+};
+const byText = (list: unknown[]) => list.map((value) => JSON.stringify(value)).sort();
+
+test('what is appended, at once or not, comes out once, also from another process, and then the folder is empty', async () => {
+  const requests = Array.from({ length: 40 }, (_, i) => [{ id: `event-${i}`, text: 'ünï\n' }]);
+  const first = open({ fileBytes: 300 });
+  await Promise.all(requests.slice(0, 20).map((events) => first.append(events)));
+  for (const events of requests.slice(20)) await first.append(events);
+  expect(readdirSync(dir).length).toBeGreaterThan(2);
+  const size = first.bytes();
+  await first.close();
+  const second = open();
+  expect(second.bytes()).toBe(size);
+  await second.append(['new']);
+  expect(byText(await drained(second))).toEqual(byText([...requests, ['new']]));
+  expect([second.bytes(), readdirSync(dir), await drained(second)]).toEqual([0, [], []]);
+  await second.append(['later']);
+  expect(await drained(second)).toEqual([['later']]);
+});
+
+test('a file cut anywhere gives every whole frame before the cut', async () => {
+  const spool = open();
+  for (let i = 0; i < 5; i++) await spool.append([`event ${i}`]);
+  await spool.close();
+  const path = join(dir, readdirSync(dir)[0]!);
+  const whole = readFileSync(path);
+  const frame = whole.length / 5;
+  for (let cut = 0; cut <= whole.length; cut++) {
+    const { payloads, damaged } = readFrames(whole.subarray(0, cut));
+    expect([payloads.length, damaged]).toEqual([Math.floor(cut / frame), false]);
+  }
+  writeFileSync(path, whole.subarray(0, whole.length - 1));
+  expect((await drained(open())).length).toBe(4);
+});
+
+test('a flipped bit is never taken for an event; the file is kept and told', async () => {
+  const spool = open();
+  for (let i = 0; i < 3; i++) await spool.append([`event ${i}`]);
+  await spool.close();
+  const name = readdirSync(dir)[0]!;
+  const whole = readFileSync(join(dir, name));
+  const truth = readFrames(whole).payloads;
+  fc.assert(
+    fc.property(fc.nat(8 * whole.length - 1), (bit) => {
+      const flipped = Buffer.from(whole);
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      const { payloads } = readFrames(flipped);
+      expect(payloads).toEqual(truth.slice(0, payloads.length));
+      expect(payloads.length).toBeLessThan(3);
+    }),
+  );
+  whole[whole.length - 1]! ^= 1;
+  writeFileSync(join(dir, name), whole);
+  expect((await drained(open())).length).toBe(2);
+  expect(damaged).toEqual([join(dir, `${name}.damaged`)]);
+  expect(readdirSync(dir)).toEqual([`${name}.damaged`]);
+});
+
+test('beyond its room it refuses, and takes again when there is room', async () => {
+  const spool = open({ maxBytes: 100 });
+  const big = ['x'.repeat(60)];
+  const [first, second] = await Promise.allSettled([spool.append(big), spool.append(big)]);
+  expect([first.status, second.status]).toEqual(['fulfilled', 'rejected']);
+  await expect(spool.append(big)).rejects.toMatchObject({ code: 'not_ready', retryAfterSeconds: 10 });
+  expect(await drained(spool)).toEqual([big]);
+  await spool.append(big);
+});
+
+test('a drain that fails keeps what is not stored, and takes up again', async () => {
+  const spool = open({ fileBytes: 1 }); // a file a request
+  for (let i = 0; i < 4; i++) await spool.append([i]);
+  const seen: unknown[] = [];
+  const away = new Error('away again');
+  await expect(
+    spool.drain(async ([i]) => {
+      if (i === 2) throw away;
+      seen.push(i);
+    }),
+  ).rejects.toBe(away);
+  await spool.append([4]);
+  expect(seen).toEqual([0, 1]);
+  expect(await drained(spool)).toEqual([[2], [3], [4]]);
+});
