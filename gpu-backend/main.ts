@@ -169,7 +169,8 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
     follow: followInto({ live, ladder, isBuilding: publication.isBuilding, onVectorsMissing }),
     onKillListChange,
   });
-  const { retrieve } = createRetrieval({ encoder, live, calibration: bundle.manifest.calibration });
+  const headQueries = await bundle.readHeadQueries();
+  const retrieval = createRetrieval({ encoder, live, calibration: bundle.manifest.calibration, headQueries });
 
   const stopping = new AbortController();
   /** Budgets of a new day, now where a day began while the service was down, and at every midnight. */
@@ -207,12 +208,12 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
   });
   const { availability, intake } = events;
   void intake.replay(); // what an earlier run left on disk
-  watchState({ metrics, encoder, live, config: servingConfig });
+  watchState({ metrics, encoder, live, retrieval, config: servingConfig });
 
   const app = createApp({
     endpoints: [
       ...retrievalRoutes({
-        retrieve,
+        retrieve: retrieval.retrieve,
         headAds: createHeadAds({ db, live, now: Date.now }),
         markets: () => servingConfig.current().markets,
         metrics,

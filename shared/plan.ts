@@ -19,6 +19,11 @@ export const Plan = z
     k: z.int().min(1).max(200),
     /** Candidates whose calibrated relevance lies below it are dropped. */
     minRelevance: z.number().min(0).max(1),
+    /**
+     * Vectors are asked only where, by what words and keywords found, the probability that they find more is at least this
+     * (gpu-backend/retrieval/gate.ts); absent, always.
+     */
+    denseGate: z.number().min(0).max(1).optional(),
   })
   .meta({ id: 'Plan' });
 export type Plan = z.infer<typeof Plan>;
@@ -29,6 +34,7 @@ export const PlanPatch = z
     retrievers: z.array(RetrieverName).min(1).optional(),
     k: z.int().min(1).max(200).optional(),
     minRelevance: z.number().min(0).max(1).optional(),
+    denseGate: z.number().min(0).max(1).optional(),
   })
   .meta({ id: 'PlanPatch' });
 export type PlanPatch = z.infer<typeof PlanPatch>;

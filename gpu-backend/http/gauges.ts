@@ -1,6 +1,7 @@
 /** What the parts know of themselves, as metrics that are read when asked for. */
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
+import type { Retrieval } from '../retrieval/retrieve.ts';
 import type { ServingConfigSource } from '../serving-config/serving-config.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -8,10 +9,11 @@ export interface WatchedState {
   metrics: Metrics;
   encoder: Encoder;
   live: Live;
+  retrieval: Pick<Retrieval, 'stats'>;
   config: ServingConfigSource;
 }
 
-export function watchState({ metrics, encoder, live, config }: WatchedState): void {
+export function watchState({ metrics, encoder, live, retrieval, config }: WatchedState): void {
   const gauges: [name: string, help: string, read: () => number][] = [
     ['encoder_queue', 'Texts waiting to be encoded.', () => encoder.stats().queued],
     ['encoder_running', 'Texts being encoded.', () => encoder.stats().running],
@@ -19,6 +21,9 @@ export function watchState({ metrics, encoder, live, config }: WatchedState): vo
     ['encoder_refused', 'Calls refused because the queue was full.', () => encoder.stats().refused],
     ['encoder_expired', 'Calls whose deadline passed before their turn, or would have.', () => encoder.stats().expired],
     ['encoder_restarts', 'Workers that ended unexpectedly and were replaced.', () => encoder.stats().restarts],
+    ['queries_student', "Queries searched with the student's vector.", () => retrieval.stats().student],
+    ['queries_teacher', "Head queries searched with the teacher's own vector.", () => retrieval.stats().teacher],
+    ['queries_gated', 'Queries that the gate kept from vectors.', () => retrieval.stats().gated],
     ['generation', 'Number of the live generation, 0 before the first.', () => live.stats().generation ?? 0],
     ['generation_swaps', 'Generations taken live since the start.', () => live.stats().swaps],
     ['ads', 'Ads in the live view.', () => live.stats().ads],

@@ -18,13 +18,15 @@ export interface Fused {
   sources: { retriever: RetrieverName; rank: number; score: number }[];
 }
 
-/** The union of the lists, best first; ties by `tieKey`. Lists come best first, one a retriever. */
+/** The union of the lists, best first; ties by `tieKey`. Lists come best first, one a retriever, in any order: the answer is the same. */
 export function fuse(
   lists: readonly { retriever: RetrieverName; found: readonly Found[] }[],
   tieKey: (slot: number) => string,
 ): Fused[] {
   const union = new Map<number, Fused>();
-  for (const { retriever, found } of lists) {
+  // One order of adding: sums of three shares differ in their last bit by it.
+  const ordered = [...lists].sort((a, b) => (a.retriever < b.retriever ? -1 : 1));
+  for (const { retriever, found } of ordered) {
     for (const [i, { slot, score }] of found.entries()) {
       const entry = union.get(slot) ?? { slot, score: 0, sources: [] };
       entry.score += 1 / (RRF_K + i + 1);

@@ -6,22 +6,60 @@
 import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
 import { terms } from '../../shared/coverage.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { type QueryVector, unpackUnitVector } from '../../shared/query-vector.ts';
 import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
+import { Terms } from '../catalogue/terms.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
 import type { View } from '../generations/view.ts';
 import type { Hit } from '../index/ann-index.ts';
-import { admission } from './admission.ts';
+import { type AdmissionOptions, admission } from './admission.ts';
 import { dense } from './dense.ts';
-import { fuse } from './fuse.ts';
+import { type Found, type Fused, fuse } from './fuse.ts';
+import { gateEvidence, gateProbability } from './gate.ts';
+import { createQueryVectors, type EncodedQuery } from './query-vector.ts';
 
 export interface RetrievalOptions {
   encoder: Encoder;
   live: Live;
   /** The bundle's relevance map. */
   calibration: RelevanceMap;
+  /** Who may be shown; absent: whoever is booked. */
+  admitted?: AdmissionOptions;
+  /** The teacher's own vectors of the bundle's head queries, by normalized query. */
+  headQueries?: ReadonlyMap<string, Float32Array>;
+  /** Told of every answer, with what was considered and not only what was returned. */
+  onConsidered?: (answer: Considered) => void;
+}
+
+/** All that a request brought up. */
+export interface Considered {
+  request: RetrieveRequest;
+  generation: number;
+  encodedBy: EncodedQuery['by'] | undefined;
+  bestCoverage: number;
+  /** Most relevant first, those below the cut-off and beyond k too. */
+  ads: ConsideredAd[];
+}
+
+export interface ConsideredAd {
+  adId: string;
+  relevance: number;
+  /** Where there was a vector of the query and one of the ad. */
+  cosine: number | undefined;
+  coverage: number;
+  sources: Fused['sources'];
+  /** Whether it left the backend. */
+  returned: boolean;
+}
+
+export interface RetrievalStats {
+  /** Queries whose vector was the student's, made here or brought. */
+  student: number;
+  /** Queries whose vector was the teacher's. */
+  teacher: number;
+  /** Queries that the gate kept from vectors. */
+  gated: number;
 }
 
 export interface Retrieval {
@@ -31,21 +69,14 @@ export interface Retrieval {
    * student, and what the encoder throws.
    */
   retrieve(request: RetrieveRequest, options?: { signal?: AbortSignal }): Promise<RetrieveResponse>;
+  /** Since the start. */
+  stats(): RetrievalStats;
 }
+
+const OPEN: AdmissionOptions = { terms: new Terms(), killed: () => new Set() };
 
 /** Candidates that each retriever hands to fusion: fusion needs more than it returns, or agreement deep down is missed. */
 const depth = (k: number) => Math.max(100, 2 * k);
-
-/** The vector that a request brings, if it is one that this encoder could have made. */
-function readVector({ studentSha256, values }: QueryVector, encoder: Encoder): Float32Array {
-  if (studentSha256 !== encoder.studentSha256) {
-    throw new HarnessError(
-      'model_mismatch',
-      `vector: expected one of student ${encoder.studentSha256} (${encoder.model}), got one of ${studentSha256}; send the query alone, and give the edge the backend's bundle.`,
-    );
-  }
-  return unpackUnitVector(values, encoder.dimension);
-}
 
 function requireView(live: Live): View {
   if (live.view === undefined)
@@ -53,53 +84,83 @@ function requireView(live: Live): View {
   return live.view;
 }
 
-export function createRetrieval({ encoder, live, calibration }: RetrievalOptions): Retrieval {
-  const search = (
-    request: RetrieveRequest,
-    view: View,
-    { vector, proposed }: { vector: Float32Array | undefined; proposed: readonly Hit[] },
-  ): Candidate[] => {
+export function createRetrieval(options: RetrievalOptions): Retrieval {
+  const { encoder, live, calibration, headQueries = new Map(), onConsidered } = options;
+  const vectors = createQueryVectors({ encoder, headQueries });
+  let gated = 0;
+
+  /** What words and keywords find, where the plan asks them. */
+  const byWords = (request: RetrieveRequest, view: View, near: readonly Found[]) => {
     const { query, plan } = request;
-    const limit = depth(plan.k);
     const scope = admission(request, view);
-    const near = vector === undefined ? [] : dense(view, vector, { proposed, limit, ...scope });
+    const limit = depth(plan.k);
     // A plan without the lexical retriever has no lexical evidence either: its arm measures the student alone.
     const lexical = plan.retrievers.includes('lexical')
       ? view.lexical(query, { limit, also: new Set(near.map(({ slot }) => slot)), ...scope })
       : undefined;
     // Whoever found an ad, the best of its keywords that match says what it bids.
     const others = new Set([...near, ...(lexical?.hits ?? [])].map(({ slot }) => slot));
-    const byKeyword = plan.retrievers.includes('keyword');
-    const { hits, booked } = view.keyword(query, { limit: byKeyword ? limit : 0, also: others, ...scope });
-    const found = { lexical: lexical?.hits ?? [], dense: near, keyword: hits };
-    const coverageOf = (slot: number): number =>
-      Math.max(lexical?.coverage.get(slot) ?? 0, byKeyword ? (booked.get(slot)?.coverage ?? 0) : 0);
-    const bestCoverage = Math.max(0, ...(lexical?.coverage.values() ?? []), ...hits.map(({ coverage }) => coverage));
-    const relevance = (slot: number): number => {
-      const coverage = coverageOf(slot);
-      const cosine = vector === undefined ? undefined : view.cosine(slot, vector);
-      return cosine === undefined ? coverage : relevanceOf({ cosine, coverage, bestCoverage }, calibration);
-    };
-    return (
-      fuse(
-        plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),
-        (slot) => view.ad(slot).id,
-      )
-        .map(({ slot, sources }) => {
-          const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, ...ad } = view.ad(slot);
-          const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl };
-          const { bidMicros = ad.bidMicros, match } = booked.get(slot) ?? {};
-          const matched = match === undefined ? {} : { match };
-          return { adId: id, ...shown, bidMicros, ...matched, relevance: relevance(slot), sources };
-        })
-        .filter((candidate) => candidate.relevance >= plan.minRelevance)
-        // Stable: equal relevance stays in the order of fusion.
-        .sort((a, b) => b.relevance - a.relevance)
-        .slice(0, plan.k)
-    );
+    const asked = plan.retrievers.includes('keyword');
+    const { hits, booked } = view.keyword(query, { limit: asked ? limit : 0, also: others, ...scope });
+    const coverage = new Map(lexical?.coverage);
+    if (asked) for (const [slot, hit] of booked) coverage.set(slot, Math.max(coverage.get(slot) ?? 0, hit.coverage));
+    return { lexical: lexical?.hits ?? [], keyword: hits, booked, coverage };
+  };
+
+  const worthVectors = (request: RetrieveRequest, view: View): boolean => {
+    const { denseGate } = request.plan;
+    if (denseGate === undefined) return true;
+    const { coverage } = byWords(request, view, []);
+    const worth = gateProbability(gateEvidence(coverage.values(), terms(request.query).length)) >= denseGate;
+    if (!worth) gated++;
+    return worth;
+  };
+
+  const search = (
+    request: RetrieveRequest,
+    view: View,
+    { encoded, proposed }: { encoded: EncodedQuery | undefined; proposed: readonly Hit[] },
+  ): Candidate[] => {
+    const { plan } = request;
+    const vector = encoded?.vector;
+    const near =
+      vector === undefined ? [] : dense(view, vector, { proposed, limit: depth(plan.k), ...admission(request, view) });
+    const { booked, coverage: covered, ...words } = byWords(request, view, near);
+    const found = { ...words, dense: near };
+    const bestCoverage = Math.max(0, ...covered.values());
+    const ranked = fuse(
+      plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),
+      (slot) => view.ad(slot).id,
+    )
+      .map(({ slot, sources }) => {
+        const coverage = covered.get(slot) ?? 0;
+        const cosine = vector === undefined ? undefined : view.cosine(slot, vector);
+        const relevance =
+          cosine === undefined ? coverage : relevanceOf({ cosine, coverage, bestCoverage }, calibration);
+        return { slot, sources, coverage, cosine, relevance };
+      })
+      // Stable: equal relevance stays in the order of fusion.
+      .sort((a, b) => b.relevance - a.relevance);
+    const returned = ranked.filter(({ relevance }) => relevance >= plan.minRelevance).slice(0, plan.k);
+    onConsidered?.({
+      request,
+      generation: view.number,
+      encodedBy: encoded?.by,
+      bestCoverage,
+      // What is returned is the beginning of what was ranked.
+      ads: ranked.map(({ slot, ...ad }, i) => ({ adId: view.ad(slot).id, ...ad, returned: i < returned.length })),
+    });
+    return returned.map(({ slot, sources, relevance }) => {
+      const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, ...ad } = view.ad(slot);
+      const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl };
+      const { bidMicros = ad.bidMicros, match } = booked.get(slot) ?? {};
+      const matched = match === undefined ? {} : { match };
+      return { adId: id, ...shown, bidMicros, ...matched, relevance, sources };
+    });
   };
 
   return {
+    stats: () => ({ ...vectors.counts, gated }),
     async retrieve(request, { signal } = {}) {
       const began = performance.now();
       if (request.normalizerVersion !== NORMALIZER_VERSION) {
@@ -108,17 +169,15 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
           `normalizerVersion: expected ${NORMALIZER_VERSION}, got ${request.normalizerVersion}; deploy edge and backend of one version.`,
         );
       }
-      const wantsDense = request.plan.retrievers.includes('dense') && terms(request.query).length > 0;
-      const brought = request.vector === undefined ? undefined : readVector(request.vector, encoder);
-      let vector = wantsDense ? brought : undefined;
-      if (wantsDense && brought === undefined) {
-        const deadlineAtMs = performance.timeOrigin + began + request.deadlineMs;
-        const encoded = await encoder.encode(
-          [request.query],
-          signal === undefined ? { deadlineAtMs } : { deadlineAtMs, signal },
-        );
-        vector = encoded.vectors[0];
-      }
+      const brought = vectors.brought(request);
+      const wantsDense =
+        request.plan.retrievers.includes('dense') &&
+        terms(request.query).length > 0 &&
+        worthVectors(request, requireView(live));
+      const deadlineAtMs = performance.timeOrigin + began + request.deadlineMs;
+      const encoded = wantsDense
+        ? await vectors.of(request.query, { brought, deadlineAtMs, ...(signal === undefined ? {} : { signal }) })
+        : undefined;
       const encodedAt = performance.now();
       signal?.throwIfAborted();
       if (encodedAt - began >= request.deadlineMs) {
@@ -129,16 +188,17 @@ export function createRetrieval({ encoder, live, calibration }: RetrievalOptions
       let proposed: readonly Hit[] = [];
       do {
         view = requireView(live);
-        if (vector !== undefined)
-          proposed = await view.propose(vector, { limit: depth(request.plan.k), ...admission(request, view) });
+        if (encoded !== undefined)
+          proposed = await view.propose(encoded.vector, { limit: depth(request.plan.k), ...admission(request, view) });
       } while (live.view !== view);
-      const candidates = search(request, view, { vector, proposed });
+      const candidates = search(request, view, { encoded, proposed });
       const ended = performance.now();
       return {
         generation: view.number,
         model: encoder.model,
         spaceId: view.spaceId,
         candidates,
+        ...(encoded === undefined ? {} : { encodedBy: encoded.by }),
         timings: {
           totalMs: ended - began,
           encodeMs: wantsDense ? encodedAt - began : 0,

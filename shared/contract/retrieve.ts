@@ -1,8 +1,10 @@
 /** `POST /v1/retrieve`: a normalized query and a plan in, a candidate list out. This is what the edge caches. */
 import { z } from 'zod';
+import { Device } from '../experiment.ts';
 import { MatchType } from '../match-type.ts';
 import { Plan, RetrieverName } from '../plan.ts';
 import { QueryVector } from '../query-vector.ts';
+import { Schedule } from '../schedule.ts';
 import { Locale, Market } from './ads.ts';
 
 export const RetrieveRequest = z
@@ -34,6 +36,9 @@ export const Candidate = z
     bidMicros: z.int(),
     /** As what that keyword was booked; absent where none matches. */
     match: MatchType.optional(),
+    /** What every request is to be checked against (edge/eligibility.ts); absent: no condition. */
+    devices: z.array(Device).optional(),
+    schedule: Schedule.optional(),
     /** Calibrated probability of being relevant, 0 to 1. */
     relevance: z.number().min(0).max(1),
     /** Where it was found: 1-based rank and raw score of each retriever. */
@@ -48,6 +53,8 @@ export const RetrieveResponse = z
     model: z.string(),
     spaceId: z.string(),
     candidates: z.array(Candidate),
+    /** Whose vector of the query was searched with; absent where none was. */
+    encodedBy: z.enum(['student', 'teacher']).optional(),
     timings: z.object({ totalMs: z.number(), encodeMs: z.number(), searchMs: z.number() }),
   })
   .meta({ id: 'RetrieveResponse' });

