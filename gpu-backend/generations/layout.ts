@@ -6,7 +6,7 @@
  *     ads.jsonl           {revision, source, ad} a line; the line number is the ad's row
  *     vectors.safetensors vectors I8 [rows, dimension]; metadata.spaceId
  *     <market>.usearch    HNSW graph over the rows of the ads booked in that market; none where Milvus holds it
- *     lexical.json        the lexical index, serialized under lexicalVersion
+ *     lexical.safetensors the lexical index, as lexicalVersion writes it
  *   <dataDir>/generations/<number>/published.json   written when it went live: {publishedAt, recall}
  *   <dataDir>/generations/<number>/failed.json      written instead when the gate refused it: {reason}; nothing else is left
  *   <dataDir>/generations/live                      number of the live one, replaced by rename

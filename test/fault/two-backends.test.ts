@@ -30,6 +30,9 @@ const config = async ({ url }: Backend) =>
 const build = ({ url }: Backend) =>
   call<{ number?: number; code?: string }>(url, 'POST /v1/generations', { body: { action: 'build' } });
 
+/** Waits for what a look of the follower brings; nothing is asserted about how long that takes. */
+const eventually = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 60_000, interval: 50 });
+
 beforeAll(async () => {
   [server, one, two] = await Promise.all([startPostgresServer(), makeFolders(), makeFolders()]);
   change = { DATABASE_URL: await server.createDatabase(), HARNESS_GENERATIONS: join(one!.data, 'shared') };
@@ -51,15 +54,15 @@ describe('a second backend', () => {
 
   test('follows pauses, new ads and removals of the other, with the kill list', async () => {
     await call(first.url, `PATCH /v1/ads/${AD.id}`, { body: { status: 'paused' } });
-    await expect.poll(async () => (await answers(second)).ids).not.toContain(AD.id);
-    await expect.poll(async () => (await config(second)).killList).toContain(AD.id);
+    await eventually(async () => (await answers(second)).ids).not.toContain(AD.id);
+    await eventually(async () => (await config(second)).killList).toContain(AD.id);
     const added = { ...AD, id: 'added', title: `${AD.title} added` };
     await call(first.url, 'PUT /v1/ads/added', { body: added });
-    await expect.poll(async () => (await answers(second)).ids).toContain('added');
+    await eventually(async () => (await answers(second)).ids).toContain('added');
     await call(second.url, 'DELETE /v1/ads/added');
-    await expect.poll(async () => (await answers(first)).ids).not.toContain('added');
+    await eventually(async () => (await answers(first)).ids).not.toContain('added');
     await call(second.url, `PATCH /v1/ads/${AD.id}`, { body: { status: 'active' } });
-    await expect.poll(async () => (await answers(first)).ids).toContain(AD.id);
+    await eventually(async () => (await answers(first)).ids).toContain(AD.id);
   });
 
   test('takes over the generation that the other publishes, whichever does', async () => {
@@ -68,7 +71,7 @@ describe('a second backend', () => {
       [second, first],
     ] as const) {
       const { number } = (await build(publisher)).body;
-      await expect.poll(async () => (await answers(follower)).generation).toBe(number);
+      await eventually(async () => (await answers(follower)).generation).toBe(number);
       expect((await config(follower)).generation).toBe(number);
     }
   });
@@ -80,7 +83,7 @@ describe('a second backend', () => {
     expect(refused.body.code).toBe('conflict');
     const number = a.body.number ?? b.body.number;
     for (const backend of [first, second])
-      await expect.poll(async () => (await answers(backend)).generation).toBe(number);
+      await eventually(async () => (await answers(backend)).generation).toBe(number);
   });
 
   test('without the folder serves nothing, and says so', async () => {
@@ -89,7 +92,7 @@ describe('a second backend', () => {
     expect((await call(third.url, 'POST /v1/retrieve', { body: retrieval(AD.title) })).status).toBe(503);
     const failures = async () =>
       (await call<string>(third.url, 'GET /metrics')).body.match(/harness_follow_failures (\d+)/)?.[1];
-    await expect.poll(failures).toBe('1');
+    await eventually(failures).toBe('1');
     alone.remove();
   });
 });

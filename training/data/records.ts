@@ -39,7 +39,8 @@ export type GlossRow = z.infer<typeof GlossRow>;
 export const ClickRow = z.object({
   queryId: z.string(),
   adId: z.string(),
-  impressions: z.int().nonnegative(),
+  /** How often people looked at it; less than it was shown, and no whole number, where positions are accounted for. */
+  impressions: z.number().nonnegative(),
   clicks: z.int().nonnegative(),
 });
 export type ClickRow = z.infer<typeof ClickRow>;

@@ -45,7 +45,7 @@ const folder = (dataDir: string, number: number, file = '') => join(dataDir, 'ge
 const names = async (dataDir: string) => (await readdir(join(dataDir, 'generations'))).sort();
 
 describe('loadGeneration', () => {
-  it.each(['ads.jsonl', 'vectors.safetensors', 'us.usearch', 'gb.usearch', 'lexical.json'])(
+  it.each(['ads.jsonl', 'vectors.safetensors', 'us.usearch', 'gb.usearch', 'lexical.safetensors'])(
     'refuses one flipped byte and a missing end in %s, naming it',
     async (file) => {
       const dataDir = await threeGenerations();
@@ -94,7 +94,7 @@ describe('the generation store', () => {
   it('serves the last whole generation under a new number when the live one is damaged, and says why', async () => {
     const dataDir = await threeGenerations();
     await flipByte(folder(dataDir, 3, 'us.usearch'));
-    await flipByte(folder(dataDir, 2, 'lexical.json'));
+    await flipByte(folder(dataDir, 2, 'lexical.safetensors'));
     const house = await openHouse(dataDir);
     const { number, problems } = await house.publisher.start();
     expect(number).toBe(4);

@@ -1,0 +1,111 @@
+/**
+ * The served log, out of the database, as training may have it: visitors who agreed to be known and no bots; a unit that saw
+ * an ad under a query more than once counts once; queries that few units asked are left out, because they may be of somebody.
+ */
+import { sql } from 'drizzle-orm';
+import { type Database, rows } from '../gpu-backend/db/connect.ts';
+import { examinationOf, type ShownSlot } from '../gpu-backend/experiments/designs/examination.ts';
+import type { ShownAd } from '../training/data/log-dataset.ts';
+
+export interface LogWindow {
+  /** Units that must have asked a query in the same market. */
+  minUnits: number;
+  /** Days before the newest impression that the test is made of, the validation before these, and the whole log. */
+  testDays: number;
+  validationDays: number;
+  days: number;
+}
+
+/** What was shown, counted once; lives as long as the transaction that it was read in. */
+export interface ShownLog {
+  /** All rows of one query of one market after the other, in the order of their text. */
+  byQuery(): AsyncGenerator<ShownAd[]>;
+  /** Looks by position in the training window, from ads that were shown in several places; `undefined` where none tells. */
+  examination(): Promise<number[] | undefined>;
+  /** What was left out for being asked by too few. */
+  rare: { queries: number; impressions: number };
+}
+
+/** Rows read at a time. */
+const PAGE = 20_000;
+/** Slots that the looks are estimated from; more add nothing. */
+const SLOTS = 200_000;
+
+type StoredRow = ShownAd & { n: number };
+
+/** Reads the log in one snapshot and hands it to `use`. */
+export function readLog<T>(db: Database, window: LogWindow, use: (log: ShownLog) => Promise<T>): Promise<T> {
+  const day = (days: number) => sql`(select max(at) from impressions) - make_interval(days => ${days}::int)`;
+  const { testDays, validationDays, days, minUnits } = window;
+  return db.transaction(
+    async (tx) => {
+      // QUERY_LOG = digest keeps no words: there is nothing to train on in those rows.
+      await tx.execute(sql`create temporary table asked on commit drop as
+        select id, unit_id, market, query, slots, (at at time zone 'utc')::date as day,
+          case when at > ${day(testDays)} then 'test' when at > ${day(testDays + validationDays)} then 'validation'
+            else 'train' end as part
+        from impressions
+        where consent and not bot and not qa and query <> '' and query not like 'digest:%' and at > ${day(days)}`);
+      await tx.execute(sql`create temporary table known on commit drop as
+        select market, query, count(distinct unit_id) >= ${minUnits}::int as known, count(*)::int as impressions
+        from asked group by 1, 2`);
+      await tx.execute(sql`create temporary table shown on commit drop as
+        with searched as (
+          select market, query, part, count(distinct (unit_id, day))::int as searches from asked group by 1, 2, 3
+        ), seen as (
+          select a.market, a.query, a.part, a.unit_id, slot.value ->> 'adId' as ad_id,
+            min((slot.value ->> 'position')::int) as position, bool_or(c.id is not null) as clicked
+          from asked a
+          join known k on k.market = a.market and k.query = a.query and k.known
+          cross join jsonb_array_elements(a.slots) slot
+          left join clicks c on c.impression_id = a.id and not c.bot and c.position = (slot.value ->> 'position')::int
+          group by 1, 2, 3, 4, 5
+        )
+        select row_number() over (order by market, query, part, ad_id, position)::int as n, * from (
+          select market, query, part, ad_id, position, count(*)::int as shown, count(*) filter (where clicked)::int as clicks
+          from seen group by 1, 2, 3, 4, 5
+        ) counted join searched using (market, query, part)`);
+      const page = (after: number) =>
+        rows<StoredRow>(
+          tx,
+          sql`select n, market, query, part, ad_id as "adId", position, shown, clicks, searches from shown
+            where n > ${after}::int order by n limit ${PAGE}`,
+        );
+      const [rare] = await rows<ShownLog['rare']>(
+        tx,
+        sql`select count(*)::int as queries, coalesce(sum(impressions), 0)::int as impressions from known where not known`,
+      );
+      return use({
+        rare: rare!,
+        async *byQuery() {
+          let group: ShownAd[] = [];
+          for (let after = 0; ; ) {
+            const found = await page(after);
+            for (const { n, ...row } of found) {
+              if (group.length > 0 && (group[0]!.query !== row.query || group[0]!.market !== row.market)) {
+                yield group;
+                group = [];
+              }
+              group.push(row);
+              after = n;
+            }
+            if (found.length < PAGE) break;
+          }
+          if (group.length > 0) yield group;
+        },
+        async examination() {
+          const slots: ShownSlot[] = [];
+          for (const { market, query, adId, position, shown, clicks } of await rows<StoredRow>(
+            tx,
+            sql`select market, query, ad_id as "adId", position, shown, clicks from shown
+              where part = 'train' order by shown desc, n limit ${PAGE}`,
+          ))
+            for (let i = 0; i < shown && slots.length < SLOTS; i++)
+              slots.push({ query: `${market}\n${query}`, adId, position, clicked: i < clicks });
+          return examinationOf(slots);
+        },
+      });
+    },
+    { isolationLevel: 'repeatable read' },
+  );
+}
