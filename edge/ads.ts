@@ -65,7 +65,12 @@ export const adsRoute = (isolate: Isolate) =>
     const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
     rungs[page.retrieved.rung] += 1;
     // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
-    const candidates = eligible(page.retrieved.answer?.candidates ?? [], isolate.serving().killed);
+    const { device } = visit;
+    const candidates = eligible(page.retrieved.answer?.candidates ?? [], {
+      killed: isolate.serving().killed,
+      device,
+      atMs,
+    });
     const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });
     const outcome: Outcome = {
       id: c.get('requestId'),

@@ -1,12 +1,48 @@
 /**
- * What a query may bring up at all, whichever retriever would find it: the conjunction of what advertisers and whoever
- * runs the market have said. Negative keywords hold an ad off every source.
+ * What a query may bring up at all, whichever retriever would find it: the conjunction of what advertisers, their campaigns
+ * and whoever runs the market have said, of negative keywords, and of the day's budgets. What depends on the person or the
+ * minute is left to the edge, because a list of candidates is cached.
  */
 import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
+import { killEntry } from '../../shared/contract/takedown.ts';
+import type { Terms } from '../catalogue/terms.ts';
 import type { Scope, View } from '../generations/view.ts';
 
+export interface AdmissionOptions {
+  terms: Terms;
+  /** The kill list: ads, campaigns and advertisers that are out, for now. */
+  killed: () => ReadonlySet<string>;
+}
+
 /** The scope of a request on one view. */
-export function admission({ query, market }: RetrieveRequest, view: View): Scope {
-  const heldOff = view.heldOff(query);
-  return { market, admits: (_ad, slot) => heldOff === undefined || !heldOff(slot) };
+export function admission(request: RetrieveRequest, view: View, { terms, killed }: AdmissionOptions): Scope {
+  const heldOff = view.heldOff(request.query);
+  const booked = terms.admits(request);
+  const out = killed();
+  return {
+    market: request.market,
+    admits: (ad, slot) =>
+      booked(ad) &&
+      !(heldOff?.(slot) ?? false) &&
+      (out.size === 0 ||
+        !(
+          out.has(ad.id) ||
+          out.has(killEntry('campaign', ad.campaignId)) ||
+          out.has(killEntry('advertiser', ad.advertiserId))
+        )),
+  };
+}
+
+/** The kill list of the serving configuration as a set, made once a list. */
+export function killedBy(current: () => readonly string[]): () => ReadonlySet<string> {
+  let list: readonly string[] = [];
+  let set: ReadonlySet<string> = new Set();
+  return () => {
+    const now = current();
+    if (now !== list) {
+      list = now;
+      set = new Set(now);
+    }
+    return set;
+  };
 }

@@ -85,14 +85,14 @@ function requireView(live: Live): View {
 }
 
 export function createRetrieval(options: RetrievalOptions): Retrieval {
-  const { encoder, live, calibration, headQueries = new Map(), onConsidered } = options;
+  const { encoder, live, calibration, admitted = OPEN, headQueries = new Map(), onConsidered } = options;
   const vectors = createQueryVectors({ encoder, headQueries });
   let gated = 0;
 
   /** What words and keywords find, where the plan asks them. */
   const byWords = (request: RetrieveRequest, view: View, near: readonly Found[]) => {
     const { query, plan } = request;
-    const scope = admission(request, view);
+    const scope = admission(request, view, admitted);
     const limit = depth(plan.k);
     // A plan without the lexical retriever has no lexical evidence either: its arm measures the student alone.
     const lexical = plan.retrievers.includes('lexical')
@@ -124,7 +124,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
     const { plan } = request;
     const vector = encoded?.vector;
     const near =
-      vector === undefined ? [] : dense(view, vector, { proposed, limit: depth(plan.k), ...admission(request, view) });
+      vector === undefined ? [] : dense(view, vector, { proposed, limit: depth(plan.k), ...admission(request, view, admitted) });
     const { booked, coverage: covered, ...words } = byWords(request, view, near);
     const found = { ...words, dense: near };
     const bestCoverage = Math.max(0, ...covered.values());
@@ -151,11 +151,13 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       ads: ranked.map(({ slot, ...ad }, i) => ({ adId: view.ad(slot).id, ...ad, returned: i < returned.length })),
     });
     return returned.map(({ slot, sources, relevance }) => {
-      const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, ...ad } = view.ad(slot);
+      const ad = view.ad(slot);
+      const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl } = ad;
       const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl };
       const { bidMicros = ad.bidMicros, match } = booked.get(slot) ?? {};
       const matched = match === undefined ? {} : { match };
-      return { adId: id, ...shown, bidMicros, ...matched, relevance, sources };
+      const under = admitted.terms.shownUnder(ad);
+      return { adId: id, ...shown, bidMicros, ...matched, ...under, relevance, sources };
     });
   };
 
@@ -189,7 +191,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       do {
         view = requireView(live);
         if (encoded !== undefined)
-          proposed = await view.propose(encoded.vector, { limit: depth(request.plan.k), ...admission(request, view) });
+          proposed = await view.propose(encoded.vector, { limit: depth(request.plan.k), ...admission(request, view, admitted) });
       } while (live.view !== view);
       const candidates = search(request, view, { encoded, proposed });
       const ended = performance.now();

@@ -60,6 +60,3 @@ export const AdvertiserPatch = Advertiser.omit({ id: true }).partial().meta({ id
 export const CampaignList = z.object({ campaigns: z.array(Campaign) }).meta({ id: 'CampaignList' });
 export const AdvertiserList = z.object({ advertisers: z.array(Advertiser) }).meta({ id: 'AdvertiserList' });
 export const PolicyList = z.object({ rules: z.array(PolicyRule) }).meta({ id: 'PolicyList' });
-
-/** How a kill list names a campaign or an advertiser among ads: a slash is in no id. */
-export const killEntry = (kind: AccountKind, id: string): string => `${kind}/${id}`;

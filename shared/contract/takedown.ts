@@ -4,13 +4,16 @@
  */
 import { z } from 'zod';
 
+/** How a kill list names a campaign or an advertiser, and so all of its ads, among ads: a slash is in no ad's id. */
+export const killEntry = (kind: string, id: string): string => `${kind}/${id}`;
+
 export const KillList = z
   .object({
     /** Of the serving configuration that the list belongs to; it grows with every change of the list. */
     version: z.int().nonnegative(),
     /** The live generation, `null` before the first: cached lists of older ones are not asked for any more. */
     generation: z.int().nullable(),
-    /** Paused, blocked, removed, and out of budget for the day. */
+    /** Paused, blocked, removed, and out of budget for the day; campaigns and advertisers by {@link killEntry}. */
     adIds: z.array(z.string()),
     /** Keys of the experiments that run: any other that an older configuration has running is stopped. */
     running: z.array(z.string()).optional(),

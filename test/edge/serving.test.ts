@@ -82,8 +82,29 @@ describe('an interleaving', () => {
 
 describe('eligible', () => {
   it('takes out what is on the kill list and keeps the order', () => {
-    const candidates = ['c', 'a', 'b'].map((adId) => ({ adId }));
-    expect(eligible(candidates, killSet(['a', 'x']))).toEqual([{ adId: 'c' }, { adId: 'b' }]);
-    expect(eligible(candidates, killSet([]))).toEqual(candidates);
+    const candidates = ['c', 'a', 'b'].map((adId) => ({ adId, campaignId: `of-${adId}`, advertiserId: 'one' }));
+    const [c, a, b] = candidates;
+    const left = (...killList: string[]) =>
+      eligible(candidates, { killed: killSet(killList), device: 'mobile', atMs: 0 });
+    expect(left()).toEqual(candidates);
+    expect(left('a', 'x')).toEqual([c, b]);
+    expect(left('campaign/of-b', 'campaign/c')).toEqual([c, a]);
+    expect(left('advertiser/one')).toEqual([]);
+    expect(left('one', 'of-b', 'advertiser/of-a')).toEqual(candidates);
+  });
+
+  it('judges device and hour for the request, not for the list', () => {
+    const bare = { campaignId: 'c', advertiserId: 'p' };
+    const schedule = { timeZone: 'Europe/London', hours: [{ days: [1], from: '09:00', to: '10:00' }] };
+    const candidates: Parameters<typeof eligible>[0] = [
+      { ...bare, adId: 'any' },
+      { ...bare, adId: 'mobile', devices: ['mobile'] },
+      { ...bare, adId: 'nowhere', devices: [] },
+      { ...bare, adId: 'monday', schedule },
+    ];
+    const ids = (device: 'mobile' | 'desktop', instant: string) =>
+      eligible(candidates, { killed: killSet([]), device, atMs: Date.parse(instant) }).map(({ adId }) => adId);
+    expect(ids('mobile', '2026-01-12T09:30:00Z')).toEqual(['any', 'mobile', 'monday']);
+    expect(ids('desktop', '2026-01-12T10:00:00Z')).toEqual(['any']);
   });
 });

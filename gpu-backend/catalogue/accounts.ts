@@ -1,0 +1,134 @@
+/**
+ * Changes of campaigns, advertisers and rules of policy: one commit each, in the order of all catalogue commits, and what
+ * queries meet (terms.ts) follows before the caller is answered. A pause takes all of a campaign's ads out of cached answers too.
+ */
+import { and, asc, eq, isNull } from 'drizzle-orm';
+import type { z } from 'zod';
+import { ACCOUNT_SCHEMAS, type Account, type AccountKind } from '../../shared/contract/accounts.ts';
+import { killEntry } from '../../shared/contract/takedown.ts';
+import { HarnessError, parse } from '../../shared/problem.ts';
+import type { Database } from '../db/connect.ts';
+import { raise } from '../db/counters.ts';
+import { accounts } from '../db/schema.ts';
+import { unstorable } from '../db/storable.ts';
+import { killedAmong } from './kill-list.ts';
+import type { AccountChange, Terms } from './terms.ts';
+
+export interface AccountsOptions {
+  db: Database;
+  terms: Terms;
+  /** Called after a commit that changed the kill list (and raised the configuration's version). */
+  onKillListChange: () => Promise<void>;
+}
+
+export interface Accounts {
+  /** All of a kind that are booked, by id. */
+  list<K extends AccountKind>(kind: K): Promise<Account<K>[]>;
+  /** Throws `not_found`. */
+  get<K extends AccountKind>(kind: K, id: string): Promise<Account<K>>;
+  /** Creates or replaces. */
+  put<K extends AccountKind>(kind: K, account: Account<K>): Promise<Account<K>>;
+  /** Throws `not_found`, and `bad_request` for what would be no valid one. */
+  patch<K extends AccountKind>(kind: K, id: string, patch: Partial<Account<K>>): Promise<Account<K>>;
+  /** From then on the ads run by their own terms alone. Throws `not_found`. */
+  remove(kind: AccountKind, id: string): Promise<void>;
+}
+
+/** Brings the terms up to what the database holds. */
+export async function loadTerms(db: Database, terms: Terms): Promise<void> {
+  for (const row of await db.select().from(accounts)) {
+    const { kind, id, revision, definition, deletedAt } = row;
+    terms.apply({ kind, id, revision, account: deletedAt === null ? definition : undefined });
+  }
+}
+
+export function createAccounts({ db, terms, onKillListChange }: AccountsOptions): Accounts {
+  const find = async (tx: Database, kind: AccountKind, id: string, lock: boolean): Promise<Account> => {
+    const query = tx
+      .select({ definition: accounts.definition })
+      .from(accounts)
+      .where(and(eq(accounts.kind, kind), eq(accounts.id, id), isNull(accounts.deletedAt)));
+    const [row] = await (lock ? query.for('update') : query);
+    if (row === undefined) throw new HarnessError('not_found', `There is no ${kind} "${id}".`);
+    return row.definition;
+  };
+
+  /** One commit; `next` makes the new state, `undefined` to remove it. */
+  async function commit(
+    kind: AccountKind,
+    id: string,
+    next: (tx: Database) => Promise<Account | undefined>,
+  ): Promise<Account | undefined> {
+    const { change, killListChanged } = await db.transaction(async (tx) => {
+      const revision = await raise(tx, 'catalogue'); // first: its lock puts the commits in order
+      const entry = killEntry(kind, id);
+      const before = await killedAmong(tx, [entry]);
+      const account = await next(tx);
+      await write(tx, { kind, id, revision, account });
+      const after = await killedAmong(tx, [entry]);
+      const changed = before.has(entry) !== after.has(entry);
+      if (changed) await raise(tx, 'config');
+      return { change: { kind, id, revision, account }, killListChanged: changed };
+    });
+    terms.apply(change);
+    if (killListChanged) await onKillListChange();
+    return change.account;
+  }
+
+  return {
+    async list(kind) {
+      const found = await db
+        .select({ definition: accounts.definition })
+        .from(accounts)
+        .where(and(eq(accounts.kind, kind), isNull(accounts.deletedAt)))
+        .orderBy(asc(accounts.id));
+      return found.map(({ definition }) => definition as Account<typeof kind>);
+    },
+    get: async (kind, id) => (await find(db, kind, id, false)) as Account<typeof kind>,
+    async put(kind, account) {
+      requireStorable(kind, account);
+      return (await commit(kind, account.id, async () => account)) as Account<typeof kind>;
+    },
+    async patch(kind, id, patch) {
+      requireStorable(kind, patch);
+      const patched = await commit(kind, id, async (tx) => {
+        const present = await find(tx, kind, id, true);
+        const changed = Object.entries(patch).filter(([, value]) => value !== undefined);
+        const schema: z.ZodType<Account> = ACCOUNT_SCHEMAS[kind];
+        return parse(schema, { ...present, ...Object.fromEntries(changed) }, kind);
+      });
+      return patched as Account<typeof kind>;
+    },
+    async remove(kind, id) {
+      await commit(kind, id, async (tx) => {
+        await find(tx, kind, id, true);
+        return undefined;
+      });
+    },
+  };
+}
+
+async function write(tx: Database, { kind, id, revision, account }: AccountChange): Promise<void> {
+  const updatedAt = new Date();
+  if (account === undefined) {
+    const gone = { revision, updatedAt, deletedAt: updatedAt };
+    await tx
+      .update(accounts)
+      .set(gone)
+      .where(and(eq(accounts.kind, kind), eq(accounts.id, id)));
+    return;
+  }
+  const status = 'status' in account ? account.status : 'active';
+  const dailyBudgetMicros = ('dailyBudgetMicros' in account ? account.dailyBudgetMicros : undefined) ?? null;
+  const row = { definition: account, status, dailyBudgetMicros, revision, updatedAt, deletedAt: null };
+  await tx
+    .insert(accounts)
+    .values({ kind, id, ...row })
+    .onConflictDoUpdate({ target: [accounts.kind, accounts.id], set: row });
+}
+
+function requireStorable(kind: AccountKind, value: unknown): void {
+  const bad = unstorable(value);
+  if (bad !== undefined)
+    throw new HarnessError('bad_request', `${kind}.${bad}: expected text without U+0000 and unpaired surrogates.`);
+}
