@@ -13,6 +13,9 @@ export const MeasureName = z.enum([
   'revenue',
   'conversions',
   'conversionValue',
+  'cached',
+  'judged',
+  'defects',
 ]);
 export type MeasureName = z.infer<typeof MeasureName>;
 

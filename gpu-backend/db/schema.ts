@@ -20,6 +20,7 @@ import {
   index,
   integer,
   jsonb,
+  numeric,
   pgTable,
   primaryKey,
   text,
@@ -271,6 +272,23 @@ export const clicks = pgTable(
   (table) => [index('clicks_impression').on(table.impressionId), index('clicks_xact').on(table.xact)],
 );
 
+/** What people say of an ad beside a query; the first word counts, because rollups add each judgement once. */
+export const judgements = pgTable(
+  'judgements',
+  {
+    market: text().notNull(),
+    /** Normalized. */
+    query: text().notNull(),
+    adId: text('ad_id').notNull(),
+    relevant: boolean().notNull(),
+    xact: storedBy(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.market, table.query, table.adId] }),
+    index('judgements_xact').on(table.xact),
+  ],
+);
+
 /** What an ad's clicks of a UTC day have cost; only the present day is kept. */
 export const adSpend = pgTable(
   'ad_spend',
@@ -315,6 +333,9 @@ const measureColumns = () => ({
   revenue: bigint({ mode: 'bigint' }).notNull(),
   conversions: bigint({ mode: 'bigint' }).notNull(),
   conversionValue: bigint('conversion_value', { mode: 'bigint' }).notNull(),
+  cached: bigint({ mode: 'bigint' }).notNull(),
+  judged: bigint({ mode: 'bigint' }).notNull(),
+  defects: bigint({ mode: 'bigint' }).notNull(),
 });
 
 /** What both rollups say beside the measures. */
@@ -359,6 +380,24 @@ export const experimentUnits = pgTable(
     ...measureColumns(),
   },
   (table) => [primaryKey({ columns: [table.experiment, table.unitId] })],
+);
+
+/**
+ * How sums over all units grew on a UTC day, so that an effect can be followed over time without reading the units: units that
+ * appeared, and by how much each measure, and each product of two measures summed up to that day, grew. Units of several
+ * arms count nowhere. Kept up with the days, in the same statement.
+ */
+export const experimentArmDays = pgTable(
+  'experiment_arm_days',
+  {
+    experiment: text().notNull(),
+    arm: text().notNull(),
+    day: date().notNull(),
+    /** `units`, a measure, or `a*b`. */
+    name: text().notNull(),
+    amount: numeric().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.experiment, table.arm, table.day, table.name] })],
 );
 
 /** Exposures that the edge issued and nobody stored, as its ledger tells; those that come after all no longer count. */

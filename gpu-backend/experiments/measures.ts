@@ -4,12 +4,12 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { MeasureName } from '../../shared/metric.ts';
-import { clicks, conversions, impressions } from '../db/schema.ts';
+import { clicks, conversions, impressions, judgements } from '../db/schema.ts';
 
 export type { MeasureName };
 
-/** The kind of row that a measure sums over; clicks of bots never count. */
-export type Source = 'impression' | 'click' | 'conversion';
+/** The kind of row that a measure sums over; clicks of bots never count. A judgement is one of an ad that was shown. */
+export type Source = 'impression' | 'click' | 'conversion' | 'judgement';
 
 export interface Measure {
   from: Source;
@@ -30,4 +30,10 @@ export const MEASURES = {
   conversions: { from: 'conversion', value: sql`1` },
   /** Micros that advertisers say their conversions are worth. */
   conversionValue: { from: 'conversion', value: sql`${conversions.valueMicros}` },
+  /** Answered queries that took their candidates from a cache. */
+  cached: { from: 'impression', value: sql`(${impressions.cacheStatus} not in ('miss', 'bypass'))::int` },
+  /** Ads shown that somebody has judged beside the query. */
+  judged: { from: 'judgement', value: sql`1` },
+  /** Of them, those that have nothing to do with it. */
+  defects: { from: 'judgement', value: sql`(not ${judgements.relevant})::int` },
 } as const satisfies Record<MeasureName, Measure>;

@@ -1,6 +1,7 @@
 /**
- * Keeps the rollups (tables `experiment_unit_days`, `experiment_units`) up with the stored events: each event is added once,
- * when it and the events that it hangs on are all there, so the rows are sums over a set and no order of arrival shows.
+ * Keeps the rollups (tables `experiment_unit_days`, `experiment_units`, `experiment_arm_days`) up with the stored events: each
+ * event is added once, when it and the events that it hangs on are all there, so the rows are sums over a set and no order
+ * of arrival shows.
  *
  * Which events are new is told by the number of the transaction that stored them. Numbers are given in another order than
  * commits happen (as those of a sequence would be), so a cursor that went up to the highest number seen would skip what
@@ -14,10 +15,12 @@ import {
   clicks,
   conversions,
   counters,
+  experimentArmDays,
   experimentUnitDays,
   experimentUnits,
   exposures,
   impressions,
+  judgements,
 } from '../db/schema.ts';
 import { MEASURES, type Source } from './measures.ts';
 
@@ -38,11 +41,17 @@ const column = (name: MeasureName) => sql.identifier(COLUMNS[name].name);
 const list = (parts: SQL[]) => sql.join(parts, sql`, `);
 const measureList = list(NAMES.map((name) => sql`${column(name)}`));
 
+/** Name of a product in {@link experimentArmDays}, the same in either order. */
+export const productName = (a: string, b: string) => [a, b].sort().join('*');
+
 /** The tables that a source's rows hang on, each after the one that it refers to. */
-const CHAIN: Record<Source, readonly (typeof impressions | typeof clicks | typeof conversions)[]> = {
+const TABLES = [impressions, clicks, conversions, judgements] as const;
+type Table = (typeof TABLES)[number];
+const CHAIN: Record<Source, readonly Table[]> = {
   impression: [impressions],
   click: [impressions, clicks],
   conversion: [impressions, clicks, conversions],
+  judgement: [impressions, judgements],
 };
 
 /** A source's rows with their impression and its exposures; rows of bots count nowhere but in `bots`. */
@@ -54,20 +63,25 @@ export const EXPOSED: Record<Source, SQL> = {
   conversion: sql`${conversions} join ${clicks} on ${clicks.id} = ${conversions.clickId}
     join ${impressions} on ${impressions.id} = ${clicks.impressionId} and not ${impressions.bot} and not ${clicks.bot}
     join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
+  judgement: sql`${impressions}
+    join ${judgements} on ${judgements.market} = ${impressions.market} and ${judgements.query} = ${impressions.query}
+      and ${impressions.slots} @> jsonb_build_array(jsonb_build_object('adId', ${judgements.adId})) and not ${impressions.bot}
+    join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
 };
 
 /** A query with what its unit is told apart by; as text, so that the smallest is the first of all. */
 const FIRST = sql`array[to_char(${impressions.at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS'), ${impressions.id},
     ${impressions.market}, coalesce(${impressions.device}, ''), coalesce(${impressions.colo}, ''), ${impressions.cacheStatus}]`;
 
-/** A source's rows that became whole in the window: one select for each table of the chain whose row came last. */
-function facts(source: Source, { after, before }: Window): SQL[] {
+/** A source's rows that became whole in the window: one select for each table of the chain whose row came last, if any did. */
+function facts(source: Source, { after, before, fresh }: Window & { fresh: ReadonlySet<Table> }): SQL[] {
   const chain = CHAIN[source];
   const values = NAMES.map((name) => {
     const { from, value } = MEASURES[name];
     return sql`${from === source ? value : sql`0`}::bigint as ${column(name)}`;
   });
-  return chain.map((_, last) => {
+  return chain.flatMap((table, last) => {
+    if (!fresh.has(table)) return [];
     const conditions = chain.map(({ xact }, i) => {
       const upTo = sql`${xact} < ${i > last ? after : before}::xid8`;
       return i === last ? sql`${xact} >= ${after}::xid8 and ${upTo}` : upTo;
@@ -78,8 +92,8 @@ function facts(source: Source, { after, before }: Window): SQL[] {
   });
 }
 
-/** Adds the window's facts to both rollups. */
-function fold(window: Window): SQL {
+/** Adds the window's facts to the rollups. */
+function fold(window: Window & { fresh: ReadonlySet<Table> }): SQL {
   const sources = Object.keys(CHAIN) as Source[];
   const summed = (name: MeasureName) =>
     sql`least(coalesce(sum(${column(name)}) filter (where not bot), 0), ${CEILING})::bigint as ${column(name)}`;
@@ -100,8 +114,9 @@ function fold(window: Window): SQL {
     days as (
       insert into ${experimentUnitDays} as kept (experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList})
       select experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList} from fresh
-      on conflict (experiment, unit_id, day, arm) do update set ${seen}, ${list(added)})
-    insert into ${experimentUnits} as kept (experiment, unit_id, arm, mixed, first, bots, first_at, last_at, ${measureList})
+      on conflict (experiment, unit_id, day, arm) do update set ${seen}, ${list(added)}
+      returning experiment, unit_id, arm, day, first_at, ${measureList}),
+    units as (insert into ${experimentUnits} as kept (experiment, unit_id, arm, mixed, first, bots, first_at, last_at, ${measureList})
     select experiment, unit_id, min(arm) filter (where human),
       coalesce(min(arm) filter (where human) <> max(arm) filter (where human), false), min(first), sum(bots)::bigint,
       min(first_at), max(last_at),
@@ -109,7 +124,54 @@ function fold(window: Window): SQL {
     from fresh group by experiment, unit_id
     on conflict (experiment, unit_id) do update set
       arm = least(kept.arm, excluded.arm), first = least(kept.first, excluded.first),
-      mixed = kept.mixed or excluded.mixed or coalesce(kept.arm <> excluded.arm, false), ${seen}, ${list(added)}`;
+      mixed = kept.mixed or excluded.mixed or coalesce(kept.arm <> excluded.arm, false), ${seen}, ${list(added)}
+      returning experiment, unit_id, mixed),
+    ${grow}`;
+}
+
+/**
+ * Moves the arms' days from what the touched units came to before to what they come to now: all their days are read as they
+ * were (every part of a statement sees the same state) and as they are, and the running sums of both are set against each other.
+ */
+const grow = growth();
+function growth(): SQL {
+  const total = (measure: MeasureName) => sql.identifier(`${measure} so far`);
+  const pairs = NAMES.flatMap((a, i) => NAMES.slice(i).map((b) => [a, b] as const));
+  const amounts: [string, SQL][] = [
+    ['units', sql`(visit = 1)::int`],
+    ...NAMES.map((name): [string, SQL] => [name, sql`${column(name)}`]),
+    ...pairs.map(([a, b]): [string, SQL] => [
+      productName(a, b),
+      sql`(${total(a)} * ${total(b)} - (${total(a)} - ${column(a)}) * (${total(b)} - ${column(b)}))`,
+    ]),
+  ];
+  const kept = sql`experiment, unit_id, arm, day, first_at, ${measureList}`;
+  return sql`were as (
+      select ${kept} from (select distinct experiment, unit_id from fresh) touched
+      join ${experimentUnitDays} using (experiment, unit_id)),
+    are as (
+      select ${kept} from days
+      union all select ${kept} from were where not exists (
+        select from days where (days.experiment, days.unit_id, days.day, days.arm) = (were.experiment, were.unit_id, were.day, were.arm))),
+    steps as (
+      select -1 as sign, were.*, mixed from were join ${experimentUnits} using (experiment, unit_id)
+      union all select 1, are.*, mixed from are join units using (experiment, unit_id)),
+    running as (
+      select sign, experiment, arm, day, row_number() over unit as visit,
+        ${list(NAMES.map((name) => sql`${column(name)}, sum(${column(name)}) over unit as ${total(name)}`))}
+      from steps where not mixed and first_at is not null
+      window unit as (partition by sign, experiment, unit_id order by day, arm rows unbounded preceding)),
+    grown as (
+      select experiment, arm, day,
+        ${list(amounts.map(([name, amount]) => sql`sum(sign * ${amount}) as ${sql.identifier(name)}`))}
+      from running group by experiment, arm, day)
+    insert into ${experimentArmDays} as kept (experiment, arm, day, name, amount)
+    select experiment, arm, day, name, amount from grown
+      cross join lateral (values ${list(
+        amounts.map(([name]) => sql`(${sql.raw(`'${name}'`)}, ${sql.identifier(name)}::numeric)`),
+      )}) as each (name, amount)
+    where amount <> 0
+    on conflict (experiment, arm, day, name) do update set amount = kept.amount + excluded.amount`;
 }
 
 /** Brings the rollups up to the events stored by transactions that have ended; any number of processes may call it. */
@@ -121,13 +183,14 @@ export async function advance(db: Database): Promise<void> {
       await startAgain(tx);
       after = '0';
     }
-    const fresh = [impressions, clicks, conversions].map(
+    const exist = TABLES.map(
       (table) =>
         sql`exists (select from ${table} where ${table.xact} >= ${after}::xid8 and ${table.xact} < ${before}::xid8)`,
     );
-    const [row] = await rows<{ fresh: boolean }>(tx, sql`select ${sql.join(fresh, sql` or `)} as fresh`);
-    if (!row!.fresh) return;
-    await tx.execute(fold({ after, before }));
+    const [row] = await rows<{ fresh: boolean[] }>(tx, sql`select array[${list(exist)}] as fresh`);
+    const fresh = new Set(TABLES.filter((_, i) => row!.fresh[i]));
+    if (fresh.size === 0) return;
+    await tx.execute(fold({ after, before, fresh }));
     await tx.execute(
       sql`insert into ${counters} (name, value) values ('rollup', ${before}::bigint)
           on conflict (name) do update set value = excluded.value`,
@@ -150,8 +213,8 @@ async function window(tx: Database): Promise<Window> {
  * events, so that this is seen before new events could hide among the old numbers.
  */
 async function startAgain(tx: Database): Promise<void> {
-  for (const table of [impressions, clicks, conversions]) await tx.execute(sql`update ${table} set xact = '0'`);
-  await tx.execute(sql`truncate ${experimentUnitDays}, ${experimentUnits}`);
+  for (const table of TABLES) await tx.execute(sql`update ${table} set xact = '0'`);
+  await tx.execute(sql`truncate ${experimentUnitDays}, ${experimentUnits}, ${experimentArmDays}`);
 }
 
 /** How far the rollups are. */
@@ -164,9 +227,7 @@ export interface Watermark {
 
 export async function watermark(db: Database): Promise<Watermark> {
   const { after } = await window(db);
-  const waiting = [impressions, clicks, conversions].map(
-    (table) => sql`(select count(*) from ${table} where ${table.xact} >= ${after}::xid8)`,
-  );
+  const waiting = TABLES.map((table) => sql`(select count(*) from ${table} where ${table.xact} >= ${after}::xid8)`);
   const [row] = await rows<{ waiting: number }>(db, sql`select (${sql.join(waiting, sql` + `)})::float8 as waiting`);
   return { transaction: BigInt(after), waiting: row!.waiting };
 }

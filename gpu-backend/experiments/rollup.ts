@@ -8,7 +8,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
-import { experimentUnitDays, experimentUnits } from '../db/schema.ts';
+import { experimentArmDays, experimentUnits } from '../db/schema.ts';
 import { capsOf } from './caps.ts';
 import { BEFORE_DAYS, type Column, columnsOf, covariateColumnsOf, nameOf, unitRows } from './columns.ts';
 import { type Moments, pooled } from './estimators/quantity.ts';
@@ -136,7 +136,7 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
 async function seenBefore(db: Database, experiment: string): Promise<boolean> {
   const [row] = await rows<{ seen: boolean }>(
     db,
-    sql`select exists (select from ${experimentUnitDays},
+    sql`select exists (select from ${experimentArmDays},
         (select (min(first_at) at time zone 'UTC')::date as start from ${experimentUnits} where experiment = ${experiment}) begun
       where experiment <> ${experiment} and day < start and day >= start - ${BEFORE_DAYS}::int) as seen`,
   );

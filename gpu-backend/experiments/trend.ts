@@ -1,18 +1,19 @@
 /**
  * The effect so far, after each step of time: sums over units of what they did up to then. A unit's share of a sum of
- * products changes only where it did something, so the changes are summed by step in SQL and added up here, exactly.
- * Steps are days of the rollup; in an experiment's first days, while rows are few, they are shorter and read from the rows.
+ * products changes only where it did something, so the changes are summed by step and added up here, exactly.
+ * Steps are days, whose changes the rollups hold; in an experiment's first days, while rows are few, they are shorter and
+ * read from the rows.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Trend, TrendPoint } from '../../shared/contract/report-detail.ts';
 import type { MeasureName, Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
-import { experimentUnitDays, exposures, impressions } from '../db/schema.ts';
+import { experimentArmDays, exposures, impressions } from '../db/schema.ts';
 import { estimateQuantity, type Moments } from './estimators/quantity.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { MEASURES, type Source } from './measures.ts';
 import type { Rollup } from './rollup.ts';
-import { EXPOSED } from './rollup-advance.ts';
+import { EXPOSED, productName } from './rollup-advance.ts';
 import { stepFor } from './timeline.ts';
 
 const DAY_MS = 86_400_000;
@@ -45,37 +46,47 @@ export async function effectTrend(
   const queries = [...rollup.arms.values()].reduce((sum, arm) => sum + arm.queries, 0);
   const young = toMs - fromMs < YOUNG_MS && queries <= FEW_QUERIES;
   const stepMs = young ? stepFor(fromMs, toMs) : DAY_MS;
-  const measures = [
-    ...new Set(options.metrics.flatMap(({ numerator, denominator }) => [numerator, denominator ?? numerator])),
-  ];
-  const source = young ? fromRows(experiment, { measures, stepMs }) : fromDays(experiment, measures);
-  const changes = await rows<Change>(db, changesOf(source, { measures, metrics: options.metrics }));
+  const changes = young
+    ? await changesInRows(db, experiment, { metrics: plain, stepMs })
+    : await changesInDays(db, experiment);
   return { stepMs, series: seriesOf(changes, options) };
 }
 
 /** What changed in a step: units that appeared, and by how much each sum grew. */
 type Change = { arm: string; step_ms: number; units: number } & Record<string, string | number>;
 
-/** Name of a product, the same in either order. */
-const pair = (a: string, b: string) => [a, b].sort().join('*');
-
 /** The products that the variances of the metrics are made of. */
 function pairsOf(metrics: readonly Metric[]): [MeasureName, MeasureName][] {
   const pairs = new Map<string, [MeasureName, MeasureName]>();
   for (const { numerator: y, denominator: x = y } of metrics)
-    for (const [a, b] of [[y, y] as const, [x, y] as const, [x, x] as const]) pairs.set(pair(a, b), [a, b]);
+    for (const [a, b] of [[y, y] as const, [x, y] as const, [x, x] as const]) pairs.set(productName(a, b), [a, b]);
   return [...pairs.values()];
 }
 
 const name = (text: string) => sql.identifier(text);
 const list = (parts: SQL[]) => sql.join(parts, sql`, `);
 
-function fromDays(experiment: string, measures: readonly MeasureName[]): SQL {
-  const { unitId, arm, day, firstAt } = experimentUnitDays;
-  return sql`select ${unitId} as unit_id, ${arm} as arm, (extract(epoch from ${day}) * 1000)::float8 as step_ms,
-      ${list(measures.map((measure) => sql`${experimentUnitDays[measure]}::numeric as ${name(measure)}`))}
-    from ${experimentUnitDays}
-    where ${experimentUnitDays.experiment} = ${experiment} and ${firstAt} is not null`;
+async function changesInDays(db: Database, experiment: string): Promise<Change[]> {
+  const { arm, day, name, amount } = experimentArmDays;
+  const found = await rows<{ arm: string; step_ms: number; name: string; amount: string }>(
+    db,
+    sql`select ${arm} as arm, (extract(epoch from ${day}) * 1000)::float8 as step_ms, ${name} as name, ${amount}::text as amount
+      from ${experimentArmDays} where ${experimentArmDays.experiment} = ${experiment} and ${amount} <> 0
+      order by 2, 1, 3`,
+  );
+  return [...Map.groupBy(found, ({ arm, step_ms }) => `${step_ms} ${arm}`).values()].map((group) => {
+    const { units = '0', ...grown } = Object.fromEntries(group.map(({ name, amount }) => [name, amount]));
+    return { arm: group[0]!.arm, step_ms: group[0]!.step_ms, units: Number(units), ...grown } as Change;
+  });
+}
+
+async function changesInRows(
+  db: Database,
+  experiment: string,
+  { metrics, stepMs }: { metrics: readonly Metric[]; stepMs: number },
+): Promise<Change[]> {
+  const measures = [...new Set(metrics.flatMap(({ numerator, denominator }) => [numerator, denominator ?? numerator]))];
+  return rows<Change>(db, changesOf(fromRows(experiment, { measures, stepMs }), { measures, metrics }));
 }
 
 /** Clicks and conversions count in the step of their query, as they do in the rollup. */
@@ -101,7 +112,7 @@ function changesOf(
   const total = (measure: MeasureName) => name(`${measure} so far`);
   const products = pairsOf(metrics).map(
     ([a, b]) =>
-      sql`sum(${total(a)} * ${total(b)} - (${total(a)} - ${name(a)}) * (${total(b)} - ${name(b)}))::text as ${name(pair(a, b))}`,
+      sql`sum(${total(a)} * ${total(b)} - (${total(a)} - ${name(a)}) * (${total(b)} - ${name(b)}))::text as ${name(productName(a, b))}`,
   );
   // Units of several arms count nowhere, as in the rollup.
   return sql`with steps as (${source}),
@@ -160,6 +171,6 @@ class RunningMoments implements Moments {
   }
 
   product(a: string, b: string): bigint {
-    return this.#sums.get(pair(a, b)) ?? 0n;
+    return this.#sums.get(productName(a, b)) ?? 0n;
   }
 }

@@ -24,7 +24,7 @@ describe('GET /dashboard', () => {
   beforeEach(() =>
     database.db
       .execute(
-        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiments`,
+        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, experiments`,
       )
       .then(() => {}),
   );

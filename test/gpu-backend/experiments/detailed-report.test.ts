@@ -37,7 +37,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
   afterAll(() => database.close());
   const empty = () =>
     database.db.execute(
-      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days`,
+      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days`,
     );
   beforeEach(async () => {
     await empty();

@@ -94,7 +94,7 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
   beforeAll(async () => {
     database = await open();
     await database.db.execute(
-      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiments`,
+      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, experiments`,
     );
     await storeExperiment(database.db, experimentOf('test'));
     await storeEvents(database.db, events);

@@ -72,7 +72,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
   beforeEach(() =>
     database.db
       .execute(
-        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiments`,
+        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, experiments`,
       )
       .then(() => {}),
   );
@@ -178,7 +178,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     expect(first).toContain('"significant"');
     for (const seed of [1, 2]) {
       await database.db.execute(
-        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days`,
+        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days`,
       );
       await store(...shuffled([...events, ...shuffled(events, seed).slice(0, 100)], seed + 10));
       await store(...shuffled(events, seed + 20));
