@@ -133,7 +133,10 @@ export const edgeStudent: Bench = async ({ quick, say }) => {
     const fixed = await measure('static', { dir: join(dir, 'static'), studentDir: join(dir, 'bundle'), texts, turns });
 
     say('the runtime of the backend');
-    const session = await openSession({ model: paths.student, requested: 'cpu', threads: 1, dimension });
+    const session = await openSession({
+      ...{ model: paths.student, name: paths.student, precision: manifest.student.precision },
+      ...{ requested: 'cpu', threads: 1, dimension },
+    });
     const { encode } = createTokenizer(JSON.parse(readFileSync(paths.tokenizer, 'utf8')), maxTokens);
     const rows = texts.map((text) => encode(text));
     const run = (ids: number[]) => {

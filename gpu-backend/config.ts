@@ -1,5 +1,6 @@
 /** The backend's settings: environment variables -> one frozen, complete object. A bad value is refused by name. */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
@@ -10,21 +11,31 @@ export interface BackendConfig {
   port: number;
   /** Folder of all state: database, generations, lock. */
   dataDir: string;
+  /** Folder of the generations; backends that share a database share it. */
+  generationsDir: string;
+  /** Where the index of new generations goes; absent, into their folders. */
+  milvus: { address: string; token: string | undefined; prefix: string; deadlineMs: number } | undefined;
   /** Folder of the student's bundle. */
   bundleDir: string;
+  /** Folder of another student of the same space, for plans that name it; absent, none. */
+  candidateBundleDir: string | undefined;
   /** Verifies the edge's calls. */
   keys: KeyRing;
   /** Bearer keys of programs that cannot sign, for `/v1/embeddings`. */
   apiKeys: KeyRing;
   /** A Postgres server; absent, the embedded database in the data folder. */
   databaseUrl: string | undefined;
+  /** Bytes of events kept on disk at most while the database is away. */
+  spoolBytes: number;
   /** Where alerts are posted; absent, they are shown on the dashboard only. */
   alertWebhook: string | undefined;
   device: 'cpu' | 'cuda' | 'webgpu';
   /** Threads that encode queries. */
   encoderWorkers: number;
-  /** Bytes of events kept on disk at most while the database is away. */
-  spoolBytes: number;
+  /** Texts that may wait to be encoded before calls are refused. */
+  encoderQueue: number;
+  /** Bytes for vectors of the texts asked for most. */
+  embeddingCacheBytes: number;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 }
 
@@ -47,7 +58,31 @@ const SETTINGS = z.object({
     .default('127.0.0.1')
     .describe('Address to listen on; what needs no signature is open to whom it serves'),
   HARNESS_DATA: z.string().default('.harness').describe('Folder of all state: database, generations, lock'),
+  HARNESS_GENERATIONS: z
+    .string()
+    .optional()
+    .describe('Folder of the generations, shared by backends that share a database; unset, in HARNESS_DATA'),
+  HARNESS_MILVUS: z
+    .string()
+    .regex(/^(https?:\/\/)?[\w.-]+:\d+$/, 'host:port or https://host:port')
+    .optional()
+    .describe('Milvus that holds the index; unset, it is in this process'),
+  HARNESS_MILVUS_TOKEN: z.string().optional().describe('user:password or API key of Milvus'),
+  HARNESS_MILVUS_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z_]\w{0,60}$/, 'letters, digits and _')
+    .default('harness')
+    .describe("Begins the names of Milvus' collections; one a deployment"),
+  HARNESS_MILVUS_DEADLINE_MS: integer(1, 10_000, 'milliseconds from 1 to 10000')
+    .default(50)
+    .describe(
+      'How long a search in Milvus may take before a small market is scanned and a query of a large one refused',
+    ),
   HARNESS_BUNDLE: z.string().default('models/default').describe('Folder of the student to serve'),
+  HARNESS_CANDIDATE_BUNDLE: z
+    .string()
+    .optional()
+    .describe('Folder of another student of the same space, for arms of experiments whose plan names it'),
   HARNESS_KEYS: z
     .string({ error: 'id:secret[,id:secret], the same as at the edge (npm start makes one by itself)' })
     .describe('Keys that verify signed calls, id:secret[,id:secret]; required'),
@@ -59,6 +94,9 @@ const SETTINGS = z.object({
     .url({ protocol: /^postgres(ql)?$/, error: 'postgres://user:password@host:port/database' })
     .optional()
     .describe('Postgres 15 or newer; unset, the embedded database in HARNESS_DATA'),
+  HARNESS_SPOOL_MB: integer(1, 1_000_000, 'megabytes from 1 to 1000000')
+    .default(1_024)
+    .describe('Room for events on disk while the database is away, in megabytes'),
   HARNESS_ALERT_WEBHOOK: z
     .url({ protocol: /^https?$/, error: 'an http or https URL' })
     .optional()
@@ -69,6 +107,12 @@ const SETTINGS = z.object({
   HARNESS_ENCODER_WORKERS: integer(1, 64, 'a number of threads from 1 to 64')
     .default(WORKERS)
     .describe('Threads that encode queries'),
+  HARNESS_ENCODER_QUEUE: integer(1, 1_000_000, 'a number of texts from 1 to 1000000')
+    .default(1_024)
+    .describe('Texts that may wait to be encoded before calls are refused with 429'),
+  HARNESS_EMBEDDING_CACHE_MB: integer(1, 65_536, 'megabytes from 1 to 65536')
+    .default(64)
+    .describe('Megabytes for vectors of the texts asked for most'),
   LOG_LEVEL: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
     .default('info')
     .describe('Least level logged'),
@@ -87,10 +131,7 @@ export function settingsHelp(names: readonly string[] = Object.keys(SETTINGS.sha
 }
 
 /** Settings whose value must not be repeated in a message. */
-const SECRET = new Set(['HARNESS_KEYS', 'HARNESS_API_KEYS', 'DATABASE_URL']);
-  HARNESS_SPOOL_MB: integer(1, 1_000_000, 'megabytes from 1 to 1000000')
-    .default(1_024)
-    .describe('Room for events on disk while the database is away, in megabytes'),
+const SECRET = new Set(['HARNESS_MILVUS_TOKEN', 'HARNESS_KEYS', 'HARNESS_API_KEYS', 'DATABASE_URL']);
 
 /** Reads the settings, empty ones counting as unset; throws `configuration` in one line with name, expected and received. */
 export function parseConfig(env: Record<string, string | undefined>): Readonly<BackendConfig> {
@@ -111,14 +152,27 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     host: settings.HOST,
     port: settings.PORT,
     dataDir: settings.HARNESS_DATA,
+    generationsDir: settings.HARNESS_GENERATIONS ?? join(settings.HARNESS_DATA, 'generations'),
+    milvus:
+      settings.HARNESS_MILVUS === undefined
+        ? undefined
+        : {
+            address: settings.HARNESS_MILVUS,
+            token: settings.HARNESS_MILVUS_TOKEN,
+            prefix: settings.HARNESS_MILVUS_PREFIX,
+            deadlineMs: settings.HARNESS_MILVUS_DEADLINE_MS,
+          },
     bundleDir: settings.HARNESS_BUNDLE,
+    candidateBundleDir: settings.HARNESS_CANDIDATE_BUNDLE,
     keys: parseKeyRing(settings.HARNESS_KEYS),
     apiKeys: settings.HARNESS_API_KEYS === undefined ? [] : parseKeyRing(settings.HARNESS_API_KEYS, 'HARNESS_API_KEYS'),
     databaseUrl: settings.DATABASE_URL,
+    spoolBytes: settings.HARNESS_SPOOL_MB * 1_000_000,
     alertWebhook: settings.HARNESS_ALERT_WEBHOOK,
     device: settings.HARNESS_DEVICE,
     encoderWorkers: settings.HARNESS_ENCODER_WORKERS,
+    encoderQueue: settings.HARNESS_ENCODER_QUEUE,
+    embeddingCacheBytes: settings.HARNESS_EMBEDDING_CACHE_MB * 1e6,
     logLevel: settings.LOG_LEVEL,
   });
 }
-    spoolBytes: settings.HARNESS_SPOOL_MB * 1_000_000,

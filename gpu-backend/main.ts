@@ -5,23 +5,31 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
+import { requireSameSpace } from '../shared/bundle.ts';
 import type { Alert } from '../shared/contract/alerts.ts';
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { deliverAlerts } from './alerts/deliver.ts';
 import { raiseAlerts } from './alerts/raise.ts';
+import { createAccounts, loadTerms } from './catalogue/accounts.ts';
 import { createCatalogue } from './catalogue/catalogue.ts';
 import { followInto } from './catalogue/follow.ts';
 import { forgetPastDays, untilMidnight } from './catalogue/spend.ts';
+import { Terms } from './catalogue/terms.ts';
 import { exitWith, parseCommandLine } from './command-line.ts';
 import { type BackendConfig, parseConfig } from './config.ts';
 import { connect, type Database } from './db/connect.ts';
+import { reached } from './db/counters.ts';
 import { lockDataFolder } from './db/data-folder.ts';
+import { exclusively } from './db/exclusive.ts';
 import { migrate } from './db/migrate.ts';
-import { loadBundle } from './encoder/bundle.ts';
+import { type Bundle, loadBundle } from './encoder/bundle.ts';
+import { cachedEncoder } from './encoder/cached.ts';
+import type { Encoder } from './encoder/encoder.ts';
 import { createEncoder } from './encoder/pool.ts';
-import { advance } from './experiments/rollup-advance.ts';
+import { openServedModel } from './encoder/served-model.ts';
 import { openIntake } from './events/open-intake.ts';
+import { advance } from './experiments/rollup-advance.ts';
 import { Live } from './generations/live.ts';
 import { openGenerationStore } from './generations/store.ts';
 import { createVectorLadder } from './generations/vectors.ts';
@@ -30,18 +38,23 @@ import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
 import { watchState } from './http/gauges.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
+import { accountRoutes } from './http/routes-accounts.ts';
 import { catalogueRoutes } from './http/routes-catalogue.ts';
 import { embeddingsRoutes } from './http/routes-embeddings.ts';
 import { eventRoutes } from './http/routes-events.ts';
 import { experimentRoutes } from './http/routes-experiments.ts';
 import { generationRoutes } from './http/routes-generations.ts';
+import { modelRoutes } from './http/routes-model.ts';
 import { operationsRoutes } from './http/routes-operations.ts';
 import { retrievalRoutes } from './http/routes-retrieval.ts';
 import { listen } from './http/server.ts';
 import { withDatabase } from './http/with-database.ts';
 import { startPeriodic } from './periodic.ts';
+import { killedBy } from './retrieval/admission.ts';
+import { retrieveByModel } from './retrieval/by-model.ts';
 import { createHeadAds } from './retrieval/head-ads.ts';
 import { createRetrieval } from './retrieval/retrieve.ts';
+import { createFollower } from './serving-config/follower.ts';
 import { createPublication } from './serving-config/publication.ts';
 import { openServingConfig } from './serving-config/serving-config.ts';
 
@@ -53,10 +66,14 @@ export interface Backend {
 
 /** How long running requests may take once the service is asked to stop. */
 const DRAIN_MS = 1_500;
-/** How long after a failure the budgets of a new day are tried again. */
-const NEW_DAY_RETRY_MS = 10_000;
 /** How often rollups are brought up, and experiments are looked at for alarms; reports bring rollups up by themselves. */
 const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
+/** How long after a failure the budgets of a new day are tried again. */
+const NEW_DAY_RETRY_MS = 10_000;
+/** How often other backends on the same database are followed; with the edge's half second, a pause holds everywhere within one. */
+const FOLLOW_MS = 200;
+/** Postgres' advisory lock of publications; any number that nothing else takes. */
+const PUBLICATION_LOCK = 7_118_223;
 
 /**
  * Starts the service; resolves when it answers, which before the first generation is `not_ready` for queries. Throws a
@@ -73,11 +90,11 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
   };
   try {
     const adapters = await openAdapters({ config, log, closers });
-    const { app, stopping, db, metrics, events } = await wire({ ...adapters, config, log });
+    const { app, stopping, db, metrics, peers, events } = await wire({ ...adapters, config, log });
     const { server } = adapters;
     closers.push(() => events.close());
     server.serve(app);
-    for (const end of startBackground({ db, metrics, config, log }))
+    for (const end of startBackground({ db, metrics, peers, config, log }))
       closers.push(() => Promise.race([end(), pause(DRAIN_MS, undefined, { ref: false })]));
     closers.push(async () => {
       stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
@@ -111,6 +128,16 @@ async function openAdapters(options: { config: Readonly<BackendConfig>; log: Log
   closers.push(() => folder.release());
   const server = await listen(config);
   closers.push(() => server.close(0));
+  const openEncoder = async (bundle: Bundle) => {
+    const pool = await createEncoder({
+      bundle,
+      device: config.device,
+      workers: config.encoderWorkers,
+      maxQueued: config.encoderQueue,
+      onRestart: (why) => log.error({ why }, 'an encoder worker ended and was replaced'),
+    });
+    return cachedEncoder(pool, { maxBytes: config.embeddingCacheBytes });
+  };
   const opening = [
     connect({
       url: config.databaseUrl,
@@ -120,40 +147,88 @@ async function openAdapters(options: { config: Readonly<BackendConfig>; log: Log
       closers.push(() => connection.close());
       return connection;
     }),
-    loadBundle(config.bundleDir).then(async (bundle) => {
-      const encoder = await createEncoder({
-        bundle,
-        device: config.device,
-        workers: config.encoderWorkers,
-        onRestart: (why) => log.error({ why }, 'an encoder worker ended and was replaced'),
-      });
-      closers.push(() => encoder.close());
-      return { bundle, encoder };
+    openServedModel({ dir: config.bundleDir, open: openEncoder }).then((served) => {
+      closers.push(() => served.encoder.close());
+      return served;
+    }),
+    openCandidate(config.candidateBundleDir, openEncoder).then((candidate) => {
+      closers.push(() => candidate?.encoder.close());
+      return candidate;
+    }),
+    openIndexServer(config, log).then((milvus) => {
+      closers.push(() => milvus?.close());
+      return milvus;
     }),
   ] as const;
   await Promise.allSettled(opening); // where one fails, the other must have been opened to be closed
-  const [connection, { bundle, encoder }] = await Promise.all(opening);
-  return { folder, server, connection, bundle, encoder };
+  const [connection, served, candidate, milvus] = await Promise.all(opening);
+  if (candidate !== undefined) requireOtherName(served.bundle, candidate.bundle);
+  return { server, connection, served, candidate, milvus };
+}
+
+/** The student that experiments may name beside the one that is served. */
+async function openCandidate(dir: string | undefined, open: (bundle: Bundle) => Promise<Encoder>) {
+  if (dir === undefined) return undefined;
+  const bundle = await loadBundle(dir);
+  return { bundle, encoder: await open(bundle) };
+}
+
+function requireOtherName({ manifest: served }: Bundle, { manifest: candidate }: Bundle): void {
+  requireSameSpace(
+    { what: `the bundle ${served.name}`, spaceId: served.spaceId },
+    { what: `the candidate ${candidate.name}`, spaceId: candidate.spaceId },
+  );
+  if (served.name === candidate.name) {
+    throw new HarnessError(
+      'configuration',
+      `HARNESS_CANDIDATE_BUNDLE: expected another name than the served bundle's, got ${candidate.name} too; train it under a name of its own.`,
+    );
+  }
+}
+
+/** Milvus, where the index is to be there; its library is loaded only then. */
+async function openIndexServer({ milvus: settings }: Readonly<BackendConfig>, log: Logger) {
+  if (settings === undefined) return undefined;
+  const { openMilvus } = await import('./index/milvus.ts');
+  const fallbacks = { scan: 0, refused: 0, left: 0 };
+  const milvus = await openMilvus({
+    ...settings,
+    onFallback({ to, reason }) {
+      // Once a kind: a Milvus that is away would fill the log; the metric counts.
+      if (fallbacks[to]++ === 0) log.error({ to, reason }, 'Milvus failed or was late');
+    },
+  });
+  return Object.assign(milvus, { fallbacks });
 }
 
 type Wiring = Awaited<ReturnType<typeof openAdapters>> & { config: Readonly<BackendConfig>; log: Logger };
 
 /** Brings the database and the live generation up, and puts the parts together behind the routes. */
-async function wire({ folder, connection, bundle, encoder, config, log }: Wiring) {
+async function wire({ connection, served, candidate, milvus, config, log }: Wiring) {
   const { db, kind: database } = connection;
-  const { model, spaceId, device } = encoder;
+  const { encoder } = served;
+  const { spaceId } = encoder;
   const migrations = await migrate(db);
   await advance(db); // before events are taken: see startAgain in rollup-advance.ts
-  log.info({ ...device, model, spaceId, database, migrations }, 'opened');
-  if (device.reason !== undefined) log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`);
+  log.info({ database, migrations }, 'opened');
   const metrics = createMetrics();
-  metrics.setDevice(device);
+  const sayModel = () => {
+    const { model, device } = encoder;
+    log.info({ ...device, model, spaceId }, `encoding on ${device.provider} in ${device.precision}`);
+    if (device.reason !== undefined) log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`);
+    metrics.setDevice(device);
+  };
+  sayModel();
 
   const servingConfig = await openServingConfig(db, DEFAULT_CONFIG);
   const live = new Live({ spaceId });
-  const ladder = createVectorLadder({ bundleAds: await bundle.readAds(), encoder });
-  const store = await openGenerationStore({ dataDir: folder.path });
-  const publication = createPublication({ db, config: servingConfig, store, live, encoder, ladder, now: Date.now });
+  const ladder = createVectorLadder({ bundleAds: await served.bundle.readAds(), encoder });
+  const store = await openGenerationStore({ dir: config.generationsDir, milvus });
+  const publication = createPublication({
+    ...{ db, config: servingConfig, store, live, encoder, ladder, now: Date.now },
+    exclusive: exclusively(connection, PUBLICATION_LOCK),
+  });
+  const revision = await reached(db, 'catalogue'); // before the catalogue is read: what comes later is followed
   const { number, problems } = await publication.start();
   for (const problem of problems) log.error({ generation: problem.number }, problem.error.message);
   log.info({ generation: number, ads: live.stats().ads }, number === null ? 'no generation yet' : 'generation is live');
@@ -162,15 +237,40 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
     metrics.countMissingVectors(ads);
     log.warn({ err, ads }, 'ads without vectors until the next generation');
   };
+  const follow = followInto({ live, ladder, isBuilding: publication.isBuilding, onVectorsMissing });
   const onKillListChange = async () => void (await servingConfig.refresh());
+  const terms = new Terms({ now: Date.now });
+  await loadTerms(db, terms);
+  const accounts = createAccounts({ db, terms, onKillListChange });
   const catalogue = createCatalogue({
     db,
     space: encoder,
-    follow: followInto({ live, ladder, isBuilding: publication.isBuilding, onVectorsMissing }),
+    follow,
     onKillListChange,
   });
-  const headQueries = await bundle.readHeadQueries();
-  const retrieval = createRetrieval({ encoder, live, calibration: bundle.manifest.calibration, headQueries });
+  const retrievalBy = async (bundle: Bundle, by = encoder) =>
+    createRetrieval({
+      ...{ encoder: by, live, calibration: bundle.manifest.calibration },
+      headQueries: await bundle.readHeadQueries(),
+    });
+  let retrieval = await retrievalBy(served.bundle);
+  const other = candidate && {
+    model: candidate.encoder.model,
+    retrieval: await retrievalBy(candidate.bundle, candidate.encoder),
+  };
+  if (other !== undefined) log.info({ model: other.model }, 'candidate is open for plans that name it');
+  const reloadModel = async () => {
+    const changed = await served.reload(async (next) => {
+      const [ads, itsRetrieval] = await Promise.all([next.readAds(), retrievalBy(next)]);
+      return () => {
+        ladder.adopt(ads);
+        retrieval = itsRetrieval;
+        sayModel();
+      };
+    });
+    const { model, studentSha256, device } = encoder;
+    return { model, spaceId, studentSha256, device, changed };
+  };
 
   const stopping = new AbortController();
   /** Budgets of a new day, now where a day began while the service was down, and at every midnight. */
@@ -198,6 +298,7 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
   };
   const health = () => {
     const { generation, version: configVersion } = servingConfig.current();
+    const { model, device } = encoder;
     const away = events.state();
     const said = { model, spaceId, device, database, generation, configVersion };
     return away === undefined ? said : { ...said, ...away, status: 'degraded' };
@@ -208,18 +309,26 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
   });
   const { availability, intake } = events;
   void intake.replay(); // what an earlier run left on disk
-  watchState({ metrics, encoder, live, retrieval, config: servingConfig });
+  watchState({ metrics, encoder, live, retrieval: { stats: () => retrieval.stats() }, config: servingConfig });
+  for (const [to, help] of [
+    ['scan', 'Searches that Milvus did not answer and that were done here.'],
+    ['refused', 'Queries refused because Milvus did not answer.'],
+    ['left', 'Collections in Milvus that could not be removed.'],
+  ] as const)
+    if (milvus !== undefined) metrics.gauge({ name: `harness_milvus_${to}`, help, read: () => milvus.fallbacks[to] });
 
   const app = createApp({
     endpoints: [
       ...retrievalRoutes({
-        retrieve: retrieval.retrieve,
-        headAds: createHeadAds({ db, live, now: Date.now }),
+        retrieve: retrieveByModel({ served: () => ({ model: encoder.model, retrieval }), candidate: other }),
+        headAds: createHeadAds({ db, live, terms, now: Date.now }),
         markets: () => servingConfig.current().markets,
         metrics,
       }),
       ...embeddingsRoutes({ encoder }),
+      ...modelRoutes(reloadModel),
       ...catalogueRoutes(catalogue),
+      ...accountRoutes(accounts),
       ...generationRoutes(publication, stopping.signal),
       ...eventRoutes({ db, intake }),
       ...experimentRoutes({ db, config: servingConfig }),
@@ -231,35 +340,44 @@ async function wire({ folder, connection, bundle, encoder, config, log }: Wiring
     log,
     news: servingConfig.news,
   });
-  return { app, stopping, db, metrics, events };
+  const peers =
+    database === 'postgres'
+      ? createFollower({ db, spaceId, live, config: servingConfig, publication, follow, revision, now: Date.now })
+      : undefined;
+  return { app, stopping, db, metrics, peers, events };
 }
 
 /** What goes on beside the requests; gives what ends each of it. */
 function startBackground({
   db,
   metrics,
+  peers,
   config,
   log,
 }: {
   db: Database;
   metrics: Metrics;
+  peers: (() => Promise<void>) | undefined;
   config: Readonly<BackendConfig>;
   log: Logger;
 }): (() => Promise<void>)[] {
-  const failures = { rollup: 0, alerts: 0, alert_delivery: 0 };
+  const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0 };
   for (const [name, help] of [
     ['rollup', 'Rollups that failed.'],
     ['alerts', 'Looks for alarms that failed.'],
+    ['follow', 'Looks at what other backends did that failed.'],
     ['alert_delivery', 'Alerts that the webhook did not take; each is tried again.'],
   ] as const)
     metrics.gauge({ name: `harness_${name}_failures`, help, read: () => failures[name] });
-  const failed = (name: 'rollup' | 'alerts') => (err: unknown) => {
+  const failed = (name: 'rollup' | 'alerts' | 'follow') => (err: unknown) => {
     failures[name]++;
     log.error({ err }, `${name}: will be tried again`);
   };
   const rollup = startPeriodic({ everyMs: ROLLUP_MS, work: () => advance(db), onError: failed('rollup') });
+  const running = [rollup];
+  if (peers !== undefined) running.push(startPeriodic({ everyMs: FOLLOW_MS, work: peers, onError: failed('follow') }));
   const { alertWebhook: url, keys } = config;
-  if (url === undefined) return [rollup];
+  if (url === undefined) return running;
   const onFailure = (alert: Alert, reason: string) => {
     failures.alert_delivery++;
     log.warn({ alert: alert.id, reason }, 'the webhook did not take an alert');
@@ -272,7 +390,7 @@ function startBackground({
     },
     onError: failed('alerts'),
   });
-  return [rollup, alerts];
+  return [...running, alerts];
 }
 
 if (import.meta.main) {

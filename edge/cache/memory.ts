@@ -4,8 +4,8 @@
  * push out together, so that queries that come once do not cost the head its place.
  */
 import { LRUCache } from 'lru-cache';
+import { Popularity } from '../../shared/popularity.ts';
 import type { CacheEntry, CachePort } from './cache-port.ts';
-import { Popularity } from './popularity.ts';
 
 /** The window's share of the bytes. */
 const WINDOW = 0.02;

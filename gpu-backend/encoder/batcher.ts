@@ -68,7 +68,7 @@ export class Batcher {
     this.#dispatch();
   }
 
-  stats(): Omit<EncoderStats, 'restarts'> {
+  stats(): Omit<EncoderStats, 'restarts' | 'hits' | 'joined' | 'cachedTexts' | 'cachedBytes'> {
     return { ...this.#counts, queued: this.#queue.length, running: this.#running };
   }
 

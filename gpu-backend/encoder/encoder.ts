@@ -1,11 +1,18 @@
-/** The encoder's contract: query texts in, unit vectors of one embedding space out. Adapter: pool.ts (worker threads). */
+/**
+ * The encoder's contract: query texts in, unit vectors of one embedding space out. Adapter: pool.ts (worker threads); around
+ * it go cached.ts and swappable.ts.
+ */
 
 export type DeviceName = 'cpu' | 'cuda' | 'webgpu';
+
+export type Precision = 'int8' | 'fp16' | 'fp32';
 
 /** On what the encoder runs, and why. */
 export interface Device {
   requested: DeviceName;
   provider: DeviceName;
+  /** Of the student that runs there. */
+  precision: Precision;
   /** Why the provider is not the one requested. */
   reason?: string;
 }
@@ -14,6 +21,9 @@ export interface Device {
 export interface EncoderStats {
   /** Texts encoded. */
   encoded: number;
+  /** Texts answered without it: from the cache, or because another call had them encoded at that moment. */
+  hits: number;
+  joined: number;
   /** Batches run. */
   batches: number;
   /** Calls refused because the queue was full. */
@@ -27,6 +37,9 @@ export interface EncoderStats {
   /** Texts waiting, and texts being computed. */
   queued: number;
   running: number;
+  /** What the cache holds. */
+  cachedTexts: number;
+  cachedBytes: number;
 }
 
 export interface EncodeOptions {

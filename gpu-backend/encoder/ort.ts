@@ -4,7 +4,7 @@
  */
 import ort from 'onnxruntime-node';
 import { HarnessError } from '../../shared/problem.ts';
-import type { Device, DeviceName } from './encoder.ts';
+import type { Device, DeviceName, Precision } from './encoder.ts';
 
 // What goes wrong is thrown; the runtime would print it as well, past the log.
 ort.env.logLevel = 'fatal';
@@ -17,7 +17,13 @@ export interface Session {
 }
 
 export interface SessionOptions {
-  model: string;
+  /** The student as a file or its bytes, and in what precision it is. */
+  model: string | Uint8Array<ArrayBuffer>;
+  precision: Precision;
+  /** The student in fp16, which GPUs run if there is one: they have no kernels for int8. */
+  half?: string | Uint8Array<ArrayBuffer> | undefined;
+  /** What messages call the student. */
+  name: string;
   requested: DeviceName;
   /** Intra-op threads of this session. */
   threads: number;
@@ -26,8 +32,12 @@ export interface SessionOptions {
 
 const firstLine = (error: unknown) => String(error instanceof Error ? error.message : error).split('\n', 1)[0] ?? '';
 
-async function create({ model, threads }: SessionOptions, provider: DeviceName): Promise<ort.InferenceSession> {
-  return ort.InferenceSession.create(model, {
+async function create(
+  model: string | Uint8Array<ArrayBuffer>,
+  { threads, provider }: { threads: number; provider: DeviceName },
+): Promise<ort.InferenceSession> {
+  // The two overloads of the library, in one call.
+  return ort.InferenceSession.create(model as string, {
     executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -41,22 +51,25 @@ async function create({ model, threads }: SessionOptions, provider: DeviceName):
 
 /** Opens the model on the device requested, or on the CPU with the reason. Throws `bundle_damaged` when the CPU refuses it too. */
 export async function openSession(options: SessionOptions): Promise<Session> {
-  const { requested, dimension } = options;
-  let device: Device = { requested, provider: requested };
+  const { requested, dimension, model, half, precision, threads, name } = options;
+  let device: Device = { requested, provider: 'cpu', precision };
   let session: ort.InferenceSession | undefined;
   if (requested !== 'cpu') {
     try {
-      session = await create(options, requested);
+      if (half === undefined && precision === 'int8')
+        throw new Error(`${name} has no fp16 student beside the int8 one; publish it with export.fp16`);
+      session = await create(half ?? model, { threads, provider: requested });
+      device = { requested, provider: requested, precision: half === undefined ? precision : 'fp16' };
     } catch (error) {
-      device = { requested, provider: 'cpu', reason: `${requested} did not start: ${firstLine(error)}` };
+      device.reason = `${requested} did not start: ${firstLine(error)}`;
     }
   }
   try {
-    session ??= await create(options, 'cpu');
+    session ??= await create(model, { threads, provider: 'cpu' });
   } catch (cause) {
     throw new HarnessError(
       'bundle_damaged',
-      `${options.model}: the runtime refuses the model (${firstLine(cause)}); publish the bundle again with npm run recipe.`,
+      `${name}: the runtime refuses the model (${firstLine(cause)}); publish the bundle again with npm run recipe.`,
       { cause },
     );
   }
@@ -73,7 +86,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       if (embedding?.type !== 'float32' || dims[0] !== batch || dims[1] !== dimension) {
         throw new HarnessError(
           'bundle_damaged',
-          `${options.model}: expected embedding float32 [${batch}, ${dimension}], got ${embedding?.type} [${dims.join(', ')}].`,
+          `${name}: expected embedding float32 [${batch}, ${dimension}], got ${embedding?.type} [${dims.join(', ')}].`,
         );
       }
       return embedding.data as Float32Array;

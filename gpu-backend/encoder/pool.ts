@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { HarnessError } from '../../shared/problem.ts';
 import { Batcher, type Lane, LaneLost } from './batcher.ts';
-import type { Bundle } from './bundle.ts';
+import { type Bundle, readVerified } from './bundle.ts';
 import type { Device, DeviceName, Encoder } from './encoder.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './worker.ts';
 
@@ -92,6 +92,12 @@ function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) =
   });
 }
 
+function shared(bytes: Uint8Array): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(bytes.byteLength);
+  new Uint8Array(buffer).set(bytes);
+  return buffer;
+}
+
 /**
  * Starts the workers and answers once all are warm. Throws `bundle_damaged` when the runtime refuses the model or the
  * tokenizer. `device` of the result says which provider runs, and why if it is not the one asked for.
@@ -102,9 +108,13 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   const spare = Math.min(4, Math.max(1, availableParallelism() - 1));
   const count = options.workers ?? (requested === 'cpu' ? spare : 1);
   const tokenBudget = options.tokenBudget ?? (requested === 'cpu' ? 512 : 8192);
+  const [model, half, tokenizer] = await Promise.all([
+    readVerified(paths.student, manifest.student).then(shared),
+    manifest.studentFp16 && readVerified(paths.studentFp16!, manifest.studentFp16).then(shared),
+    readVerified(paths.tokenizer, manifest.tokenizer).then((bytes) => new TextDecoder().decode(bytes)),
+  ]);
   const settings: WorkerSettings = {
-    model: paths.student,
-    tokenizer: paths.tokenizer,
+    ...{ model, half, tokenizer, name: paths.student, precision: manifest.student.precision },
     requested,
     threads: options.threads ?? 1,
     dimension: manifest.dimension,
@@ -161,7 +171,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     cutDimensions: manifest.cutDimensions ?? [],
     device,
     encode: (texts, encodeOptions) => batcher.encode(texts, encodeOptions),
-    stats: () => ({ ...batcher.stats(), restarts }),
+    stats: () => ({ ...batcher.stats(), restarts, hits: 0, joined: 0, cachedTexts: 0, cachedBytes: 0 }),
     async close() {
       await batcher.close();
       closing = true;

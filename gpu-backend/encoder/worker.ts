@@ -2,15 +2,20 @@
  * A worker thread of the encoder: tokenises and runs one session, away from the event loop that answers HTTP.
  * It ends by itself on `close`: ending it from outside in the middle of a run would abort the whole process.
  */
-import { readFile } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Device, DeviceName } from './encoder.ts';
+import type { Device, DeviceName, Precision } from './encoder.ts';
 import { openSession, type Session } from './ort.ts';
 import { createTokenizer, type TextTokenizer } from './tokenize.ts';
 
 /** What the pool starts a worker with. */
 export interface WorkerSettings {
-  model: string;
+  /** The student's file, and the fp16 one if there is any; shared, so that a worker that takes another's place starts from the same. */
+  model: SharedArrayBuffer;
+  half: SharedArrayBuffer | undefined;
+  precision: Precision;
+  /** What messages call the student. */
+  name: string;
+  /** tokenizer.json. */
   tokenizer: string;
   requested: DeviceName;
   threads: number;
@@ -52,10 +57,19 @@ async function encode(session: Session, tokenizer: TextTokenizer, texts: readonl
 }
 
 try {
-  const tokenizer = createTokenizer(JSON.parse(await readFile(settings.tokenizer, 'utf8')), settings.maxTokens);
-  const session = await openSession(settings);
-  // The first runs allocate arenas and pack weights; nobody should wait for that.
-  await encode(session, tokenizer, ['warm', 'warm up with a few more words than that', 'warm']);
+  const { maxTokens, tokenBudget } = settings;
+  const tokenizer = createTokenizer(JSON.parse(settings.tokenizer), maxTokens);
+  // The runtime takes no shared memory; what it was given is free once it has the session.
+  const own = (shared: SharedArrayBuffer) => new Uint8Array(shared).slice();
+  const session = await openSession({
+    ...settings,
+    model: own(settings.model),
+    half: settings.requested === 'cpu' || settings.half === undefined ? undefined : own(settings.half),
+  });
+  // The first runs allocate arenas and pack weights, the largest as much as it ever takes; nobody should wait for that.
+  await encode(session, tokenizer, ['warm']);
+  const longest = 'warm '.repeat(maxTokens);
+  await encode(session, tokenizer, new Array<string>(Math.max(1, Math.floor(tokenBudget / maxTokens))).fill(longest));
 
   let last = Promise.resolve();
   port.on('message', (message: ToWorker) => {

@@ -32,6 +32,8 @@ export interface VectorLadder {
     ads: readonly Omit<CatalogueAd, 'revision'>[],
     options?: { onProgress?: (done: number, total: number) => void; signal?: AbortSignal },
   ): Promise<AdVector[]>;
+  /** Reads the vectors of another bundle of the same space from now on. */
+  adopt(bundleAds: BundleAds): void;
   /** Vectors handed out since the start, by source. */
   counts(): Record<VectorSource, number>;
 }
@@ -39,8 +41,11 @@ export interface VectorLadder {
 /** Texts encoded at a time: small enough that a query never waits long behind them in the encoder's queue. */
 const CHUNK = 16;
 
-export function createVectorLadder({ bundleAds, encoder }: { bundleAds: BundleAds; encoder: Encoder }): VectorLadder {
-  const rowOf = new Map(bundleAds.ids.map((id, row) => [id, row]));
+export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Encoder }): VectorLadder {
+  const { encoder } = options;
+  const rowsOf = ({ ids }: BundleAds) => new Map(ids.map((id, row) => [id, row]));
+  let { bundleAds } = options;
+  let rowOf = rowsOf(bundleAds);
   const handedOut: Record<VectorSource, number> = { uploaded: 0, bundle: 0, student: 0 };
 
   const stored = async ({ ad, uploaded }: Omit<CatalogueAd, 'revision'>): Promise<AdVector | undefined> => {
@@ -76,6 +81,10 @@ export function createVectorLadder({ bundleAds, encoder }: { bundleAds: BundleAd
         handedOut[vector!.source]++;
         return vector!;
       });
+    },
+    adopt(next) {
+      bundleAds = next;
+      rowOf = rowsOf(next);
     },
     counts: () => ({ ...handedOut }),
   };

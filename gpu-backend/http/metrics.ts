@@ -96,8 +96,8 @@ export function createMetrics(): Metrics {
   });
   const device = new Gauge({
     name: 'harness_encoder_device',
-    help: 'The device that encodes, and the one asked for.',
-    labelNames: ['requested', 'provider'],
+    help: 'The device that encodes and in what precision, and the device asked for.',
+    labelNames: ['requested', 'provider', 'precision'],
     registers,
   });
   const fallbacks = new Counter({
@@ -130,9 +130,9 @@ export function createMetrics(): Metrics {
     countDatabaseLoss: () => databaseLosses.inc(),
     countSpoolDamage: () => spoolDamages.inc(),
     countMissingVectors: (ads) => missingVectors.inc(ads),
-    setDevice({ requested, provider }) {
+    setDevice({ requested, provider, precision }) {
       device.reset();
-      device.set({ requested, provider }, 1);
+      device.set({ requested, provider, precision }, 1);
       if (requested !== provider) fallbacks.inc();
     },
     gauge({ name, help, read }) {

@@ -1,5 +1,15 @@
 /** Every route of both sides, once: the applications, the OpenAPI documents and the tests read this table. */
 import { Experiment } from '../experiment.ts';
+import {
+  Advertiser,
+  AdvertiserList,
+  AdvertiserPatch,
+  Campaign,
+  CampaignList,
+  CampaignPatch,
+  PolicyList,
+  PolicyRule,
+} from './accounts.ts';
 import { Ad, AdBatch, AdBatchResult, AdPatch, AdsQuery, AdsResponse, AdUpload } from './ads.ts';
 import { ServingConfig } from './config.ts';
 import { EmbeddingsRequest, EmbeddingsResponse } from './embeddings.ts';
@@ -9,6 +19,7 @@ import { Generation, GenerationList, GenerationRequest } from './generations.ts'
 import { HeadAds } from './head.ts';
 import { Health } from './health.ts';
 import { Attributed, ExperimentAudit, ExperimentList, ExperimentPlan, ExperimentStep } from './lifecycle.ts';
+import { ModelRequest, ModelState } from './model.ts';
 import type { Route } from './openapi.ts';
 import { MissingNoted, MissingReport, ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
 import { DetailedReport } from './report-detail.ts';
@@ -82,6 +93,15 @@ export const BACKEND_ROUTES: readonly Route[] = [
     errors: ['bad_request', 'unauthorized', 'payload_too_large', 'too_many_requests', 'not_ready'],
   },
   {
+    method: 'post',
+    path: '/v1/model',
+    summary: "Serve what the bundle's folder holds now, without a failed request; another space is refused",
+    body: ModelRequest,
+    answer: ModelState,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'conflict', 'space_mismatch', 'bundle_damaged', 'configuration'],
+  },
+  {
     method: 'put',
     path: '/v1/ads/{id}',
     summary: 'Create or replace an ad',
@@ -115,6 +135,123 @@ export const BACKEND_ROUTES: readonly Route[] = [
     answer: AdBatchResult,
     signed: true,
     errors: ['bad_request', 'unauthorized', 'payload_too_large'],
+  },
+  {
+    method: 'get',
+    path: '/v1/campaigns',
+    summary: 'All campaigns, by id',
+    answer: CampaignList,
+    signed: true,
+    errors: ['unauthorized'],
+  },
+  {
+    method: 'get',
+    path: '/v1/campaigns/{id}',
+    summary: 'A campaign',
+    answer: Campaign,
+    signed: true,
+    errors: ['unauthorized', 'not_found'],
+  },
+  {
+    method: 'put',
+    path: '/v1/campaigns/{id}',
+    summary: 'Create or replace a campaign; it holds from the acknowledgement on',
+    body: Campaign,
+    answer: Campaign,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'payload_too_large'],
+  },
+  {
+    method: 'patch',
+    path: '/v1/campaigns/{id}',
+    summary: 'Change a campaign; pausing takes all its ads out from the acknowledgement on',
+    body: CampaignPatch,
+    answer: Campaign,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'not_found', 'payload_too_large'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/campaigns/{id}',
+    summary: 'Remove a campaign; ads run by what else there is of terms',
+    status: 204,
+    signed: true,
+    errors: ['unauthorized', 'not_found'],
+  },
+  {
+    method: 'get',
+    path: '/v1/advertisers',
+    summary: 'All advertisers, by id',
+    answer: AdvertiserList,
+    signed: true,
+    errors: ['unauthorized'],
+  },
+  {
+    method: 'get',
+    path: '/v1/advertisers/{id}',
+    summary: 'An advertiser',
+    answer: Advertiser,
+    signed: true,
+    errors: ['unauthorized', 'not_found'],
+  },
+  {
+    method: 'put',
+    path: '/v1/advertisers/{id}',
+    summary: 'Create or replace an advertiser; it holds from the acknowledgement on',
+    body: Advertiser,
+    answer: Advertiser,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'payload_too_large'],
+  },
+  {
+    method: 'patch',
+    path: '/v1/advertisers/{id}',
+    summary: 'Change an advertiser; pausing takes all its ads out from the acknowledgement on',
+    body: AdvertiserPatch,
+    answer: Advertiser,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'not_found', 'payload_too_large'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/advertisers/{id}',
+    summary: 'Remove an advertiser; ads run by what else there is of terms',
+    status: 204,
+    signed: true,
+    errors: ['unauthorized', 'not_found'],
+  },
+  {
+    method: 'get',
+    path: '/v1/policies',
+    summary: 'All rules of policy, by id',
+    answer: PolicyList,
+    signed: true,
+    errors: ['unauthorized'],
+  },
+  {
+    method: 'get',
+    path: '/v1/policies/{id}',
+    summary: 'A rule of policy',
+    answer: PolicyRule,
+    signed: true,
+    errors: ['unauthorized', 'not_found'],
+  },
+  {
+    method: 'put',
+    path: '/v1/policies/{id}',
+    summary: 'Create or replace a rule of policy; it holds from the acknowledgement on',
+    body: PolicyRule,
+    answer: PolicyRule,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'payload_too_large'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/policies/{id}',
+    summary: 'Remove a rule of policy; ads run by what else there is of terms',
+    status: 204,
+    signed: true,
+    errors: ['unauthorized', 'not_found'],
   },
   {
     method: 'post',

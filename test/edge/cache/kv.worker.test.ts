@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { cachePath } from '../../../edge/cache/cache-port.ts';
 import { KvCache } from '../../../edge/cache/kv.ts';
-import { Popularity } from '../../../edge/cache/popularity.ts';
+import { Popularity } from '../../../shared/popularity.ts';
 import { cachePortConformance, key } from '../../conformance/cache-port.ts';
 import { namespaceOf } from '../under-test.worker.ts';
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts';
@@ -77,10 +78,15 @@ describe('createEncoder', () => {
   it('refuses a model that the runtime cannot read', async () => {
     const damaged = await tinyBundle({ dir: at('damaged'), seed: 2 });
     await writeFile(damaged.paths.student, 'not a model');
-    await expect(createEncoder({ bundle: damaged, workers: 1 })).rejects.toMatchObject({
+    const promised = createHash('sha256').update('not a model').digest('hex');
+    const { manifest } = damaged;
+    const bundle = { ...damaged, manifest: { ...manifest, student: { ...manifest.student, sha256: promised } } };
+    await expect(createEncoder({ bundle, workers: 1 })).rejects.toMatchObject({
       code: 'bundle_damaged',
       message: expect.stringContaining('the runtime refuses the model'),
     });
+    // Another file than the one that was checked is not even tried.
+    await expect(createEncoder({ bundle: damaged, workers: 1 })).rejects.toThrow(/student\.onnx: expected SHA-256/);
     await expect(loadBundle(damaged.dir)).rejects.toMatchObject({ code: 'bundle_damaged' });
   });
 });

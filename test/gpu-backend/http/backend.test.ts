@@ -212,7 +212,7 @@ describe('with the market loaded', () => {
     );
     expect(metrics).toMatch(/harness_events_total\{outcome="stored"\} [1-9]/);
     expect(metrics).toMatch(/harness_impressions_total\{rung="fresh"\} [1-9]/);
-    expect(metrics).toContain('harness_encoder_device{requested="cpu",provider="cpu"} 1');
+    expect(metrics).toContain('harness_encoder_device{requested="cpu",provider="cpu",precision="fp32"} 1');
     expect(metrics).toMatch(/harness_retrieval_seconds_count\{part="encode"\} [1-9]/);
     expect(metrics).toMatch(/harness_generation [1-9]/);
   });

@@ -33,6 +33,7 @@ afterAll(async () => {
 const VALID: Record<string, unknown> = {
   'post /v1/retrieve': retrieval('red sofa'),
   'post /v1/embeddings': { input: 'red sofa' },
+  'post /v1/model': { action: 'reload' },
   'put /v1/ads/{id}': sampleAd({ id: 'ad-0-0' }),
   'patch /v1/ads/{id}': { bidMicros: 7 },
   'post /v1/ads:batch': { ads: [sampleAd()] },

@@ -1,9 +1,9 @@
 /**
- * How often something was asked for lately, in fixed memory and without knowing anything beyond this isolate: a count-min
+ * How often something was asked for lately, in fixed memory and without knowing anything beyond this process: a count-min
  * sketch of small counters that are halved now and then (the frequency sketch of TinyLFU, Einziger et al., ACM TOS 2017),
  * raised conservatively (Estan and Varghese, SIGCOMM 2002): only where a counter is not known to be too high already.
  */
-import { hash32 } from '../../shared/experiment.ts';
+import { hash32 } from './experiment.ts';
 
 const ROWS = 4;
 const MAX_COUNT = 255;

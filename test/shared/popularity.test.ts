@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { Popularity } from '../../../edge/cache/popularity.ts';
+import { Popularity } from '../../shared/popularity.ts';
 
 it('never counts less than there was, and hardly more', () => {
   fc.assert(

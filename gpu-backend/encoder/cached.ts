@@ -1,0 +1,124 @@
+/**
+ * An encoder with a memory: texts asked for most are answered from it, and a text that is being computed is computed once
+ * for all who ask. The memory is of one encoder, hence of one model and one space: another model begins with none.
+ */
+import { HarnessError } from '../../shared/problem.ts';
+import type { EncodeOptions, Encoder } from './encoder.ts';
+import { type KnownVector, VectorCache } from './vector-cache.ts';
+
+/** Texts of one call that it did not compute itself; they count once it is answered. */
+interface Tally {
+  hits: number;
+  joined: number;
+}
+
+/** `inner` behind a cache of at most `maxBytes`; closing it closes `inner`. Its vectors are shared: copy before changing one. */
+export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }): Encoder {
+  const cache = new VectorCache({ maxBytes, dimension: inner.dimension });
+  const underway = new Map<string, Promise<KnownVector>>();
+  const counts = { hits: 0, joined: 0 };
+  let [active, closing] = [0, false];
+  const idle = Promise.withResolvers<void>();
+
+  /** Computes texts that nobody else does at this moment: one call of the inner encoder, one promise a text. */
+  const lead = (texts: readonly string[], options: EncodeOptions): Promise<KnownVector>[] => {
+    const batch = inner.encode(texts, options);
+    return texts.map((text, i) => {
+      const known = batch.then(
+        ({ vectors, tokens }) => {
+          underway.delete(text);
+          // A copy: a row of a batch would keep the whole batch in memory.
+          const entry = { vector: vectors[i]!.slice(), tokens: tokens[i]! };
+          cache.set(text, entry);
+          return entry;
+        },
+        (error: unknown) => {
+          underway.delete(text);
+          throw error;
+        },
+      );
+      underway.set(text, known);
+      return known;
+    });
+  };
+
+  /** Waits for another's computation. When that fails, for the other's deadline or departure say, the text is computed anew. */
+  const join = async (text: string, options: EncodeOptions, tally: Tally): Promise<KnownVector> => {
+    for (;;) {
+      const other = underway.get(text);
+      if (other === undefined) return (await Promise.all(lead([text], options)))[0]!;
+      const known = await untilAborted(other, options.signal).catch(() => undefined);
+      options.signal?.throwIfAborted();
+      if (known === undefined) continue;
+      tally.joined++;
+      return known;
+    }
+  };
+
+  const obtain = (texts: readonly string[], options: EncodeOptions, tally: Tally): Promise<KnownVector[]> => {
+    const found = new Map<string, KnownVector | Promise<KnownVector>>();
+    const missing = new Set<string>();
+    for (const text of texts) {
+      if (found.has(text) || missing.has(text)) {
+        tally.joined++;
+        continue;
+      }
+      const known = cache.get(text);
+      if (known !== undefined) {
+        tally.hits++;
+        found.set(text, known);
+      } else if (underway.has(text)) found.set(text, join(text, options, tally));
+      else missing.add(text);
+    }
+    const led = [...missing];
+    if (led.length > 0) for (const [i, known] of lead(led, options).entries()) found.set(led[i]!, known);
+    return Promise.all(texts.map((text) => found.get(text)!));
+  };
+
+  return {
+    model: inner.model,
+    spaceId: inner.spaceId,
+    studentSha256: inner.studentSha256,
+    dimension: inner.dimension,
+    cutDimensions: inner.cutDimensions,
+    device: inner.device,
+    async encode(texts, options = {}) {
+      if (closing) throw new HarnessError('not_ready', 'The encoder is closing; it takes no new work.');
+      const { deadlineAtMs = Number.POSITIVE_INFINITY, signal } = options;
+      // What is too late or gone already is the inner encoder's to refuse and to count.
+      if (signal?.aborted || deadlineAtMs <= performance.timeOrigin + performance.now())
+        return inner.encode(texts, options);
+      active++;
+      try {
+        const tally = { hits: 0, joined: 0 };
+        const known = await obtain(texts, options, tally);
+        counts.hits += tally.hits;
+        counts.joined += tally.joined;
+        return { vectors: known.map(({ vector }) => vector), tokens: known.map(({ tokens }) => tokens) };
+      } finally {
+        active--;
+        if (closing && active === 0) idle.resolve();
+      }
+    },
+    stats() {
+      const { entries, bytes } = cache.size;
+      return { ...inner.stats(), ...counts, cachedTexts: entries, cachedBytes: bytes };
+    },
+    async close() {
+      closing = true;
+      if (active === 0) idle.resolve();
+      await idle.promise;
+      await inner.close();
+      cache.clear();
+    },
+  };
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
