@@ -1,4 +1,5 @@
 /** `npm run recipe -- export-logs`: what was served and clicked, as a dataset that the recipe trains on (docs/flywheel.md). */
+import { once } from 'node:events';
 import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -55,7 +56,7 @@ async function writeFolder(out: string, fill: (put: Put) => Promise<void>): Prom
   try {
     await fill(async (file, row) => {
       const stream = streams.get(file)!;
-      if (!stream.write(`${JSON.stringify(row)}\n`)) await new Promise((drained) => stream.once('drain', drained));
+      if (!stream.write(`${JSON.stringify(row)}\n`)) await once(stream, 'drain');
     });
   } finally {
     await Promise.all([...streams.values()].map((stream) => finished(stream.end())));
@@ -78,7 +79,7 @@ export async function exportLogs(db: Database, { out, heldOut, ...window }: Expo
       if (partOf(shown[0]!.query, heldOut) === 'train')
         for (const { part, adId, clicks } of shown) if (part === 'train' && clicks > 0) trainedAds.add(adId);
     await writeFolder(out, async (put) => {
-      for (const { ad } of await changesSince(db, 0, '')) {
+      for (const { ad } of await changesSince(log.db, 0, '')) {
         if (ad === undefined) continue;
         await put('catalogue.jsonl', ad);
         ads++;

@@ -18,6 +18,8 @@ export interface LogWindow {
 
 /** What was shown, counted once; lives as long as the transaction that it was read in. */
 export interface ShownLog {
+  /** The transaction; nothing else may be asked while it lasts, because the embedded database has one session. */
+  readonly db: Database;
   /** All rows of one query of one market after the other, in the order of their text. */
   byQuery(): AsyncGenerator<ShownAd[]>;
   /** Looks by position in the training window, from ads that were shown in several places; `undefined` where none tells. */
@@ -76,6 +78,7 @@ export function readLog<T>(db: Database, window: LogWindow, use: (log: ShownLog)
         sql`select count(*)::int as queries, coalesce(sum(impressions), 0)::int as impressions from known where not known`,
       );
       return use({
+        db: tx,
         rare: rare!,
         async *byQuery() {
           let group: ShownAd[] = [];

@@ -8,6 +8,8 @@ import { canonicalJson, sha256Hex } from './digest.ts';
 export const RetrieverName = z.enum(['lexical', 'dense', 'keyword']);
 export type RetrieverName = z.infer<typeof RetrieverName>;
 
+const BundleName = z.string().min(1).max(128);
+
 export const Plan = z
   .strictObject({
     /** Which retrievers run, in canonical (sorted, unique) order. */
@@ -24,6 +26,8 @@ export const Plan = z
      * (gpu-backend/retrieval/gate.ts); absent, always.
      */
     denseGate: z.number().min(0).max(1).optional(),
+    /** Name of the bundle whose student encodes the query, of those that the backend has open; absent, the one served. */
+    model: BundleName.optional(),
   })
   .meta({ id: 'Plan' });
 export type Plan = z.infer<typeof Plan>;
@@ -35,6 +39,7 @@ export const PlanPatch = z
     k: z.int().min(1).max(200).optional(),
     minRelevance: z.number().min(0).max(1).optional(),
     denseGate: z.number().min(0).max(1).optional(),
+    model: BundleName.optional(),
   })
   .meta({ id: 'PlanPatch' });
 export type PlanPatch = z.infer<typeof PlanPatch>;

@@ -53,7 +53,9 @@ export class QueryEncoder {
 
   /** Makes `ask` with the query's vector where the plan uses one; without it when the backend has another student. */
   async asking<T>(ask: (request: Asked) => Promise<T>, request: Asked): Promise<T> {
-    const vector = request.plan.retrievers.includes('dense') ? this.#encode(request.query) : undefined;
+    const { retrievers, model } = request.plan;
+    // A plan that names a model is that student's to answer, which is not here.
+    const vector = retrievers.includes('dense') && model === undefined ? this.#encode(request.query) : undefined;
     if (vector === undefined) return ask(request);
     try {
       return await ask({ ...request, vector });

@@ -99,7 +99,9 @@ async function fill(db: Database): Promise<void> {
 
 async function read<F extends FileName>(folder: string, file: F): Promise<RowOf<F>[]> {
   const onBadRow = (row: unknown) => expect.unreachable(JSON.stringify(row));
-  return Array.fromAsync(openDataset(folder, { maxBadShare: 0, onBadRow }).read(file));
+  const found: RowOf<F>[] = [];
+  for await (const row of openDataset(folder, { maxBadShare: 0, onBadRow }).read(file)) found.push(row);
+  return found;
 }
 
 describe.each(DATABASES)('on the %s database', (name, open) => {
