@@ -16,7 +16,12 @@ export interface Outcome {
   detail?: unknown;
 }
 
-export type Bench = (options: { quick: boolean; say: (line: string) => void }) => Promise<Outcome>;
+export type Bench = (options: {
+  quick: boolean;
+  /** The one part to measure, where there are several. */
+  only?: string | undefined;
+  say: (line: string) => void;
+}) => Promise<Outcome>;
 
 /** A row whose target is a bound. */
 export function bounded(metric: string, value: number, unit: string, [relation, bound]: ['>=' | '<=', number]): Row {

@@ -1,21 +1,10 @@
 /** A real Postgres that goes and comes back under a running backend, and a backend that is killed while it takes events. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
-import {
-  backendEnvironment,
-  call,
-  loadTestMarket,
-  makeFolders,
-  retrieval,
-  start,
-  type TestFolders,
-} from '../setup/backend.ts';
+import { call, loadTestMarket, makeFolders, retrieval, start, type TestFolders } from '../setup/backend.ts';
 import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
-import { freePort } from '../setup/free-port.ts';
+import { killedIngest, metric, until } from '../setup/killed-ingest.ts';
 import { type PostgresServer, startPostgresServer } from '../setup/postgres-server.ts';
 import { sampleClick, sampleImpression } from '../setup/samples.ts';
 
@@ -35,21 +24,13 @@ const page = (id: string): HarnessEvent[] => [
 ];
 const post = async (url: string, events: unknown[]) =>
   call<EventBatchResult & { code: string }>(url, 'POST /v1/events', { body: { events } });
-const metric = async (url: string, name: string) => {
-  const { body } = await call<string>(url, 'GET /metrics', { unsigned: true });
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body)?.[1]);
-};
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds().catch(() => false))) await pause(50);
-}
-
-async function stored(databaseUrl: string): Promise<{ impressions: number; clicks: number; spent: number }> {
+async function stored(databaseUrl: string): Promise<{ impressions: number; clicks: number }> {
   const client = postgres(databaseUrl, { max: 1 });
   const [row] = await client`select (select count(*)::int from impressions) as impressions,
-    (select count(*)::int from clicks) as clicks, (select coalesce(sum(spent_micros), 0)::int from ad_spend) as spent`;
+    (select count(*)::int from clicks) as clicks`;
   await client.end();
-  return row as { impressions: number; clicks: number; spent: number };
+  return row as { impressions: number; clicks: number };
 }
 
 test('while the database is away queries are answered and events go to disk; they are stored once when it is back', async () => {
@@ -98,56 +79,14 @@ test('while the database is away queries are answered and events go to disk; the
   expect((await post(url, page('SIGINT-0'))).body).toMatchObject({ stored: 0, duplicates: 2 });
 });
 
-describe('killed', () => {
-  async function startProcess(databaseUrl: string, port: number): Promise<{ child: ChildProcess; url: string }> {
-    const environment = backendEnvironment(folders, {
-      PORT: String(port),
-      LOG_LEVEL: 'error',
-      DATABASE_URL: databaseUrl,
-    });
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'gpu-backend/main.ts'], {
-      env: { ...process.env, ...environment },
-      stdio: 'inherit',
-    });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    const url = `http://127.0.0.1:${port}`;
-    await until(async () => (await call(url, 'GET /v1/config')).status === 200);
-    return { child, url };
-  }
-
-  test('with the database there, and with events on disk only: what was acknowledged is there, what was not is sent again', async () => {
-    const databaseUrl = await server.createDatabase();
-    const port = await freePort();
-    let { child, url } = await startProcess(databaseUrl, port);
-    const sent: string[] = [];
-    const unanswered: HarnessEvent[][] = [];
-    /** Sends pages until the process is dead. */
-    const send = async (name: string) => {
-      for (let i = 0; ; i++) {
-        const id = `${name}-${i}`;
-        sent.push(id);
-        try {
-          const { status } = await post(url, page(id));
-          if (status !== 200) throw new Error(String(status));
-        } catch {
-          unanswered.push(page(id));
-          return;
-        }
-      }
-    };
-    for (const [turn, away] of [false, true, false].entries()) {
-      if (away) await server.halt('SIGQUIT');
-      const senders = Array.from({ length: 4 }, (_, i) => send(`turn-${turn}-${i}`));
-      await until(async () => sent.filter((id) => id.startsWith(`turn-${turn}`)).length >= 15);
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-      await Promise.all(senders);
-      if (away) await server.resume();
-      ({ child, url } = await startProcess(databaseUrl, port));
-      for (const events of unanswered.splice(0)) expect((await post(url, events)).status).toBe(200);
-    }
-    await until(async () => (await metric(url, 'harness_spool_bytes')) === 0);
-    const count = sent.length;
-    expect(await stored(databaseUrl)).toMatchObject({ impressions: count, clicks: count, spent: 500_000 * count });
-  });
+test('a backend that is killed, with the database there or away, loses and doubles nothing', async () => {
+  const kills = [
+    { away: false, requests: 9 },
+    { away: true, requests: 14 },
+    { away: false, requests: 1 },
+  ];
+  const { issued, ...outcome } = await killedIngest({ server, folders, kills });
+  expect(issued).toBeGreaterThanOrEqual(2 * (9 + 14 + 1));
+  expect(outcome).toMatchObject({ lost: 0, doubled: 0 });
+  expect(outcome.repeated).toBeGreaterThanOrEqual(3);
 });

@@ -1,0 +1,25 @@
+/** The backend's measurements, each in a file of bench/backend/; `--only NAME` makes one of them. */
+import { HarnessError } from '../shared/problem.ts';
+import { eventRows } from './backend/events.ts';
+import { ingestKillRows } from './backend/ingest-kill.ts';
+import type { Bench, Row } from './row.ts';
+
+type Part = (options: { quick: boolean; say: (line: string) => void }) => Promise<Row[]>;
+
+/** In the order of their rows. */
+const PARTS: Record<string, Part> = {
+  events: ({ quick, say }) => eventRows({ pages: quick ? 10_000 : 50_000, turns: quick ? 3 : 5, say }),
+  'ingest-kill': ({ quick, say }) => ingestKillRows({ kills: quick ? 8 : 50, say }),
+};
+
+export const backend: Bench = async ({ quick, only, say }) => {
+  if (only !== undefined && PARTS[only] === undefined)
+    throw new HarnessError('bad_request', `--only: expected one of ${Object.keys(PARTS).join(', ')}, got ${only}.`);
+  const rows: Row[] = [];
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (only !== undefined && only !== name) continue;
+    say(name);
+    rows.push(...(await part({ quick, say })));
+  }
+  return { rows };
+};
