@@ -1,4 +1,5 @@
 /** What `GET /v1/ads` was asked: the query string read strictly, checked, normalized. Every fault is a 400 with a code. */
+import { LRUCache } from 'lru-cache';
 import { AdsQuery } from '../shared/contract/ads.ts';
 import type { ServingConfig } from '../shared/contract/config.ts';
 import { HarnessError, parse } from '../shared/problem.ts';
@@ -10,23 +11,23 @@ const MAX_RAW_LENGTH = 2_000;
 const PARAMETERS = ['q', 'market', 'locale', 'n', 'qa'] as const;
 
 export interface AdsRequest {
-  raw: string;
-  normalized: string;
-  market: string;
-  locale: string;
-  slots: number;
+  readonly raw: string;
+  readonly normalized: string;
+  readonly market: string;
+  readonly locale: string;
+  readonly slots: number;
   /** A signed override of arms, not verified yet. */
-  qa: string | undefined;
+  readonly qa: string | undefined;
 }
+
+/** Query strings that are remembered, and how long one may be. */
+const REMEMBERED = { entries: 2_000, length: 300 };
 
 /**
  * The known parameters of a query string, each at most once. Stricter than URLSearchParams, which turns broken escapes
  * and bytes that are no UTF-8 into some other text without a word.
  */
-export function readParameters(url: string): Partial<Record<(typeof PARAMETERS)[number], string>> {
-  const from = url.indexOf('?');
-  const hash = url.indexOf('#');
-  const search = from === -1 ? '' : url.slice(from + 1, hash === -1 ? undefined : hash);
+export function readParameters(search: string): Partial<Record<(typeof PARAMETERS)[number], string>> {
   const found: Partial<Record<(typeof PARAMETERS)[number], string>> = {};
   for (const pair of search.split('&')) {
     const at = pair.indexOf('=');
@@ -43,9 +44,35 @@ export function readParameters(url: string): Partial<Record<(typeof PARAMETERS)[
   return found;
 }
 
+function searchOf(url: string): string {
+  const from = url.indexOf('?');
+  const hash = url.indexOf('#');
+  return from === -1 ? '' : url.slice(from + 1, hash === -1 ? undefined : hash);
+}
+
+/** The requests under one configuration. What was read lately is not read again: the head's query strings come all the time. */
+export class AdsRequests {
+  readonly #config: ServingConfig;
+  readonly #known = new LRUCache<string, AdsRequest>({ max: REMEMBERED.entries });
+
+  constructor(config: ServingConfig) {
+    this.#config = config;
+  }
+
+  /** Throws as {@link readAdsRequest}. */
+  read(url: string): AdsRequest {
+    const search = searchOf(url);
+    const known = this.#known.get(search);
+    if (known !== undefined) return known;
+    const request = readAdsRequest(search, this.#config);
+    if (search.length <= REMEMBERED.length) this.#known.set(search, request);
+    return request;
+  }
+}
+
 /** Throws `bad_request`, `query_empty`, `query_too_long`, `unknown_market` or `unknown_locale`. */
-export function readAdsRequest(url: string, config: ServingConfig): AdsRequest {
-  const query = parse(AdsQuery, readParameters(url), 'query string');
+export function readAdsRequest(search: string, config: ServingConfig): AdsRequest {
+  const query = parse(AdsQuery, readParameters(search), 'query string');
   const market = query.market ?? config.markets[0]!;
   if (!config.markets.includes(market)) {
     throw new HarnessError('unknown_market', `market: expected one of ${config.markets.join(', ')}, got ${market}`);

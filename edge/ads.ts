@@ -7,7 +7,7 @@ import type { ImpressionEvent } from '../shared/contract/events.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { readOverride } from '../shared/qa-override.ts';
-import { type AdsRequest, readAdsRequest } from './ads-request.ts';
+import type { AdsRequest } from './ads-request.ts';
 import { CLICK_VALID_SECONDS, signClick } from './click.ts';
 import { eligible } from './eligibility.ts';
 import { orHead } from './head/head-page.ts';
@@ -15,6 +15,7 @@ import { identify, type Unit } from './identity.ts';
 import { type Page, retrievePage } from './interleaved.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
 import { type LoggedQuery, loggedQuery } from './query-log.ts';
+import { headersOf } from './security-headers.ts';
 import type { Serving } from './serving.ts';
 import { readSticky, stickyCookie } from './sticky.ts';
 import { visitOf } from './visit.ts';
@@ -37,6 +38,8 @@ interface Outcome {
   totalMs: number;
 }
 
+const HEADERS = headersOf({ 'content-type': 'application/json', 'cache-control': 'private, no-store' });
+
 export const adsRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/v1/ads', async (c) => {
     const { settings, clock, config, killList, head, rungs, events } = isolate;
@@ -46,11 +49,12 @@ export const adsRoute = (isolate: Isolate) =>
     await Promise.all([config.keepUp(waitUntil), killList.keepUp(waitUntil)]);
     const serving = isolate.serving();
 
-    const request = readAdsRequest(c.req.url, serving.config);
+    const request = serving.requests.read(c.req.url);
     const unit = await identify(c.req.raw.headers, {
       keys: settings.keys,
       newId: clock.newId,
       policy: settings.consent,
+      known: isolate.visitors,
     });
     const { unitId } = unit;
     const { headers } = c.req.raw;
@@ -89,15 +93,17 @@ export const adsRoute = (isolate: Isolate) =>
     outcome.totalMs = clock.elapsed() - startedAt;
     await events.log(impressionOf(outcome), waitUntil);
 
-    c.header('cache-control', 'private, no-store');
-    if (unit.setCookie !== undefined) c.header('set-cookie', unit.setCookie);
     const { experiments } = serving.config;
     const remember =
       overrides === undefined && unit.consent
         ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
         : undefined;
-    if (remember !== undefined) c.header('set-cookie', remember, { append: true });
-    return c.json(answerOf(outcome, clickUrls));
+    const response = new Response(JSON.stringify(answerOf(outcome, clickUrls)), { headers: HEADERS });
+    for (const cookie of [unit.setCookie, remember]) {
+      if (cookie !== undefined) response.headers.append('set-cookie', cookie);
+    }
+    c.set('secured', true);
+    return response;
   });
 
 /** Where this request was sent to; a Host header may hold anything. */

@@ -11,14 +11,7 @@ import { type EdgeContext, type Isolate, VERSION } from './isolate.ts';
 import { playgroundRoute } from './playground/playground.ts';
 import { rateLimit } from './rate-limit.ts';
 import { reconcileRoute } from './reconcile.ts';
-
-/** OWASP's set for an API; a route that needs less strict ones sets its own. */
-const SECURITY_HEADERS: readonly [name: string, value: string][] = [
-  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
-  ['referrer-policy', 'no-referrer'],
-  ['strict-transport-security', 'max-age=31536000; includeSubDomains'],
-  ['x-content-type-options', 'nosniff'],
-];
+import { secureHeaders } from './security-headers.ts';
 
 const PATTERNS = EDGE_ROUTES.map(({ method, path }) => ({
   method: method.toUpperCase(),
@@ -48,10 +41,8 @@ export function createApp(isolate: Isolate) {
     .use(async (c, next) => {
       c.set('requestId', isolate.clock.newId());
       await next();
-      for (const [name, value] of SECURITY_HEADERS) {
-        if (!c.res.headers.has(name)) c.res.headers.set(name, value);
-      }
     })
+    .use(secureHeaders)
     .use('/v1/*', rateLimit(isolate))
     .route('/', adsRoute(isolate))
     .route('/', clickRoute(isolate))

@@ -32,6 +32,15 @@ function decode(entry: CacheEntry): RetrieveResponse {
   return answer;
 }
 
+/** Of requests that are remembered (ads-request.ts); strings, because a promise belongs to the request that made it. */
+const hashes = new WeakMap<AdsRequest, string>();
+
+async function hashOf(request: AdsRequest): Promise<string> {
+  const hash = await queryHash(request.normalized);
+  hashes.set(request, hash);
+  return hash;
+}
+
 /** Never throws for a backend that is away, slow or refusing: that is what the ladder is for. */
 export async function retrieve(
   isolate: Isolate,
@@ -50,7 +59,7 @@ export async function retrieve(
     plan: fingerprint,
     market,
     locale,
-    queryHash: await queryHash(query),
+    queryHash: hashes.get(request) ?? (await hashOf(request)),
   };
   try {
     const { entry, status, ageMs, reason, hedged } = await cache.find({

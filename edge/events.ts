@@ -41,9 +41,19 @@ export const noEvents = (): EventCounts => ({
 
 type WaitUntil = (work: Promise<unknown>) => void;
 
+/** What goes with an event to the queue, whose call may be another request's: plain values, which outlive this one. */
+export interface Sending {
+  /** For what must go on after the request has its answer. */
+  waitUntil: WaitUntil;
+  /** Set when the event has taken another way and nobody waits. */
+  diverted: boolean;
+  /** The queue took it nevertheless. */
+  onLate: () => void;
+}
+
 export interface EventLogOptions {
-  /** Resolves when the queue has the event. */
-  queue: { send: (event: HarnessEvent) => Promise<unknown> };
+  /** Resolves when the queue has the event, or rejects; says `onLate`, and nothing else, once the event is diverted. */
+  queue: { send: (event: HarnessEvent, options: Sending) => Promise<unknown> };
   /** Keeps events until they can be stored; rejects when it could not. */
   park: (events: readonly HarnessEvent[]) => Promise<void>;
   /** Stores an event without queue and outbox; rejects when it could not. */
@@ -65,33 +75,50 @@ export class EventLog {
     this.#options = options;
   }
 
+  readonly #onLate = () => {
+    this.counts.late += 1;
+  };
+
   /** Resolves with whether the event is safe, as soon as that is known or the deadline is over (`undefined`). */
   async log(event: HarnessEvent, waitUntil: WaitUntil): Promise<boolean | undefined> {
     const { deadlineMs, note } = this.#options;
     this.counts.issued += 1;
     note(event, waitUntil);
-    const delivery = this.#deliver(event);
+    const queued = this.#queue(event, waitUntil);
+    const delivery = queued.then((refusal) => (refusal === undefined ? true : this.#divert(event, refusal, waitUntil)));
     waitUntil(delivery);
-    const safe = await within(delivery, 2 * deadlineMs);
+    if ((await queued) === undefined) return true;
+    const safe = await within(delivery, deadlineMs);
     return safe === TIMED_OUT ? undefined : safe;
   }
 
-  async #deliver(event: HarnessEvent): Promise<boolean> {
-    const { queue, park, direct, deadlineMs, outboxTimeoutMs, onError } = this.#options;
-    const onLate = () => {
-      this.counts.late += 1;
-    };
-    const ways: [count: 'queued' | 'outboxed' | 'direct', take: () => Promise<unknown>][] = [
-      ['queued', () => inTime(() => queue.send(event), { ms: deadlineMs, onLate })],
-      ['outboxed', () => inTime(() => park([event]), { ms: outboxTimeoutMs, onLate })],
+  /** Why the queue did not take the event in time; `undefined` when it did. */
+  async #queue(event: HarnessEvent, waitUntil: WaitUntil): Promise<{ error: unknown } | undefined> {
+    const { queue, deadlineMs } = this.#options;
+    const sending: Sending = { waitUntil, diverted: false, onLate: this.#onLate };
+    try {
+      if ((await within(queue.send(event, sending), deadlineMs)) === TIMED_OUT) throw late(deadlineMs);
+      this.counts.queued += 1;
+      return undefined;
+    } catch (error) {
+      sending.diverted = true;
+      return { error };
+    }
+  }
+
+  /** Outbox, else backend, for what the queue did not take. */
+  async #divert(event: HarnessEvent, refusal: { error: unknown }, waitUntil: WaitUntil): Promise<boolean> {
+    const { park, direct, outboxTimeoutMs, onError } = this.#options;
+    const ways: [count: 'outboxed' | 'direct', take: () => Promise<unknown>][] = [
+      ['outboxed', () => this.#park(() => park([event]), outboxTimeoutMs, waitUntil)],
       ['direct', () => direct(event)],
     ];
-    const errors: unknown[] = [];
+    const errors = [refusal.error];
     for (const [count, take] of ways) {
       try {
         await take();
         this.counts[count] += 1;
-        if (errors.length > 0) onError(`event ${event.id} was ${count}`, new AggregateError(errors));
+        onError(`event ${event.id} was ${count}`, new AggregateError(errors));
         return true;
       } catch (error) {
         errors.push(error);
@@ -101,19 +128,17 @@ export class EventLog {
     onError(`event ${event.id} is lost: queue, outbox and backend failed`, new AggregateError(errors));
     return false;
   }
-}
 
-/** Rejects after `ms`, and also when `start` throws before it has a promise to give; what was started goes on, and may succeed late. */
-async function inTime(
-  start: () => Promise<unknown>,
-  { ms, onLate }: { ms: number; onLate: () => void },
-): Promise<void> {
-  const started = start();
-  if ((await within(started, ms)) === TIMED_OUT) {
-    started.then(onLate, () => {});
-    throw new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);
+  /** Rejects when the outbox takes longer; what it then takes late, the request stays for to count. */
+  async #park(start: () => Promise<unknown>, ms: number, waitUntil: WaitUntil): Promise<void> {
+    const started = start();
+    if ((await within(started, ms)) !== TIMED_OUT) return;
+    waitUntil(within(started.then(this.#onLate), ms).catch(() => undefined));
+    throw late(ms);
   }
 }
+
+const late = (ms: number) => new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);
 
 /** Stores one event through the backend; an event that it refuses is an error. */
 export function directDelivery(

@@ -5,6 +5,7 @@
 import type { HarnessEvent } from '../shared/contract/events.ts';
 import { within } from './deadline.ts';
 import type { EventQueue } from './env.ts';
+import type { Sending } from './events.ts';
 
 /** Events of one call: even of the largest these stay below the 256 KB that a call may carry. */
 const MAX_EVENTS = 25;
@@ -16,56 +17,80 @@ export interface GroupedQueueOptions {
   gatherMs: number;
 }
 
+interface Entry extends Sending {
+  event: HarnessEvent;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
 interface Group {
-  events: HarnessEvent[];
+  entries: Entry[];
   openedAtMs: number;
-  /** Settles as the call that carries the events. */
-  sent: Promise<void>;
 }
 
 export class GroupedQueue {
   readonly #options: GroupedQueueOptions;
   #open: Group | undefined;
-  #inTheAir: Promise<unknown> | undefined;
+  #inTheAir: Group | undefined;
+  /** Wakes the groups that wait for the call in the air. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: GroupedQueueOptions) {
     this.#options = options;
   }
 
-  /** Resolves when the queue has the event; rejects when it refused the call. */
-  send(event: HarnessEvent): Promise<void> {
-    const { now, gatherMs } = this.#options;
-    const open = this.#open;
-    // A group whose first request died with its context is never sent: nobody may join it for long.
-    if (open !== undefined && open.events.length < MAX_EVENTS && now() - open.openedAtMs <= 2 * gatherMs) {
-      open.events.push(event);
-      return open.sent;
-    }
-    const group: Group = { events: [event], openedAtMs: now(), sent: Promise.resolve() };
-    this.#open = group;
-    group.sent = this.#send(group);
-    return group.sent;
+  /**
+   * Resolves when the queue has the event; rejects when it refused the call. Each request waits on a promise of its own, which
+   * is left alone once the request is over: in a Worker nobody may settle a promise of a request that has ended.
+   */
+  send(event: HarnessEvent, sending: Sending): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { now, gatherMs } = this.#options;
+      const entry: Entry = Object.assign(sending, { event, resolve, reject });
+      const open = this.#open;
+      // A group whose first request died with its context is never sent: nobody may join it for long.
+      if (open !== undefined && open.entries.length < MAX_EVENTS && now() - open.openedAtMs <= 2 * gatherMs) {
+        open.entries.push(entry);
+        return;
+      }
+      const group: Group = { entries: [entry], openedAtMs: now() };
+      this.#open = group;
+      // The call carries events of other requests: it outlives the patience of the one that makes it.
+      sending.waitUntil(this.#send(group));
+    });
   }
 
-  /** Runs in the request that opened the group, whose I/O the call is. */
+  /** Runs in the request that opened the group, whose I/O the call is. Never rejects. */
   async #send(group: Group): Promise<void> {
-    const { queue, gatherMs } = this.#options;
-    if (this.#inTheAir !== undefined) await within(this.#inTheAir, gatherMs);
+    const { entries } = group;
+    if (this.#inTheAir !== undefined) await this.#turn();
     if (this.#open === group) this.#open = undefined;
-    const { events } = group;
-    const call =
-      events.length === 1
-        ? queue.send(events[0]!, { contentType: 'json' })
-        : queue.sendBatch(events.map((body) => ({ body, contentType: 'json' })));
-    const settled = call.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#inTheAir = settled;
+    this.#inTheAir = group;
     try {
-      await call;
+      await this.#call(entries);
+      for (const { diverted, onLate, resolve } of entries) diverted ? onLate() : resolve();
+    } catch (error) {
+      for (const { diverted, reject } of entries) diverted || reject(error);
     } finally {
-      if (this.#inTheAir === settled) this.#inTheAir = undefined;
+      if (this.#inTheAir === group) {
+        this.#inTheAir = undefined;
+        for (const wake of this.#waiting) wake();
+        this.#waiting.clear();
+      }
     }
+  }
+
+  async #call(entries: readonly Entry[]): Promise<void> {
+    const { queue } = this.#options;
+    if (entries.length === 1) await queue.send(entries[0]!.event, { contentType: 'json' });
+    else await queue.sendBatch(entries.map(({ event }) => ({ body: event, contentType: 'json' })));
+  }
+
+  /** Until no call is in the air, `gatherMs` at most. */
+  async #turn(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    await within(promise, this.#options.gatherMs);
+    this.#waiting.delete(resolve);
   }
 }

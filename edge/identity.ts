@@ -2,6 +2,7 @@
  * Who is asking, without knowing who: a random first-party id in a signed cookie. Outside this file there is only its
  * keyed hash, the unit id, which cannot be turned back into the cookie. Without consent every request is a unit of its own.
  */
+import type { LRUCache } from 'lru-cache';
 import { toBase64Url } from '../shared/digest.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { hmac, type KeyRing, signToken, verifyToken } from '../shared/signature.ts';
@@ -57,16 +58,23 @@ export interface IdentifyOptions {
   newId: () => string;
   /** Whether a visitor who has said nothing consents. */
   policy: 'assumed' | 'required';
+  /** Unit ids of cookies that verified under these keys, so that a visitor's next requests need no signature. */
+  known?: LRUCache<string, string> | undefined;
 }
 
 /** The unit of a request; a visitor whose cookie is missing or does not verify is a new one, and so is each request without consent. */
-export async function identify(headers: Headers, { keys, newId, policy }: IdentifyOptions): Promise<Unit> {
+export async function identify(headers: Headers, { keys, newId, policy, known }: IdentifyOptions): Promise<Unit> {
   const bot = isBot(headers.get('user-agent'));
   const consent = hasConsent(headers, policy);
   const cookie = consent ? readCookie(headers.get('cookie'), UNIT_COOKIE) : undefined;
+  const remembered = cookie === undefined ? undefined : known?.get(cookie);
+  if (remembered !== undefined) return { unitId: remembered, bot, consent, setCookie: undefined };
   const id = cookie === undefined ? undefined : await readUnitToken(keys, cookie);
-  if (cookie !== undefined && id !== undefined)
-    return { unitId: await unitIdOf(keys, cookie, id), bot, consent, setCookie: undefined };
+  if (cookie !== undefined && id !== undefined) {
+    const unitId = await unitIdOf(keys, cookie, id);
+    known?.set(cookie, unitId);
+    return { unitId, bot, consent, setCookie: undefined };
+  }
   const newUnit = newId();
   const token = await signToken(keys, PURPOSE, newUnit);
   return {

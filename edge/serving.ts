@@ -3,6 +3,7 @@ import { type Assigned, type AssignOptions, assign, type Visit } from '../shared
 import type { ServingConfig } from '../shared/contract/config.ts';
 import { type Arm, type Assignment, type Diversion, INTERLEAVED } from '../shared/experiment.ts';
 import { fingerprint, type Plan, resolvePlan } from '../shared/plan.ts';
+import { AdsRequests } from './ads-request.ts';
 import { killSet } from './eligibility.ts';
 import { diversionsOf } from './visit.ts';
 
@@ -30,6 +31,7 @@ export class Serving {
   readonly config: ServingConfig;
   readonly killed: ReadonlySet<string>;
   readonly diversions: ReadonlySet<Diversion>;
+  readonly requests: AdsRequests;
   /** By the arms that lead to it; a handful a configuration. */
   readonly #plans = new Map<string, KeyedPlan>();
 
@@ -37,6 +39,7 @@ export class Serving {
     this.config = config;
     this.killed = killSet(config.killList);
     this.diversions = diversionsOf(config);
+    this.requests = new AdsRequests(config);
   }
 
   /** The arms of a visit and the plan that they add up to. Throws `bad_request` for overrides that name nothing. */

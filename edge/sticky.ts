@@ -50,6 +50,7 @@ export interface StickyCookieOptions {
 /** The `Set-Cookie` that remembers this request's arms too; `undefined` when there is nothing new to remember. */
 export async function stickyCookie(options: StickyCookieOptions): Promise<string | undefined> {
   const { keys, unitId, before, assigned, experiments } = options;
+  if (!assigned.some(({ experiment }) => experiment.sticky)) return undefined;
   const known = new Set(experiments.filter(({ sticky }) => sticky).map(({ key }) => key));
   const records = new Map([...before].filter(([key]) => known.has(key)));
   let news = false;

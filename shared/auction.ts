@@ -34,10 +34,12 @@ export interface AuctionSlot<B extends Bidder> {
 export function auction<B extends Bidder>(candidates: readonly B[], config: AuctionConfig): AuctionSlot<B>[] {
   const quality = (candidate: B) => candidate.relevance ** config.qualityExponent;
   const ranked = candidates
-    .filter(
-      (candidate) => candidate.bidMicros >= config.reserveMicros && candidate.bidMicros > 0 && quality(candidate) > 0,
-    )
-    .map((candidate) => ({ candidate, quality: quality(candidate), score: candidate.bidMicros * quality(candidate) }))
+    .filter(({ bidMicros }) => bidMicros >= config.reserveMicros && bidMicros > 0)
+    .map((candidate) => {
+      const q = quality(candidate);
+      return { candidate, quality: q, score: candidate.bidMicros * q };
+    })
+    .filter(({ quality: q }) => q > 0)
     .sort((a, b) => b.score - a.score || (a.candidate.adId < b.candidate.adId ? -1 : 1));
 
   const advertisers = new Set<string>();

@@ -6,6 +6,11 @@ interface Codecs {
   toHex?(): string;
   toBase64?(options: { alphabet: 'base64url'; omitPadding: true }): string;
 }
+interface Decoders {
+  prototype: Uint8Array;
+  fromBase64?(text: string, options: { alphabet: 'base64url'; lastChunkHandling: 'strict' }): Uint8Array<ArrayBuffer>;
+}
+const decoders: Decoders = Uint8Array;
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
@@ -40,6 +45,12 @@ export function toBase64Url(bytes: Uint8Array & Codecs): string {
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (!/^[A-Za-z0-9_-]*$/.test(text)) return undefined;
   try {
+    // Strict takes padded text only, and none whose trailing bits decode to nothing.
+    if (decoders.fromBase64 !== undefined)
+      return decoders.fromBase64(text.padEnd(Math.ceil(text.length / 4) * 4, '='), {
+        alphabet: 'base64url',
+        lastChunkHandling: 'strict',
+      });
     const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'));
     const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
     // Trailing bits that decode to nothing would give one token many spellings.

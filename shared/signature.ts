@@ -22,19 +22,17 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Named through its maker: the runtimes' own type declarations do not agree on a global `CryptoKey`. */
 type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
-const imported = new Map<string, Promise<HmacKey>>();
+/** Keys and not promises of them, which in a Worker belong to the request that made them. */
+const imported = new Map<string, HmacKey>();
 
-function hmacKey(secret: string): Promise<HmacKey> {
-  let key = imported.get(secret);
-  if (key === undefined) {
-    key = crypto.subtle.importKey('raw', encoder.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [
-      'sign',
-      'verify',
-    ]);
-    imported.set(secret, key);
-  }
+async function importKey(secret: string): Promise<HmacKey> {
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' };
+  const key = await crypto.subtle.importKey('raw', encoder.encode(secret), algorithm, false, ['sign', 'verify']);
+  imported.set(secret, key);
   return key;
 }
+
+const hmacKey = (secret: string): HmacKey | Promise<HmacKey> => imported.get(secret) ?? importKey(secret);
 
 /** Parses `id:secret[,id:secret]`, the form of the `HARNESS_KEYS` setting; an error names `setting`. */
 export function parseKeyRing(text: string, setting = 'HARNESS_KEYS'): KeyRing {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { consume } from '../../edge/consumer.ts';
-import { directDelivery, EventLog, noEvents } from '../../edge/events.ts';
+import { directDelivery, EventLog, noEvents, type Sending } from '../../edge/events.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 
 const event: HarnessEvent = { type: 'conversion', id: 'event-001', atMs: 1, clickId: 'impression:1', valueMicros: 1 };
@@ -11,7 +11,11 @@ afterEach(() => void vi.useRealTimers());
 const never = () => new Promise<never>(() => undefined);
 const refusing = (why: string) => () => Promise.reject(new Error(why));
 
-function logOver(ways: { send?: () => Promise<unknown>; park?: () => Promise<void>; direct?: () => Promise<void> }) {
+function logOver(ways: {
+  send?: (event: HarnessEvent, options: Sending) => Promise<unknown>;
+  park?: () => Promise<void>;
+  direct?: () => Promise<void>;
+}) {
   const errors: string[] = [];
   const [send, park, direct] = [ways.send, ways.park, ways.direct].map((way) => vi.fn(way ?? (async () => undefined)));
   const noted: string[] = [];
@@ -59,7 +63,10 @@ describe('EventLog', () => {
   });
 
   it('counts what the queue took after its time: it is delivered twice', async () => {
-    const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 150));
+    const slow = (_: HarnessEvent, sending: Sending) => {
+      setTimeout(() => sending.diverted && sending.onLate(), 150);
+      return never();
+    };
     const { log, park } = logOver({ send: slow });
     const answered = log.log(event, () => undefined);
     await vi.advanceTimersByTimeAsync(120);
@@ -68,6 +75,20 @@ describe('EventLog', () => {
     expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, late: 0 });
     await vi.advanceTimersByTimeAsync(50);
     expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, late: 1 });
+  });
+
+  it('counts what the outbox took after its time, and stays to do so', async () => {
+    const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 2_500));
+    const { log, direct } = logOver({ send: refusing('full'), park: slow });
+    const work: Promise<unknown>[] = [];
+    void log.log(event, (promise) => work.push(promise));
+    await vi.advanceTimersByTimeAsync(2_400);
+    expect(direct).toHaveBeenCalledOnce();
+    expect(log.counts).toMatchObject({ direct: 1, late: 0 });
+    await vi.advanceTimersByTimeAsync(200);
+    await Promise.all(work);
+    expect(work).toHaveLength(2);
+    expect(log.counts).toMatchObject({ direct: 1, late: 1 });
   });
 
   it('calls the backend when queue and outbox refuse', async () => {
@@ -87,8 +108,10 @@ describe('EventLog', () => {
     expect(await answered).toBeUndefined();
     expect(direct).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(1_900);
-    await Promise.all(work);
     expect(direct).toHaveBeenCalledExactlyOnceWith(event);
+    // An outbox that hangs is not waited for for ever.
+    await vi.advanceTimersByTimeAsync(2_000);
+    await Promise.all(work);
     expect(log.counts).toMatchObject({ issued: 1, direct: 1, failed: 0 });
   });
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { Sending } from '../../edge/events.ts';
 import { GroupedQueue } from '../../edge/grouped-queue.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 
@@ -21,12 +22,18 @@ function heldQueue() {
     gatherMs: 5,
   });
   const done: string[] = [];
-  const send = (id: string) =>
-    queue.send(event(id)).then(
+  const late: string[] = [];
+  const kept: Promise<unknown>[] = [];
+  const send = (id: string): Sending => {
+    const waitUntil = (work: Promise<unknown>) => void kept.push(work);
+    const sending = { waitUntil, diverted: false, onLate: () => void late.push(id) };
+    void queue.send(event(id), sending).then(
       () => done.push(id),
       () => done.push(`${id} refused`),
     );
-  return { calls, done, send, turn: () => vi.advanceTimersByTimeAsync(0) };
+    return sending;
+  };
+  return { calls, done, late, kept, send, turn: () => vi.advanceTimersByTimeAsync(0) };
 }
 
 it('sends at once while nothing is in the air, and waits for the queue', async () => {
@@ -54,6 +61,40 @@ it('gathers what comes meanwhile for one call, each event once', async () => {
   calls[1]!.end();
   await turn();
   expect(done).toEqual(['a', 'b', 'c', 'd']);
+});
+
+it('leaves requests alone that are over, counts what it took for them, and stays in the air for all', async () => {
+  const { calls, done, late, kept, send, turn } = heldQueue();
+  const [, b, c, d] = ['a', 'b', 'c', 'd'].map((id) => send(id));
+  calls[0]!.end();
+  await turn();
+  // One call, one request that stays for it.
+  expect(kept).toHaveLength(2);
+  let over = false;
+  void kept[1]!.then(() => {
+    over = true;
+  });
+  b!.diverted = true;
+  d!.diverted = true;
+  await turn();
+  expect(over).toBe(false);
+  calls[1]!.end();
+  await turn();
+  expect([over, done, late]).toEqual([true, ['a', 'c'], ['b', 'd']]);
+  expect(c!.diverted).toBe(false);
+});
+
+it('wakes the next call as soon as none is in the air', async () => {
+  const { calls, done, send, turn } = heldQueue();
+  for (const id of ['a', 'b']) void send(id);
+  expect(calls).toHaveLength(1);
+  calls[0]!.end(new Error('full'));
+  await turn();
+  expect(calls).toHaveLength(2);
+  expect(vi.getTimerCount()).toBe(0);
+  calls[1]!.end();
+  await turn();
+  expect(done).toEqual(['a refused', 'b']);
 });
 
 it('tells everybody whose event was refused, and nobody else', async () => {
@@ -98,13 +139,14 @@ it('lets nobody join a group that is never sent', async () => {
     now: Date.now,
     gatherMs: 5,
   });
-  void queue.send(event('in the air'));
+  const options = () => ({ waitUntil: () => undefined, diverted: false, onLate: () => undefined });
+  void queue.send(event('in the air'), options());
   // The request that opened the next group is gone, and its timer with it.
-  void queue.send(event('orphan'));
+  void queue.send(event('orphan'), options());
   vi.clearAllTimers();
   vi.setSystemTime(Date.now() + 11);
-  const joined = queue.send(event('late'));
-  const followed = queue.send(event('later'));
+  const joined = queue.send(event('late'), options());
+  const followed = queue.send(event('later'), options());
   await vi.advanceTimersByTimeAsync(5);
   await expect(Promise.all([joined, followed])).resolves.toBeDefined();
 });

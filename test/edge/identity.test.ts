@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { LRUCache } from 'lru-cache';
+import { describe, expect, it, vi } from 'vitest';
 import { identify, isBot, readCookie, UNIT_COOKIE } from '../../edge/identity.ts';
 import { signToken } from '../../shared/signature.ts';
 
@@ -28,6 +29,24 @@ describe('identify', () => {
     expect(setCookie).not.toContain(unitId);
     expect(unitId).not.toContain(id);
     expect(unitId).not.toBe((await visit(cookieOf(setCookie), [{ ...NEW, secret: 'another-secret-16-+' }])).unitId);
+  });
+
+  it('verifies a visitor once, and remembers nobody who does not verify', async () => {
+    const cookie = cookieOf((await visit(undefined)).setCookie);
+    const known = new LRUCache<string, string>({ max: 2 });
+    const verify = vi.spyOn(crypto.subtle, 'verify');
+    const again = (given: string) =>
+      identify(new Headers({ cookie: given }), { keys: [NEW], newId, policy: 'assumed', known });
+    const first = await again(cookie);
+    expect(await again(cookie)).toEqual(first);
+    expect(verify).toHaveBeenCalledOnce();
+    const forged = `${cookie.slice(0, -1)}${cookie.endsWith('A') ? 'B' : 'A'}`;
+    const units = [await again(forged), await again(forged)].map(({ unitId }) => unitId);
+    expect(new Set([first.unitId, ...units]).size).toBe(3);
+    expect(known.size).toBe(1);
+    // Consent is asked for every time.
+    expect((await again(`${cookie}; harness-consent=denied`)).unitId).not.toBe(first.unitId);
+    verify.mockRestore();
   });
 
   it('does not take a token of another purpose for a visitor', async () => {
