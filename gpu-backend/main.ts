@@ -251,6 +251,7 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
   const retrievalBy = async (bundle: Bundle, by = encoder) =>
     createRetrieval({
       ...{ encoder: by, live, calibration: bundle.manifest.calibration },
+      admitted: { terms, killed: killedBy(() => servingConfig.current().killList) },
       headQueries: await bundle.readHeadQueries(),
     });
   let retrieval = await retrievalBy(served.bundle);

@@ -5,6 +5,7 @@
 import type { HeadAds } from '../../shared/contract/head.ts';
 import type { Candidate } from '../../shared/contract/retrieve.ts';
 import { CoverageIndex } from '../../shared/coverage-index.ts';
+import { literalForm, matches } from '../../shared/match-type.ts';
 import type { Plan } from '../../shared/plan.ts';
 
 export class HeadIndex {
@@ -29,13 +30,16 @@ export class HeadIndex {
 
   /** The best ads of the market for a normalized query, best first, ties by ad id; at most `k`. */
   search(query: string, market: string, { k, minRelevance }: Pick<Plan, 'k' | 'minRelevance'>): Candidate[] {
+    const asked = literalForm(query);
+    const heldOff = ({ negatives = [] }: HeadAds['ads'][number]) =>
+      negatives.some(({ text, match }) => matches(literalForm(text), asked, match));
     return [...this.#coverage.search(query)]
       .map(([place, relevance]) => ({ ad: this.#ads[place]!, relevance }))
-      .filter(({ ad, relevance }) => relevance >= minRelevance && ad.markets.includes(market))
+      .filter(({ ad, relevance }) => relevance >= minRelevance && ad.markets.includes(market) && !heldOff(ad))
       .sort((a, b) => b.relevance - a.relevance || (a.ad.adId < b.ad.adId ? -1 : 1))
       .slice(0, k)
       .map(({ ad, relevance }, i) => {
-        const { keywords: _, markets: __, ...shown } = ad;
+        const { keywords: _, markets: __, negatives: ___, ...shown } = ad;
         return { ...shown, relevance, sources: [{ retriever: 'lexical' as const, rank: i + 1, score: relevance }] };
       });
   }

@@ -29,7 +29,7 @@ export interface Accounts {
   /** Creates or replaces. */
   put<K extends AccountKind>(kind: K, account: Account<K>): Promise<Account<K>>;
   /** Throws `not_found`, and `bad_request` for what would be no valid one. */
-  patch<K extends AccountKind>(kind: K, id: string, patch: Partial<Account<K>>): Promise<Account<K>>;
+  patch<K extends AccountKind>(kind: K, id: string, patch: object): Promise<Account<K>>;
   /** From then on the ads run by their own terms alone. Throws `not_found`. */
   remove(kind: AccountKind, id: string): Promise<void>;
 }

@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm';
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { HeadAd, HeadAds } from '../../shared/contract/head.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import { Terms } from '../catalogue/terms.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { impressions } from '../db/schema.ts';
 import type { Live } from '../generations/live.ts';
@@ -13,6 +14,8 @@ import type { Live } from '../generations/live.ts';
 export interface HeadOptions {
   db: Database;
   live: Live;
+  /** Absent: whoever is booked is shown. */
+  terms?: Terms;
   now: () => number;
 }
 
@@ -25,7 +28,7 @@ const PAGES = 100_000;
 const RANKING_MS = 60_000;
 
 /** Throws `not_ready` before the first generation. */
-export function createHeadAds({ db, live, now }: HeadOptions): () => Promise<HeadAds> {
+export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOptions): () => Promise<HeadAds> {
   let ranking: { ids: Promise<string[]>; atMs: number } | undefined;
   return async () => {
     if (ranking === undefined || now() - ranking.atMs >= RANKING_MS) {
@@ -40,9 +43,19 @@ export function createHeadAds({ db, live, now }: HeadOptions): () => Promise<Hea
     const ids = await ranking.ids;
     const { view } = live;
     if (view === undefined) throw new HarnessError('not_ready', 'No generation is live yet; retry in a few seconds.');
-    const chosen = new Map<string, Ad>();
+    const chosen = new Map<string, HeadAd>();
+    const admits = new Map<string, (ad: Ad) => boolean>();
+    const shownIn = (ad: Ad) =>
+      ad.markets.filter((market) => {
+        // Pages of the head know no language: what is for some languages only is not among them.
+        const asked = admits.get(market) ?? terms.admits({ query: '', market, locale: '' });
+        admits.set(market, asked);
+        return asked(ad);
+      });
     const choose = (ad: Ad | undefined) => {
-      if (ad?.status === 'active' && chosen.size < HEAD_ADS) chosen.set(ad.id, ad);
+      if (ad?.status !== 'active' || chosen.size >= HEAD_ADS) return;
+      const markets = shownIn(ad);
+      if (markets.length > 0) chosen.set(ad.id, headAd(ad, markets, terms));
     };
     for (const id of ids) choose(view.find(id));
     if (chosen.size < HEAD_ADS) {
@@ -50,7 +63,7 @@ export function createHeadAds({ db, live, now }: HeadOptions): () => Promise<Hea
       for (const ad of all.sort((a, b) => b.dailyBudgetMicros - a.dailyBudgetMicros || (a.id < b.id ? -1 : 1)))
         choose(ad);
     }
-    return { generation: view.number, atMs: now(), ads: [...chosen.values()].map(headAd) };
+    return { generation: view.number, atMs: now(), ads: [...chosen.values()] };
   };
 }
 
@@ -70,8 +83,15 @@ async function mostShown(db: Database): Promise<string[]> {
   return found.map(({ id }) => id);
 }
 
-function headAd(ad: Ad): HeadAd {
-  const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros, markets, keywords } = ad;
+function headAd(ad: Ad, markets: string[], terms: Terms): HeadAd {
+  const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros, keywords } = ad;
   const shown = { adId: id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros };
-  return { ...shown, markets, keywords: [...new Set(keywords.map(({ text }) => text))] };
+  const negatives = [...(ad.negatives ?? []), ...(terms.campaignOf(ad)?.negatives ?? [])];
+  return {
+    ...shown,
+    ...terms.shownUnder(ad),
+    markets,
+    keywords: [...new Set(keywords.map(({ text }) => text))],
+    ...(negatives.length === 0 ? {} : { negatives }),
+  };
 }

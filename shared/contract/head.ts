@@ -1,10 +1,10 @@
 /** `GET /v1/head-ads`: the ads that are shown most, with their words; what the edge goes by while no backend answers. */
 import { z } from 'zod';
-import { Market } from './ads.ts';
+import { Keyword, Market } from './ads.ts';
 import { Candidate } from './retrieve.ts';
 
 export const HeadAd = Candidate.omit({ relevance: true, sources: true })
-  .extend({ keywords: z.array(z.string()), markets: z.array(Market) })
+  .extend({ keywords: z.array(z.string()), markets: z.array(Market), negatives: z.array(Keyword).optional() })
   .meta({ id: 'HeadAd' });
 export type HeadAd = z.infer<typeof HeadAd>;
 
