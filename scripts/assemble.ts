@@ -1,6 +1,6 @@
 /**
- * WebAssembly text to its binary form, as far as edge/student/linear.wat goes: one imported memory, one exported function,
- * folded instructions. `node scripts/assemble.ts` writes the .wasm beside it, which is committed, because a Worker may not
+ * WebAssembly text to its binary form, as far as the project's two kernels go: one imported memory, one exported function,
+ * folded instructions. `node scripts/assemble.ts` writes the .wasm beside each, which is committed, because a Worker may not
  * compile at run time and `wrangler deploy` takes only binaries. Source: the WebAssembly specification, chapter 5.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -23,6 +23,7 @@ const INSTRUCTIONS: Record<
   br_if: { code: [0x0d], takes: 'label' },
   'local.get': { code: [0x20], takes: 'local' },
   'local.set': { code: [0x21], takes: 'local' },
+  'i32.load': { code: [0x28], takes: { align: 2 } },
   'i32.const': { code: [0x41], takes: 'number' },
   'i32.lt_u': { code: [0x49] },
   'i32.add': { code: [0x6a] },
@@ -126,6 +127,8 @@ export function assemble(source: string): Uint8Array<ArrayBuffer> {
 }
 
 if (import.meta.main) {
-  const path = fileURLToPath(new URL('../edge/student/linear.wat', import.meta.url));
-  writeFileSync(path.replace(/wat$/, 'wasm'), assemble(readFileSync(path, 'utf8')));
+  for (const source of ['edge/student/linear.wat', 'gpu-backend/index/dots.wat']) {
+    const path = fileURLToPath(new URL(`../${source}`, import.meta.url));
+    writeFileSync(path.replace(/wat$/, 'wasm'), assemble(readFileSync(path, 'utf8')));
+  }
 }

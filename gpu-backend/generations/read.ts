@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
+import { fitsSimd, simdRows } from '../index/simd-rows.ts';
 import { int8Rows, type VectorRows } from '../index/vector-rows.ts';
 import type { GenerationAd } from './layout.ts';
 
@@ -43,5 +44,6 @@ export function readVectors(
     );
   }
   const { data } = tensor;
-  return int8Rows(new Int8Array(data.buffer, data.byteOffset, data.byteLength), dimension);
+  const matrix = new Int8Array(data.buffer, data.byteOffset, data.byteLength);
+  return fitsSimd(count, dimension) ? simdRows(matrix, dimension) : int8Rows(matrix, dimension);
 }

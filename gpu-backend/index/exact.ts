@@ -2,6 +2,9 @@
 import { byScore, type Hit, type LocalIndex, requireDimension } from './ann-index.ts';
 import type { VectorRows } from './vector-rows.ts';
 
+/** Rows scored together. */
+const BLOCK = 512;
+
 /** The `k` best of `members` (all rows when absent) that `accept` lets through, best first, ties by row. */
 export function scan(
   rows: VectorRows,
@@ -18,14 +21,23 @@ export function scan(
     if (best.length === k) floor = best[k - 1]!.score;
   };
   if (k <= 0) return [];
+  const block: number[] = [];
+  const score = () => {
+    const scores = rows.cosines(block, query);
+    for (const [i, row] of block.entries()) {
+      if (scores[i]! < floor) continue;
+      best.push({ row, score: scores[i]! });
+      if (best.length >= 2 * k + 16) cut();
+    }
+    block.length = 0;
+  };
   for (let i = 0; i < count; i++) {
     const row = members === undefined ? i : members[i]!;
     if (accept !== undefined && !accept(row)) continue;
-    const score = rows.cosine(row, query);
-    if (score < floor) continue;
-    best.push({ row, score });
-    if (best.length >= 2 * k + 16) cut();
+    block.push(row);
+    if (block.length === BLOCK) score();
   }
+  score();
   cut();
   return best;
 }
