@@ -21,7 +21,7 @@ export const RecipeConfig = z.strictObject({
   student: Student,
   align: Align,
   refine: Refine,
-  harden: Harden.optional(),
+  harden: Harden.default([]),
   floors: Floors,
   export: z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),

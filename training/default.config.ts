@@ -188,17 +188,20 @@ const config: RecipeSettings = {
   },
 
   /**
-   * Phase 3 once more, from where it ended, with what `refine` says but for this: when all else is learnt, what is left are descriptions
-   * and slips of the finger, and what nobody clicked on has begun to fade.
+   * Runs of phase 3 from where it ended, each with what `refine` says but for this. The student is the mean of their weights and of those
+   * they began from: better than any of them, and it keeps more of what nobody clicked on. [] leaves it at the refined student.
    */
-  harden: {
-    steps: 1_200,
-    learningRate: 3e-4,
-    warmupSteps: 40,
-    noise: { typos: 0.5, dropped: 0.5 },
-    /** General texts beside the queries of a batch, held to the teacher's vectors with this weight of the squared distance. */
-    replay: { texts: 64, weight: 1 },
-  },
+  harden: [
+    {
+      steps: 1_200,
+      learningRate: 3e-4,
+      warmupSteps: 40,
+      noise: { typos: 0.5, dropped: 0.5 },
+      /** General texts beside the queries of a batch, held to the teacher's vectors with this weight of the squared distance. */
+      replay: { texts: 64, weight: 1 },
+    },
+    { steps: 1_000, learningRate: 3e-4, warmupSteps: 40, noise: { typos: 0.5, dropped: 0.5 } },
+  ],
 
   /** What every student is measured against, beside BM25. */
   floors: {

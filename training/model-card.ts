@@ -194,9 +194,11 @@ function making({ provenance, teacher }: Manifest, { training }: CardReport): st
   const [first, other] = FromCheckpoint.safeParse(provenance.config).success
     ? ['finetune', 'adapt']
     : ['adapt', 'finetune'];
-  const phases = Object.entries(provenance.config).flatMap(([name, settings]) => {
-    // Hardening is set by what it does otherwise than refinement.
-    const phase = Phase.safeParse(name === 'harden' ? Object.assign({}, provenance.config.refine, settings) : settings);
+  const { harden = [], ...config } = provenance.config as { refine?: object; harden?: readonly object[] };
+  // Hardening says only what it does otherwise than refinement.
+  const hardening = harden.map((otherwise, i) => [`harden ${i + 1}`, { ...config.refine, ...otherwise }] as const);
+  const phases = [...Object.entries(config), ...hardening].flatMap(([name, settings]) => {
+    const phase = Phase.safeParse(settings);
     if (!phase.success || phase.data.steps === 0 || name === other) return [];
     const { steps, batch, learningRate } = phase.data;
     const last = training?.losses?.[name === first ? 'teach' : name]?.at(-1);

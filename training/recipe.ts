@@ -108,11 +108,7 @@ export function createRecipeCommand(): Command {
         const prepared = await prepare(context);
         const aligned = await alignPrepared(context, prepared);
         const { refined } = await refinePrepared(context, { ...prepared, aligned });
-        const hardening = refined.hardening.map((point) => ({
-          ...point,
-          step: context.config.refine.steps + point.step,
-        }));
-        printLosses([...refined.losses, ...hardening], options.json);
+        printLosses(refined.losses, options.json);
         await prepared.validation?.close();
       }),
   );

@@ -55,7 +55,7 @@ const settings = (parts: Partial<Settings>): Settings => ({
   student: { ...defaults.student, stages: [{ layers: 2, share: 1 }], maxTokens: 12 },
   align: { ...defaults.align, ...short },
   refine: { ...defaults.refine, ...short },
-  harden: undefined,
+  harden: [],
   floors: {
     static: { dimension: 16, sif: 1e-3, alignSteps: 0, refineSteps: 0, learningRate: 3e-3 },
     naive: { steps: 0 },

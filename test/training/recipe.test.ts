@@ -42,7 +42,10 @@ beforeAll(async () => {
         ...{ steps: 20, batch: 8, learningRate: 1e-3, warmupSteps: 2, checkpointEvery: 10 },
         negatives: { ...defaults.refine.negatives, refreshEvery: 10 },
       },
-      harden: { ...defaults.harden, steps: 10, warmupSteps: 1, replay: { texts: 4, weight: 1 } },
+      harden: [
+        { steps: 10, learningRate: 3e-4, warmupSteps: 1, replay: { texts: 4, weight: 1 } },
+        { steps: 10, learningRate: 3e-4, warmupSteps: 1, noise: { typos: 0.5, dropped: 0.5 } },
+      ],
       floors: {
         static: { dimension: 16, sif: 1e-3, alignSteps: 10, refineSteps: 10, learningRate: 3e-3 },
         naive: { steps: 10 },

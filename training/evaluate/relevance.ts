@@ -30,23 +30,32 @@ function solve(a: number[][], b: number[]): number[] {
 
 /** The map of greatest likelihood, with Platt's smoothed labels. */
 export function fitRelevance(data: readonly LabelledPair[]): RelevanceMap {
-  const positives = data.filter(({ relevant }) => relevant).length;
+  return fitLogistic(data, FEATURES, ({ relevant }) => relevant);
+}
+
+/** Weights and intercept of greatest likelihood for any features, with Platt's smoothed labels. */
+export function fitLogistic<F extends string, D extends Readonly<Record<F, number>>>(
+  data: readonly D[],
+  features: readonly F[],
+  isPositive: (item: D) => boolean,
+): Record<F | 'intercept', number> {
+  const positives = data.filter(isPositive).length;
   const yes = (positives + 1) / (positives + 2);
   const no = 1 / (data.length - positives + 2);
   // Centred features keep the weights nearly independent.
-  const centres = FEATURES.map(
-    (feature) => data.reduce((sum, pair) => sum + pair[feature], 0) / Math.max(1, data.length),
+  const centres = features.map(
+    (feature) => data.reduce((sum, item) => sum + item[feature], 0) / Math.max(1, data.length),
   );
-  const size = FEATURES.length + 1;
+  const size = features.length + 1;
   const weights = new Array<number>(size).fill(0);
   const total = (values: readonly number[]) => values.reduce((sum, value) => sum + Math.abs(value), 0);
   for (let round = 0; round < ROUNDS; round++) {
     const gradient = weights.map((weight) => RIDGE * weight);
     const hessian = weights.map((_, i) => weights.map((__, j) => (i === j ? RIDGE : 0)));
-    for (const pair of data) {
-      const x = [...FEATURES.map((feature, i) => pair[feature] - centres[i]!), 1];
+    for (const item of data) {
+      const x = [...features.map((feature, i) => item[feature] - centres[i]!), 1];
       const p = 1 / (1 + Math.exp(-x.reduce((sum, value, i) => sum + value * weights[i]!, 0)));
-      const error = p - (pair.relevant ? yes : no);
+      const error = p - (isPositive(item) ? yes : no);
       const spread = p * (1 - p);
       for (let i = 0; i < size; i++) {
         gradient[i]! += error * x[i]!;
@@ -57,7 +66,7 @@ export function fitRelevance(data: readonly LabelledPair[]): RelevanceMap {
     for (let i = 0; i < size; i++) weights[i]! -= step[i]!;
     if (total(step) < 1e-10 * (1 + total(weights))) break;
   }
-  const [cosine, coverage, bestCoverage, centred] = weights as [number, number, number, number];
   const shift = centres.reduce((sum, centre, i) => sum + centre * weights[i]!, 0);
-  return { cosine, coverage, bestCoverage, intercept: centred - shift };
+  const named = [...features.map((feature, i) => [feature, weights[i]!]), ['intercept', weights[size - 1]! - shift]];
+  return Object.fromEntries(named) as Record<F | 'intercept', number>;
 }

@@ -68,8 +68,8 @@ export const Refine = trained({
   coClicks: z.strictObject({ weight: z.number().nonnegative(), perAd: z.int().positive() }),
 });
 
-/** Phase 3 once more, from where it ended: what it does otherwise than before. */
-export const Harden = z.strictObject({
+/** A run of phase 3 from where it ended: what it does otherwise than before. */
+const HardeningRun = z.strictObject({
   steps,
   learningRate: z.number().positive(),
   warmupSteps: z.int().nonnegative(),
@@ -77,6 +77,8 @@ export const Harden = z.strictObject({
   noise: noise.optional(),
   replay: replay.optional(),
 });
+/** What follows phase 3 (stages/refine.ts). */
+export const Harden = z.array(HardeningRun);
 
 const Stage = z.strictObject({
   layers: z.union([z.int().positive(), z.array(z.int().nonnegative()).min(1)]),

@@ -95,7 +95,7 @@ function lossesOf({ taught, aligned, refined, floors }: TrainedStudent): Record<
     teach: taught.losses,
     align: aligned.losses,
     refine: refined.losses,
-    ...(refined.hardening.length > 0 ? { harden: refined.hardening } : {}),
+    ...Object.fromEntries(refined.hardening.map((losses, i) => [`harden ${i + 1}`, losses])),
     ...Object.fromEntries(Object.entries(floors).map(([name, { losses }]) => [name, losses.refine])),
   };
 }

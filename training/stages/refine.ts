@@ -1,6 +1,10 @@
-/** Phase 3 as a stage: the aligned student on clicked pairs, against the teacher's frozen ad vectors. */
+/**
+ * Phase 3 as a stage: the aligned student on clicked pairs, against the teacher's frozen ad vectors; then hardening, runs of the same from
+ * where it ended, whose weights are averaged with those they began from.
+ */
 import { type RecipeContext, runFolder } from '../context.ts';
 import type { TextPart } from '../data/texts.ts';
+import { meanWeights } from '../phases/mean-weights.ts';
 import { bare, queryTargets, targetParts } from '../phases/prepare.ts';
 import { type RefineOptions, refine } from '../phases/refine.ts';
 import type { RefineSettings } from '../phases/refine-settings.ts';
@@ -16,8 +20,8 @@ import { followTraining } from './follow.ts';
 export interface Refined {
   readonly student: EncoderModel;
   readonly losses: readonly LossPoint[];
-  /** Of the second run, where there is one. */
-  readonly hardening: readonly LossPoint[];
+  /** Of each run of hardening. */
+  readonly hardening: readonly (readonly LossPoint[])[];
 }
 
 /** What every contrastive training of a query tower has in common: clicked pairs, frozen ads, and how they are trained on. */
@@ -64,37 +68,44 @@ export interface RefineStage {
 /** One run of phase 3, or the rest of it. */
 async function run(
   context: RecipeContext,
-  { phase, settings, ...stage }: RefineStage & { phase: 'refine' | 'harden'; settings: RefineSettings },
-): Promise<{ readonly trained: Trained; readonly folder: string }> {
+  { label, settings, inputs, aligned, measure }: RefineStage & { label: string; settings: RefineSettings },
+): Promise<Trained & { readonly folder: string }> {
   const { dataset, say } = context;
-  const { inputs, aligned, measure } = stage;
   const folder = await runFolder({
     phase: 'refine',
     before: aligned.run,
     data: await dataset.digest(clickFiles(context)),
     settings: JSON.stringify(settings),
   });
-  say(`state of ${phase === 'refine' ? 'refinement' : 'hardening'}: ${folder}`);
-  const { onStep, stop } = followTraining(phase, settings.steps);
+  say(`state of ${label}: ${folder}`);
+  const { onStep, stop } = followTraining(label, settings.steps);
   const trained = await refine({ ...inputs, student: aligned.student, settings, folder, onStep, measure });
   stop();
-  return { trained, folder };
+  return { ...trained, folder };
 }
 
 /** Goes on where an earlier run stopped; leaves the student as it is where the settings ask for no steps. */
 export async function refineStudent(context: RecipeContext, stage: RefineStage): Promise<Refined> {
   const { refine: settings, harden } = context.config;
   if (settings.steps === 0) return { student: stage.aligned.student, losses: [], hardening: [] };
-  const first = await run(context, { ...stage, phase: 'refine', settings });
-  const { student, losses } = first.trained;
-  if (harden === undefined || harden.steps === 0) return { student, losses, hardening: [] };
-  const { trained } = await run(context, {
-    ...stage,
-    phase: 'harden',
-    // Another seed: other batches and other noise than the first time.
-    inputs: { ...stage.inputs, seed: stage.inputs.seed + 1 },
-    aligned: { student, run: first.folder },
-    settings: { ...settings, ...harden },
-  });
-  return { student: trained.student, losses, hardening: trained.losses };
+  const { student, losses, folder } = await run(context, { ...stage, label: 'refine', settings });
+  const runs: Trained[] = [];
+  for (const [i, otherwise] of harden.entries()) {
+    runs.push(
+      await run(context, {
+        ...stage,
+        label: `harden ${i + 1}`,
+        // Another seed: other batches and other noise than before.
+        inputs: { ...stage.inputs, seed: stage.inputs.seed + i + 1 },
+        aligned: { student, run: folder },
+        settings: { ...settings, ...otherwise },
+      }),
+    );
+  }
+  const students = [student, ...runs.map((trained) => trained.student)];
+  return {
+    student: { ...student, weights: meanWeights(students.map(({ weights }) => weights)) },
+    losses,
+    hardening: runs.map((trained) => trained.losses),
+  };
 }
