@@ -36,6 +36,8 @@ export interface BackendConfig {
   encoderQueue: number;
   /** Bytes for vectors of the texts asked for most. */
   embeddingCacheBytes: number;
+  /** Share of the answers whose candidates are logged under the data folder, 0 to 1. */
+  candidateSampling: number;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 }
 
@@ -113,6 +115,12 @@ const SETTINGS = z.object({
   HARNESS_EMBEDDING_CACHE_MB: integer(1, 65_536, 'megabytes from 1 to 65536')
     .default(64)
     .describe('Megabytes for vectors of the texts asked for most'),
+  HARNESS_CANDIDATE_SAMPLING: z
+    .string()
+    .regex(/^(0(\.\d{1,9})?|1(\.0+)?)$/, 'a share from 0 to 1')
+    .transform(Number)
+    .default(0)
+    .describe('Share of the answers whose candidates are logged in HARNESS_DATA for training, for example 0.01'),
   LOG_LEVEL: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')
     .default('info')
     .describe('Least level logged'),
@@ -173,6 +181,7 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     encoderWorkers: settings.HARNESS_ENCODER_WORKERS,
     encoderQueue: settings.HARNESS_ENCODER_QUEUE,
     embeddingCacheBytes: settings.HARNESS_EMBEDDING_CACHE_MB * 1e6,
+    candidateSampling: settings.HARNESS_CANDIDATE_SAMPLING,
     logLevel: settings.LOG_LEVEL,
   });
 }

@@ -2,6 +2,7 @@
  * The backend as a program and as a function. This file alone knows which adapters there are: it opens them in order,
  * wires them, and closes them in reverse.
  */
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
@@ -52,6 +53,7 @@ import { withDatabase } from './http/with-database.ts';
 import { startPeriodic } from './periodic.ts';
 import { killedBy } from './retrieval/admission.ts';
 import { retrieveByModel } from './retrieval/by-model.ts';
+import { openCandidateLog } from './retrieval/candidate-log.ts';
 import { createHeadAds } from './retrieval/head-ads.ts';
 import { createRetrieval } from './retrieval/retrieve.ts';
 import { createFollower } from './serving-config/follower.ts';
@@ -90,8 +92,9 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
   };
   try {
     const adapters = await openAdapters({ config, log, closers });
-    const { app, stopping, db, metrics, peers, events } = await wire({ ...adapters, config, log });
+    const { app, stopping, db, metrics, peers, events, candidateLog } = await wire({ ...adapters, config, log });
     const { server } = adapters;
+    closers.push(() => candidateLog?.close());
     closers.push(() => events.close());
     server.serve(app);
     for (const end of startBackground({ db, metrics, peers, config, log }))
@@ -248,11 +251,13 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
     follow,
     onKillListChange,
   });
+  const candidateLog = await openSampling({ config, log, metrics });
   const retrievalBy = async (bundle: Bundle, by = encoder) =>
     createRetrieval({
       ...{ encoder: by, live, calibration: bundle.manifest.calibration },
       admitted: { terms, killed: killedBy(() => servingConfig.current().killList) },
       headQueries: await bundle.readHeadQueries(),
+      ...(candidateLog && { onConsidered: candidateLog.offer }),
     });
   let retrieval = await retrievalBy(served.bundle);
   const other = candidate && {
@@ -345,7 +350,25 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
     database === 'postgres'
       ? createFollower({ db, spaceId, live, config: servingConfig, publication, follow, revision, now: Date.now })
       : undefined;
-  return { app, stopping, db, metrics, peers, events };
+  return { app, stopping, db, metrics, peers, events, candidateLog };
+}
+
+/** The log of candidates, where a share of the answers is to be logged. */
+async function openSampling(options: { config: Readonly<BackendConfig>; log: Logger; metrics: Metrics }) {
+  const { config, log, metrics } = options;
+  if (config.candidateSampling === 0) return undefined;
+  const dir = join(config.dataDir, 'candidates');
+  const onError = (err: unknown) => log.error({ err }, 'candidates were not logged');
+  const opened = await openCandidateLog({
+    ...{ dir, share: config.candidateSampling, onError },
+    ...{ now: Date.now, random: Math.random },
+  });
+  for (const [outcome, help] of [
+    ['logged', 'Answers whose candidates were logged.'],
+    ['dropped', 'Answers whose candidates should have been logged and were not: the disk was away or behind.'],
+  ] as const)
+    metrics.gauge({ name: `harness_candidates_${outcome}`, help, read: () => opened.stats()[outcome] });
+  return opened;
 }
 
 /** What goes on beside the requests; gives what ends each of it. */

@@ -28,14 +28,16 @@ export interface RetrievalOptions {
   admitted?: AdmissionOptions;
   /** The teacher's own vectors of the bundle's head queries, by normalized query. */
   headQueries?: ReadonlyMap<string, Float32Array>;
-  /** Told of every answer, with what was considered and not only what was returned. */
-  onConsidered?: (answer: Considered) => void;
+  /** Told of every answer; what it calls gives all that was considered, not only what was returned. */
+  onConsidered?: (answer: () => Considered) => void;
 }
 
 /** All that a request brought up. */
 export interface Considered {
   request: RetrieveRequest;
   generation: number;
+  /** Name of the bundle. */
+  model: string;
   encodedBy: EncodedQuery['by'] | undefined;
   bestCoverage: number;
   /** Most relevant first, those below the cut-off and beyond k too. */
@@ -142,14 +144,15 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       // Stable: equal relevance stays in the order of fusion.
       .sort((a, b) => b.relevance - a.relevance);
     const returned = ranked.filter(({ relevance }) => relevance >= plan.minRelevance).slice(0, plan.k);
-    onConsidered?.({
+    onConsidered?.(() => ({
       request,
       generation: view.number,
+      model: encoder.model,
       encodedBy: encoded?.by,
       bestCoverage,
       // What is returned is the beginning of what was ranked.
       ads: ranked.map(({ slot, ...ad }, i) => ({ adId: view.ad(slot).id, ...ad, returned: i < returned.length })),
-    });
+    }));
     return returned.map(({ slot, sources, relevance }) => {
       const ad = view.ad(slot);
       const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl } = ad;

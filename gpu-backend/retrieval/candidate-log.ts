@@ -1,0 +1,96 @@
+/**
+ * What was considered for a sample of the queries, with every score and source, as lines of JSON from which retrievers and the
+ * relevance map can be trained again: also of the ads that nobody saw. Each row has the probability with which it was taken. Bounded in
+ * memory and on disk: rows that the disk does not take in time are dropped and counted, and the oldest file makes room.
+ */
+import { appendFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Considered } from './retrieve.ts';
+
+export interface CandidateLogOptions {
+  dir: string;
+  /** Share of the answers that are logged, 0 to 1: the rows' propensity. */
+  share: number;
+  now: () => number;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  /** Bytes of one file, and files kept. */
+  fileBytes?: number;
+  files?: number;
+  /** Told of each write that failed. */
+  onError: (error: unknown) => void;
+}
+
+export interface CandidateLog {
+  /** Takes the answer if chance wants it; `answer` is called only then. */
+  offer(answer: () => Considered): void;
+  stats(): { logged: number; dropped: number };
+  /** Resolves when what was taken is written. */
+  close(): Promise<void>;
+}
+
+/** Rows that may wait for the disk. */
+const MAX_WAITING = 1_000;
+const NAME = /^candidates-(\d+)\.jsonl$/;
+
+async function filesIn(dir: string): Promise<number[]> {
+  const numbers = (await readdir(dir)).flatMap((name) => NAME.exec(name)?.[1] ?? []);
+  return numbers.map(Number).sort((a, b) => a - b);
+}
+
+/** Opens the folder, and goes on behind what an earlier run left there. */
+export async function openCandidateLog(options: CandidateLogOptions): Promise<CandidateLog> {
+  const { dir, share, now, random, fileBytes = 64e6, files = 4, onError } = options;
+  await mkdir(dir, { recursive: true });
+  const pathOf = (number: number) => join(dir, `candidates-${number}.jsonl`);
+  let number = (await filesIn(dir)).at(-1) ?? 1;
+  let bytes = await stat(pathOf(number)).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  let [logged, dropped] = [0, 0];
+  let waiting: string[] = [];
+  let writing: Promise<void> | undefined;
+
+  const write = async () => {
+    while (waiting.length > 0) {
+      const rows = waiting;
+      waiting = [];
+      const text = rows.join('');
+      if (bytes > 0 && bytes + text.length > fileBytes) {
+        number++;
+        bytes = 0;
+        for (const old of (await filesIn(dir)).slice(0, -(files - 1) || undefined)) await rm(pathOf(old));
+      }
+      await appendFile(pathOf(number), text).then(
+        () => {
+          bytes += Buffer.byteLength(text);
+          logged += rows.length;
+        },
+        (error: unknown) => {
+          dropped += rows.length;
+          onError(error);
+        },
+      );
+    }
+  };
+
+  return {
+    offer(answer) {
+      if (random() >= share) return;
+      if (waiting.length >= MAX_WAITING) {
+        dropped++;
+        return;
+      }
+      const { request, ...considered } = answer();
+      const { query, market, locale, plan } = request;
+      const row = { atMs: now(), propensity: share, query, market, locale, plan, ...considered };
+      waiting.push(`${JSON.stringify(row)}\n`);
+      writing ??= write().finally(() => {
+        writing = undefined;
+      });
+    },
+    stats: () => ({ logged, dropped }),
+    close: async () => void (await writing),
+  };
+}
