@@ -1,5 +1,5 @@
 /** The Worker's bindings, checked once an isolate and frozen. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, parseKeyRing } from '../shared/signature.ts';

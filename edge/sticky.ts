@@ -2,7 +2,7 @@
  * The arms that a visitor was shown in sticky experiments, in a signed cookie of their own. It is bound to the unit, so
  * it cannot be handed on, and holds only experiments of the configuration, so it cannot grow.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Assigned, StickyRecord } from '../shared/assignment.ts';
 import type { Experiment } from '../shared/experiment.ts';
 import { HarnessError } from '../shared/problem.ts';

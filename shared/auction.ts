@@ -2,7 +2,7 @@
  * Generalised second price auction with reserve and quality (Varian 2007; Edelman, Ostrovsky and Schwarz 2007).
  * Ads rank by bid x quality^exponent; an ad that is clicked pays the least bid that would have kept its position.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const AuctionConfig = z.strictObject({
   /** Least price of a click, in micros; bids below it do not take part. */

@@ -15,7 +15,7 @@
  *   report.json          the measured evaluation
  *   teacher.json         optional: the teacher's measures of each test query, and its shape, for evaluating without its weights
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { canonicalJson, sha256Hex } from './digest.ts';
 import { HarnessError } from './problem.ts';
 import { RelevanceMap } from './relevance.ts';

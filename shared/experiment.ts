@@ -4,7 +4,7 @@
  * of one layer exclude each other and layers are independent. Inside an experiment a second, independent hash picks the
  * arm by weight, so widening the range (ramp-up) moves nobody who is already in. Who takes part: assignment.ts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Metrics } from './metric.ts';
 import { PlanPatch } from './plan.ts';
 

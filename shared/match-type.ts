@@ -12,7 +12,7 @@
  * Negative keywords have no close variants: "shoe" holds off no "shoes". Their words are compared as they are written
  * after normalisation (shared/text.ts), function words included.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { singular } from './coverage.ts';
 import { normalize } from './text.ts';
 

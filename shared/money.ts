@@ -1,5 +1,5 @@
 /** Money is integer micros of the account currency: 1_000_000 is one unit. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const MICROS = 1_000_000;
 

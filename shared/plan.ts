@@ -2,7 +2,7 @@
  * A retrieval plan: what an arm of an experiment may change about retrieval. The plan's fingerprint is part of the cache
  * key, so two arms with the same plan share an entry and two arms with different plans never do.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { canonicalJson, sha256Hex } from './digest.ts';
 
 export const RetrieverName = z.enum(['lexical', 'dense', 'keyword']);

@@ -2,7 +2,7 @@
  * Errors that cross a process border: one class, a closed set of codes, one map to HTTP statuses.
  * The wire form is RFC 9457 (`application/problem+json`) with a stable `code`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Every code a caller may meet, with the HTTP status it travels under. */
 export const STATUS = {

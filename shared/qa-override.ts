@@ -2,7 +2,7 @@
  * Signed overrides for quality assurance: a token that forces arms on a request, so that a treatment can be looked at
  * before anybody else sees it. A request with one is answered and logged as usual, marked, and left out of every analysis.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { HarnessError, parse } from './problem.ts';
 import { type KeyRing, signToken, verifyToken } from './signature.ts';
 

@@ -1,5 +1,5 @@
 /** A query's vector on the wire: which student made it, and its values as base64 of little-endian float32. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { HarnessError } from './problem.ts';
 
 export const QueryVector = z

@@ -2,7 +2,7 @@
  * From raw scores to a relevance that a plan can cut at and an auction can multiply with: a logistic map (Platt, 1999) of what
  * is known of a pair of query and ad. The recipe fits it on validation queries, the bundle's manifest carries it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What is known of a pair. */
 export interface Evidence {

@@ -2,7 +2,7 @@
  * The safetensors container: u64 little-endian header length, a JSON header of name -> {dtype, shape, data_offsets}
  * (offsets relative to the data section), then the data. Tensors are views where alignment allows, copies where not.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { HarnessError } from './problem.ts';
 
 export const BYTES_PER_ELEMENT = {

@@ -3,7 +3,7 @@
  * the backend leaves out what will not run soon, the edge asks for every request, because candidate lists are cached.
  * Local time is that of the IANA database (Intl), so an hour that a clock change skips is not met and one it repeats is met twice.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isTimeZone } from './experiment.ts';
 
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'expected HH:MM, 00:00 to 24:00');

@@ -3,7 +3,7 @@
  * shown where its own terms, its campaign's, its advertiser's and the rules all let it. An ad whose campaign or advertiser is not
  * booked here runs by its own terms alone.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Micros } from '../money.ts';
 import { Schedule } from '../schedule.ts';
 import { AdId, AdStatus, AdTerms, Market } from './ads.ts';

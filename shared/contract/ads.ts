@@ -1,5 +1,5 @@
 /** The catalogue's ad, and the public query route of the edge. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { AuctionConfig } from '../auction.ts';
 import { Assignment, Device } from '../experiment.ts';
 import { MatchType } from '../match-type.ts';

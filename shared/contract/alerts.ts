@@ -1,5 +1,5 @@
 /** What the backend posts to the operator's webhook (`HARNESS_ALERT_WEBHOOK`), signed as docs/api.md has it. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const Alert = z
   .object({

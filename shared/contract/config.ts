@@ -1,5 +1,5 @@
 /** What the edge serves by: made by the backend from its database, carried by `GET /v1/config`, bundled as a default. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { AuctionConfig } from '../auction.ts';
 import { Experiment } from '../experiment.ts';
 import { conflict } from '../experiment-set.ts';

@@ -1,5 +1,5 @@
 /** `POST /v1/embeddings` in the shape of the OpenAI API, as far as it applies here. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Problem } from '../problem.ts';
 
 /** Texts of a request, at most. */

@@ -2,7 +2,7 @@
  * What happened, as the edge logs it. Ids are made when the answer is served, so delivery may repeat: the store keeps one
  * row an id. An impression event accounts for one answered query and lists the ads it showed.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Assignment, Device } from '../experiment.ts';
 import { Micros } from '../money.ts';
 import { AdId, CacheStatus, Locale, Market, Rung } from './ads.ts';

@@ -1,5 +1,5 @@
 /** Generations: immutable published indices, each over one catalogue snapshot in one embedding space. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const Generation = z
   .object({

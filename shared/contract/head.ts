@@ -1,5 +1,5 @@
 /** `GET /v1/head-ads`: the ads that are shown most, with their words; what the edge goes by while no backend answers. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Keyword, Market } from './ads.ts';
 import { Candidate } from './retrieve.ts';
 

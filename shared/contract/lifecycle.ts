@@ -1,5 +1,5 @@
 /** The lifecycle of experiments over the API: the list, a dry run, the steps, and the record of who changed what. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Experiment } from '../experiment.ts';
 import { LIFECYCLE_ACTIONS } from '../experiment-lifecycle.ts';
 

@@ -1,5 +1,5 @@
 /** `POST /v1/model`: the bundle's folder is read again, and what it holds now is served. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const ModelRequest = z.strictObject({ action: z.literal('reload') }).meta({ id: 'ModelRequest' });
 export type ModelRequest = z.infer<typeof ModelRequest>;

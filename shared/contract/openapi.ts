@@ -1,5 +1,5 @@
 /** OpenAPI 3.1 documents made from the same schemas that check requests and answers. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Problem, type ProblemCode, STATUS } from '../problem.ts';
 
 export interface Route {

@@ -1,5 +1,5 @@
 /** Issued against stored: whether every event that the edge gave an id has become a row. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Most ids that one question may name. */
 export const MAX_RECONCILED_IDS = 5_000;

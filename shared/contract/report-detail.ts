@@ -1,5 +1,5 @@
 /** `GET /v1/experiments/:key/report`: the report with what it comes to: verdicts, effects over time and by segment, and the SQL. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Effect, ExperimentReport } from './experiments.ts';
 
 /** What to do about an arm; `none` where the numbers are not to be trusted. */

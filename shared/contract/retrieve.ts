@@ -1,5 +1,5 @@
 /** `POST /v1/retrieve`: a normalized query and a plan in, a candidate list out. This is what the edge caches. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Device } from '../experiment.ts';
 import { MatchType } from '../match-type.ts';
 import { Plan, RetrieverName } from '../plan.ts';

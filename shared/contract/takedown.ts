@@ -2,7 +2,7 @@
  * `GET /v1/kill-list`: which ads must leave every answer at once, and which experiments may still assign anybody; the parts
  * of the configuration that cannot wait.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** How a kill list names a campaign or an advertiser, and so all of its ads, among ads: a slash is in no ad's id. */
 export const killEntry = (kind: string, id: string): string => `${kind}/${id}`;
