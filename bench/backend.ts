@@ -1,15 +1,23 @@
 /** The backend's measurements, each in a file of bench/backend/; `--only NAME` makes one of them. */
 import { HarnessError } from '../shared/problem.ts';
+import { benchAdCount } from './backend/ads.ts';
 import { eventRows } from './backend/events.ts';
 import { ingestKillRows } from './backend/ingest-kill.ts';
+import { lexicalRows } from './backend/lexical.ts';
+import { retrieveRows } from './backend/retrieve.ts';
 import type { Bench, Row } from './row.ts';
 
 type Part = (options: { quick: boolean; say: (line: string) => void }) => Promise<Row[]>;
+
+/** Ads of a quick measurement, unless the environment says. */
+const quickAds = () => (process.env.HARNESS_BENCH_ADS === undefined ? 50_000 : benchAdCount());
 
 /** In the order of their rows. */
 const PARTS: Record<string, Part> = {
   events: ({ quick, say }) => eventRows({ pages: quick ? 10_000 : 50_000, turns: quick ? 3 : 5, say }),
   'ingest-kill': ({ quick, say }) => ingestKillRows({ kills: quick ? 8 : 50, say }),
+  words: ({ quick, say }) => lexicalRows({ ...(quick ? { sizes: [27_315, quickAds()] } : {}), say }),
+  retrieve: ({ quick, say }) => retrieveRows({ ...(quick ? { ads: quickAds() } : {}), seconds: quick ? 6 : 20, say }),
 };
 
 export const backend: Bench = async ({ quick, only, say }) => {

@@ -12,6 +12,7 @@ const BENCHES: Record<string, () => Promise<Bench>> = {
   edge: async () => (await import('./edge.ts')).edge,
   backend: async () => (await import('./backend.ts')).backend,
   experiments: async () => (await import('./experiments.ts')).experiments,
+  relevance: async () => (await import('./relevance.ts')).relevance,
   recipe: async () => (await import('./recipe.ts')).recipe,
   system: async () => (await import('./system.ts')).system,
 };

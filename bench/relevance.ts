@@ -1,0 +1,55 @@
+/**
+ * Where relevance ends, and which queries need vectors: the cut-off by a map that reads the query against a fixed threshold on
+ * the cosine, as curves of precision over recall, and the gate before vectors. Fitted on validation queries, judged on test queries.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { GATE } from '../gpu-backend/retrieval/gate.ts';
+import { Manifest } from '../shared/bundle.ts';
+import { considered } from './relevance/considered.ts';
+import { precisionRecallSvg } from './relevance/curve-svg.ts';
+import { cutOffCurves } from './relevance/cut-off.ts';
+import { fitGate, gateOutcome, highestGate } from './relevance/gate.ts';
+import { type Bench, bounded, type Row } from './row.ts';
+
+const BUNDLE = 'models/default';
+const PICTURE = 'bench/results/relevance.svg';
+/** Of P@10, on validation queries, for the gate to be worth having. */
+const KEEP = 0.995;
+
+export const relevance: Bench = async ({ quick, say }) => {
+  const asked = await considered({ bundleDir: BUNDLE, every: quick ? 8 : 1, say });
+  const { calibration } = Manifest.parse(JSON.parse(readFileSync(`${BUNDLE}/manifest.json`, 'utf8')));
+  const curves = cutOffCurves(asked, calibration);
+  const rows: Row[] = curves.flatMap(({ score, averagePrecision, recallAt80, p10 }) => [
+    { metric: `cut-off by ${score}: area under precision and recall`, value: averagePrecision, unit: 'area' },
+    { metric: `cut-off by ${score}: recall at 80 % precision`, value: recallAt80, unit: 'share' },
+    { metric: `order by ${score}: P@10`, value: p10, unit: 'mean' },
+  ]);
+  const areaOf = (name: string) => curves.find(({ score }) => score === name)!.averagePrecision;
+  rows.push(
+    bounded(
+      'area of the served map over that of a fixed cosine',
+      areaOf('served map') / areaOf('fixed cosine'),
+      'ratio',
+      ['>=', 1],
+    ),
+  );
+
+  const fitted = fitGate(asked.validation);
+  const { denseGate } = highestGate(asked.validation, { map: GATE, keep: KEEP });
+  const outcome = gateOutcome(asked.test, { map: GATE, denseGate });
+  rows.push(
+    { metric: `gate that keeps ${KEEP * 100} % of P@10 on validation`, value: denseGate, unit: 'probability' },
+    { metric: 'queries spared their vector, test', value: outcome.spared, unit: 'share' },
+    { metric: 'ads not considered, test', value: outcome.candidatesSaved, unit: 'share' },
+    bounded('P@10 kept, test', outcome.keptP10, 'share', ['>=', 0.99]),
+  );
+  if (!quick) {
+    mkdirSync('bench/results', { recursive: true });
+    writeFileSync(PICTURE, precisionRecallSvg(curves));
+  }
+  const gates = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7].map((gate) =>
+    gateOutcome(asked.test, { map: GATE, denseGate: gate }),
+  );
+  return { rows, detail: { curves, gate: { fitted, served: GATE, outcome, gates } } };
+};
