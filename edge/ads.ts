@@ -7,6 +7,7 @@ import type { ImpressionEvent } from '../shared/contract/events.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { readOverride } from '../shared/qa-override.ts';
+import { continueTrace, TRACEPARENT } from '../shared/traceparent.ts';
 import type { AdsRequest } from './ads-request.ts';
 import { CLICK_VALID_SECONDS, signClick } from './click.ts';
 import { eligible } from './eligibility.ts';
@@ -65,7 +66,9 @@ export const adsRoute = (isolate: Isolate) =>
     const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
     head.keepUp(waitUntil);
     isolate.student?.keepUp(waitUntil);
-    const ofPlan = await retrievePage(isolate, request, assigned, { seed: c.get('requestId'), waitUntil });
+    const requestId = c.get('requestId');
+    const trace = () => continueTrace(headers.get(TRACEPARENT), { requestId, newId: clock.newId });
+    const ofPlan = await retrievePage(isolate, request, assigned, { seed: requestId, trace, waitUntil });
     const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
     rungs[page.retrieved.rung] += 1;
     // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
@@ -77,7 +80,7 @@ export const adsRoute = (isolate: Isolate) =>
     });
     const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });
     const outcome: Outcome = {
-      id: c.get('requestId'),
+      id: requestId,
       atMs,
       request,
       logged: await loggedQuery(settings, { query: request.normalized, assignments: page.assignments }),

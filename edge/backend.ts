@@ -11,6 +11,7 @@ import { NEWS_HEADERS, type RetrieveRequest, RetrieveResponse } from '../shared/
 import { KillList } from '../shared/contract/takedown.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { type KeyRing, signRequest } from '../shared/signature.ts';
+import { TRACEPARENT } from '../shared/traceparent.ts';
 import type { Loaded } from './cache/tiered.ts';
 
 /** What the headers of an answer say about the backend's state; `null` where a header is missing. */
@@ -35,7 +36,10 @@ interface Call {
   deadlineMs: number;
   /** Aborted when the answer is not wanted any more. */
   cancelled?: AbortSignal | undefined;
+  traceparent?: string | undefined;
 }
+
+export type RetrieveOptions = Pick<Call, 'cancelled' | 'traceparent'>;
 
 const wholeNumber = (text: string | null) => (text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null);
 
@@ -47,13 +51,14 @@ export class Backend {
   }
 
   /** `POST /v1/retrieve`: a checked answer as text, ready to be cached. Its deadline is told, so that none is made in vain. */
-  async retrieve(request: RetrieveRequest, cancelled?: AbortSignal): Promise<Loaded> {
+  async retrieve(request: RetrieveRequest, { cancelled, traceparent }: RetrieveOptions = {}): Promise<Loaded> {
     const text = await this.#call({
       method: 'POST',
       path: '/v1/retrieve',
       body: request,
       deadlineMs: request.deadlineMs,
       cancelled,
+      traceparent,
     });
     const { generation, candidates } = readAs(RetrieveResponse, text, '/v1/retrieve');
     return { body: text, generation, empty: candidates.length === 0 };
@@ -101,7 +106,7 @@ export class Backend {
   }
 
   /** The body of a 2xx answer; throws `deadline_exceeded`, `backend_unavailable`, or the code of the backend's problem. */
-  async #call({ method, path, body, deadlineMs, cancelled }: Call): Promise<string> {
+  async #call({ method, path, body, deadlineMs, cancelled, traceparent }: Call): Promise<string> {
     const { baseUrl, keys, fetch, now, newNonce, onNews } = this.#options;
     const url = new URL(baseUrl + path);
     const text = body === undefined ? '' : JSON.stringify(body);
@@ -117,7 +122,11 @@ export class Backend {
     try {
       response = await fetch(url.href, {
         method,
-        headers: { ...signature, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        headers: {
+          ...signature,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(traceparent === undefined ? {} : { [TRACEPARENT]: traceparent }),
+        },
         ...(body === undefined ? {} : { body: text }),
         redirect: 'manual',
         signal,

@@ -41,12 +41,18 @@ async function hashOf(request: AdsRequest): Promise<string> {
   return hash;
 }
 
+export interface RetrieveContext {
+  /** The header for a call to the backend; asked for on a miss only. */
+  trace: () => string;
+  waitUntil: (work: Promise<unknown>) => void;
+}
+
 /** Never throws for a backend that is away, slow or refusing: that is what the ladder is for. */
 export async function retrieve(
   isolate: Isolate,
   request: AdsRequest,
   { plan, fingerprint }: KeyedPlan,
-  waitUntil: (work: Promise<unknown>) => void,
+  { trace, waitUntil }: RetrieveContext,
 ): Promise<Retrieved> {
   const { settings, clock, cache, config } = isolate;
   const { normalized: query, market, locale } = request;
@@ -68,7 +74,7 @@ export async function retrieve(
         isolate.retrieve({
           key,
           request: { query, normalizerVersion: NORMALIZER_VERSION, market, locale, plan },
-          ask: { deadlineMs: remainingMs(), urgent },
+          ask: { deadlineMs: remainingMs(), urgent, traceparent: trace() },
         }),
       waitUntil,
     });

@@ -6,7 +6,7 @@ import { Rung } from '../shared/contract/ads.ts';
 import type { Assignment } from '../shared/experiment.ts';
 import { interleave } from '../shared/interleave.ts';
 import type { AdsRequest } from './ads-request.ts';
-import { type Retrieved, retrieve } from './candidates.ts';
+import { type RetrieveContext, type Retrieved, retrieve } from './candidates.ts';
 import type { Isolate } from './isolate.ts';
 import type { AssignedPlan } from './serving.ts';
 
@@ -20,27 +20,26 @@ export interface Page {
   teamOf: ReadonlyMap<string, string> | undefined;
 }
 
-export interface PageOptions {
+export interface PageOptions extends RetrieveContext {
   /** Decides the coins of a merge; the impression's id, so that a page can be drawn again. */
   seed: string;
-  waitUntil: (work: Promise<unknown>) => void;
 }
 
 export async function retrievePage(
   isolate: Isolate,
   request: AdsRequest,
   assigned: AssignedPlan,
-  { seed, waitUntil }: PageOptions,
+  { seed, ...context }: PageOptions,
 ): Promise<Page> {
   const { interleaving, assignments } = assigned;
   if (interleaving === undefined) {
-    const retrieved = await retrieve(isolate, request, assigned, waitUntil);
+    const retrieved = await retrieve(isolate, request, assigned, context);
     return { retrieved, assignments, planFingerprint: assigned.fingerprint, teamOf: undefined };
   }
   const { teams } = interleaving;
   const [a, b] = await Promise.all([
-    retrieve(isolate, request, teams[0], waitUntil),
-    retrieve(isolate, request, teams[1], waitUntil),
+    retrieve(isolate, request, teams[0], context),
+    retrieve(isolate, request, teams[1], context),
   ]);
   // Half a comparison is none: without both lists, of one generation, the page is that of one plan and counts for neither.
   if (a.answer === null || b.answer === null || a.answer.generation !== b.answer.generation) {

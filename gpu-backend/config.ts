@@ -27,6 +27,8 @@ export interface BackendConfig {
   databaseUrl: string | undefined;
   /** Bytes of events kept on disk at most while the database is away. */
   spoolBytes: number;
+  /** Share of requests traced whose caller does not; absent, nothing is traced. */
+  traceRate: number | undefined;
   /** Where alerts are posted; absent, they are shown on the dashboard only. */
   alertWebhook: string | undefined;
   device: 'cpu' | 'cuda' | 'webgpu';
@@ -99,6 +101,16 @@ const SETTINGS = z.object({
   HARNESS_SPOOL_MB: integer(1, 1_000_000, 'megabytes from 1 to 1000000')
     .default(1_024)
     .describe('Room for events on disk while the database is away, in megabytes'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/, error: 'an http or https URL' })
+    .optional()
+    .describe('Collector of traces, OTLP over HTTP; unset, nothing is traced'),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce
+    .number({ error: 'a share from 0 to 1' })
+    .min(0, 'a share from 0 to 1')
+    .max(1, 'a share from 0 to 1')
+    .default(1)
+    .describe('Share of requests traced, beside those whose caller traces them'),
   HARNESS_ALERT_WEBHOOK: z
     .url({ protocol: /^https?$/, error: 'an http or https URL' })
     .optional()
@@ -176,6 +188,7 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     apiKeys: settings.HARNESS_API_KEYS === undefined ? [] : parseKeyRing(settings.HARNESS_API_KEYS, 'HARNESS_API_KEYS'),
     databaseUrl: settings.DATABASE_URL,
     spoolBytes: settings.HARNESS_SPOOL_MB * 1_000_000,
+    traceRate: settings.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? undefined : settings.OTEL_TRACES_SAMPLER_ARG,
     alertWebhook: settings.HARNESS_ALERT_WEBHOOK,
     device: settings.HARNESS_DEVICE,
     encoderWorkers: settings.HARNESS_ENCODER_WORKERS,

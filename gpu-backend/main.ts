@@ -55,6 +55,7 @@ import { killedBy } from './retrieval/admission.ts';
 import { retrieveByModel } from './retrieval/by-model.ts';
 import { openCandidateLog } from './retrieval/candidate-log.ts';
 import { createHeadAds } from './retrieval/head-ads.ts';
+import { createRecallCanary, type RecallCanary } from './retrieval/recall-canary.ts';
 import { createRetrieval } from './retrieval/retrieve.ts';
 import { createFollower } from './serving-config/follower.ts';
 import { createPublication } from './serving-config/publication.ts';
@@ -70,6 +71,8 @@ export interface Backend {
 const DRAIN_MS = 1_500;
 /** How often rollups are brought up, and experiments are looked at for alarms; reports bring rollups up by themselves. */
 const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
+/** How often the index is compared with exact search on what was asked lately. */
+const CANARY_MS = 60_000;
 /** How long after a failure the budgets of a new day are tried again. */
 const NEW_DAY_RETRY_MS = 10_000;
 /** How often other backends on the same database are followed; with the edge's half second, a pause holds everywhere within one. */
@@ -91,13 +94,22 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
     return closed;
   };
   try {
+    if (config.traceRate !== undefined) {
+      const { startTracing } = await import('./tracing/export.ts');
+      const tracing = startTracing({ version: packageJson.version, rate: config.traceRate });
+      closers.push(() => Promise.race([tracing.stop(), pause(DRAIN_MS, undefined, { ref: false })]));
+    }
     const adapters = await openAdapters({ config, log, closers });
-    const { app, stopping, db, metrics, peers, events, candidateLog } = await wire({ ...adapters, config, log });
+    const { app, stopping, db, metrics, peers, events, canary, candidateLog } = await wire({
+      ...adapters,
+      config,
+      log,
+    });
     const { server } = adapters;
     closers.push(() => candidateLog?.close());
     closers.push(() => events.close());
     server.serve(app);
-    for (const end of startBackground({ db, metrics, peers, config, log }))
+    for (const end of startBackground({ db, metrics, peers, canary, config, log }))
       closers.push(() => Promise.race([end(), pause(DRAIN_MS, undefined, { ref: false })]));
     closers.push(async () => {
       stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
@@ -315,7 +327,8 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
   });
   const { availability, intake } = events;
   void intake.replay(); // what an earlier run left on disk
-  watchState({ metrics, encoder, live, retrieval: { stats: () => retrieval.stats() }, config: servingConfig });
+  const canary = createRecallCanary({ live, encoder });
+  watchState({ metrics, encoder, live, retrieval: { stats: () => retrieval.stats() }, canary, config: servingConfig });
   for (const [to, help] of [
     ['scan', 'Searches that Milvus did not answer and that were done here.'],
     ['refused', 'Queries refused because Milvus did not answer.'],
@@ -329,6 +342,7 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
         retrieve: retrieveByModel({ served: () => ({ model: encoder.model, retrieval }), candidate: other }),
         headAds: createHeadAds({ db, live, terms, now: Date.now }),
         markets: () => servingConfig.current().markets,
+        onAnswered: canary.observe,
         metrics,
       }),
       ...embeddingsRoutes({ encoder }),
@@ -350,7 +364,7 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
     database === 'postgres'
       ? createFollower({ db, spaceId, live, config: servingConfig, publication, follow, revision, now: Date.now })
       : undefined;
-  return { app, stopping, db, metrics, peers, events, candidateLog };
+  return { app, stopping, db, metrics, peers, events, canary, candidateLog };
 }
 
 /** The log of candidates, where a share of the answers is to be logged. */
@@ -376,29 +390,33 @@ function startBackground({
   db,
   metrics,
   peers,
+  canary,
   config,
   log,
 }: {
   db: Database;
   metrics: Metrics;
   peers: (() => Promise<void>) | undefined;
+  canary: RecallCanary;
   config: Readonly<BackendConfig>;
   log: Logger;
 }): (() => Promise<void>)[] {
-  const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0 };
+  const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0, canary: 0 };
   for (const [name, help] of [
     ['rollup', 'Rollups that failed.'],
     ['alerts', 'Looks for alarms that failed.'],
     ['follow', 'Looks at what other backends did that failed.'],
+    ['canary', 'Comparisons of the index with exact search that failed.'],
     ['alert_delivery', 'Alerts that the webhook did not take; each is tried again.'],
   ] as const)
     metrics.gauge({ name: `harness_${name}_failures`, help, read: () => failures[name] });
-  const failed = (name: 'rollup' | 'alerts' | 'follow') => (err: unknown) => {
+  const failed = (name: 'rollup' | 'alerts' | 'follow' | 'canary') => (err: unknown) => {
     failures[name]++;
     log.error({ err }, `${name}: will be tried again`);
   };
   const rollup = startPeriodic({ everyMs: ROLLUP_MS, work: () => advance(db), onError: failed('rollup') });
   const running = [rollup];
+  running.push(startPeriodic({ everyMs: CANARY_MS, work: canary.run, onError: failed('canary') }));
   if (peers !== undefined) running.push(startPeriodic({ everyMs: FOLLOW_MS, work: peers, onError: failed('follow') }));
   const { alertWebhook: url, keys } = config;
   if (url === undefined) return running;

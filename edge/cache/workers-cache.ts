@@ -4,7 +4,7 @@
  * is put, so it is no tier but stands between the tiers and the origins. What a hit skips is that entrypoint alone: the
  * default one, which draws arms, holds auctions and logs impressions, is not cached.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import { HarnessError, problemResponse } from '../../shared/problem.ts';
 import { refusal } from '../backend.ts';
@@ -36,7 +36,7 @@ const HEDGED = 'harness-hedged';
 /** What the platform says of an answer for which the entrypoint did not run, or not before it. */
 const CACHED = ['HIT', 'STALE', 'UPDATING', 'REVALIDATED'];
 
-const Travelling = RetrieveRequest.extend({ urgent: z.boolean() });
+const Travelling = RetrieveRequest.extend({ urgent: z.boolean(), traceparent: z.string().optional() });
 
 /** The gateway's side. Throws what the entrypoint failed with, `deadline_exceeded` when it does not answer. */
 export async function askThrough(entrypoint: Entrypoint, { key, request, ask }: Retrieval): Promise<Loaded> {
@@ -75,8 +75,8 @@ export async function answerCandidates(
 ): Promise<Response> {
   try {
     const said = decodeURIComponent(request.headers.get(RETRIEVAL) ?? '');
-    const { deadlineMs, urgent, ...asked } = Travelling.parse(JSON.parse(said));
-    const { body, generation, empty, hedged } = await retrieve(asked, { deadlineMs, urgent });
+    const { deadlineMs, urgent, traceparent, ...asked } = Travelling.parse(JSON.parse(said));
+    const { body, generation, empty, hedged } = await retrieve(asked, { deadlineMs, urgent, traceparent });
     const share = empty ? lives.emptyShare : 1;
     const seconds = (ms: number) => Math.floor((share * ms) / 1_000);
     // Without a bound of ours the platform would stand in for an origin that is away for ever.

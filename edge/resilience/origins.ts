@@ -31,7 +31,11 @@ export interface Ask {
   deadlineMs: number;
   /** Nothing can stand in for the answer: worth a second call. */
   urgent: boolean;
+  /** Header by which the backend continues the visit's trace. */
+  traceparent?: string | undefined;
 }
+
+type Call = (backend: Origin['backend'], cancelled: AbortSignal) => Promise<Loaded>;
 
 /** The shortest wait that is worth a call. */
 const LEAST_MS = 50;
@@ -67,11 +71,14 @@ export class Origins {
    * The first answer, `hedged` when it is not that of the first call to the first origin. Throws `circuit_open` without
    * asking anybody, otherwise what the first call failed with.
    */
-  async retrieve(request: Omit<RetrieveRequest, 'deadlineMs'>, { deadlineMs, urgent }: Ask): Promise<Loaded> {
+  async retrieve(request: Omit<RetrieveRequest, 'deadlineMs'>, ask: Ask): Promise<Loaded> {
+    const { deadlineMs, urgent, traceparent } = ask;
     const { budget, elapsed, latency, origins } = this.#options;
     const startedAt = elapsed();
     const left = () => Math.max(LEAST_MS, deadlineMs - (elapsed() - startedAt));
-    const first = this.#attempt(origins, request, left);
+    const call: Call = (backend, cancelled) =>
+      backend.retrieve({ ...request, deadlineMs: left() }, { cancelled, traceparent });
+    const first = this.#attempt(origins, call);
     if (first === undefined) {
       this.counts.refused += 1;
       throw new HarnessError('circuit_open', 'The backend failed too often just now; it is asked again in seconds.');
@@ -95,7 +102,7 @@ export class Origins {
     }
     // Another origin before the same one again.
     const order = [...origins.filter((origin) => origin !== first.origin), first.origin];
-    const second = budget.allows ? this.#attempt(order, request, left) : undefined;
+    const second = budget.allows ? this.#attempt(order, call) : undefined;
     if (second === undefined) return { ...(await first.answer), hedged: elsewhere };
     budget.spend();
     this.counts.hedged += 1;
@@ -115,20 +122,12 @@ export class Origins {
   }
 
   /** A call to the first of the origins that may be called; `undefined` when none may. */
-  #attempt(
-    order: readonly Origin[],
-    request: Omit<RetrieveRequest, 'deadlineMs'>,
-    left: () => number,
-  ): Attempt | undefined {
+  #attempt(order: readonly Origin[], call: Call): Attempt | undefined {
     for (const origin of order) {
       const passage = origin.breaker.enter();
       if (passage === undefined) continue;
       const cancelled = new AbortController();
-      const answer = this.#watched(
-        origin.backend.retrieve({ ...request, deadlineMs: left() }, cancelled.signal),
-        passage,
-        cancelled.signal,
-      );
+      const answer = this.#watched(call(origin.backend, cancelled.signal), passage, cancelled.signal);
       return { origin, answer, cancel: () => cancelled.abort() };
     }
     return undefined;

@@ -4,6 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import { HarnessError } from '../../shared/problem.ts';
+import { span } from '../tracing/span.ts';
 import type { Database } from './connect.ts';
 import { isAway, reasonOf } from './sql-error.ts';
 
@@ -69,7 +70,7 @@ export function watchAvailability({ db, everyMs, onAway, onBack }: AvailabilityO
     async guard(work, { deadlineMs } = { deadlineMs: Number.POSITIVE_INFINITY }) {
       if (reason !== undefined) throw new DatabaseAway(reason);
       try {
-        return await within(work(), deadlineMs);
+        return await span('database', () => within(work(), deadlineMs));
       } catch (error) {
         if (error instanceof DatabaseAway || !isAway(error)) throw error;
         const why = reasonOf(error);

@@ -45,26 +45,27 @@ export function copyText<T extends PgTable>(table: T, values: readonly T['$infer
   };
 }
 
-/** Copies by a client of a real server. Rejects with the server's error, or with SQLSTATE 25P02 where the driver lost it. */
+/**
+ * Copies by a client of a real server. Rejects with the server's error, or with SQLSTATE 25P02 where the driver lost it: it
+ * does not tell the stream of a refusal that comes after the last byte, and COMMIT of a failed transaction is answered without
+ * an error. So a statement follows the last stream: the server refuses it when it refused any rows.
+ */
 export function copying(client: postgres.Sql): CopyTransaction {
   return (tables, work) =>
     client.begin(async (transaction) => {
       for (const table of tables) await copy(transaction, table);
+      await transaction.unsafe('select');
       // The session of a transaction has no options of its own; drizzle reads those of its client.
       return work(drizzle(Object.assign(transaction, { options: client.options }) as unknown as postgres.Sql));
     }) as Promise<never>;
 }
 
-/**
- * The driver does not tell the stream of a refusal that comes after the last byte, and COMMIT of a failed transaction is
- * answered without an error. So a statement follows each stream: the server refuses it when it refused the rows.
- */
+/** Resolves when everything is sent; what the server says to it, the next statement is told. */
 async function copy(transaction: postgres.TransactionSql, { statement, text }: CopyText): Promise<void> {
   const stream = await transaction.unsafe(statement).writable();
   await new Promise<void>((resolve, reject) => {
     stream.on('error', reject);
     stream.write(text, (error) => (error ? reject(error) : resolve()));
   });
-  stream.end(); // with nothing pending, the end of the data is sent at once, before the statement
-  await transaction.unsafe('select');
+  stream.end(); // with nothing pending, the end of the data is sent at once, before the next statement
 }

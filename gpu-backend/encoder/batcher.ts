@@ -6,6 +6,7 @@
  * The scheme is that of Hugging Face's text-embeddings-inference.
  */
 import { HarnessError } from '../../shared/problem.ts';
+import { here, pastSpan } from '../tracing/span.ts';
 import type { Encoded, EncodeOptions, EncoderStats } from './encoder.ts';
 
 /** Computes one batch; lanes work beside each other, each on one batch at a time. */
@@ -30,6 +31,9 @@ interface Call {
   missing: number;
   deadlineAtMs: number;
   signal: AbortSignal | undefined;
+  /** When it came, epoch milliseconds, and for which trace. */
+  queuedAtMs: number;
+  trace: ReturnType<typeof here>;
   onAbort: () => void;
   settled: boolean;
   /** Whether any of its texts reached a lane: from then on its deadline is the caller's business. */
@@ -110,6 +114,8 @@ export class Batcher {
         missing: texts.length,
         deadlineAtMs,
         signal,
+        queuedAtMs: this.#options.now(),
+        trace: here(),
         onAbort: () => this.#abandon(call),
         settled: false,
         started: false,
@@ -186,11 +192,17 @@ export class Batcher {
   async #work(lane: Lane, items: Item[]): Promise<void> {
     this.#running += items.length;
     this.#busy++;
-    for (const { call } of items) call.started = true;
     const began = this.#options.now();
+    const calls = new Set(items.map(({ call }) => call));
+    for (const call of calls) {
+      call.started = true;
+      pastSpan('encoder.queue', { at: call.trace, from: call.queuedAtMs, to: began });
+    }
     try {
       const { vectors, tokens } = await lane(items.map(({ text }) => text));
       const { dimension } = this.#options;
+      const ended = this.#options.now();
+      for (const call of calls) pastSpan('encoder.run', { at: call.trace, from: began, to: ended });
       this.#counts.batches++;
       this.#counts.encoded += items.length;
       this.#msPerText += 0.1 * ((this.#options.now() - began) / items.length - this.#msPerText);

@@ -1,11 +1,13 @@
 /**
  * What retrieval searches: one generation plus everything that changed since. Each ad has a slot: its row, or for ads that
- * came or changed in text, market or vector since, a slot behind the rows, searched exactly. An ad that moved leaves its
+ * came or changed in text, market or vector since, a slot behind the rows (index/delta.ts). An ad that moved leaves its
  * old slot empty; a paused one keeps its slot and is passed over.
  */
 import { adText } from '../../shared/ad-text.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { byScore, type Hit } from '../index/ann-index.ts';
+import { DeltaIndex } from '../index/delta.ts';
+import { scan } from '../index/exact.ts';
 import { int8Rows, quantize, type VectorRows } from '../index/vector-rows.ts';
 import type { KeywordFound } from '../retrieval/keyword.ts';
 import type { LexicalFound } from '../retrieval/lexical.ts';
@@ -32,17 +34,21 @@ const sameMarkets = (a: readonly string[], b: readonly string[]) =>
 export class View {
   readonly number: number;
   readonly spaceId: string;
+  /** When the generation's snapshot was taken, UTC milliseconds. */
+  readonly createdAtMs: number;
   readonly #generation: LoadedGeneration;
   /** By slot; `undefined` where the ad has gone or moved. */
   readonly #entries: (Entry | undefined)[];
   readonly #slotOf = new Map<string, number>();
   /** Vectors behind the rows, by slot; [1, dimension] each. */
-  readonly #added = new Map<number, VectorRows>();
+  readonly #added: DeltaIndex;
 
   constructor(generation: LoadedGeneration) {
     this.number = generation.manifest.number;
     this.spaceId = generation.manifest.spaceId;
+    this.createdAtMs = Date.parse(generation.manifest.createdAt);
     this.#generation = generation;
+    this.#added = new DeltaIndex(generation.rows.dimension);
     this.#entries = [...generation.ads];
     for (const [row, { ad }] of generation.ads.entries()) this.#slotOf.set(ad.id, row);
   }
@@ -53,6 +59,10 @@ export class View {
   /** Ads outside the generation's index: when they are many, it is time for a new generation. */
   get delta(): number {
     return this.#entries.length - this.#generation.ads.length;
+  }
+  /** Slots that the index covers; those behind are searched exactly. */
+  get indexed(): number {
+    return this.#generation.ads.length;
   }
   has(id: string): boolean {
     return this.#slotOf.has(id);
@@ -121,12 +131,19 @@ export class View {
    */
   dense(query: Float32Array, proposed: readonly Hit[], { limit, ...scope }: Scope & { limit: number }): Hit[] {
     const hits = proposed.filter(({ row }) => this.#servable(row, scope));
-    for (const [slot, vector] of this.#added) {
-      if (this.#servable(slot, scope)) hits.push({ row: slot, score: vector.cosine(0, query) });
-    }
+    hits.push(...this.#added.search(query, limit, (slot) => this.#servable(slot, scope)));
     return hits
       .sort((a, b) => b.score - a.score || (this.ad(a.row).id < this.ad(b.row).id ? -1 : 1) || byScore(a, b))
       .slice(0, limit);
+  }
+
+  /** What {@link propose} should find among the slots from `from` up to `to`: the best by exact cosine, ties by slot. */
+  exact(
+    query: Float32Array,
+    { from, to, limit, ...scope }: Scope & { from: number; to: number; limit: number },
+  ): Hit[] {
+    const members = Array.from({ length: Math.min(to, this.indexed) - from }, (_, i) => from + i);
+    return scan(this.#generation.rows, query, { k: limit, members, accept: (slot) => this.#servable(slot, scope) });
   }
 
   /** Cosine of a slot's vector and the query; `undefined` while the ad has no vector. */
@@ -151,10 +168,10 @@ export class View {
     const added = vector === undefined ? kept : int8Rows(vector.int8, vector.int8.length);
     const source = vector?.source ?? (added === undefined ? undefined : old?.source);
     if (slot !== undefined) this.#empty(slot);
-    const target = slot !== undefined && slot >= this.#generation.ads.length ? slot : this.#entries.length;
+    const target = this.#entries.length;
     this.#entries[target] = { ad, revision, source };
     this.#slotOf.set(ad.id, target);
-    if (added !== undefined) this.#added.set(target, added);
+    if (added !== undefined) this.#added.put(target, added);
     this.#generation.lexical.put(target, ad);
     this.#bookWords(target, ad);
   }
@@ -193,6 +210,6 @@ export class View {
     if (entry !== undefined) this.#generation.keywords.remove(slot, entry.ad.keywords);
     this.#generation.negatives.put(slot, undefined);
     this.#entries[slot] = undefined;
-    this.#added.delete(slot);
+    this.#added.remove(slot);
   }
 }

@@ -3,13 +3,16 @@
  * them share, in this order: request id, metrics and log, news headers, signature, body limit, JSON, schema, problems.
  */
 import { randomUUID } from 'node:crypto';
+import type { Span } from '@opentelemetry/api';
 import { type Context, Hono } from 'hono';
 import type { Logger } from 'pino';
 import { openAiProblem } from '../../shared/contract/embeddings.ts';
 import { BACKEND_ROUTES } from '../../shared/contract/routes.ts';
 import { HarnessError, parse, problemResponse } from '../../shared/problem.ts';
 import { SIGNATURE_HEADERS } from '../../shared/signature.ts';
+import { parseTraceparent, TRACEPARENT } from '../../shared/traceparent.ts';
 import { unstorable } from '../db/storable.ts';
+import { activeTraceId, requestSpan } from '../tracing/span.ts';
 import type { ApiKeys } from './api-keys.ts';
 import type { Authenticator } from './auth.ts';
 import { readJson, readText } from './body.ts';
@@ -26,7 +29,7 @@ export interface AppOptions {
   news: () => Record<string, string>;
 }
 
-type Variables = { requestId: string; route: string; openAi: boolean };
+type Variables = { requestId: string; route: string; openAi: boolean; ids: { requestId: string; traceId?: string } };
 
 const REQUEST_ID = 'x-request-id';
 const template = (path: string) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
@@ -68,14 +71,30 @@ export function createApp({
     const requestId = given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
     c.set('requestId', requestId);
     c.set('route', 'unmatched');
-    await next();
-    for (const [name, value] of Object.entries({ ...news(), [REQUEST_ID]: requestId })) c.res.headers.set(name, value);
     const { method } = c.req;
+    const caller = parseTraceparent(c.req.header(TRACEPARENT));
+    let ids: Variables['ids'] = { requestId };
+    const end = (active: Span) => {
+      active.updateName(`${method} ${c.get('route')}`);
+      active.setAttributes({
+        'http.request.method': method,
+        'http.route': c.get('route'),
+        'http.response.status_code': c.res.status,
+        'harness.request_id': requestId,
+      });
+    };
+    await requestSpan({ name: method, caller, end }, async () => {
+      const traceId = activeTraceId() ?? caller?.traceId;
+      if (traceId !== undefined) ids = { requestId, traceId };
+      c.set('ids', ids);
+      await next();
+    });
+    for (const [name, value] of Object.entries({ ...news(), [REQUEST_ID]: requestId })) c.res.headers.set(name, value);
     const seconds = (performance.now() - began) / 1000;
     const { status } = c.res;
     metrics.observeRequest({ route: c.get('route'), method, status, seconds });
     const level = status < 400 ? 'debug' : status < 500 ? 'info' : 'warn';
-    log[level]({ requestId, method, path: c.req.path, status, ms: Math.round(seconds * 1e5) / 100 }, 'request');
+    log[level]({ ...ids, method, path: c.req.path, status, ms: Math.round(seconds * 1e5) / 100 }, 'request');
   });
 
   for (const { route, endpoint } of pair(endpoints)) {
@@ -103,7 +122,7 @@ export function createApp({
         keyId: signed ? c.req.header(SIGNATURE_HEADERS.keyId)! : bearer,
         signal: c.req.raw.signal,
         requestId: c.get('requestId'),
-        log: log.child({ requestId: c.get('requestId') }),
+        log: log.child(c.get('ids')),
       };
       const answer = await endpoint.handle(call as Call<never>);
       if (answer instanceof Response) return answer;
@@ -121,9 +140,9 @@ export function createApp({
         ? new HarnessError('deadline_exceeded', 'The caller went away.')
         : thrown;
     const requestId = c.get('requestId');
-    if (!(error instanceof HarnessError)) log.error({ requestId, err: error }, 'fault');
-    else if (error.status === 500) log.error({ requestId, code: error.code, err: error }, error.message);
-    else log.debug({ requestId, code: error.code }, error.message);
+    if (!(error instanceof HarnessError)) log.error({ ...c.get('ids'), err: error }, 'fault');
+    else if (error.status === 500) log.error({ ...c.get('ids'), code: error.code, err: error }, error.message);
+    else log.debug({ ...c.get('ids'), code: error.code }, error.message);
     return problemResponse(error, requestId, c.get('openAi') ? openAiProblem : undefined);
   });
   return app;

@@ -1,6 +1,7 @@
 /** What the parts know of themselves, as metrics that are read when asked for. */
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
+import type { RecallCanary } from '../retrieval/recall-canary.ts';
 import type { Retrieval } from '../retrieval/retrieve.ts';
 import type { ServingConfigSource } from '../serving-config/serving-config.ts';
 import type { Metrics } from './metrics.ts';
@@ -10,10 +11,11 @@ export interface WatchedState {
   encoder: Encoder;
   live: Live;
   retrieval: Pick<Retrieval, 'stats'>;
+  canary: Pick<RecallCanary, 'stats'>;
   config: ServingConfigSource;
 }
 
-export function watchState({ metrics, encoder, live, retrieval, config }: WatchedState): void {
+export function watchState({ metrics, encoder, live, retrieval, canary, config }: WatchedState): void {
   const gauges: [name: string, help: string, read: () => number][] = [
     ['encoder_queue', 'Texts waiting to be encoded.', () => encoder.stats().queued],
     ['encoder_running', 'Texts being encoded.', () => encoder.stats().running],
@@ -31,9 +33,16 @@ export function watchState({ metrics, encoder, live, retrieval, config }: Watche
     ['queries_teacher', "Head queries searched with the teacher's own vector.", () => retrieval.stats().teacher],
     ['queries_gated', 'Queries that the gate kept from vectors.', () => retrieval.stats().gated],
     ['generation', 'Number of the live generation, 0 before the first.', () => live.stats().generation ?? 0],
+    [
+      'generation_age_seconds',
+      "Seconds since the live generation's snapshot; not a number before the first.",
+      () => (live.view === undefined ? Number.NaN : (Date.now() - live.view.createdAtMs) / 1000),
+    ],
     ['generation_swaps', 'Generations taken live since the start.', () => live.stats().swaps],
     ['ads', 'Ads in the live view.', () => live.stats().ads],
     ['ads_delta', 'Ads searched outside the index, new since the generation.', () => live.stats().delta],
+    ['recall_canary', 'Recall@10 of the index against exact search, on recent queries.', () => canary.stats().recall],
+    ['recall_canary_queries', 'Queries that this was measured on, since the start.', () => canary.stats().queries],
     ['config_version', 'Version of the serving configuration.', () => config.current().version],
     ['kill_list', 'Ads on the kill list.', () => config.current().killList.length],
   ];

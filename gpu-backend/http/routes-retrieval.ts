@@ -11,9 +11,17 @@ export interface RetrievalRoutesOptions {
   /** Markets that are served. */
   markets: () => readonly string[];
   metrics: Metrics;
+  /** Told of every request that was answered. */
+  onAnswered?: (request: RetrieveRequest) => void;
 }
 
-export function retrievalRoutes({ retrieve, headAds, markets, metrics }: RetrievalRoutesOptions): Endpoint[] {
+export function retrievalRoutes({
+  retrieve,
+  headAds,
+  markets,
+  metrics,
+  onAnswered,
+}: RetrievalRoutesOptions): Endpoint[] {
   return [
     endpoint({
       on: 'post /v1/retrieve',
@@ -26,6 +34,7 @@ export function retrievalRoutes({ retrieve, headAds, markets, metrics }: Retriev
           );
         const answer = await retrieve(body, { signal });
         metrics.observeRetrieval(answer.timings);
+        onAnswered?.(body);
         return answer;
       },
     }),

@@ -13,6 +13,7 @@ import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
 import type { View } from '../generations/view.ts';
 import type { Hit } from '../index/ann-index.ts';
+import { span } from '../tracing/span.ts';
 import { type AdmissionOptions, admission } from './admission.ts';
 import { dense } from './dense.ts';
 import { type Found, type Fused, fuse } from './fuse.ts';
@@ -98,12 +99,14 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
     const limit = depth(plan.k);
     // A plan without the lexical retriever has no lexical evidence either: its arm measures the student alone.
     const lexical = plan.retrievers.includes('lexical')
-      ? view.lexical(query, { limit, also: new Set(near.map(({ slot }) => slot)), ...scope })
+      ? span('lexical', () => view.lexical(query, { limit, also: new Set(near.map(({ slot }) => slot)), ...scope }))
       : undefined;
     // Whoever found an ad, the best of its keywords that match says what it bids.
     const others = new Set([...near, ...(lexical?.hits ?? [])].map(({ slot }) => slot));
     const asked = plan.retrievers.includes('keyword');
-    const { hits, booked } = view.keyword(query, { limit: asked ? limit : 0, also: others, ...scope });
+    const { hits, booked } = span('keyword', () =>
+      view.keyword(query, { limit: asked ? limit : 0, also: others, ...scope }),
+    );
     const coverage = new Map(lexical?.coverage);
     if (asked) for (const [slot, hit] of booked) coverage.set(slot, Math.max(coverage.get(slot) ?? 0, hit.coverage));
     return { lexical: lexical?.hits ?? [], keyword: hits, booked, coverage };
@@ -126,14 +129,21 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
     const { plan } = request;
     const vector = encoded?.vector;
     const near =
-      vector === undefined ? [] : dense(view, vector, { proposed, limit: depth(plan.k), ...admission(request, view, admitted) });
+      vector === undefined
+        ? []
+        : span('dense.exact', () =>
+            dense(view, vector, { proposed, limit: depth(plan.k), ...admission(request, view, admitted) }),
+          );
     const { booked, coverage: covered, ...words } = byWords(request, view, near);
     const found = { ...words, dense: near };
     const bestCoverage = Math.max(0, ...covered.values());
-    const ranked = fuse(
-      plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),
-      (slot) => view.ad(slot).id,
-    )
+    const fused = span('fuse', () =>
+      fuse(
+        plan.retrievers.map((retriever) => ({ retriever, found: found[retriever] })),
+        (slot) => view.ad(slot).id,
+      ),
+    );
+    const ranked = fused
       .map(({ slot, sources }) => {
         const coverage = covered.get(slot) ?? 0;
         const cosine = vector === undefined ? undefined : view.cosine(slot, vector);
@@ -181,7 +191,9 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
         worthVectors(request, requireView(live));
       const deadlineAtMs = performance.timeOrigin + began + request.deadlineMs;
       const encoded = wantsDense
-        ? await vectors.of(request.query, { brought, deadlineAtMs, ...(signal === undefined ? {} : { signal }) })
+        ? await span('encode', () =>
+            vectors.of(request.query, { brought, deadlineAtMs, ...(signal === undefined ? {} : { signal }) }),
+          )
         : undefined;
       const encodedAt = performance.now();
       signal?.throwIfAborted();
@@ -194,7 +206,12 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       do {
         view = requireView(live);
         if (encoded !== undefined)
-          proposed = await view.propose(encoded.vector, { limit: depth(request.plan.k), ...admission(request, view, admitted) });
+          proposed = await span('dense.index', async () =>
+            view.propose(encoded.vector, {
+              limit: depth(request.plan.k),
+              ...admission(request, view, admitted),
+            }),
+          );
       } while (live.view !== view);
       const candidates = search(request, view, { encoded, proposed });
       const ended = performance.now();

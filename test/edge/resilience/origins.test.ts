@@ -47,7 +47,7 @@ function setUp({ origins = 1, share = 1, delayMs }: { origins?: number; share?: 
     origins: breakers.map((breaker, origin) => ({
       breaker,
       backend: {
-        retrieve: ({ deadlineMs }, cancelled) =>
+        retrieve: ({ deadlineMs }, { cancelled } = {}) =>
           new Promise((resolve, reject) => {
             cancelled!.addEventListener('abort', () => reject(fault('backend_unavailable')));
             const answer = (loaded = LOADED) => resolve(loaded);
