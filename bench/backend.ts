@@ -1,7 +1,9 @@
 /** The backend's measurements, each in a file of bench/backend/; `--only NAME` makes one of them. */
 import { HarnessError } from '../shared/problem.ts';
 import { benchAdCount } from './backend/ads.ts';
+import { encoderRows } from './backend/encoder.ts';
 import { eventRows } from './backend/events.ts';
+import { footprintRows } from './backend/footprint.ts';
 import { ingestKillRows } from './backend/ingest-kill.ts';
 import { lexicalRows } from './backend/lexical.ts';
 import { retrieveRows } from './backend/retrieve.ts';
@@ -14,10 +16,12 @@ const quickAds = () => (process.env.HARNESS_BENCH_ADS === undefined ? 50_000 : b
 
 /** In the order of their rows. */
 const PARTS: Record<string, Part> = {
+  encoder: ({ quick, say }) => encoderRows({ seconds: quick ? 3 : 8, turns: quick ? 1 : 3, say }),
   events: ({ quick, say }) => eventRows({ pages: quick ? 10_000 : 50_000, turns: quick ? 3 : 5, say }),
   'ingest-kill': ({ quick, say }) => ingestKillRows({ kills: quick ? 8 : 50, say }),
   words: ({ quick, say }) => lexicalRows({ ...(quick ? { sizes: [27_315, quickAds()] } : {}), say }),
   retrieve: ({ quick, say }) => retrieveRows({ ...(quick ? { ads: quickAds() } : {}), seconds: quick ? 6 : 20, say }),
+  footprint: ({ quick, say }) => footprintRows({ ads: quick ? 10_000 : benchAdCount(), say }),
 };
 
 export const backend: Bench = async ({ quick, only, say }) => {

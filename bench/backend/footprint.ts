@@ -4,30 +4,31 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { loadGeneration } from '../../gpu-backend/generations/load.ts';
 import { View } from '../../gpu-backend/generations/view.ts';
 import type { Row } from '../row.ts';
-import { benchAdCount } from './ads.ts';
 import { benchGeneration } from './generation.ts';
 
 /** Which part of a generation a file is. */
 const partOf = (file: string) =>
   file.endsWith('.usearch') ? 'graph' : file.startsWith('vectors') ? 'vectors' : file.split('.')[0]!;
 
+setFlagsFromString('--expose-gc');
+/** What is garbage is no cost of an ad. */
+const collect = runInNewContext('gc') as () => void;
+
 function collected(): NodeJS.MemoryUsage {
-  if (globalThis.gc === undefined) throw new Error('Run with --expose-gc: what is garbage is no cost of an ad.');
-  globalThis.gc();
+  collect();
   return process.memoryUsage();
 }
 
-/** Loads a generation of `HARNESS_BENCH_ADS` ads; the first time it is built too. */
-export async function footprintRows(say: (line: string) => void): Promise<Row[]> {
-  const count = benchAdCount();
+/** Loads a generation of so many ads; the first time it is built too. */
+export async function footprintRows({ ads: count, say }: { ads: number; say: (line: string) => void }): Promise<Row[]> {
   const { path, spaceId, buildSeconds } = await benchGeneration(count, say);
   const size = `${count} ads`;
-  const rows: Row[] = [
-    { metric: `build an ad, ${size}`, value: (buildSeconds * 1e6) / count, unit: 'us' },
-  ];
+  const rows: Row[] = [{ metric: `build an ad, ${size}`, value: (buildSeconds * 1e6) / count, unit: 'us' }];
   for (const file of (await readdir(path)).sort()) {
     const { size: bytes } = await stat(join(path, file));
     if (file !== 'manifest.json')
@@ -47,5 +48,3 @@ export async function footprintRows(say: (line: string) => void): Promise<Row[]>
   rows.push({ metric: `load an ad, ${size}`, value: (seconds * 1e6) / view.ads, unit: 'us' });
   return rows;
 }
-
-if (import.meta.main) console.table(await footprintRows((line) => console.error(line)));

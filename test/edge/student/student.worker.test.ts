@@ -45,9 +45,13 @@ describe('a bound student', () => {
     expect(await health(edge)).toEqual({ model: 'tiny-1', encoded: texts.length, failed: 0, refused: 0 });
   });
 
-  it('says nothing where the plan has no use for a vector', async () => {
+  const named = { ...BOTH, plan: { ...BOTH.plan, model: 'candidate' } };
+  it.each([
+    ['has no use for a vector', withPlan(['lexical'])],
+    ['names a model, whose student is not this one', named],
+  ])('says nothing where the plan %s', async (_, config) => {
     const edge = edgeUnderTest({ STUDENT });
-    await edge.backend({ config: withPlan(['lexical']), student: studentSha256 });
+    await edge.backend({ config, student: studentSha256 });
     for (const query of ['one', 'two']) await ask(edge, query);
     expect((await edge.told()).retrieved.map(({ vector }) => vector)).toEqual([undefined, undefined]);
   });
