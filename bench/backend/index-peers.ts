@@ -1,7 +1,7 @@
 /** faiss-cpu and hnswlib (bench/peers/index.py) as a process that answers over its standard streams. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { type BenchVectors, K } from './ad-vectors.ts';
+import type { BenchVectors } from './ad-vectors.ts';
 import type { Engine, Measured } from './index.ts';
 
 export interface IndexPeers {
@@ -12,7 +12,7 @@ export interface IndexPeers {
 }
 
 export async function openIndexPeers(
-  { dir, ads, queries, dimension, files, count }: BenchVectors,
+  { dir, dimension, files, count }: BenchVectors,
   options: { connectivity: number; expansionAdd: number; say: (line: string) => void },
 ): Promise<IndexPeers> {
   const none = (missing: string): IndexPeers => ({ engines: [], missing, close: () => {} });
