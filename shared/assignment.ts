@@ -77,7 +77,8 @@ function draw(
     const arm = arms.find((candidate) => candidate.key === record.arm);
     if (arm !== undefined) return { experiment, arm, unitId };
   }
-  if (bucket(`share:${key}`, unitId) >= (targeting?.share ?? 1) * BUCKETS) return undefined;
+  const { share = 1 } = targeting ?? {};
+  if (share < 1 && bucket(`share:${key}`, unitId) >= share * BUCKETS) return undefined;
   return { experiment, arm: armOf(experiment, unitId), unitId };
 }
 
@@ -101,7 +102,11 @@ function isTargeted({ market, locale, device }: Visit, { targeting = {} }: Exper
 
 /** A visitor is in at most one domain: their ranges are disjoint. */
 function isInDomain({ units }: Visit, { domain }: Experiment, experiments: readonly Experiment[]): boolean {
+  const ranges =
+    domain === undefined
+      ? experiments.flatMap((other) => (other.status === 'running' && other.domain ? [other.domain.buckets] : []))
+      : [domain.buckets];
+  if (ranges.length === 0) return true;
   const at = bucket('domain', units.user);
-  if (domain !== undefined) return within(at, domain.buckets);
-  return !experiments.some((other) => other.status === 'running' && other.domain && within(at, other.domain.buckets));
+  return ranges.some((range) => within(at, range)) === (domain !== undefined);
 }

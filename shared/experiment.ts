@@ -5,7 +5,7 @@
  * arm by weight, so widening the range (ramp-up) moves nobody who is already in. Who takes part: assignment.ts.
  */
 import * as z from 'zod';
-import { Metrics } from './metric.ts';
+import { DecisionRules, Metrics } from './metric.ts';
 import { PlanPatch } from './plan.ts';
 
 export const BUCKETS = 10_000;
@@ -82,6 +82,8 @@ export const Experiment = z
       .optional(),
     /** Metrics of its own, beside those that every report has; read by reports alone. */
     metrics: Metrics.optional(),
+    /** What its arms are judged by, instead of the rules of all; read by reports alone. */
+    rules: DecisionRules.optional(),
     /** Visitors keep the arm that they were first shown, in a signed cookie, when weights or arms change. */
     sticky: z.boolean().optional(),
     /** 1 unless given. Raising it deals the arms anew to everybody without a sticky record. */
@@ -136,7 +138,14 @@ const encoder = new TextEncoder();
  */
 export function hash32(text: string): number {
   let h = 0x811c9dc5;
-  for (const byte of encoder.encode(text)) h = Math.imul(h ^ byte, 0x01000193);
+  let i = 0;
+  // ASCII, which ids and keys are, is its own UTF-8, and the encoder would be most of the work.
+  for (; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0x80) break;
+    h = Math.imul(h ^ unit, 0x01000193);
+  }
+  if (i < text.length) for (const byte of encoder.encode(text.slice(i))) h = Math.imul(h ^ byte, 0x01000193);
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
