@@ -1,0 +1,231 @@
+/**
+ * The encoder service under requests of one text: how much of the bare session's throughput it keeps, what a request waits,
+ * and whether the event loop stays free. Load comes from another process; the bare session runs before and after, and the
+ * ratio is of one turn. No text is in flight twice and the cache keeps nothing, so that everything is computed.
+ */
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { createMarket, MARKET_SEED } from '../../marketplace/market.ts';
+import { createRandom } from '../../marketplace/random.ts';
+import { startService } from '../../scripts/service.ts';
+import { bounded, type Row } from '../row.ts';
+import { bareThroughput } from './encoder-bare.ts';
+import { applyEmbeddingLoad, type EmbeddingLoad } from './encoder-load.ts';
+import { startEncoderPeer } from './encoder-peer.ts';
+
+const KEY = 'a-secret-of-this-measurement';
+/** In flight at saturation: enough that the queue holds the next batch while one is computed and its answers travel. */
+const SATURATION = 256;
+/** The pool's default on a CPU. */
+const TOKEN_BUDGET = 512;
+/** The histogram of the event loop's delays counts from timer to timer; this long is no delay. */
+const SAMPLED_EVERY_MS = 10;
+/** p99 at which the service and the peer are compared. */
+const P99_MS = 15;
+
+export interface EncoderOptions {
+  /** Seconds of each load. */
+  seconds: number;
+  /** Turns of bare session and service. */
+  turns: number;
+  say: (line: string) => void;
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+/** What `/metrics` says now; reading the delay of the event loop begins it anew. */
+async function scrape(url: string) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const read = (name: string) => Number(new RegExp(`^harness_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+  return {
+    encoded: read('encoder_encoded'),
+    batches: read('encoder_batches'),
+    lagMs: Math.max(0, 1_000 * read('nodejs_eventloop_lag_p99_seconds') - SAMPLED_EVERY_MS),
+  };
+}
+
+/** Milliseconds that `/healthz` takes, asked again and again until `over` resolves; what is not 200 is infinitely late. */
+async function askHealth(url: string, over: Promise<unknown>): Promise<number[]> {
+  const took: number[] = [];
+  let going = true;
+  const end = () => {
+    going = false;
+  };
+  over.then(end, end);
+  while (going) {
+    const began = performance.now();
+    const { status } = await fetch(`${url}/healthz`);
+    took.push(status === 200 ? performance.now() - began : Number.POSITIVE_INFINITY);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return took;
+}
+
+/** Distinct queries of the market's log, in a fixed random order. */
+function queries(): string[] {
+  const market = createMarket({ seed: MARKET_SEED });
+  const distinct = [...new Set([...market.queries.train, ...market.queries.test].map(({ normalized }) => normalized))];
+  return createRandom(1, 'bench-encoder').sample(distinct, Math.min(20_000, distinct.length));
+}
+
+export async function encoderRows({ seconds, turns, say }: EncoderOptions): Promise<Row[]> {
+  const texts = queries();
+  const workers = Math.min(4, Math.max(1, availableParallelism() - 1));
+  const server = await startService({
+    name: 'encoder service',
+    entry: fileURLToPath(new URL('./encoder-server.ts', import.meta.url)),
+    env: { HARNESS_API_KEYS: `bench:${KEY}`, HARNESS_ENCODER_WORKERS: String(workers) },
+    onLine: say,
+  });
+  let from = 0;
+  const apply = async (
+    load: Pick<EmbeddingLoad, 'connections' | 'seconds' | 'rate'>,
+    url = server.url,
+    path = '/v1/embeddings',
+  ) => {
+    const result = await applyEmbeddingLoad({ url, path, key: KEY, texts, from, ...load });
+    from += result.answers;
+    return result;
+  };
+  const rows: Row[] = [];
+  try {
+    await apply({ connections: SATURATION, seconds: 1 });
+    const turnsDone: {
+      share: number;
+      service: number;
+      bare: number;
+      batch: number;
+      lagMs: number;
+      healthMs: number[];
+    }[] = [];
+    let failed = 0;
+    for (let turn = 0; turn < turns; turn++) {
+      say(`turn ${turn + 1} of ${turns}: saturation, then the bare session at the same batch`);
+      const before = await scrape(server.url);
+      const loading = apply({ connections: SATURATION, seconds });
+      const healthMs = await askHealth(server.url, loading);
+      const full = await loading;
+      const after = await scrape(server.url);
+      failed += full.failed;
+      const batch = Math.max(1, Math.round((after.encoded - before.encoded) / (after.batches - before.batches)));
+      const service = full.answers / full.seconds;
+      const bare = await bareThroughput({ texts, batch, tokenBudget: TOKEN_BUDGET, seconds }, workers);
+      turnsDone.push({ share: service / bare, service, bare, batch, lagMs: after.lagMs, healthMs });
+    }
+    const middle = (pick: (turn: (typeof turnsDone)[number]) => number) => median(turnsDone.map(pick));
+    const saturation = middle(({ service }) => service);
+    const healthMs = turnsDone.flatMap((turn) => turn.healthMs).toSorted((a, b) => a - b);
+    rows.push(
+      {
+        metric: 'encoder service: saturation, requests of one text',
+        value: saturation,
+        unit: `requests/s, ${workers} workers`,
+      },
+      {
+        metric: 'bare session at the same batch',
+        value: middle(({ bare }) => bare),
+        unit: `texts/s, batch ${middle(({ batch }) => batch)}`,
+      },
+      bounded(
+        'encoder service / bare session',
+        middle(({ share }) => share),
+        'ratio',
+        ['>=', 0.9],
+      ),
+      { metric: 'encoder service: event-loop lag at saturation, p99', value: middle(({ lagMs }) => lagMs), unit: 'ms' },
+      bounded(
+        'encoder service: /healthz at saturation, slowest',
+        healthMs.at(-1) ?? Number.POSITIVE_INFINITY,
+        `ms of ${healthMs.length} calls`,
+        ['<=', 1_000],
+      ),
+    );
+
+    say('open loop at 70 % of saturation');
+    await scrape(server.url);
+    const open = await apply({ connections: SATURATION, seconds: 2 * seconds, rate: 0.7 * saturation });
+    const { lagMs } = await scrape(server.url);
+    failed += open.failed;
+    rows.push(
+      { metric: 'encoder service: p50 at 70 % of saturation', value: open.p50, unit: 'ms' },
+      bounded('encoder service: p99 at 70 % of saturation', open.p99, 'ms', ['<=', 15]),
+      bounded('encoder service: event-loop lag at 70 %, p99', lagMs, 'ms', ['<=', 5]),
+    );
+    for (const connections of [1, 4, 16, 64]) {
+      say(`${connections} in flight`);
+      const { answers, seconds: spent, p50, p99, failed: bad } = await apply({ connections, seconds: seconds / 2 });
+      failed += bad;
+      rows.push(
+        { metric: `encoder service: ${connections} in flight`, value: answers / spent, unit: 'requests/s' },
+        {
+          metric: `encoder service: ${connections} in flight, p50 / p99`,
+          value: p99,
+          unit: `ms p99, p50 ${p50.toFixed(2)}`,
+        },
+      );
+    }
+    const bareAt = (batch: number) =>
+      bareThroughput({ texts, batch, tokenBudget: TOKEN_BUDGET, seconds: seconds / 2 }, 1);
+    const [single, batched] = [await bareAt(1), await bareAt(64)];
+    rows.push(
+      bounded('batches of mixed lengths / one text at a time', batched / single, 'ratio of texts/s', ['>=', 1]),
+      bounded('encoder service: answers other than 200', failed, 'answers', ['<=', 0]),
+    );
+    rows.push(...(await peerRows({ apply, seconds, saturation, own: server.url, say })));
+    return rows;
+  } finally {
+    await server.stop();
+  }
+}
+
+type Apply = (
+  load: Pick<EmbeddingLoad, 'connections' | 'seconds' | 'rate'>,
+  url?: string,
+  path?: string,
+) => Promise<{ answers: number; seconds: number; p99: number; failed: number }>;
+
+/** The highest rate of a few, up to a server's saturation, at which nothing fails and p99 keeps within the bound. */
+async function rateWithin(
+  apply: Apply,
+  { url, path, saturation, seconds }: { url: string; path: string; saturation: number; seconds: number },
+): Promise<number> {
+  let [good, bad] = [0, saturation];
+  for (let step = 0; step < 5; step++) {
+    const rate = (good + bad) / 2;
+    const { p99, failed } = await apply({ connections: SATURATION, seconds, rate }, url, path);
+    if (p99 <= P99_MS && failed === 0) good = rate;
+    else bad = rate;
+  }
+  return good;
+}
+
+async function peerRows(options: {
+  apply: Apply;
+  seconds: number;
+  saturation: number;
+  own: string;
+  say: (line: string) => void;
+}): Promise<Row[]> {
+  const { apply, seconds, saturation, own, say } = options;
+  const peer = await startEncoderPeer(say);
+  if ('missing' in peer)
+    return [{ metric: 'encoder service / infinity-emb, same graph', value: 0, unit: `not run: ${peer.missing}` }];
+  try {
+    say(`${peer.name}: saturation`);
+    await apply({ connections: SATURATION, seconds: 2 }, peer.url, peer.path);
+    const full = await apply({ connections: SATURATION, seconds }, peer.url, peer.path);
+    const most = full.answers / full.seconds;
+    say(`highest rates with p99 within ${P99_MS} ms`);
+    const theirs = await rateWithin(apply, { url: peer.url, path: peer.path, saturation: most, seconds: seconds / 2 });
+    const ours = await rateWithin(apply, { url: own, path: '/v1/embeddings', saturation, seconds: seconds / 2 });
+    const at = `at p99 <= ${P99_MS} ms`;
+    return [
+      { metric: `${peer.name}, same graph: saturation`, value: most, unit: 'requests/s' },
+      { metric: `${peer.name}, same graph: highest rate ${at}`, value: theirs, unit: 'requests/s' },
+      { metric: `encoder service: highest rate ${at}`, value: ours, unit: 'requests/s' },
+      bounded(`encoder service / ${peer.name} ${at}`, ours / theirs, 'ratio', ['>=', 1.5]),
+    ];
+  } finally {
+    peer.stop();
+  }
+}
