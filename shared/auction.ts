@@ -11,12 +11,17 @@ export const AuctionConfig = z.strictObject({
   qualityExponent: z.number().min(0).max(16),
   /** Slots of a page unless the request asks for fewer. */
   slots: z.int().min(1).max(10),
+  /** Most ads of one advertiser on a page; absent: one. */
+  adsPerAdvertiser: z.int().min(1).max(10).optional(),
+  /** Most ads of one campaign on a page; absent: as many as its advertiser may have. */
+  adsPerCampaign: z.int().min(1).max(10).optional(),
 });
 export type AuctionConfig = z.infer<typeof AuctionConfig>;
 
 export interface Bidder {
   adId: string;
   advertiserId: string;
+  campaignId?: string;
   bidMicros: number;
   /** Calibrated relevance, 0 to 1. */
   relevance: number;
@@ -30,7 +35,10 @@ export interface AuctionSlot<B extends Bidder> {
   priceMicros: number;
 }
 
-/** Fills at most `slots` slots, one an advertiser. Deterministic: ties go to the smaller ad id. */
+/**
+ * Fills at most `slots` slots within the caps. Nobody bids against himself: what keeps an ad's position is told by the next
+ * ad of another advertiser. Deterministic: ties go to the smaller ad id.
+ */
 export function auction<B extends Bidder>(candidates: readonly B[], config: AuctionConfig): AuctionSlot<B>[] {
   const quality = (candidate: B) => candidate.relevance ** config.qualityExponent;
   const ranked = candidates
@@ -42,13 +50,19 @@ export function auction<B extends Bidder>(candidates: readonly B[], config: Auct
     .filter(({ quality: q }) => q > 0)
     .sort((a, b) => b.score - a.score || (a.candidate.adId < b.candidate.adId ? -1 : 1));
 
-  const advertisers = new Set<string>();
-  const entrants = ranked.filter(
-    ({ candidate }) => !advertisers.has(candidate.advertiserId) && advertisers.add(candidate.advertiserId),
-  );
+  const { adsPerAdvertiser = 1, adsPerCampaign = adsPerAdvertiser } = config;
+  const ofAdvertiser = new Map<string, number>();
+  const ofCampaign = new Map<string, number>();
+  const entrants = ranked.filter(({ candidate: { advertiserId, campaignId = '' } }) => {
+    const [its, campaigns] = [ofAdvertiser.get(advertiserId) ?? 0, ofCampaign.get(campaignId) ?? 0];
+    if (its >= adsPerAdvertiser || (campaignId !== '' && campaigns >= adsPerCampaign)) return false;
+    ofAdvertiser.set(advertiserId, its + 1);
+    ofCampaign.set(campaignId, campaigns + 1);
+    return true;
+  });
 
   return entrants.slice(0, config.slots).map(({ candidate, quality: q }, i) => {
-    const next = entrants[i + 1];
+    const next = entrants.find((other, j) => j > i && other.candidate.advertiserId !== candidate.advertiserId);
     const toKeep = next === undefined ? 0 : Math.ceil(next.score / q);
     return {
       position: i + 1,

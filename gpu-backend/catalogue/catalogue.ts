@@ -3,21 +3,19 @@
  * is answered, so that what was acknowledged holds: a paused ad is in no answer any more, a new one can be found.
  */
 import { eq, sql } from 'drizzle-orm';
-import { adTextDigest } from '../../shared/ad-text.ts';
-import { Ad, type AdBatchResult, type AdPatch, AdUpload } from '../../shared/contract/ads.ts';
-import { HarnessError, parse } from '../../shared/problem.ts';
+import { Ad, type AdBatchResult, type AdPatch, type AdUpload } from '../../shared/contract/ads.ts';
+import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { raise } from '../db/counters.ts';
 import { columnsOf, insertRecords } from '../db/recordset.ts';
 import { ads, adVectors } from '../db/schema.ts';
-import { unstorable } from '../db/storable.ts';
 import { killedAmong } from './kill-list.ts';
-import { type Change, changesSince, findAd, rowOf, type StoredVector } from './rows.ts';
+import { type Change, changesSince, findAd, rowOf } from './rows.ts';
+import { readUpload, requireStorable, type ServedSpace, type Upload } from './upload.ts';
 
 export interface CatalogueOptions {
   db: Database;
-  /** The embedding space that is served; vectors of others are refused. */
-  space: { spaceId: string; dimension: number };
+  space: ServedSpace;
   /** Brings the live state up to what was committed. */
   follow: (changes: readonly Change[]) => Promise<void>;
   /** Called after a commit that changed the kill list (and raised the configuration's version). */
@@ -33,11 +31,6 @@ export interface Catalogue {
   patch(id: string, patch: AdPatch): Promise<Ad>;
   /** Throws `not_found`. */
   remove(id: string): Promise<void>;
-}
-
-interface Upload {
-  ad: Ad;
-  stored: StoredVector | undefined;
 }
 
 export function createCatalogue({ db, space, follow, onKillListChange }: CatalogueOptions): Catalogue {
@@ -59,25 +52,6 @@ export function createCatalogue({ db, space, follow, onKillListChange }: Catalog
     await follow(changes);
     if (killListChanged) await onKillListChange();
     return changes;
-  }
-
-  async function readUpload({ vector, ...ad }: AdUpload): Promise<Upload> {
-    if (vector === undefined) return { ad, stored: undefined };
-    if (vector.spaceId !== space.spaceId) {
-      throw new HarnessError(
-        'space_mismatch',
-        `The vector of ad ${ad.id} lives in embedding space ${vector.spaceId}, the model served in ${space.spaceId}: send one of that space, or none.`,
-      );
-    }
-    const bytes = Buffer.from(vector.int8, 'base64');
-    if (bytes.length !== space.dimension) {
-      throw new HarnessError(
-        'bad_request',
-        `vector.int8: expected ${space.dimension} bytes in base64, got ${bytes.length}.`,
-      );
-    }
-    const stored = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    return { ad, stored: { vector: stored, textDigest: await adTextDigest(ad) } };
   }
 
   async function writeUploads(uploads: readonly Upload[]): Promise<void> {
@@ -105,8 +79,7 @@ export function createCatalogue({ db, space, follow, onKillListChange }: Catalog
 
   return {
     async put(upload) {
-      requireStorable(upload);
-      const read = await readUpload(upload);
+      const read = await readUpload(upload, space);
       await writeUploads([read]);
       return read.ad;
     },
@@ -116,11 +89,10 @@ export function createCatalogue({ db, space, follow, onKillListChange }: Catalog
       const rejected: AdBatchResult['rejected'] = [];
       for (const [index, value] of uploads.entries()) {
         try {
-          const upload = parse(AdUpload, value, 'ad');
-          requireStorable(upload);
-          if (accepted.has(upload.id))
+          const upload = await readUpload(value, space);
+          if (accepted.has(upload.ad.id))
             throw new HarnessError('bad_request', 'ad.id: expected each id once, it came before in this batch');
-          accepted.set(upload.id, await readUpload(upload));
+          accepted.set(upload.ad.id, upload);
         } catch (error) {
           if (!(error instanceof HarnessError)) throw error;
           const id = (value as { id?: unknown } | null)?.id;
@@ -154,9 +126,3 @@ export function createCatalogue({ db, space, follow, onKillListChange }: Catalog
 }
 
 const notFound = (id: string) => new HarnessError('not_found', `There is no ad "${id}".`);
-
-function requireStorable(value: unknown): void {
-  const bad = unstorable(value);
-  if (bad !== undefined)
-    throw new HarnessError('bad_request', `ad.${bad}: expected text without U+0000 and unpaired surrogates.`);
-}

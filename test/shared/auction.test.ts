@@ -9,6 +9,27 @@ const bidder = (adId: string, bidMicros: number, relevance: number, advertiserId
   bidMicros,
   relevance,
 });
+test('caps an advertiser and a campaign, and lets nobody bid against himself', () => {
+  const ads = [
+    { ...bidder('a', 1000, 1, 'p'), campaignId: 'p1' },
+    { ...bidder('b', 900, 1, 'p'), campaignId: 'p1' },
+    { ...bidder('c', 800, 1, 'p'), campaignId: 'p2' },
+    { ...bidder('d', 700, 1, 'q'), campaignId: 'q1' },
+  ];
+  const page = (caps: Partial<AuctionConfig>) =>
+    auction(ads, { ...config, slots: 4, ...caps }).map(({ candidate, priceMicros }) => [candidate.adId, priceMicros]);
+  expect(page({})).toEqual([
+    ['a', 700],
+    ['d', 100],
+  ]);
+  expect(page({ adsPerAdvertiser: 2 }).map(([id]) => id)).toEqual(['a', 'b', 'd']);
+  expect(page({ adsPerAdvertiser: 3, adsPerCampaign: 1 })).toEqual([
+    ['a', 700],
+    ['c', 700],
+    ['d', 100],
+  ]);
+});
+
 const bidders = fc.uniqueArray(
   fc.record({
     adId: fc.string({ minLength: 1 }),

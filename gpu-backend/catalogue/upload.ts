@@ -1,0 +1,46 @@
+/** An ad as it is sent, checked: the contract, text that can be stored, and a vector of the space that is served. */
+import { adTextDigest } from '../../shared/ad-text.ts';
+import { type Ad, AdUpload } from '../../shared/contract/ads.ts';
+import { HarnessError, parse } from '../../shared/problem.ts';
+import { unstorable } from '../db/storable.ts';
+import type { StoredVector } from './rows.ts';
+
+/** The embedding space that is served; vectors of others are refused. */
+export interface ServedSpace {
+  spaceId: string;
+  dimension: number;
+}
+
+export interface Upload {
+  ad: Ad;
+  stored: StoredVector | undefined;
+}
+
+/** Throws `bad_request`, and `space_mismatch` for a vector of another space. */
+export async function readUpload(value: unknown, space: ServedSpace): Promise<Upload> {
+  const { vector, ...ad } = parse(AdUpload, value, 'ad');
+  requireStorable(ad);
+  if (vector === undefined) return { ad, stored: undefined };
+  if (vector.spaceId !== space.spaceId) {
+    throw new HarnessError(
+      'space_mismatch',
+      `The vector of ad ${ad.id} lives in embedding space ${vector.spaceId}, the model served in ${space.spaceId}: send one of that space, or none.`,
+    );
+  }
+  const bytes = Buffer.from(vector.int8, 'base64');
+  if (bytes.length !== space.dimension) {
+    throw new HarnessError(
+      'bad_request',
+      `vector.int8: expected ${space.dimension} bytes in base64, got ${bytes.length}.`,
+    );
+  }
+  const stored = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return { ad, stored: { vector: stored, textDigest: await adTextDigest(ad) } };
+}
+
+/** Throws `bad_request` for text that Postgres does not take. */
+export function requireStorable(value: unknown): void {
+  const bad = unstorable(value);
+  if (bad !== undefined)
+    throw new HarnessError('bad_request', `ad.${bad}: expected text without U+0000 and unpaired surrogates.`);
+}

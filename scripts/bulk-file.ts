@@ -1,0 +1,111 @@
+/** A file of ads as the bulk load reads it: JSON Lines, also gzipped, or Parquet; and the report of its bad rows. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { asyncBufferFromFile, parquetMetadataAsync } from 'hyparquet';
+import type { BadRowReport, BulkRow } from '../gpu-backend/catalogue/bulk-load.ts';
+import { HarnessError } from '../shared/problem.ts';
+import { readParquet } from '../training/data/parquet.ts';
+
+export interface BulkFile {
+  /** Hex SHA-256 of the file's bytes. */
+  digest: string;
+  /** Rows of the file, blank lines not counted. */
+  rows: number;
+  read(): AsyncIterable<BulkRow>;
+}
+
+/** Reads the file once, for its digest and the number of its rows. Throws `bad_request` for one that cannot be read. */
+export async function openBulkFile(path: string): Promise<BulkFile> {
+  const hash = createHash('sha256');
+  const read = path.endsWith('.parquet') ? () => parquetRows(path) : () => lineRows(path);
+  try {
+    await pipeline(createReadStream(path), hash);
+    return { digest: hash.digest('hex'), rows: await countRows(path), read };
+  } catch (cause) {
+    if (cause instanceof HarnessError) throw cause;
+    throw new HarnessError(
+      'bad_request',
+      `${path}: expected .jsonl, .jsonl.gz or .parquet that can be read, got: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+async function countRows(path: string): Promise<number> {
+  if (path.endsWith('.parquet')) return Number((await parquetMetadataAsync(await asyncBufferFromFile(path))).num_rows);
+  let rows = 0;
+  for await (const line of lines(path)) if (line.trim() !== '') rows++;
+  return rows;
+}
+
+/** Lines without their ends. What goes wrong in the file or in its compression is thrown here. */
+async function* lines(path: string): AsyncGenerator<string> {
+  const file = createReadStream(path);
+  const input = path.endsWith('.gz') ? createGunzip() : file;
+  if (input !== file) file.on('error', (error) => input.destroy(error)).pipe(input as ReturnType<typeof createGunzip>);
+  let failure: Error | undefined;
+  input.on('error', (error: Error) => {
+    failure = error;
+    reader.close();
+  });
+  const reader = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  yield* reader;
+  if (failure !== undefined) throw failure;
+}
+
+async function* lineRows(path: string): AsyncGenerator<BulkRow> {
+  let line = 0;
+  for await (const text of lines(path)) {
+    line++;
+    if (text.trim() === '') continue;
+    try {
+      yield { line, value: JSON.parse(text) };
+    } catch {
+      yield { line, fault: 'not JSON' };
+    }
+  }
+}
+
+/** Fields that tables hold as text are JSON there; a field that is null is absent. */
+const AS_JSON = new Set(['keywords', 'negatives', 'markets', 'languages', 'devices', 'policyFlags', 'vector']);
+
+async function* parquetRows(path: string): AsyncGenerator<BulkRow> {
+  for await (const row of readParquet(path)) {
+    const { line } = row;
+    if ('fault' in row) yield row;
+    else {
+      try {
+        const value = Object.entries(row.value)
+          .filter(([, field]) => field !== null && field !== undefined)
+          .map(([key, field]) => [key, AS_JSON.has(key) && typeof field === 'string' ? JSON.parse(field) : field]);
+        yield { line, value: Object.fromEntries(value) };
+      } catch {
+        yield { line, fault: `not JSON in one of ${[...AS_JSON].join(', ')}` };
+      }
+    }
+  }
+}
+
+/** Bad rows as JSON Lines of `{line, reason}`, on disk before they count. */
+export function reportFile(path: string): BadRowReport {
+  return {
+    async cutTo(bytes) {
+      const file = await open(path, 'a');
+      await file.truncate(bytes).finally(() => file.close());
+    },
+    async append(bad) {
+      const file = await open(path, 'a');
+      try {
+        await file.writeFile(bad.map((row) => `${JSON.stringify(row)}\n`).join(''));
+        await file.sync();
+        return (await file.stat()).size;
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}

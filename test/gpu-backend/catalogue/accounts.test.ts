@@ -1,0 +1,190 @@
+/** Campaigns, advertisers and rules of policy on both databases: what queries meet, the kill list, and budgets of the day. */
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Accounts, createAccounts, loadTerms } from '../../../gpu-backend/catalogue/accounts.ts';
+import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import { killList } from '../../../gpu-backend/catalogue/kill-list.ts';
+import { forgetPastDays } from '../../../gpu-backend/catalogue/spend.ts';
+import { type AccountChange, Terms } from '../../../gpu-backend/catalogue/terms.ts';
+import type { Database } from '../../../gpu-backend/db/connect.ts';
+import { reached } from '../../../gpu-backend/db/counters.ts';
+import { generations } from '../../../gpu-backend/db/schema.ts';
+import { ingest } from '../../../gpu-backend/events/ingest.ts';
+import type { Campaign } from '../../../shared/contract/accounts.ts';
+import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { sampleAd, sampleClick } from '../../setup/samples.ts';
+
+const NOW = Date.parse('2026-01-12T08:30:00Z'); // a Monday
+const campaign = (change: Partial<Campaign> = {}): Campaign => ({
+  id: 'campaign-1',
+  advertiserId: 'advertiser-1',
+  status: 'active',
+  ...change,
+});
+const ad = sampleAd();
+const asked = { query: 'running shoes', market: 'us', locale: 'en-US' };
+
+describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
+  let database: TestDatabase;
+  let db: Database;
+  let terms: Terms;
+  let accounts: Accounts;
+  let changes: number;
+  beforeAll(async () => {
+    database = await open();
+    db = database.db;
+  }, DATABASE_TIMEOUT_MS);
+  afterAll(() => database.close());
+  beforeEach(async () => {
+    changes = 0;
+    await db.execute(sql.raw('truncate ads, ad_spend, account_spend, accounts, generations, clicks, counters'));
+    terms = new Terms({ now: () => NOW });
+    accounts = createAccounts({ db, terms, onKillListChange });
+    const catalogue = createCatalogue({
+      db,
+      space: { spaceId: '0123456789abcdef', dimension: 4 },
+      follow: async () => undefined,
+      onKillListChange,
+    });
+    await catalogue.putMany(['a', 'b'].map((id) => sampleAd({ id })));
+    const catalogueRevision = await reached(db, 'catalogue');
+    const createdAt = new Date();
+    await db
+      .insert(generations)
+      .values({ number: 1, status: 'live', spaceId: '0', model: 'm', ads: 2, createdAt, catalogueRevision });
+  });
+  const onKillListChange = async () => void changes++;
+  const shown = (change: Partial<typeof asked> = {}) => terms.admits({ ...asked, ...change })(ad);
+
+  test('give back what was put, by id, and hold from then on', async () => {
+    expect(await accounts.put('campaign', campaign({ status: 'paused' }))).toEqual(campaign({ status: 'paused' }));
+    expect(shown()).toBe(false);
+    expect(await accounts.patch('campaign', 'campaign-1', { status: 'active', name: 'Spring' })).toEqual(
+      campaign({ name: 'Spring' }),
+    );
+    expect(shown()).toBe(true);
+    await accounts.put('campaign', campaign({ id: 'a' }));
+    expect((await accounts.list('campaign')).map(({ id }) => id)).toEqual(['a', 'campaign-1']);
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'blocked' });
+    expect([shown(), await accounts.get('advertiser', 'advertiser-1')]).toEqual([
+      false,
+      { id: 'advertiser-1', status: 'blocked' },
+    ]);
+    await accounts.remove('advertiser', 'advertiser-1');
+    expect(shown()).toBe(true);
+    for (const call of [
+      () => accounts.get('advertiser', 'advertiser-1'),
+      () => accounts.remove('advertiser', 'advertiser-1'),
+      () => accounts.patch('campaign', 'b', {}),
+    ])
+      await expect(call()).rejects.toMatchObject({ code: 'not_found' });
+    await expect(accounts.put('campaign', campaign({ name: '\0' }))).rejects.toMatchObject({ code: 'bad_request' });
+  });
+
+  test('are all there again after a start', async () => {
+    await accounts.put('campaign', campaign({ negatives: [{ text: 'running', match: 'broad' }] }));
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'paused' });
+    await accounts.remove('advertiser', 'advertiser-1');
+    await accounts.put('policy', { id: 'adult' });
+    terms = new Terms({ now: () => NOW });
+    await loadTerms(db, terms);
+    expect([shown(), shown({ query: 'shoes' })]).toEqual([false, true]);
+    expect(terms.admits({ ...asked, query: 'shoes' })(sampleAd({ policyFlags: ['adult'] }))).toBe(false);
+  });
+
+  test('a pause after the snapshot is one entry of the kill list, told once; a removal ends it', async () => {
+    await accounts.put('campaign', campaign());
+    expect([await killList(db), changes]).toEqual([[], 0]);
+    await accounts.patch('campaign', 'campaign-1', { status: 'paused' });
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'blocked' });
+    expect([await killList(db), changes, await reached(db, 'config')]).toEqual([
+      ['advertiser/advertiser-1', 'campaign/campaign-1'],
+      2,
+      2,
+    ]);
+    await accounts.patch('campaign', 'campaign-1', { name: 'Spring' });
+    expect(changes).toBe(2);
+    await accounts.remove('campaign', 'campaign-1');
+    expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1'], 3]);
+  });
+
+  test('a budget is that of all its ads together, and used up means out', async () => {
+    await accounts.put('campaign', campaign({ dailyBudgetMicros: 1_000_000 }));
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'active', dailyBudgetMicros: 1_500_000 });
+    let clicks = 0;
+    const click = (adId: string, chargeMicros: number) =>
+      sampleClick({ id: `click-${++clicks}:1`, adId, chargeMicros, atMs: Date.now() });
+    const store = (...events: ReturnType<typeof click>[]) => ingest(events, { db, onKillListChange });
+    await store(click('a', 600_000), click('nobody', 9_000_000));
+    expect([await killList(db), changes]).toEqual([[], 0]);
+    await store(click('b', 400_000));
+    expect([await killList(db), changes]).toEqual([['campaign/campaign-1'], 1]);
+    await Promise.all([store(click('b', 200_000), click('a', 50_000)), store(click('a', 200_000), click('b', 50_000))]);
+    expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1', 'campaign/campaign-1'], 2]);
+    await accounts.patch('campaign', 'campaign-1', { dailyBudgetMicros: 2_000_000 });
+    expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1'], 3]);
+    await db.execute(sql`update account_spend set day = day - 1`);
+    await db.execute(sql`update ad_spend set day = day - 1`);
+    expect([await forgetPastDays(db), await killList(db)]).toEqual([true, []]);
+    expect(await db.execute(sql`select * from account_spend`)).toHaveLength(0);
+  });
+});
+
+describe('terms', () => {
+  const of = (change: Partial<Campaign>, ...more: Parameters<Terms['apply']>[0][]) => {
+    const terms = new Terms({ now: () => NOW });
+    for (const one of [
+      { kind: 'campaign', id: 'campaign-1', revision: 1, account: campaign(change) } as const,
+      ...more,
+    ])
+      terms.apply(one);
+    return terms;
+  };
+  const admits = (terms: Terms, change: Partial<typeof asked> = {}, own = ad) =>
+    terms.admits({ ...asked, ...change })(own);
+
+  test('are a conjunction: what the ad, its campaign, its advertiser and the rules let', () => {
+    expect(admits(new Terms())).toBe(true);
+    expect(admits(of({ markets: ['gb'] }))).toBe(false);
+    expect(admits(of({ markets: ['gb'] }), { market: 'gb' })).toBe(true);
+    const german = of({ languages: ['de'] });
+    expect([admits(german), admits(german, { locale: 'de-AT' })]).toEqual([false, true]);
+    const both = sampleAd({ languages: ['en', 'de'] });
+    expect([admits(german, { locale: 'de' }, both), admits(german, { locale: 'en' }, both)]).toEqual([true, false]);
+    expect(admits(of({}), { locale: 'fr' }, both)).toBe(false);
+    const rule: AccountChange = {
+      kind: 'policy',
+      id: 'alcohol',
+      revision: 1,
+      account: { id: 'alcohol', blockedIn: ['us'] },
+    };
+    expect([admits(of({ policyFlags: ['alcohol'] })), admits(of({ policyFlags: ['alcohol'] }, rule))]).toEqual([
+      true,
+      false,
+    ]);
+    expect(admits(of({ policyFlags: ['alcohol'] }, rule), { market: 'gb' })).toBe(true);
+    expect(admits(of({}, rule), {}, sampleAd({ policyFlags: ['alcohol'] }))).toBe(false);
+    const flagged = { id: 'advertiser-1', status: 'active' as const, policyFlags: ['alcohol'] };
+    expect(admits(of({}, rule, { kind: 'advertiser', id: 'advertiser-1', revision: 2, account: flagged }))).toBe(false);
+  });
+
+  test('leave out what does not open soon, and the rest to the edge', () => {
+    const at = (from: string) => of({ schedule: { timeZone: 'UTC', hours: [{ days: [1], from, to: '23:00' }] } });
+    expect([admits(at('09:00')), admits(at('09:30')), admits(at('09:45'))]).toEqual([true, true, false]);
+    expect(at('09:00').shownUnder(ad)).toEqual({
+      schedule: { timeZone: 'UTC', hours: [{ days: [1], from: '09:00', to: '23:00' }] },
+    });
+    expect(of({ devices: ['mobile', 'tablet'] }).shownUnder(sampleAd({ devices: ['tablet', 'desktop'] }))).toEqual({
+      devices: ['tablet'],
+    });
+    expect(of({ devices: ['mobile'] }).shownUnder(sampleAd({ devices: ['desktop'] }))).toEqual({ devices: [] });
+    expect(of({ devices: [] }).shownUnder(ad)).toEqual({});
+  });
+
+  test('ignore what comes too late', () => {
+    const terms = of({ status: 'paused' });
+    terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 3, account: undefined });
+    terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 2, account: campaign({ status: 'blocked' }) });
+    expect(admits(terms)).toBe(true);
+  });
+});
