@@ -7,7 +7,7 @@ import { finished } from 'node:stream/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { changesSince } from '../gpu-backend/catalogue/rows.ts';
 import { parseConfig } from '../gpu-backend/config.ts';
-import { connect, type Database } from '../gpu-backend/db/connect.ts';
+import { type Database, openPglite, openPostgres } from '../gpu-backend/db/connect.ts';
 import { lockDataFolder } from '../gpu-backend/db/data-folder.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type LogPart, partOf, queryRecords } from '../training/data/log-dataset.ts';
@@ -143,14 +143,14 @@ export function exportLogsCommand(): Command {
     .action(async ({ json, ...options }: ExportOptions & { json?: boolean }) => {
       // The same settings as the backend's; keys play no part.
       const { databaseUrl, dataDir } = parseConfig({ HARNESS_KEYS: 'unused:'.padEnd(32, '-'), ...process.env });
-      const folder = lockDataFolder(dataDir);
-      const connection = await connect({ url: databaseUrl, folder });
+      const folder = databaseUrl === undefined ? lockDataFolder(dataDir) : undefined;
+      const connection = folder === undefined ? await openPostgres(databaseUrl!) : await openPglite(folder);
       try {
         const written = await exportLogs(connection.db, options);
         process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${summary(written, options.out)}\n`);
       } finally {
         await connection.close();
-        folder.release();
+        folder?.release();
       }
     });
 }
