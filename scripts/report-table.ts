@@ -5,6 +5,7 @@ import {
   difference,
   excluded,
   finding,
+  interleavingCells,
   interval,
   period,
   pValue,
@@ -45,8 +46,12 @@ export function reportTable(report: DetailedReport): string {
   const anytime = (metric: string, arm: string) =>
     report.anytime.find((each) => each.metric === metric && each.arm === arm)?.effect ?? null;
   const level = `${Number((confidence * 100).toFixed(2))} % interval`;
+  if (report.interleaving !== undefined) {
+    const { heading, rows } = interleavingCells(report.interleaving);
+    lines.push('', heading, ...align([['', 'difference', level, 'p'], ...rows]));
+  }
   for (const [at, arm] of arms.entries()) {
-    if (at === control) continue;
+    if (at === control || control < 0) continue;
     lines.push(
       '',
       ...align([

@@ -2,7 +2,7 @@
  * What an experiment is judged by, as data: a measure of a unit, the ratio of two, or a quantile of rows. Metrics that all
  * experiments have are in gpu-backend/experiments/metrics.json, others come with an experiment; none needs code.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What is summed over a unit's rows (gpu-backend/experiments/measures.ts says how). */
 export const MeasureName = z.enum([
@@ -30,6 +30,8 @@ const BASE = {
 
 export const SumMetric = z.strictObject({
   ...BASE,
+  /** Absent: a sum. */
+  kind: z.literal('sum').optional(),
   /** Title of the arm's sum, where reports show that too. */
   totalTitle: z.string().min(1).max(100).optional(),
   numerator: MeasureName,
@@ -44,8 +46,31 @@ export const SumMetric = z.strictObject({
 });
 export type SumMetric = z.infer<typeof SumMetric>;
 
-export const Metric = SumMetric;
-export type Metric = SumMetric;
+/** A quantile of the times of answered queries, from the rows of a sample of units. */
+export const QuantileMetric = z.strictObject({
+  ...BASE,
+  kind: z.literal('quantile'),
+  of: z.enum(['totalMs', 'backendMs', 'encodeMs', 'searchMs']),
+  quantile: z.number().min(0.01).max(0.999),
+});
+export type QuantileMetric = z.infer<typeof QuantileMetric>;
+
+export const Metric = z.discriminatedUnion('kind', [SumMetric, QuantileMetric]);
+export type Metric = z.infer<typeof Metric>;
+
+/** Whether the metric is made of sums over units, which all but quantiles are. */
+export const isSum = (metric: Metric): metric is SumMetric => metric.kind !== 'quantile';
+
+/** What an arm is judged by. */
+export const DecisionRules = z.strictObject({
+  /** The metric that has to get better; one of sums over units, as are the guardrails. */
+  primary: z.string(),
+  /** Metrics that an arm must not lose, by more than a share of the control's value. */
+  guardrails: z.array(z.strictObject({ metric: z.string(), margin: z.number().min(0).max(1) })).max(20),
+  /** Chance of a wrong claim that the intervals leave, in every metric; 0.05 unless given. */
+  alpha: z.number().min(0.0001).max(0.5).optional(),
+});
+export type DecisionRules = z.infer<typeof DecisionRules>;
 
 /** Metrics with distinct keys. */
 export const Metrics = z

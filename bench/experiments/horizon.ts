@@ -9,9 +9,9 @@ import { nonInferior } from '../../gpu-backend/experiments/estimators/non-inferi
 import { postStratify } from '../../gpu-backend/experiments/estimators/post-stratify.ts';
 import { clusteredQuantile } from '../../gpu-backend/experiments/estimators/quantile.ts';
 import { estimateQuantity, type Quantity } from '../../gpu-backend/experiments/estimators/quantity.ts';
+import { rowsByUnit } from '../../gpu-backend/experiments/estimators/rows-by-unit.ts';
 import { compare } from '../../gpu-backend/experiments/estimators/welch.ts';
 import { createRandom, type Random } from '../../marketplace/random.ts';
-import { rowsByUnit } from '../../test/fixtures/clustered-rows.ts';
 import type { Row } from '../row.ts';
 import { drawPeople, namesOf, Sums } from './draws.ts';
 import { grown, type Name, type Population } from './population.ts';

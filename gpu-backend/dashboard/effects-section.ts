@@ -1,8 +1,17 @@
 /** An arm against control: drawn, then in numbers; then the same within segments. */
 import { html, raw } from 'hono/html';
-import type { MetricReport } from '../../shared/contract/experiments.ts';
+import type { InterleavingReport, MetricReport } from '../../shared/contract/experiments.ts';
 import type { DetailedReport } from '../../shared/contract/report-detail.ts';
-import { difference, finding, interval, NONE, printPValue, pValue, value } from '../experiments/wording.ts';
+import {
+  difference,
+  finding,
+  interleavingCells,
+  interval,
+  NONE,
+  printPValue,
+  pValue,
+  value,
+} from '../experiments/wording.ts';
 import { chart, type Markup } from './drawing.ts';
 import { forestPlot, metricRows, segmentRows } from './forest-plot.ts';
 import { sqlLink } from './sql-section.ts';
@@ -33,6 +42,14 @@ ${
 <div class="scroll"><table class="metrics"><thead><tr><th scope="col">Metric</th><th scope="col">${report.experiment.control}</th><th scope="col">${arm}</th><th scope="col">Difference</th><th scope="col">${level(report)} interval</th><th scope="col">At any look</th><th scope="col">p</th></tr></thead>
 <tbody>${report.metrics.map((metric) => metricRow(report, { metric, at }))}</tbody></table></div>
 ${otherEstimates(report, at)}</section>`;
+}
+
+/** Two plans on one page: whose ads people click. */
+export function interleaving(report: DetailedReport, found: InterleavingReport): Markup {
+  const { heading, rows } = interleavingCells(found);
+  return html`<section id="interleaving"><h2>Interleaved ${sqlLink('metrics')}</h2><p>${heading}.</p>
+<div class="scroll"><table><thead><tr><th scope="col"></th><th scope="col">Difference</th><th scope="col">${level(report)} interval</th><th scope="col">p</th></tr></thead>
+<tbody>${rows.map(([title, ...cells]) => html`<tr><th scope="row">${title}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table></div></section>`;
 }
 
 const share = (of: number | undefined) => (of === undefined ? NONE : `${(of * 100).toFixed(1)} %`);

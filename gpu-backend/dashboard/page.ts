@@ -6,7 +6,7 @@ import type { Experiment } from '../../shared/experiment.ts';
 import type { Timeline } from '../experiments/timeline.ts';
 import { excluded, period, sentence, totals } from '../experiments/wording.ts';
 import type { Markup } from './drawing.ts';
-import { effects, level, segments } from './effects-section.ts';
+import { effects, interleaving, level, segments } from './effects-section.ts';
 import { sqlLink, sqlSection } from './sql-section.ts';
 import { STYLE } from './style.ts';
 import { traffic, trends } from './time-section.ts';
@@ -74,7 +74,9 @@ function link({ key, status }: Pick<Experiment, 'key' | 'status'>, current: stri
 function experimentBody({ report, timeline, trafficSql }: NonNullable<DashboardView['chosen']>): Markup {
   const { experiment } = report;
   const arms = report.arms.map(({ arm }) => arm);
-  const treatments = arms.map((arm, at) => ({ arm, at })).filter(({ arm }) => arm !== experiment.control);
+  const treatments = arms.includes(experiment.control)
+    ? arms.map((arm, at) => ({ arm, at })).filter(({ arm }) => arm !== experiment.control)
+    : [];
   return html`<h1>${experiment.key}</h1>
 <p>${experiment.description}</p>
 <p class="quiet">${experiment.status} · ${period(report)} · ${level(report)} intervals</p>
@@ -84,6 +86,7 @@ ${
     : verdicts(report)
 }
 ${health(report)}
+${report.interleaving === undefined ? '' : interleaving(report, report.interleaving)}
 ${report.from === null ? '' : treatments.map((at) => html`${effects(report, at)}${trends(report, at)}${segments(report, at)}`)}
 <section><h2>By arm ${sqlLink('metrics')}</h2><div class="scroll">${totalsTable(report)}</div></section>
 ${timeline === undefined ? '' : traffic(timeline, arms)}

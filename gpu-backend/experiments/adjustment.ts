@@ -2,7 +2,7 @@
  * A metric's values with less noise, and no other meaning: adjusted by what the units did before the experiment, or, where
  * nothing is known of that, weighted by the market and device in which they were first seen.
  */
-import type { Metric } from '../../shared/metric.ts';
+import type { SumMetric } from '../../shared/metric.ts';
 import { columnsOf, covariateColumnsOf, quantityOf } from './columns.ts';
 import { adjust } from './estimators/cuped.ts';
 import type { Estimate } from './estimators/estimate.ts';
@@ -20,7 +20,7 @@ export interface AdjustedMetric {
 /** `undefined` where there is neither a past nor more than one stratum, or an arm has too few units. */
 export function adjustMetric(
   rollup: Pick<Rollup, 'arms' | 'strata' | 'before'>,
-  metric: Metric,
+  metric: SumMetric,
 ): AdjustedMetric | undefined {
   const quantity = quantityOf(columnsOf(metric), metric.scale);
   const arms = [...rollup.arms.keys()].sort();

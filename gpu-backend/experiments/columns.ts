@@ -3,7 +3,7 @@
  * from before the experiment. Each has a name, under which its sums are asked for.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { MeasureName, Metric } from '../../shared/metric.ts';
+import type { MeasureName, SumMetric } from '../../shared/metric.ts';
 import { experimentUnitDays, experimentUnits } from '../db/schema.ts';
 import type { Quantity } from './estimators/quantity.ts';
 
@@ -26,13 +26,13 @@ export function nameOf({ measure, windowDays, capQuantile, before = false }: Col
 }
 
 /** The columns of the metric: numerator, then denominator. */
-export function columnsOf({ numerator, denominator, windowDays, capQuantile }: Metric): Column[] {
+export function columnsOf({ numerator, denominator, windowDays, capQuantile }: SumMetric): Column[] {
   const top = { measure: numerator, windowDays, capQuantile };
   return denominator === undefined ? [top] : [top, { measure: denominator, windowDays }];
 }
 
 /** Its covariate: the same from before, uncapped and over all days. */
-export function covariateColumnsOf(metric: Metric): Column[] {
+export function covariateColumnsOf(metric: SumMetric): Column[] {
   return columnsOf(metric).map(({ measure }) => ({ measure, before: true }));
 }
 

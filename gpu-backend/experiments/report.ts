@@ -1,6 +1,7 @@
 /** The report on one experiment: events -> rollup -> estimates -> effects and checks. The same events give the same bytes. */
 import type { ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
-import type { Metric } from '../../shared/metric.ts';
+import type { Experiment } from '../../shared/experiment.ts';
+import { isSum, type Metric } from '../../shared/metric.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { getExperiment } from '../serving-config/experiment-store.ts';
@@ -8,38 +9,52 @@ import { type AdjustedMetric, adjustMetric } from './adjustment.ts';
 import { runChecks } from './checks/checks.ts';
 import type { Evidence } from './checks/evidence.ts';
 import { gatherEvidence } from './checks/gather.ts';
-import { columnsOf, quantityOf } from './columns.ts';
+import { columnsOf, nameOf } from './columns.ts';
 import { readDraftedSlots } from './designs/interleaved-pages.ts';
 import { analyseInterleaving } from './designs/interleaving.ts';
 import { posterior } from './estimators/bayes.ts';
 import { benjaminiHochberg, holm } from './estimators/multiple.ts';
-import { estimateQuantity } from './estimators/quantity.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { compare } from './estimators/welch.ts';
 import { metricsOf } from './metrics.ts';
-import { type Rollup, rollUp } from './rollup.ts';
+import { estimateMetric, type Rollup, rollUp } from './rollup.ts';
 
 export interface ReportOptions {
-  /** Confidence of the intervals, 0.5 to 0.9999; 0.95 unless given. */
+  /** Confidence of the intervals, 0.5 to 0.9999; that of the experiment's rules unless given, and 0.95 without. */
   confidence?: number;
 }
 
 /** Reports on the experiment; throws `not_found` for an unknown key. */
-export async function buildReport(
-  db: Database,
-  key: string,
-  { confidence = 0.95 }: ReportOptions = {},
-): Promise<ExperimentReport> {
-  if (!(confidence >= 0.5 && confidence <= 0.9999))
-    throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
+export async function buildReport(db: Database, key: string, options: ReportOptions = {}): Promise<ExperimentReport> {
   const experiment = await getExperiment(db, key);
+  const confidence = confidenceOf(experiment, options);
   const metrics = metricsOf(experiment);
   const rollup = await rollUp(db, key, metrics);
   const evidence = await gatherEvidence(db, experiment, rollup);
-  const report = reportOn({ rollup, evidence, metrics, confidence });
-  if (experiment.kind !== 'interleaving') return report;
-  const slots = await readDraftedSlots(db, key);
-  return { ...report, interleaving: analyseInterleaving(slots, { control: experiment.control, confidence }) };
+  return {
+    ...reportOn({ rollup, evidence, metrics, confidence }),
+    ...(await reportInterleaving(db, experiment, confidence)),
+  };
+}
+
+/** The confidence asked for; throws `bad_request` for one that is none. */
+export function confidenceOf(
+  { rules }: Experiment,
+  { confidence = 1 - (rules?.alpha ?? 0.05) }: ReportOptions,
+): number {
+  if (!(confidence >= 0.5 && confidence <= 0.9999))
+    throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
+  return confidence;
+}
+
+/** What an interleaving shows; nothing for other experiments. */
+export async function reportInterleaving(
+  db: Database,
+  { key, kind, control }: Experiment,
+  confidence: number,
+): Promise<Pick<ExperimentReport, 'interleaving'>> {
+  if (kind !== 'interleaving') return {};
+  return { interleaving: analyseInterleaving(await readDraftedSlots(db, key), { control, confidence }) };
 }
 
 /** The report from sufficient statistics. Arms come in the order of the evidence. */
@@ -67,20 +82,21 @@ export function reportOn({
   };
 
   function reportMetric(metric: Metric): MetricReport {
-    const quantity = quantityOf(columnsOf(metric), metric.scale);
-    const adjusted = adjustMetric(rollup, metric);
-    const control = estimateQuantity(rollup.arms.get(experiment.control), quantity);
+    const adjusted = isSum(metric) ? adjustMetric(rollup, metric) : undefined;
+    const control = estimateMetric(rollup, metric, experiment.control);
     return {
       metric: metric.key,
       title: metric.title,
-      ...(metric.totalTitle && { totalTitle: metric.totalTitle }),
+      ...(isSum(metric) && metric.totalTitle && { totalTitle: metric.totalTitle }),
       unit: metric.unit,
       direction: metric.direction,
       arms: evidence.arms.map(({ arm }) => {
-        const of = estimateQuantity(rollup.arms.get(arm), quantity);
+        const of = estimateMetric(rollup, metric, arm);
         const values = {
           arm,
-          total: Number(rollup.arms.get(arm)?.sum(quantity.numerator) ?? 0n),
+          total: isSum(metric)
+            ? Number(rollup.arms.get(arm)?.sum(nameOf(columnsOf(metric)[0]!)) ?? 0n)
+            : (of?.units ?? 0),
           value: of?.value ?? null,
           standardError: of?.variance === undefined ? null : Math.sqrt(of.variance),
         };

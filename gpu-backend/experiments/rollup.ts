@@ -6,13 +6,15 @@
  * than one arm (a lost cookie, a changed definition), since they were treated with both; both are counted.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Metric } from '../../shared/metric.ts';
+import { isSum, type Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { experimentArmDays, experimentUnits } from '../db/schema.ts';
 import { capsOf } from './caps.ts';
-import { BEFORE_DAYS, type Column, columnsOf, covariateColumnsOf, nameOf, unitRows } from './columns.ts';
-import { type Moments, pooled } from './estimators/quantity.ts';
+import { BEFORE_DAYS, type Column, columnsOf, covariateColumnsOf, nameOf, quantityOf, unitRows } from './columns.ts';
+import type { Estimate } from './estimators/estimate.ts';
+import { estimateQuantity, type Moments, pooled } from './estimators/quantity.ts';
 import { advance } from './rollup-advance.ts';
+import { type RowQuantiles, readRowQuantiles } from './row-quantiles.ts';
 
 export interface ArmRollup extends Moments {
   arm: string;
@@ -24,6 +26,8 @@ export interface Rollup {
   arms: Map<string, ArmRollup>;
   /** The same apart by the market and device of the unit's first query: moments by arm, by stratum. */
   strata: Map<string, Map<string, Moments>>;
+  /** What is no sum over units. */
+  quantiles: RowQuantiles;
   /** Whether units were seen before the experiment, so that the covariate columns say something. */
   before: boolean;
   /** First and last answered query counted, UTC milliseconds. */
@@ -87,15 +91,24 @@ function sums(units: SQL, { columns, pairs, small }: { columns: string[]; pairs:
 export async function rollUp(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
   await advance(db);
   const before = await seenBefore(db, experiment);
-  const groups = metrics.map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
+  const groups = metrics
+    .filter(isSum)
+    .map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
   const read = [...new Map([{ measure: 'queries' } as Column, ...groups.flat()].map((c) => [nameOf(c), c])).values()];
   const pairs = pairsOf(groups);
   const units = unitRows(experiment, read, await capsOf(db, experiment, read));
   const columns = read.map(nameOf);
-  const found = await rows<Row>(
-    db,
-    sql`${sums(units, { columns, pairs, small: true })} union all ${sums(units, { columns, pairs, small: false })}`,
-  );
+  const [found, quantiles] = await Promise.all([
+    rows<Row>(
+      db,
+      sql`${sums(units, { columns, pairs, small: true })} union all ${sums(units, { columns, pairs, small: false })}`,
+    ),
+    readRowQuantiles(
+      db,
+      experiment,
+      metrics.filter((metric) => !isSum(metric)),
+    ),
+  ]);
   const counted = found.filter(({ arm, mixed }) => arm !== null && !mixed);
   const place = new Map(pairs.map(([a, b], at) => [pair(a, b), `product ${at}`]));
   const momentsIn = (row: Row): Moments => ({
@@ -121,6 +134,7 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
       }),
     ),
     strata,
+    quantiles,
     before,
     fromMs: times.length === 0 ? undefined : Math.min(...times.map(([from]) => from)),
     toMs: times.length === 0 ? undefined : Math.max(...times.map(([, to]) => to)),
@@ -130,6 +144,13 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
       'units',
     ),
   };
+}
+
+/** A metric's value in an arm; `undefined` without units, or where its denominator is 0. */
+export function estimateMetric({ arms, quantiles }: Rollup, metric: Metric, arm: string): Estimate | undefined {
+  return isSum(metric)
+    ? estimateQuantity(arms.get(arm), quantityOf(columnsOf(metric), metric.scale))
+    : quantiles.get(metric.key)?.get(arm);
 }
 
 /** Whether any unit at all was seen in the days that covariates come from. */

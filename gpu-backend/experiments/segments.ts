@@ -1,6 +1,6 @@
 /** Effects within segments: units told apart by market and device of their first query, from the strata of the rollup. Pure. */
 import type { SegmentEffect } from '../../shared/contract/report-detail.ts';
-import type { Metric } from '../../shared/metric.ts';
+import type { SumMetric } from '../../shared/metric.ts';
 import { columnsOf, quantityOf } from './columns.ts';
 import { holm } from './estimators/multiple.ts';
 import { estimateQuantity, type Moments, pooled } from './estimators/quantity.ts';
@@ -11,7 +11,7 @@ import type { Rollup } from './rollup.ts';
 const DIMENSIONS = ['market', 'device'] as const;
 
 export interface SegmentOptions {
-  metrics: readonly Metric[];
+  metrics: readonly SumMetric[];
   control: string;
   arms: readonly string[];
   confidence: number;

@@ -6,7 +6,7 @@
 import { sql } from 'drizzle-orm';
 import type { SelfTestResult } from '../../shared/contract/experiments.ts';
 import { hash32 } from '../../shared/experiment.ts';
-import type { Metric } from '../../shared/metric.ts';
+import { isSum, type SumMetric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { getExperiment } from '../serving-config/experiment-store.ts';
 import { capsOf } from './caps.ts';
@@ -35,7 +35,7 @@ const MOST_UNITS = 2_000;
 /** Deals the units and counts what the metrics' tests find. */
 export function selfTest(
   units: readonly StoredUnit[],
-  metrics: readonly Metric[],
+  metrics: readonly SumMetric[],
   { deals = 400, level = 0.05 }: SelfTestOptions = {},
 ): SelfTestResult {
   const quantities = metrics.map((metric) => ({ metric, quantity: quantityOf(columnsOf(metric), metric.scale) }));
@@ -84,7 +84,11 @@ function sumsOf(columns: ReadonlyMap<string, Float64Array>, members: readonly nu
 }
 
 /** The experiment's units with the smallest hashes, with what the metrics read of them. */
-export async function readUnits(db: Database, experiment: string, metrics: readonly Metric[]): Promise<StoredUnit[]> {
+export async function readUnits(
+  db: Database,
+  experiment: string,
+  metrics: readonly SumMetric[],
+): Promise<StoredUnit[]> {
   const columns = [...new Map(metrics.flatMap(columnsOf).map((column) => [nameOf(column), column])).values()];
   const found = await rows<{ unit_id: string } & Record<string, string>>(
     db,
@@ -101,5 +105,6 @@ export async function readUnits(db: Database, experiment: string, metrics: reado
 export async function runSelfTest(db: Database, key: string): Promise<SelfTestResult> {
   await getExperiment(db, key);
   await advance(db);
-  return selfTest(await readUnits(db, key, METRICS), METRICS);
+  const metrics = METRICS.filter(isSum);
+  return selfTest(await readUnits(db, key, metrics), metrics);
 }

@@ -6,7 +6,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Trend, TrendPoint } from '../../shared/contract/report-detail.ts';
-import type { MeasureName, Metric } from '../../shared/metric.ts';
+import type { MeasureName, SumMetric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { experimentArmDays, exposures, impressions } from '../db/schema.ts';
 import { estimateQuantity, type Moments } from './estimators/quantity.ts';
@@ -25,7 +25,7 @@ const MOST_LOOKS = 60;
 
 export interface TrendOptions {
   /** Those with a window or a cap are left out: what counts of a unit depends on what it does later. */
-  metrics: readonly Metric[];
+  metrics: readonly SumMetric[];
   control: string;
   arms: readonly string[];
   confidence: number;
@@ -56,7 +56,7 @@ export async function effectTrend(
 type Change = { arm: string; step_ms: number; units: number } & Record<string, string | number>;
 
 /** The products that the variances of the metrics are made of. */
-function pairsOf(metrics: readonly Metric[]): [MeasureName, MeasureName][] {
+function pairsOf(metrics: readonly SumMetric[]): [MeasureName, MeasureName][] {
   const pairs = new Map<string, [MeasureName, MeasureName]>();
   for (const { numerator: y, denominator: x = y } of metrics)
     for (const [a, b] of [[y, y] as const, [x, y] as const, [x, x] as const]) pairs.set(productName(a, b), [a, b]);
@@ -83,7 +83,7 @@ async function changesInDays(db: Database, experiment: string): Promise<Change[]
 async function changesInRows(
   db: Database,
   experiment: string,
-  { metrics, stepMs }: { metrics: readonly Metric[]; stepMs: number },
+  { metrics, stepMs }: { metrics: readonly SumMetric[]; stepMs: number },
 ): Promise<Change[]> {
   const measures = [...new Set(metrics.flatMap(({ numerator, denominator }) => [numerator, denominator ?? numerator]))];
   return rows<Change>(db, changesOf(fromRows(experiment, { measures, stepMs }), { measures, metrics }));
@@ -107,7 +107,7 @@ function fromRows(experiment: string, { measures, stepMs }: { measures: readonly
 
 function changesOf(
   source: SQL,
-  { measures, metrics }: { measures: readonly MeasureName[]; metrics: readonly Metric[] },
+  { measures, metrics }: { measures: readonly MeasureName[]; metrics: readonly SumMetric[] },
 ): SQL {
   const total = (measure: MeasureName) => name(`${measure} so far`);
   const products = pairsOf(metrics).map(

@@ -5,22 +5,12 @@
  */
 import type { CheckFinding, Effect } from '../../shared/contract/experiments.ts';
 import type { Decision, Guardrail, Verdict } from '../../shared/contract/report-detail.ts';
-import type { Metric } from '../../shared/metric.ts';
+import type { DecisionRules, Metric } from '../../shared/metric.ts';
 import { interval } from './wording.ts';
 
-/** A metric that an arm must not lose, by more than a share of the control's value. */
-export interface GuardrailRule {
-  metric: string;
-  margin: number;
-}
+export type { DecisionRules };
 
-export interface DecisionRules {
-  /** The metric that has to get better. */
-  primary: string;
-  guardrails: readonly GuardrailRule[];
-}
-
-/** People come back as often, find an ad as often, like it as much, and advertisers sell as much. */
+/** Of experiments that bring none. People come back as often, find an ad as often, like it as much, and advertisers sell as much. */
 export const DECISION_RULES: DecisionRules = {
   primary: 'revenue',
   guardrails: [

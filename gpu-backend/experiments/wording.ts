@@ -1,5 +1,11 @@
 /** A report in words and digits, the same in the terminal and on the dashboard. Pure; English, UTC. */
-import type { CheckFinding, Effect, ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
+import type {
+  CheckFinding,
+  Effect,
+  ExperimentReport,
+  InterleavingReport,
+  MetricReport,
+} from '../../shared/contract/experiments.ts';
 import { MICROS } from '../../shared/money.ts';
 
 export type Unit = MetricReport['unit'];
@@ -85,6 +91,29 @@ export function finding({ direction }: Pick<MetricReport, 'direction'>, effect: 
   if (low <= 0 && high >= 0) return 'open';
   if (direction === 'none') return 'changed';
   return effect.absolute > 0 === (direction === 'increase') ? 'better' : 'worse';
+}
+
+/** An interleaving's two answers: title, difference to even, its interval, p-value; the clicks come first. */
+export function interleavingCells({ clicks, units, teamDraft, debiased }: InterleavingReport): {
+  heading: string;
+  rows: [string, string, string, string][];
+} {
+  const cells = (title: string, effect: Effect | null): [string, string, string, string] => {
+    const points = effect && { ...effect, relative: null, relativeInterval: null };
+    return [title, difference('ratio', points), interval('ratio', points), pValue(points)];
+  };
+  return {
+    heading: `${whole.format(clicks.treatment)} clicks on ads of the treatment, ${whole.format(clicks.control)} on the control's, by ${whole.format(units)} units`,
+    rows: [
+      cells("Treatment's share of clicks, less a half", teamDraft),
+      [
+        'Clicks a slot that was looked at',
+        difference('ratio', debiased),
+        interval('ratio', debiased),
+        pValue(debiased),
+      ],
+    ],
+  };
 }
 
 export interface TotalRow {

@@ -1,8 +1,10 @@
-/** `POST /v1/events`, and which of the events issued are stored: `POST /v1/events:reconcile`. */
+/** `POST /v1/events`, which of the events issued are stored: `POST /v1/events:reconcile`, and what people say of ads: `POST /v1/judgements`. */
 import { EventBatch } from '../../shared/contract/events.ts';
+import { JudgementBatch } from '../../shared/contract/judgements.ts';
 import { MissingReport, ReconcileRequest } from '../../shared/contract/reconciliation.ts';
 import type { Database } from '../db/connect.ts';
 import type { Intake } from '../events/intake.ts';
+import { storeJudgements } from '../events/judgements.ts';
 import { noteMissing } from '../events/missing.ts';
 import { missingIds } from '../events/reconcile.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
@@ -40,6 +42,12 @@ export function eventRoutes({ db, intake }: EventRoutesOptions): Endpoint[] {
         await noteMissing(db, body.exposures);
         return { noted: body.exposures.length };
       },
+    }),
+    endpoint({
+      on: 'post /v1/judgements',
+      body: JudgementBatch,
+      maxBytes: MAX_BATCH_BYTES,
+      handle: ({ body }) => storeJudgements(db, body.judgements),
     }),
   ];
 }

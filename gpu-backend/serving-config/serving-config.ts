@@ -58,7 +58,7 @@ function assemble(db: Database, shipped: ServingConfig): Promise<ServingConfig> 
         // what only reports read stays here
         experiments: (await listExperiments(tx))
           .filter(({ status }) => status !== 'archived')
-          .map(({ metrics: _, ...served }) => served),
+          .map(({ metrics: _, rules: __, ...served }) => served),
         killList: await killList(tx),
       });
     },

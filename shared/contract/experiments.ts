@@ -1,5 +1,5 @@
 /** `GET|PUT /v1/experiments/:key` carry the schema of ../experiment.ts; here is the report on one. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Experiment } from '../experiment.ts';
 
 /** An effect against control with its two-sided interval. */
@@ -42,7 +42,7 @@ export const MetricReport = z.object({
   arms: z.array(
     z.object({
       arm: z.string(),
-      /** Sum of the numerator over the arm. */
+      /** Sum of the numerator over the arm; of a quantile, the units whose rows were read. */
       total: z.number(),
       /** Per unit for sums, numerator over denominator for ratios. */
       value: z.number().nullable(),

@@ -18,6 +18,7 @@ import { SelfTestResult } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
 import { HeadAds } from './head.ts';
 import { Health } from './health.ts';
+import { JudgementBatch, JudgementResult } from './judgements.ts';
 import { Attributed, ExperimentAudit, ExperimentList, ExperimentPlan, ExperimentStep } from './lifecycle.ts';
 import { ModelRequest, ModelState } from './model.ts';
 import type { Route } from './openapi.ts';
@@ -297,6 +298,15 @@ export const BACKEND_ROUTES: readonly Route[] = [
     answer: MissingNoted,
     signed: true,
     errors: ['bad_request', 'unauthorized'],
+  },
+  {
+    method: 'post',
+    path: '/v1/judgements',
+    summary: 'Store what people say of ads beside queries; the first word on a pair holds',
+    body: JudgementBatch,
+    answer: JudgementResult,
+    signed: true,
+    errors: ['bad_request', 'unauthorized', 'payload_too_large'],
   },
   { method: 'get', path: '/v1/experiments', summary: 'All experiments, by key', answer: ExperimentList },
   {

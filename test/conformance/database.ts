@@ -36,7 +36,7 @@ const bucketing = JSON.parse(readFileSync(new URL('../golden/bucketing.json', im
 const ME = { by: 'me', keyId: 'test', why: 'a test' };
 const SPACE = { spaceId: '0123456789abcdef', dimension: 4 };
 const TABLES =
-  'ads, ad_vectors, generations, experiments, impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, counters';
+  'ads, ad_vectors, generations, experiments, impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, judgements, counters';
 
 async function count(db: Database, table: string): Promise<number> {
   const [row] = await rows<{ n: number }>(db, sql.raw(`select count(*)::int as n from ${table}`));

@@ -16,12 +16,11 @@ import {
   missingExposures,
 } from '../../db/schema.ts';
 import type { Rollup } from '../rollup.ts';
+import { counted, sampledUnits } from '../unit-sample.ts';
 import { HEAVY_QUERIES } from './automation.ts';
 import type { ArmCount, Arrivals, Automation, Dimension, Evidence, Loss, SampledUnit, Segment } from './evidence.ts';
 import { CONVERSION_MS, watermark } from './late-events.ts';
 
-/** Units whose rows are read one by one. */
-const SAMPLED_UNITS = 2_000;
 /** Where the rollup's `first` has what a unit is told apart by. */
 const PLACES: readonly [Dimension, number][] = [
   ['market', 3],
@@ -34,18 +33,15 @@ const PLACES: readonly [Dimension, number][] = [
 export async function gatherEvidence(db: Database, experiment: Experiment, rollup: Rollup): Promise<Evidence> {
   const { key } = experiment;
   const arms = armCounts(experiment, rollup);
-  return {
-    experiment,
-    arms,
-    fromMs: rollup.fromMs,
-    toMs: rollup.toMs,
-    mixedUnits: rollup.mixedUnits,
-    arrivals: await arrivalsOf(db, key),
-    segments: await segmentsOf(db, key),
-    automation: await automationOf(db, key, { arms, rollup }),
-    loss: await lossOf(db, key, { arms, rollup }),
-    sample: await sampleOf(db, experiment, rollup),
-  };
+  const [arrivals, segments, automation, loss, sample] = await Promise.all([
+    arrivalsOf(db, key),
+    segmentsOf(db, key),
+    automationOf(db, key, { arms, rollup }),
+    lossOf(db, key, { arms, rollup }),
+    sampleOf(db, experiment, rollup),
+  ]);
+  const { fromMs, toMs, mixedUnits } = rollup;
+  return { experiment, arms, fromMs, toMs, mixedUnits, arrivals, segments, automation, loss, sample };
 }
 
 /** Arms in the order of the definition, then any that it does not have. An interleaving shows its units both arms at once. */
@@ -60,10 +56,6 @@ export function armCounts({ kind, arms }: Experiment, rollup: Rollup): ArmCount[
     units: rollup.arms.get(arm)?.units ?? 0,
   }));
 }
-
-/** Units that count: seen in one arm, and not only as bots. */
-const counted = (key: string) =>
-  sql`${experimentUnits.experiment} = ${key} and ${experimentUnits.arm} is not null and not ${experimentUnits.mixed}`;
 
 async function arrivalsOf(db: Database, key: string): Promise<Arrivals[]> {
   const found = await rows<{ day: string; arm: string; units: number }>(
@@ -150,10 +142,7 @@ async function sampleOf(db: Database, experiment: Experiment, { toMs }: Rollup):
   const hit = sql`cache_status not in ('miss', 'bypass')`;
   return rows<SampledUnit & Record<string, unknown>>(
     db,
-    sql`with picked as (
-        select ${experimentUnits.unitId} as unit_id, ${experimentUnits.arm} as arm
-        from ${experimentUnits} where ${counted(experiment.key)}
-        order by md5(${experimentUnits.unitId}), ${experimentUnits.unitId} limit ${SAMPLED_UNITS}),
+    sql`with picked as (${sampledUnits(experiment.key)}),
       shown as materialized (
         select picked.unit_id, picked.arm, ${impressions.id} as id, ${impressions.at} as at, ${impressions.query} as query,
           ${impressions.cacheStatus} as cache_status, ${impressions.cacheAgeMs} as age_ms, ${leaked(experiment)} as leak

@@ -1,10 +1,20 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { renderDashboard } from '../../../gpu-backend/dashboard/page.ts';
 import { rows } from '../../../gpu-backend/db/connect.ts';
 import { buildDetailedReport } from '../../../gpu-backend/experiments/detailed-report.ts';
+import { reportTable } from '../../../scripts/report-table.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { DetailedReport } from '../../../shared/contract/report-detail.ts';
-import { experimentOf, storeEvents, storeExperiment, trafficOf } from '../../fixtures/experiment-traffic.ts';
+import { Experiment, INTERLEAVED } from '../../../shared/experiment.ts';
+import {
+  clickOf,
+  experimentOf,
+  impressionOf,
+  storeEvents,
+  storeExperiment,
+  trafficOf,
+} from '../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../fixtures/random.ts';
 import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
 
@@ -108,7 +118,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
   it('names SQL that gives the numbers again', async () => {
     await storeEvents(database.db, trafficOf({ seed: 3, units: 60, experiment: 'test' }));
     const found = await report();
-    const totals = found.sql.metrics.at(-1)!;
+    const totals = found.sql.metrics.find((text) => text.includes('as stratum'))!;
     const again = await rows<{ arm: string | null; mixed: boolean; units: string; revenue: string }>(
       database.db,
       sql.raw(totals),
@@ -124,5 +134,41 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
       expect(text).not.toMatch(/\$\d/);
       await database.db.execute(sql.raw(text));
     }
+  });
+
+  it('judges by rules that an experiment brings: primary metric, margins, and the level of all intervals', async () => {
+    const rules = { primary: 'clicks', guardrails: [{ metric: 'ctr', margin: 0.9 }], alpha: 0.2 };
+    await storeExperiment(database.db, Experiment.parse({ ...experimentOf('own'), rules }));
+    await storeEvents(database.db, trafficOf({ seed: 1, units: 260, experiment: 'own' }));
+    const found = await buildDetailedReport(database.db, 'own');
+    expect(found.confidence).toBeCloseTo(0.8, 12);
+    expect(found.verdicts).toMatchObject([
+      { primary: 'clicks', guardrails: [{ metric: 'ctr', margin: 0.9, state: 'safe' }] },
+    ]);
+    expect(found.trend.series.map(({ metric }) => metric)).toEqual(['clicks', 'ctr']);
+  });
+
+  it('of an interleaving says whose ads are clicked, on the page and in the terminal, and compares no arms', async () => {
+    await storeExperiment(database.db, Experiment.parse({ ...experimentOf('mixed'), kind: 'interleaving' }));
+    const events = Array.from({ length: 60 }, (_, i): HarnessEvent[] => {
+      const page = impressionOf({ id: `${i}`, unit: `u${i}`, arm: INTERLEAVED, experiment: 'mixed', shown: 2 });
+      const slots = page.slots.map((slot, at) => ({ ...slot, team: at === i % 2 ? 'treatment' : 'control' }));
+      // three of four people click the ad of the treatment
+      const position = (i % 4 === 0 ? 1 - (i % 2) : i % 2) + 1;
+      return [{ ...page, slots }, clickOf(page, { position })];
+    }).flat();
+    await storeEvents(database.db, events);
+    const found = await buildDetailedReport(database.db, 'mixed');
+    expect(DetailedReport.parse(JSON.parse(JSON.stringify(found)))).toEqual(found);
+    expect(found.interleaving).toMatchObject({ units: 60, clicks: { control: 15, treatment: 45 } });
+    expect(found.verdicts).toEqual([]);
+    const row = /Treatment's share of clicks, less a half.*\+25.00 %/s;
+    expect(reportTable(found)).toMatch(row);
+    const page = await renderDashboard({
+      experiments: [],
+      chosen: { report: found, timeline: undefined, trafficSql: [] },
+    });
+    expect(page.replaceAll('&#39;', "'")).toMatch(row);
+    expect(page).toContain('45 clicks on ads of the treatment');
   });
 });

@@ -6,7 +6,7 @@ import { capped, pooledThreshold } from '../../../gpu-backend/experiments/estima
 import { METRICS, metricsOf } from '../../../gpu-backend/experiments/metrics.ts';
 import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
-import { Metric, Metrics } from '../../../shared/metric.ts';
+import { Metric, Metrics, SumMetric } from '../../../shared/metric.ts';
 import {
   clickOf,
   experimentOf,
@@ -20,7 +20,14 @@ import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/d
 
 const DAY_MS = 86_400_000;
 const metric = (fields: object) =>
-  Metric.parse({ key: 'made', title: 'Made', numerator: 'revenue', unit: 'micros', direction: 'increase', ...fields });
+  SumMetric.parse({
+    key: 'made',
+    title: 'Made',
+    numerator: 'revenue',
+    unit: 'micros',
+    direction: 'increase',
+    ...fields,
+  });
 
 describe('declarations', () => {
   it('are data, and refused by field where they make no sense', () => {
@@ -118,7 +125,7 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
           values.reduce((sum, value) => sum + BigInt(value), 0n),
           values.reduce((sum, value) => sum + BigInt(value) ** 2n, 0n),
         ];
-        const name = (of: Metric) => nameOf(columnsOf(of)[0]!);
+        const name = (of: SumMetric) => nameOf(columnsOf(of)[0]!);
         for (const [column, values] of [
           [name(plain), own.map(({ days }) => days[0]! + days[1]! + days[2]!)],
           [name(windowed), own.map(early)],

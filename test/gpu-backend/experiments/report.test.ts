@@ -1,6 +1,5 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { MeasureName } from '../../../gpu-backend/experiments/measures.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
@@ -8,6 +7,7 @@ import { timeline } from '../../../gpu-backend/experiments/timeline.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { ExperimentReport } from '../../../shared/contract/experiments.ts';
 import { Experiment } from '../../../shared/experiment.ts';
+import { isSum, MeasureName } from '../../../shared/metric.ts';
 import {
   clickOf,
   conversionOf,
@@ -36,7 +36,7 @@ function oracle(events: readonly HarnessEvent[]) {
   const clicked = new Map(events.flatMap((e) => (e.type === 'click' && !e.bot ? [[e.id, e] as const] : [])));
   const units = new Map<string, { arms: Set<string>; sums: Record<MeasureName, number> }>();
   const of = (unitId: string) => {
-    const sums = { queries: 0, covered: 0, shown: 0, clicks: 0, revenue: 0, conversions: 0, conversionValue: 0 };
+    const sums = Object.fromEntries(MeasureName.options.map((name) => [name, 0])) as Record<MeasureName, number>;
     if (!units.has(unitId)) units.set(unitId, { arms: new Set(), sums });
     return units.get(unitId)!;
   };
@@ -124,6 +124,9 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
       conversions: [0, 1],
       advertiser_value: [0, 20_000_000],
       queries: [3, 2],
+      cache_hits: [0, 0],
+      defect_rate: [0, 0],
+      latency_p95: [2, 2],
     });
     const values = Object.fromEntries(found.metrics.map(({ metric, arms }) => [metric, arms.map((a) => a.value)]));
     expect(values).toMatchObject({
@@ -157,7 +160,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
       const rollup = found.arms.get(arm)!;
       const own = units.filter(({ arms }) => arms.size === 1 && arms.has(arm)).map(({ sums }) => sums);
       expect(rollup.units).toBe(own.length);
-      for (const { numerator: y, denominator: x } of METRICS) {
+      for (const { numerator: y, denominator: x } of METRICS.filter(isSum)) {
         const mean = meanSums(own.map((sums) => sums[y]));
         expect([y, rollup.sum(y), rollup.product(y, y)]).toEqual([y, mean.sum, mean.squares]);
         if (x === undefined) continue;
@@ -250,6 +253,37 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     const found = (await report()).metrics.at(-1)!;
     expect(found).toMatchObject({ metric: 'value_per_click', totalTitle: 'Value' });
     expect(found.arms[0]).toMatchObject({ total: 20_000_000, value: 10_000_000 });
+  });
+
+  it('has quantiles of times and shares of cache states that an experiment declares in JSON', async () => {
+    const declared = JSON.parse(`[
+      { "key": "p80_encode", "title": "Encoding, 80th percentile", "kind": "quantile", "of": "encodeMs", "quantile": 0.8,
+        "unit": "ms", "direction": "decrease" },
+      { "key": "cached_per_unit", "title": "Answers from a cache", "numerator": "cached", "unit": "count", "direction": "none" }
+    ]`);
+    await storeExperiment(database.db, Experiment.parse({ ...experimentOf('test'), metrics: declared }));
+    const answer = (unit: number, encodeMs: number, status: 'miss' | 'kv') => {
+      const arm = unit % 2 === 0 ? 'control' : 'treatment';
+      const impression = impressionOf({ id: `${unit}-${encodeMs}`, unit: `u${unit}`, arm });
+      return { ...impression, cache: { status, ageMs: 0 }, timings: { ...impression.timings, encodeMs } };
+    };
+    await store(
+      ...Array.from({ length: 40 }, (_, unit) =>
+        [1, 2, 3, 4, 5].map((ms) => answer(unit, ms + 10 * (unit % 2), 'kv')),
+      ).flat(),
+      ...Array.from({ length: 40 }, (_, unit) => answer(unit, 0.5, 'miss')),
+    );
+    const found = await report();
+    const slow = found.metrics.find((each) => each.metric === 'p80_encode')!;
+    // 20 units an arm; of the six times of each, four fifths are at or below the fifth
+    expect(slow).toMatchObject({ unit: 'ms', direction: 'decrease' });
+    expect(slow.arms.map(({ total, value }) => [total, value])).toEqual([
+      [20, 4],
+      [20, 14],
+    ]);
+    expect(metric(found, 'cached_per_unit').map(({ value }) => value)).toEqual([5, 5]);
+    expect(metric(found, 'cache_hits').map(({ value }) => value)).toEqual([5 / 6, 5 / 6]);
+    expect(found).toEqual(await report());
   });
 
   it('refuses an unknown key and a confidence that is none', async () => {

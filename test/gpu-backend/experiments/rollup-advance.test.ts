@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { rows } from '../../../gpu-backend/db/connect.ts';
 import { counters } from '../../../gpu-backend/db/schema.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
+import { storeJudgements } from '../../../gpu-backend/events/judgements.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
@@ -21,7 +22,17 @@ import {
 } from '../../fixtures/experiment-traffic.ts';
 import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
 
-const TRAFFIC = trafficOf({ seed: 11, units: 12, experiment: 'test' });
+const DAY_MS = 86_400_000;
+/** Over three days, and a third of the answers from a cache. */
+const TRAFFIC = trafficOf({ seed: 11, units: 12, experiment: 'test' }).map((event, at) =>
+  event.type === 'impression'
+    ? {
+        ...event,
+        atMs: event.atMs + (at % 3) * DAY_MS,
+        cache: { status: at % 3 === 0 ? ('memory' as const) : ('miss' as const), ageMs: 0 },
+      }
+    : event,
+);
 
 describe.each(DATABASES)('rollups on the %s database', (name, open) => {
   let database: TestDatabase;
@@ -43,6 +54,7 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
   const everything = async () => [
     await dump('experiment_units'),
     await dump('experiment_unit_days'),
+    await dump('experiment_arm_days'),
     JSON.stringify(await buildReport(database.db, 'test')),
   ];
   const queries = async () => {
@@ -69,6 +81,55 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
       }),
       { numRuns: 3, seed: 5 },
     );
+  });
+
+  it("know how the arms' sums and products grew by the day: together they are those over units", async () => {
+    for (let from = 0; from < TRAFFIC.length; from += 7) {
+      await store(...TRAFFIC.slice(from, from + 7));
+      await advance(database.db);
+    }
+    const grown = await rows<{ arm: string; name: string; amount: string; days: number }>(
+      database.db,
+      sql`select arm, name, sum(amount)::text as amount, count(*)::int as days from experiment_arm_days group by 1, 2`,
+    );
+    expect(Math.max(...grown.map(({ days }) => days))).toBe(3);
+    const { arms } = await rollUp(database.db, 'test', METRICS);
+    const sumOf = (arm: string, name: string) =>
+      BigInt(grown.find((row) => row.arm === arm && row.name === name)?.amount ?? 0);
+    expect([...arms.keys()].sort()).toEqual(['control', 'treatment']);
+    for (const [arm, moments] of arms) {
+      expect(sumOf(arm, 'units')).toBe(BigInt(moments.units));
+      for (const name of ['queries', 'revenue', 'cached']) expect(sumOf(arm, name), name).toBe(moments.sum(name));
+      expect(sumOf(arm, 'revenue*revenue')).toBe(moments.product('revenue', 'revenue'));
+      expect(sumOf(arm, 'queries*revenue')).toBe(moments.product('queries', 'revenue'));
+    }
+  });
+
+  it('count the judged ads of what was shown before and after the judgement came, by its first word', async () => {
+    const seen = () => rows(database.db, sql`select judged::int, defects::int from experiment_units order by unit_id`);
+    const before = impressionOf({ id: 'sofa', unit: 'anna', arm: 'control', shown: 2 });
+    await store(before, {
+      ...impressionOf({ id: 'bot', unit: 'robot', arm: 'control', bot: true }),
+      query: before.query,
+    });
+    await advance(database.db);
+    const judge = (adId: string, relevant: boolean) => ({ market: 'us', query: ` Query  SOFA`, adId, relevant });
+    expect(
+      await storeJudgements(database.db, [judge('ad-0', true), judge('ad-1', false), judge('ad-7', false)]),
+    ).toEqual({ stored: 3, known: 0 });
+    await advance(database.db);
+    expect(await seen()).toEqual([
+      { judged: 2, defects: 1 },
+      { judged: 0, defects: 0 },
+    ]);
+    expect(await storeJudgements(database.db, [judge('ad-0', false)])).toEqual({ stored: 0, known: 1 });
+    const after = impressionOf({ id: 'late', unit: 'anna', arm: 'control', shown: 1, atMs: before.atMs + DAY_MS });
+    await store({ ...after, query: before.query });
+    await advance(database.db);
+    expect(await seen()).toEqual([
+      { judged: 3, defects: 1 },
+      { judged: 0, defects: 0 },
+    ]);
   });
 
   it('keep a row a UTC day, where clicks and orders count on the day of their query', async () => {

@@ -50,6 +50,7 @@ const VALID: Record<string, unknown> = {
       },
     ],
   },
+  'post /v1/judgements': { judgements: [{ market: 'us', query: 'red sofa', adId: 'ad-0-0', relevant: true }] },
   'post /v1/experiments:validate': sampleExperiment(),
   'post /v1/experiments/{key}': { action: 'ramp', share: 1, why: 'more' },
   'put /v1/experiments/{key}': sampleExperiment({ key: 'student-retrieval', layer: 'retrieval' }),

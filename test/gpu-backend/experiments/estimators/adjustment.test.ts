@@ -10,8 +10,8 @@ import {
   momentsOf,
   pooled,
 } from '../../../../gpu-backend/experiments/estimators/quantity.ts';
+import { rowsByUnit } from '../../../../gpu-backend/experiments/estimators/rows-by-unit.ts';
 import { compare } from '../../../../gpu-backend/experiments/estimators/welch.ts';
-import { rowsByUnit } from '../../../fixtures/clustered-rows.ts';
 import { gaussians, uniforms } from '../../../fixtures/random.ts';
 import { expectClose, golden } from '../golden.ts';
 
