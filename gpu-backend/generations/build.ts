@@ -15,7 +15,14 @@ import { writeSafetensors } from '../../shared/safetensors.ts';
 import type { Milvus } from '../index/milvus.ts';
 import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
 import type { BuildSettings, FromBuilder } from './build-process.ts';
-import { FILES, GENERATION_FORMAT, type GenerationAd, type GenerationManifest, partition } from './layout.ts';
+import {
+  FILES,
+  GENERATION_FORMAT,
+  type GenerationAd,
+  type GenerationManifest,
+  manifestJson,
+  partition,
+} from './layout.ts';
 import type { AdVector } from './vectors.ts';
 
 export interface BuildOptions {
@@ -130,7 +137,7 @@ async function describe(dir: string): Promise<GenerationManifest['files']> {
 
 /** Writes the manifest into a folder whose files are complete, and renames the folder to its number. */
 export async function seal(building: string, dir: string, manifest: GenerationManifest): Promise<string> {
-  await writeDurably(join(building, FILES.manifest), [`${JSON.stringify(manifest, null, 2)}\n`]);
+  await writeDurably(join(building, FILES.manifest), [manifestJson(manifest)]);
   await syncFolder(building);
   const path = join(dir, String(manifest.number));
   await rename(building, path);

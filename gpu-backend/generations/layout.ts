@@ -2,7 +2,7 @@
  * What a generation is on disk: one immutable folder over one catalogue snapshot in one embedding space.
  *
  *   <dataDir>/generations/<number>/
- *     manifest.json       this schema; written last
+ *     manifest.json       this schema and its own sha256; written last
  *     ads.jsonl           {revision, source, ad} a line; the line number is the ad's row
  *     vectors.safetensors vectors I8 [rows, dimension]; metadata.spaceId
  *     <market>.usearch    HNSW graph over the rows of the ads booked in that market; none where Milvus holds it
@@ -12,11 +12,12 @@
  *   <dataDir>/generations/live                      number of the live one, replaced by rename
  *   <dataDir>/generations/building-<number>/        unfinished; removed at start
  */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { Ad, Market } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 
-export const GENERATION_FORMAT = 1;
+export const GENERATION_FORMAT = 2;
 
 /** Where an ad's vector came from, best first: its owner, the teacher's vectors in the bundle, the student for now. */
 export const VectorSource = z.enum(['uploaded', 'bundle', 'student']);
@@ -60,21 +61,31 @@ export const FILES = {
 };
 export const indexFile = (market: string) => `${market}.usearch`;
 
+const digestOf = (manifest: object) => createHash('sha256').update(JSON.stringify(manifest)).digest('hex');
+
+/** manifest.json: the manifest, and the digest of all of it that comes before. */
+export function manifestJson(manifest: GenerationManifest): string {
+  return `${JSON.stringify({ ...manifest, sha256: digestOf(manifest) }, null, 2)}\n`;
+}
+
 /** Parses manifest.json; throws `bundle_damaged` with the reason. */
 export function parseGenerationManifest(json: string, where: string): GenerationManifest {
+  const damaged = (reason: string, cause?: unknown) =>
+    new HarnessError('bundle_damaged', `${where}: not a generation's manifest (${reason}); build a new generation.`, {
+      cause,
+    });
+  let content: unknown;
   try {
-    return GenerationManifest.parse(JSON.parse(json));
+    content = JSON.parse(json);
   } catch (cause) {
-    const reason =
-      cause instanceof z.ZodError ? `${cause.issues[0]?.path.join('.')}: ${cause.issues[0]?.message}` : 'not JSON';
-    throw new HarnessError(
-      'bundle_damaged',
-      `${where}: not a generation's manifest (${reason}); build a new generation.`,
-      {
-        cause,
-      },
-    );
+    throw damaged('not JSON', cause);
   }
+  const { sha256, ...manifest } = Object(content) as Record<string, unknown>;
+  if (sha256 !== digestOf(manifest)) throw damaged(`expected SHA-256 ${digestOf(manifest)}, got ${sha256}`);
+  const parsed = GenerationManifest.safeParse(manifest);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw damaged(`${issue?.path.join('.')}: ${issue?.message}`, parsed.error);
 }
 
 /** Rows of each market, ascending, from the ads in row order. */

@@ -40,8 +40,10 @@ export class View {
   /** By slot; `undefined` where the ad has gone or moved. */
   readonly #entries: (Entry | undefined)[];
   readonly #slotOf = new Map<string, number>();
-  /** Vectors behind the rows, by slot; [1, dimension] each. */
+  /** Vectors behind the rows, by slot. */
   readonly #added: DeltaIndex;
+  /** Ads behind the rows. */
+  #outside = 0;
 
   constructor(generation: LoadedGeneration) {
     this.number = generation.manifest.number;
@@ -58,7 +60,7 @@ export class View {
   }
   /** Ads outside the generation's index: when they are many, it is time for a new generation. */
   get delta(): number {
-    return this.#entries.length - this.#generation.ads.length;
+    return this.#outside;
   }
   /** Slots that the index covers; those behind are searched exactly. */
   get indexed(): number {
@@ -169,6 +171,7 @@ export class View {
     const source = vector?.source ?? (added === undefined ? undefined : old?.source);
     if (slot !== undefined) this.#empty(slot);
     const target = this.#entries.length;
+    this.#outside++;
     this.#entries[target] = { ad, revision, source };
     this.#slotOf.set(ad.id, target);
     if (added !== undefined) this.#added.put(target, added);
@@ -211,5 +214,6 @@ export class View {
     this.#generation.negatives.put(slot, undefined);
     this.#entries[slot] = undefined;
     this.#added.remove(slot);
+    if (slot >= this.#generation.ads.length) this.#outside--;
   }
 }

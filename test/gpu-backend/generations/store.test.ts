@@ -110,6 +110,25 @@ describe('the generation store', () => {
     });
   });
 
+  it('serves the last good one whatever byte is flipped and whatever file is cut short', async () => {
+    const { files } = JSON.parse(await readFile(folder(at('three'), 3, 'manifest.json'), 'utf8'));
+    const all: string[] = ['manifest.json', ...files.map(({ file }: { file: string }) => file)];
+    expect(all.length).toBeGreaterThan(5);
+    for (const file of all) {
+      const whole = await readFile(folder(at('three'), 3, file));
+      const places = [0, 0.1, 0.35, 0.6, 0.85].map((share) => Math.floor(share * whole.length));
+      const damaged = places.map((place) => whole.map((byte, i) => (i === place ? byte ^ 4 : byte)));
+      for (const bytes of [...damaged, whole.subarray(0, -1), whole.subarray(0, 0)]) {
+        const dataDir = await threeGenerations();
+        await writeFile(folder(dataDir, 3, file), bytes);
+        const store = await openGenerationStore({ dir: join(dataDir, 'generations') });
+        const { loaded, problems } = await store.openLive({ spaceId: bundle.manifest.spaceId, nowMs: 0 });
+        expect(problems.map(({ number, error }) => [file, number, error.code])).toEqual([[file, 3, 'bundle_damaged']]);
+        expect(loaded?.manifest).toMatchObject({ number: 4, copyOf: 2 });
+      }
+    }
+  });
+
   it('has nothing to serve when all are damaged or of another space, and builds anew under a higher number', async () => {
     const dataDir = await threeGenerations();
     for (const number of [1, 2, 3]) await flipByte(folder(dataDir, number, 'ads.jsonl'));
