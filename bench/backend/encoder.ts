@@ -223,7 +223,8 @@ async function peerRows(options: {
       { metric: `${peer.name}, same graph: saturation`, value: most, unit: 'requests/s' },
       { metric: `${peer.name}, same graph: highest rate ${at}`, value: theirs, unit: 'requests/s' },
       { metric: `encoder service: highest rate ${at}`, value: ours, unit: 'requests/s' },
-      bounded(`encoder service / ${peer.name} ${at}`, ours / theirs, 'ratio', ['>=', 1.5]),
+      // Where the peer keeps the bound at no rate, the machine is too busy for either to be judged.
+      ...(theirs > 0 ? [bounded(`encoder service / ${peer.name} ${at}`, ours / theirs, 'ratio', ['>=', 1.5])] : []),
     ];
   } finally {
     peer.stop();
