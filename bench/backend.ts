@@ -1,10 +1,14 @@
 /** The backend's measurements, each in a file of bench/backend/; `--only NAME` makes one of them. */
 import { HarnessError } from '../shared/problem.ts';
 import { benchAdCount } from './backend/ads.ts';
+import { churnRows } from './backend/churn.ts';
 import { encoderRows } from './backend/encoder.ts';
 import { eventRows } from './backend/events.ts';
 import { footprintRows } from './backend/footprint.ts';
+import { growthRows } from './backend/growth.ts';
+import { indexRows } from './backend/index.ts';
 import { ingestKillRows } from './backend/ingest-kill.ts';
+import { killRows } from './backend/kill.ts';
 import { lexicalRows } from './backend/lexical.ts';
 import { retrieveRows } from './backend/retrieve.ts';
 import type { Bench, Row } from './row.ts';
@@ -21,7 +25,18 @@ const PARTS: Record<string, Part> = {
   'ingest-kill': ({ quick, say }) => ingestKillRows({ kills: quick ? 8 : 50, say }),
   words: ({ quick, say }) => lexicalRows({ ...(quick ? { sizes: [27_315, quickAds()] } : {}), say }),
   retrieve: ({ quick, say }) => retrieveRows({ ...(quick ? { ads: quickAds() } : {}), seconds: quick ? 6 : 20, say }),
-  footprint: ({ quick, say }) => footprintRows({ ads: quick ? 10_000 : benchAdCount(), say }),
+  footprint: ({ quick, say }) => footprintRows({ ads: quick ? quickAds() : benchAdCount(), say }),
+  index: ({ quick, say }) => indexRows({ ads: quick ? Math.min(100_000, benchAdCount()) : benchAdCount(), quick, say }),
+  growth: ({ quick, say }) =>
+    growthRows({
+      most: quick ? Math.min(100_000, benchAdCount()) : benchAdCount(),
+      turns: quick ? 3 : 10,
+      ...(quick ? {} : { svg: 'bench/results/backend-growth.svg' }),
+      say,
+    }),
+  churn: ({ quick, say }) =>
+    churnRows({ ads: Math.min(quick ? 20_000 : 100_000, benchAdCount()), seconds: quick ? 3 : 10, say }),
+  kill: ({ quick, say }) => killRows({ kills: quick ? 8 : 50, say }),
 };
 
 export const backend: Bench = async ({ quick, only, say }) => {

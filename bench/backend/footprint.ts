@@ -1,50 +1,63 @@
 /**
  * What an ad costs: bytes on disk and in memory by part, and the time of the build. Numbers of the plan for more ads than
- * fit here (docs/scale.md); all are an ad, so that they can be multiplied.
+ * fit here (docs/scale.md); all are an ad, so that they can be multiplied. Memory is that of a process that only loads.
  */
+import { execFileSync } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { loadGeneration } from '../../gpu-backend/generations/load.ts';
 import { View } from '../../gpu-backend/generations/view.ts';
 import type { Row } from '../row.ts';
 import { benchGeneration } from './generation.ts';
 
+/** What loading took: bytes by kind, and time. */
+interface Loaded {
+  bytes: Record<'heapUsed' | 'arrayBuffers' | 'rss', number>;
+  seconds: number;
+}
+
 /** Which part of a generation a file is. */
 const partOf = (file: string) =>
   file.endsWith('.usearch') ? 'graph' : file.startsWith('vectors') ? 'vectors' : file.split('.')[0]!;
 
-setFlagsFromString('--expose-gc');
-/** What is garbage is no cost of an ad. */
-const collect = runInNewContext('gc') as () => void;
-
-function collected(): NodeJS.MemoryUsage {
-  collect();
-  return process.memoryUsage();
-}
-
 /** Loads a generation of so many ads; the first time it is built too. */
-export async function footprintRows({ ads: count, say }: { ads: number; say: (line: string) => void }): Promise<Row[]> {
-  const { path, spaceId, buildSeconds } = await benchGeneration(count, say);
-  const size = `${count} ads`;
-  const rows: Row[] = [{ metric: `build an ad, ${size}`, value: (buildSeconds * 1e6) / count, unit: 'us' }];
+export async function footprintRows({ ads, say }: { ads: number; say: (line: string) => void }): Promise<Row[]> {
+  const { path, spaceId, buildSeconds } = await benchGeneration(ads, say);
+  const size = `${ads} ads`;
+  const rows: Row[] = [{ metric: `build an ad, ${size}`, value: (buildSeconds * 1e6) / ads, unit: 'us' }];
   for (const file of (await readdir(path)).sort()) {
     const { size: bytes } = await stat(join(path, file));
     if (file !== 'manifest.json')
-      rows.push({ metric: `on disk, ${partOf(file)}, ${size}`, value: bytes / count, unit: 'B/ad' });
+      rows.push({ metric: `on disk, ${partOf(file)}, ${size}`, value: bytes / ads, unit: 'B/ad' });
   }
-  const before = collected();
-  const beganAt = performance.now();
-  const view = new View(await loadGeneration(path, { spaceId }));
-  const seconds = (performance.now() - beganAt) / 1_000;
-  const after = collected();
+  // What is garbage is no cost of an ad, so the process can collect it.
+  const flags = ['--expose-gc', '--disable-warning=ExperimentalWarning', '--max-old-space-size=16000'];
+  const out = execFileSync(process.execPath, [...flags, import.meta.filename, path, spaceId], { encoding: 'utf8' });
+  const { bytes, seconds } = JSON.parse(out) as Loaded;
   for (const [part, name] of [
     ['heapUsed', 'JavaScript heap'],
     ['arrayBuffers', 'buffers'],
     ['rss', 'resident, all'],
   ] as const)
-    rows.push({ metric: `in memory, ${name}, ${size}`, value: (after[part] - before[part]) / count, unit: 'B/ad' });
-  rows.push({ metric: `load an ad, ${size}`, value: (seconds * 1e6) / view.ads, unit: 'us' });
+    rows.push({ metric: `in memory, ${name}, ${size}`, value: bytes[part] / ads, unit: 'B/ad' });
+  rows.push({ metric: `load an ad, ${size}`, value: (seconds * 1e6) / ads, unit: 'us' });
   return rows;
 }
+
+/** In the process that only loads. */
+async function load(path: string, spaceId: string): Promise<Loaded> {
+  const collected = () => {
+    globalThis.gc!();
+    return process.memoryUsage();
+  };
+  const before = collected();
+  const beganAt = performance.now();
+  const view = new View(await loadGeneration(path, { spaceId }));
+  const seconds = (performance.now() - beganAt) / 1_000;
+  const after = collected();
+  const grown = (part: keyof Loaded['bytes']) => after[part] - before[part];
+  if (view.ads === 0) throw new Error(`${path}: expected ads.`); // and what was loaded is alive up to here
+  return { bytes: { heapUsed: grown('heapUsed'), arrayBuffers: grown('arrayBuffers'), rss: grown('rss') }, seconds };
+}
+
+if (import.meta.main) console.log(JSON.stringify(await load(process.argv[2]!, process.argv[3]!)));
