@@ -26,7 +26,7 @@ const PARTS: Record<string, Part> = {
   words: ({ quick, say }) => lexicalRows({ ...(quick ? { sizes: [27_315, quickAds()] } : {}), say }),
   retrieve: ({ quick, say }) => retrieveRows({ ...(quick ? { ads: quickAds() } : {}), seconds: quick ? 6 : 20, say }),
   footprint: ({ quick, say }) => footprintRows({ ads: quick ? quickAds() : benchAdCount(), say }),
-  index: ({ quick, say }) => indexRows({ ads: quick ? Math.min(100_000, benchAdCount()) : benchAdCount(), quick, say }),
+  index: ({ quick, say }) => indexRows({ ads: quick ? quickAds() : benchAdCount(), quick, say }),
   growth: ({ quick, say }) =>
     growthRows({
       most: quick ? Math.min(100_000, benchAdCount()) : benchAdCount(),

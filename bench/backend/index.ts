@@ -13,7 +13,6 @@ import { DEFAULT_HNSW, loadUsearch, type UsearchIndex, usearchBuilder } from '..
 import { float32Rows, quantize, type VectorRows } from '../../gpu-backend/index/vector-rows.ts';
 import { bounded, type Row } from '../row.ts';
 import { type BenchVectors, benchVectors, K, recallAt } from './ad-vectors.ts';
-import { benchAdCount } from './ads.ts';
 import { openIndexPeers } from './index-peers.ts';
 
 const MIN_RECALL = 0.95;
@@ -117,12 +116,13 @@ async function tuned(engine: Engine): Promise<{ effort: number; recall: number }
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
-export async function indexRows({ quick, say }: { quick: boolean; say: (line: string) => void }): Promise<Row[]> {
-  const vectors = await benchVectors(benchAdCount(), { say });
+export async function indexRows(options: { ads: number; quick: boolean; say: (line: string) => void }): Promise<Row[]> {
+  const { quick, say } = options;
+  const vectors = await benchVectors(options.ads, { say });
   const { ads, count, dimension } = vectors;
   const float32 = float32Rows(ads, dimension);
   const int8 = quantized(ads, dimension);
-  const path = savedGraph(float32, { dir: vectors.dir, say });
+  const path = savedGraph(int8, { dir: vectors.dir, say });
   const peers = await openIndexPeers(vectors, { ...DEFAULT_HNSW, say });
   try {
     const norms = 4 * count;

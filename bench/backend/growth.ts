@@ -1,0 +1,130 @@
+/**
+ * What a search costs as the catalogue grows, 10,000 to a million ads: recall and latency with the settings that serve, and
+ * whether latency grows faster than the logarithm of the number of ads. Draws bench/results/backend-growth.svg.
+ */
+import { writeFileSync } from 'node:fs';
+import * as Plot from '@observablehq/plot';
+import { parseHTML } from 'linkedom';
+import { DEFAULT_HNSW, loadUsearch } from '../../gpu-backend/index/usearch.ts';
+import { bounded, type Row } from '../row.ts';
+import { benchVectors, K, recallAt } from './ad-vectors.ts';
+import { everyRow, quantized, savedGraph } from './index.ts';
+
+export interface Size {
+  ads: number;
+  recall: number;
+  p50Ms: number;
+  p99Ms: number;
+}
+
+/** Least squares of `y` over log10 of the number of ads. */
+export function logFit(
+  sizes: readonly Pick<Size, 'ads'>[],
+  y: readonly number[],
+): { at(ads: number): number; slope: number } {
+  const x = sizes.map(({ ads }) => Math.log10(ads));
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [mx, my] = [mean(x), mean(y)];
+  const spread = x.reduce((sum, value) => sum + (value - mx) ** 2, 0);
+  const slope = x.reduce((sum, value, i) => sum + (value - mx) * (y[i]! - my), 0) / spread;
+  return { slope, at: (ads) => my + slope * (Math.log10(ads) - mx) };
+}
+
+export async function growthRows(options: {
+  most: number;
+  turns: number;
+  /** Where the drawing goes; nowhere when absent. */
+  svg?: string;
+  say: (line: string) => void;
+}): Promise<Row[]> {
+  const { most, turns, svg, say } = options;
+  const sizes: Size[] = [];
+  for (const ads of [10_000, 100_000, 1_000_000].filter((size) => size <= most)) {
+    const vectors = await benchVectors(ads, { of: most, say });
+    const rows = quantized(vectors.ads, vectors.dimension);
+    const index = loadUsearch(savedGraph(rows, { dir: vectors.dir, say }), rows, everyRow(rows), DEFAULT_HNSW);
+    const times: number[] = [];
+    const answers: number[][] = [];
+    for (let turn = 0; turn <= turns; turn++) {
+      for (const query of vectors.queries) {
+        const began = performance.now();
+        const hits = index.search(query, K);
+        // The first turn warms.
+        if (turn > 0) times.push(performance.now() - began);
+        else answers.push(hits.map(({ row }) => row));
+      }
+    }
+    times.sort((a, b) => a - b);
+    const at = (share: number) => times[Math.floor(share * times.length)]!;
+    sizes.push({ ads, recall: recallAt(answers, vectors.truth), p50Ms: at(0.5), p99Ms: at(0.99) });
+    say(`${ads} ads: p50 ${at(0.5).toFixed(3)} ms, recall ${sizes.at(-1)!.recall.toFixed(4)}`);
+  }
+  const rows: Row[] = sizes.flatMap(({ ads, recall, p50Ms, p99Ms }) => [
+    { metric: `${ads} ads: search, p50`, value: p50Ms, unit: 'ms' },
+    { metric: `${ads} ads: search, p99`, value: p99Ms, unit: 'ms' },
+    { metric: `${ads} ads: recall@${K}`, value: recall, unit: 'share' },
+  ]);
+  if (sizes.length === 3) {
+    // Straight in log N: the last tenfold adds no more than the first one did.
+    const [first, second, third] = sizes.map(({ p50Ms }) => p50Ms) as [number, number, number];
+    rows.push(
+      bounded(
+        'p50: what the second tenfold adds / what the first one adds',
+        (third - second) / (second - first),
+        'ratio',
+        ['<=', 1],
+      ),
+    );
+  }
+  if (sizes.length > 1) {
+    const fit = logFit(
+      sizes,
+      sizes.map(({ p50Ms }) => p50Ms),
+    );
+    const exponent = logFit(
+      sizes,
+      sizes.map(({ p50Ms }) => Math.log10(p50Ms)),
+    ).slope;
+    rows.push({ metric: 'p50: added by each tenfold, fitted', value: fit.slope, unit: 'ms' });
+    rows.push({ metric: 'p50: exponent of the number of ads, fitted', value: exponent, unit: '' });
+    if (svg !== undefined) writeFileSync(svg, drawn(sizes, fit.at));
+  }
+  return rows;
+}
+
+const STYLE =
+  'svg { --page: #fff; --ink: #1a1d21; --p50: #1f6fd6; --p99: #b4570b; color: var(--ink); background: var(--page); font-family: system-ui, sans-serif }' +
+  '@media (prefers-color-scheme: dark) { svg { --page: #101317; --ink: #e8eaed; --p50: #6cabff; --p99: #f0a35e } }';
+
+/** Latency over the number of ads, and the line in log N. */
+export function drawn(sizes: readonly Size[], line: (ads: number) => number): string {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const points = sizes.flatMap(({ ads, p50Ms, p99Ms }) => [
+    { ads, ms: p50Ms, colour: 'var(--p50)', name: 'p50' },
+    { ads, ms: p99Ms, colour: 'var(--p99)', name: 'p99' },
+  ]);
+  const plot = Plot.plot({
+    document: document as never,
+    width: 640,
+    height: 320,
+    marginLeft: 56,
+    marginRight: 48,
+    x: { type: 'log', label: 'ads', tickFormat: (ads: number) => ads.toLocaleString('en-US'), ticks: 3 },
+    y: { label: 'ms a search', grid: true, zero: true },
+    color: { type: 'identity' },
+    marks: [
+      Plot.line(
+        sizes.map(({ ads }) => ({ ads, ms: line(ads) })),
+        { x: 'ads', y: 'ms', strokeDasharray: '4 4', strokeOpacity: 0.6 },
+      ),
+      Plot.line(points, { x: 'ads', y: 'ms', stroke: 'colour', z: 'name' }),
+      Plot.dot(points, { x: 'ads', y: 'ms', fill: 'colour' }),
+      Plot.text(
+        points.filter(({ ads }) => ads === sizes.at(-1)!.ads),
+        { x: 'ads', y: 'ms', text: 'name', fill: 'colour', dx: 8, textAnchor: 'start' },
+      ),
+    ],
+  }) as unknown as { setAttribute(name: string, value: string): void; outerHTML: string };
+  plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
+  return `${plot.outerHTML.replace('</svg>', `<style>${STYLE}</style></svg>`)}\n`;
+}
