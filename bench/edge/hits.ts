@@ -1,6 +1,6 @@
 /**
  * What a memory hit costs beside a bare Hono route: both served by workerd on this machine, loaded in turn by the same
- * process, so that whatever else the machine does falls on both. A hit is the whole request: cookie verified, arms, cache,
+ * process, so that whatever else the machine does falls on both. A hit is the whole request: visitor, arms, cache,
  * kill list, auction, four signed click links, and the impression taken by the queue before the answer leaves. Before
  * anything is measured every list has been asked for once, and every visitor has been here: a miss is the backend's cost.
  */
