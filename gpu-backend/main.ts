@@ -437,17 +437,23 @@ function startBackground({
 
 if (import.meta.main) {
   parseCommandLine({ name: 'node gpu-backend/main.ts', description: 'Runs the backend until SIGINT or SIGTERM.' });
+  let backend: Backend | undefined;
+  let stopping = false;
+  // Before anything else: the first process of a container is not ended by a signal that it has no handler for.
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.on(signal, async () => {
+      if (backend === undefined) process.exit(code); // what is half open recovers, as from a crash
+      if (stopping) return;
+      stopping = true;
+      await backend.stop();
+      process.exit(0);
+    });
+  }
   try {
-    const backend = await startBackend(parseConfig(process.env));
-    let stopping = false;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, async () => {
-        if (stopping) return;
-        stopping = true;
-        await backend.stop();
-        process.exit(0);
-      });
-    }
+    backend = await startBackend(parseConfig(process.env));
   } catch (error) {
     exitWith(error);
   }

@@ -67,5 +67,7 @@ async function copy(transaction: postgres.TransactionSql, { statement, text }: C
     stream.on('error', reject);
     stream.write(text, (error) => (error ? reject(error) : resolve()));
   });
+  // The driver's stream calls a COPY off whenever it is destroyed, which after its end is in the middle of the next one.
+  stream._destroy = (error, done) => done(error);
   stream.end(); // with nothing pending, the end of the data is sent at once, before the next statement
 }

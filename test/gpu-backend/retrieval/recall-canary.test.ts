@@ -1,0 +1,107 @@
+/** The canary on an index that is known to forget: the share is right, the cost bounded, and a swap in between counts for nothing. */
+import { expect, test } from 'vitest';
+import { Live } from '../../../gpu-backend/generations/live.ts';
+import type { LoadedGeneration } from '../../../gpu-backend/generations/load.ts';
+import type { AnnIndex } from '../../../gpu-backend/index/ann-index.ts';
+import { exactIndex } from '../../../gpu-backend/index/exact.ts';
+import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
+import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
+import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
+import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
+import { createRecallCanary } from '../../../gpu-backend/retrieval/recall-canary.ts';
+import { clusteredVectors } from '../../fixtures/vectors.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+const COUNT = 5_000;
+const { rows: matrix, queries } = clusteredVectors({ count: COUNT, dimension: 8, clusters: 50, queries: 40, seed: 3 });
+const rows = float32Rows(matrix, 8);
+const going = new AbortController().signal;
+
+function generation(number: number, lost: number): LoadedGeneration {
+  const index: AnnIndex = {
+    size: COUNT,
+    dimension: 8,
+    search: (query, k, accept) =>
+      exactIndex(rows)
+        .search(query, k + lost, accept)
+        .slice(lost),
+  };
+  return {
+    manifest: {
+      format: 2,
+      number,
+      createdAt: '2026-01-15T12:00:00.000Z',
+      spaceId: 'space',
+      dimension: 8,
+      model: 'm',
+      ads: COUNT,
+      markets: { us: COUNT },
+      vectors: { uploaded: 0, bundle: COUNT, student: 0 },
+      lexicalVersion: 1,
+      copyOf: null,
+      files: [],
+    },
+    ads: Array.from({ length: COUNT }, (_, i) => ({
+      ad: sampleAd({ id: `ad-${i}`, status: i % 10 === 0 ? 'paused' : 'active' }),
+      revision: 1,
+      source: 'bundle',
+    })),
+    rows,
+    members: new Map([['us', Uint32Array.from({ length: COUNT }, (_, row) => row)]]),
+    indices: new Map([['us', index]]),
+    lexical: new LexicalIndex(),
+    keywords: new KeywordIndex(),
+    negatives: new NegativeIndex(),
+  };
+}
+
+function withIndex(lost: number, maxRows?: number) {
+  const live = new Live({ spaceId: 'space' });
+  live.swap(generation(1, lost));
+  const encoded: string[] = [];
+  const encoder = {
+    async encode(texts: readonly string[]) {
+      encoded.push(...texts);
+      return { vectors: texts.map((text) => queries[Number(text)]!), tokens: texts.map(() => 1) };
+    },
+  };
+  const canary = createRecallCanary({ live, encoder, ...(maxRows === undefined ? {} : { maxRows }) });
+  const observe = (count: number, retrievers: ('dense' | 'lexical')[] = ['dense']) => {
+    for (let i = 0; i < count; i++)
+      canary.observe({ query: String(i % queries.length), market: 'us', plan: { retrievers, k: 10, minRelevance: 0 } });
+  };
+  return { live, encoded, canary, observe };
+}
+
+test('is the share of the exact ten that the index found; paused ads are not looked for', async () => {
+  for (const lost of [0, 3]) {
+    const { canary, observe } = withIndex(lost);
+    expect(canary.stats()).toEqual({ recall: Number.NaN, queries: 0 });
+    observe(8);
+    await canary.run(going);
+    expect(canary.stats().recall).toBeCloseTo(1 - lost / 10, 10);
+    expect(canary.stats().queries).toBe(8);
+  }
+});
+
+test('asks as many as the bound on rows allows, each query once, and only those that wanted vectors', async () => {
+  const { canary, observe, encoded } = withIndex(0, 3 * COUNT);
+  observe(100, ['lexical']);
+  await canary.run(going);
+  expect(encoded).toEqual([]);
+  observe(1_000);
+  await canary.run(going);
+  expect(encoded.length).toBe(3);
+  await canary.run(going); // nothing was asked since
+  expect(canary.stats().queries).toBe(3);
+});
+
+test('a swap under way counts for nothing', async () => {
+  const { live, canary, observe } = withIndex(0);
+  observe(1);
+  const running = canary.run(going);
+  await new Promise((resolve) => setImmediate(resolve));
+  live.swap(generation(2, 0));
+  await running;
+  expect(canary.stats()).toEqual({ recall: Number.NaN, queries: 0 });
+});
