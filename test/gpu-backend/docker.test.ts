@@ -1,10 +1,15 @@
 /** What can be said of the Dockerfile without Docker: its sources are there and suffice, its commands run, its rules are kept. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { listen } from '../../gpu-backend/http/server.ts';
+import { backendEnvironment, makeFolders } from '../setup/backend.ts';
+import { freePort } from '../setup/free-port.ts';
+import { until } from '../setup/killed-ingest.ts';
 
 const run = promisify(execFile);
 const instructions = readFileSync('gpu-backend/Dockerfile', 'utf8')
@@ -112,4 +117,27 @@ describe.each(['cpu', 'cuda'])('the %s image', (name) => {
     await server.close(0);
     await expect(run(process.execPath, args, { env })).rejects.toMatchObject({ code: 1 });
   });
+});
+
+test('a signal while it starts ends it at once: as PID 1 it would be deaf without a handler', async () => {
+  // A database that takes connections and says nothing, so that the start does not end.
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  onTestFinished(() => void silent.close());
+  const port = await freePort();
+  const folders = await makeFolders();
+  onTestFinished(() => folders.remove());
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'gpu-backend/main.ts'], {
+    env: {
+      ...process.env,
+      ...backendEnvironment(folders, { PORT: String(port) }),
+      DATABASE_URL: `postgres://nobody@127.0.0.1:${(silent.address() as AddressInfo).port}/none`,
+    },
+    stdio: 'ignore',
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const gone = once(child, 'exit');
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).ok);
+  child.kill('SIGTERM');
+  expect(await gone).toEqual([143, null]);
 });
