@@ -94,7 +94,7 @@ describe("OpenAI's client", () => {
     ['several rows of token ids', { input: [[1, 2], [3]] }, 'send the strings'],
     ['an empty text', { input: ['sofa', ''] }, 'body.input.1: Too small: expected string to have >=1 characters'],
     ['no texts', { input: [] }, 'body.input: Too small: expected array to have >=1 items'],
-    ['too many texts', { input: Array(2_049).fill('x') }, 'body.input: Too big: expected array to have <=2048 items'],
+    ['too many texts', { input: Array(2_049).fill('x') }, 'body.input: expected a string or 1 to 2048 strings'],
     ['an unknown format', { input: 'x', encoding_format: 'hex' }, 'body.encoding_format'],
   ])('is told in one line what is wrong with %s', async (_what, body, message) => {
     const error = await refusal(() => openai.embeddings.create({ model: MODEL, ...body } as never));
