@@ -73,9 +73,11 @@ async function withoutIndexes(db: Database): Promise<() => Promise<void>> {
         where tablename = any(string_to_array(${TABLES.join()}, ','))`,
   );
   for (const { name } of indexes) await run(`drop index ${name}`);
-  return async () => {
-    for (const { table, name, definition } of keys)
-      await run(`alter table ${table} add constraint ${name} ${definition}`);
-    for (const { definition } of indexes) await run(definition);
-  };
+  return () =>
+    db.transaction(async (tx) => {
+      await tx.execute(sql`set local maintenance_work_mem = '1GB'`); // sorts of millions of keys stay in memory
+      for (const { table, name, definition } of keys)
+        await tx.execute(sql.raw(`alter table ${table} add constraint ${name} ${definition}`));
+      for (const { definition } of indexes) await tx.execute(sql.raw(definition));
+    });
 }
