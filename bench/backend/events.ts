@@ -18,9 +18,14 @@ import { startPostgresServer } from '../../test/setup/postgres-server.ts';
 import { bounded, type Row } from '../row.ts';
 import { inFlight, pageEvents, pieces } from './event-mix.ts';
 
-/** Events of a request: what a queue of Cloudflare's hands over at most (wrangler.toml), and the most the route takes. */
-const SIZES = [100, 1_000] as const;
-const FLIGHTS = 16;
+/**
+ * Events of a request and requests in flight: what a queue of Cloudflare's hands over at most (wrangler.toml), by some of the
+ * 250 consumers that it runs at once; and the most that the route takes.
+ */
+const LOADS = [
+  { size: 100, flights: 64 },
+  { size: 1_000, flights: 16 },
+] as const;
 
 export interface EventRowsOptions {
   /** Pages, with some 1.14 events each, of a turn. */
@@ -61,18 +66,22 @@ export async function eventRows({ pages, turns, say }: EventRowsOptions): Promis
     const stored = results.reduce((sum, result) => sum + result.stored, 0);
     if (stored !== events.length) throw new Error(`expected ${events.length} events stored, got ${stored}`);
   };
-  const through = (size: number, store: (events: HarnessEvent[]) => Promise<EventBatchResult>) => async () => {
-    const results: EventBatchResult[] = [];
-    await inFlight(pieces(events, size), FLIGHTS, async (batch) => results.push(await store(batch)));
-    allStored(results);
-  };
-  const post = async (batch: HarnessEvent[]) =>
-    (await call<EventBatchResult>(backend.url, 'POST /v1/events', { body: { events: batch } })).body;
+  const through =
+    <T>(requests: readonly T[], flights: number, store: (request: T) => Promise<EventBatchResult>) =>
+    async () => {
+      const results: EventBatchResult[] = [];
+      await inFlight(requests, flights, async (request) => results.push(await store(request)));
+      allStored(results);
+    };
+  const post = async (raw: string) =>
+    (await call<EventBatchResult>(backend.url, 'POST /v1/events', { raw, headers: JSON_TYPE })).body;
 
   const ways = new Map<string, () => Promise<void>>([['bare COPY', () => copying!(tables, async () => undefined)]]);
-  for (const size of SIZES) {
-    ways.set(`ingest, requests of ${size}`, through(size, groupCommit({ db, copying })));
-    ways.set(`HTTP, requests of ${size}`, through(size, post));
+  for (const { size, flights } of LOADS) {
+    const batches = pieces<HarnessEvent>(events, size);
+    const bodies = batches.map((batch) => JSON.stringify({ events: batch }));
+    ways.set(`ingest, requests of ${size}`, through(batches, flights, groupCommit({ db, copying })));
+    ways.set(`HTTP, requests of ${size}`, through(bodies, flights, post));
   }
   const rates = new Map([...ways.keys()].map((way) => [way, [] as number[]]));
   try {
@@ -103,5 +112,7 @@ export async function eventRows({ pages, turns, say }: EventRowsOptions): Promis
   }
   return rows;
 }
+
+const JSON_TYPE = { 'content-type': 'application/json' };
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
