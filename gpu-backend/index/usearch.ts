@@ -7,6 +7,7 @@
  * vector has hundreds of components: its own order of the ten best is wrong for one in ten. Nearly all of them are among
  * what it looked at, though, and that is what is scored again.
  */
+import { availableParallelism } from 'node:os';
 import usearch, { type BatchMatches, type Matches } from 'usearch';
 import { HarnessError } from '../../shared/problem.ts';
 import { byScore, type Hit, type LocalIndex, requireDimension } from './ann-index.ts';
@@ -59,9 +60,11 @@ interface OverGraph {
   /** Rows that are in the graph; may grow. */
   members: ArrayLike<number>;
   expansionSearch: number;
+  /** Native threads that may search at a time: as many as usearch made room for. */
+  most: number;
 }
 
-function overGraph({ graph, rows, members, expansionSearch }: OverGraph): UsearchIndex {
+function overGraph({ graph, rows, members, expansionSearch, most }: OverGraph): UsearchIndex {
   /**
    * How many to score again for `wanted`. The graph has looked at `expansionSearch` rows anyway; a few more than wanted at
    * least, because its own scores confuse neighbours at the edge.
@@ -123,7 +126,7 @@ function overGraph({ graph, rows, members, expansionSearch }: OverGraph): Usearc
         requireDimension(query, rows.dimension);
         matrix.set(query, i * rows.dimension);
       }
-      const answer = graph.search(matrix, count, threads) as Matches | BatchMatches;
+      const answer = graph.search(matrix, count, Math.min(threads, most)) as Matches | BatchMatches;
       const { keys } = answer;
       return queries.map((query, i) => {
         // usearch answers a single query in another shape.
@@ -138,7 +141,7 @@ function overGraph({ graph, rows, members, expansionSearch }: OverGraph): Usearc
 export interface UsearchIndex extends LocalIndex {
   /** Writes the graph to a file that {@link loadUsearch} reads; the rows are stored elsewhere. */
   save(path: string): void;
-  /** Answers many queries as `search` does one, on native threads; holds the calling thread meanwhile. */
+  /** Answers many queries as `search` does one, on up to so many native threads as built the graph; holds the calling thread meanwhile. */
   searchBatch(queries: readonly Float32Array[], k: number, threads: number): Hit[][];
 }
 
@@ -165,7 +168,7 @@ export function* usearchBuilder(
     addRows(graph, rows, { members: Array.from({ length: count }, (_, i) => members[from + i]!), threads });
     yield from + count;
   }
-  return overGraph({ graph, rows, members, expansionSearch });
+  return overGraph({ graph, rows, members, expansionSearch, most: threads || availableParallelism() });
 }
 
 /** An index that rows join one by one; each `add` holds the thread for a little more than a search. */
@@ -175,7 +178,7 @@ export function growingUsearch(
 ): LocalIndex & { add(row: number): void } {
   const members: number[] = [];
   const graph = createGraph(rows.dimension, options);
-  const index = overGraph({ graph, rows, members, expansionSearch: options.expansionSearch });
+  const index = overGraph({ graph, rows, members, expansionSearch: options.expansionSearch, most: 1 });
   return Object.assign(index, {
     add(row: number) {
       addRows(graph, rows, { members: [row], threads: 1 });
@@ -199,5 +202,5 @@ export function loadUsearch(
       `${path}: expected ${members.length} vectors of ${rows.dimension}, got ${graph.size()} of ${graph.dimensions()}; build the generation again.`,
     );
   }
-  return overGraph({ graph, rows, members, expansionSearch: options.expansionSearch });
+  return overGraph({ graph, rows, members, expansionSearch: options.expansionSearch, most: availableParallelism() });
 }

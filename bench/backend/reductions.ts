@@ -1,0 +1,86 @@
+/**
+ * Fewer dimensions in the graph, all of them in the scores: the first ones alone (Matryoshka), principal components of the ads,
+ * and of ads and queries together, as LeanVec's eigenvector search has it (Tepper et al., 2023, arXiv 2312.16335). The
+ * projections are learnt from half of the queries and measured on the others. Time is the processor's, of one thread.
+ */
+import { DEFAULT_HNSW, usearchBuilder } from '../../gpu-backend/index/usearch.ts';
+import { float32Rows } from '../../gpu-backend/index/vector-rows.ts';
+import { fitProjection } from '../../training/teacher/projection.ts';
+import type { Row } from '../row.ts';
+import { benchVectors, K, recallAt } from './ad-vectors.ts';
+import { everyRow, quantized } from './index.ts';
+
+/** Candidates of the graph that are scored in full. */
+const EFFORT = 48;
+const SAMPLE = 4000;
+
+/** [rows, from] to [rows, to] by a row-major [from, to] matrix. */
+function projected(vectors: Float32Array, map: Float32Array, { from, to }: { from: number; to: number }): Float32Array {
+  const out = new Float32Array((vectors.length / from) * to);
+  for (let row = 0; row * from < vectors.length; row++) {
+    for (let i = 0; i < from; i++) {
+      const value = vectors[row * from + i]!;
+      for (let j = 0; j < to; j++) out[row * to + j]! += value * map[i * to + j]!;
+    }
+  }
+  return out;
+}
+
+/** The map that keeps the first components. */
+const firstOnly = (from: number, to: number) =>
+  Float32Array.from({ length: from * to }, (_, i) => (Math.floor(i / to) === i % to ? 1 : 0));
+
+export async function reductionRows({ ads: count, say }: { ads: number; say: (line: string) => void }): Promise<Row[]> {
+  const { ads, queries, truth, dimension } = await benchVectors(count, { say });
+  const full = quantized(ads, dimension);
+  const half = queries.length >> 1;
+  const [learnt, asked] = [queries.slice(0, half), queries.slice(half)];
+  const ofAds = ads.subarray(0, SAMPLE * dimension);
+  // As many queries as ads: the queries again and again.
+  const both = new Float32Array(2 * ofAds.length);
+  both.set(ofAds);
+  for (let at = ofAds.length, i = 0; at < both.length; at += dimension, i++) both.set(learnt[i % half]!, at);
+
+  const rows: Row[] = [];
+  const measure = (name: string, map: Float32Array | undefined, to: number) => {
+    const reduce = (vectors: Float32Array) =>
+      map === undefined ? vectors : projected(vectors, map, { from: dimension, to });
+    const reduced = float32Rows(reduce(ads), to);
+    const builder = usearchBuilder(reduced, everyRow(reduced), {
+      ...DEFAULT_HNSW,
+      expansionSearch: EFFORT,
+      threads: 0,
+    });
+    let step = builder.next();
+    while (!step.done) step = builder.next();
+    const index = step.value;
+    // What reducing a query costs is not in the time: in JavaScript as much as is saved, in the student's graph next to nothing.
+    const reducedQueries = asked.map(reduce);
+    let [best, answers]: [number, number[][]] = [Number.POSITIVE_INFINITY, []];
+    for (let turn = 0; turn < 4; turn++) {
+      const began = process.cpuUsage();
+      const found = index.searchBatch(reducedQueries, EFFORT, 1);
+      answers = found.map((hits, i) => {
+        const proposed = hits.map(({ row }) => row);
+        const scores = full.cosines(proposed, asked[i]!);
+        const order = [...proposed.keys()].sort((a, b) => scores[b]! - scores[a]!);
+        return order.slice(0, K).map((at) => proposed[at]!);
+      });
+      const { user, system } = process.cpuUsage(began);
+      best = Math.min(best, (user + system) / asked.length);
+    }
+    const recall = recallAt(answers, truth.slice(half));
+    say(`${name}: recall ${recall.toFixed(4)}, ${best.toFixed(1)} us`);
+    rows.push({ metric: `${count} ads, graph in ${name}: recall@${K}`, value: recall, unit: 'share' });
+    rows.push({ metric: `${count} ads, graph in ${name}: processor time a query`, value: best, unit: 'us' });
+  };
+  measure(`all ${dimension} dimensions`, undefined, dimension);
+  for (const to of [dimension / 2, dimension / 3]) {
+    measure(`the first ${to}`, firstOnly(dimension, to), to);
+    const ownOnly = await fitProjection(ofAds, { from: dimension, to });
+    measure(`${to} components of the ads`, ownOnly.map.document as Float32Array, to);
+    const together = await fitProjection(both, { from: dimension, to });
+    measure(`${to} components of ads and queries`, together.map.document as Float32Array, to);
+  }
+  return rows;
+}
