@@ -4,11 +4,10 @@ import type { DetailedReport } from '../../shared/contract/report-detail.ts';
 import { isSum, type Metric, type SumMetric } from '../../shared/metric.ts';
 import type { Database } from '../db/connect.ts';
 import { recordSql } from '../db/recorded-sql.ts';
-import { getExperiment } from '../serving-config/experiment-store.ts';
 import { gatherEvidence } from './checks/gather.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { metricsOf } from './metrics.ts';
-import { confidenceOf, type ReportOptions, reportInterleaving, reportOn } from './report.ts';
+import { asked, type ReportOptions, reportInterleaving, reportOn } from './report.ts';
 import { estimateMetric, rollUp } from './rollup.ts';
 import { segmentEffects } from './segments.ts';
 import { effectTrend } from './trend.ts';
@@ -35,8 +34,7 @@ async function judged(
   key: string,
   { forMetrics, forChecks, ...options }: ReportOptions & { forMetrics: Database; forChecks: Database },
 ) {
-  const experiment = await getExperiment(forMetrics, key);
-  const confidence = confidenceOf(experiment, options);
+  const { experiment, confidence } = await asked(forMetrics, key, options);
   const rules = experiment.rules ?? DECISION_RULES;
   const metrics = metricsOf(experiment);
   const rollup = await rollUp(forMetrics, key, metrics);

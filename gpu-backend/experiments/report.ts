@@ -26,8 +26,7 @@ export interface ReportOptions {
 
 /** Reports on the experiment; throws `not_found` for an unknown key. */
 export async function buildReport(db: Database, key: string, options: ReportOptions = {}): Promise<ExperimentReport> {
-  const experiment = await getExperiment(db, key);
-  const confidence = confidenceOf(experiment, options);
+  const { experiment, confidence } = await asked(db, key, options);
   const metrics = metricsOf(experiment);
   const rollup = await rollUp(db, key, metrics);
   const evidence = await gatherEvidence(db, experiment, rollup);
@@ -37,14 +36,12 @@ export async function buildReport(db: Database, key: string, options: ReportOpti
   };
 }
 
-/** The confidence asked for; throws `bad_request` for one that is none. */
-export function confidenceOf(
-  { rules }: Experiment,
-  { confidence = 1 - (rules?.alpha ?? 0.05) }: ReportOptions,
-): number {
-  if (!(confidence >= 0.5 && confidence <= 0.9999))
+/** The experiment, and the confidence asked for or that of its rules; throws `bad_request` for one that is none, `not_found`. */
+export async function asked(db: Database, key: string, { confidence }: ReportOptions) {
+  if (confidence !== undefined && !(confidence >= 0.5 && confidence <= 0.9999))
     throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
-  return confidence;
+  const experiment = await getExperiment(db, key);
+  return { experiment, confidence: confidence ?? 1 - (experiment.rules?.alpha ?? 0.05) };
 }
 
 /** What an interleaving shows; nothing for other experiments. */

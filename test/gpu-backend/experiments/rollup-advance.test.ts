@@ -54,7 +54,8 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
   const everything = async () => [
     await dump('experiment_units'),
     await dump('experiment_unit_days'),
-    await dump('experiment_arm_days'),
+    // what was taken back, as of a unit that was then seen in another arm, may leave a 0
+    (await dump('experiment_arm_days')).filter((row) => !row.endsWith(',0)')),
     JSON.stringify(await buildReport(database.db, 'test')),
   ];
   const queries = async () => {
