@@ -10,6 +10,7 @@ import { indexRows } from './backend/index.ts';
 import { ingestKillRows } from './backend/ingest-kill.ts';
 import { killRows } from './backend/kill.ts';
 import { lexicalRows } from './backend/lexical.ts';
+import { reductionRows } from './backend/reductions.ts';
 import { retrieveRows } from './backend/retrieve.ts';
 import type { Bench, Row } from './row.ts';
 
@@ -34,6 +35,7 @@ const PARTS: Record<string, Part> = {
       ...(quick ? {} : { svg: 'bench/results/backend-growth.svg' }),
       say,
     }),
+  reductions: ({ say }) => reductionRows({ ads: Math.min(20_000, benchAdCount()), say }),
   churn: ({ quick, say }) =>
     churnRows({ ads: Math.min(quick ? 20_000 : 100_000, benchAdCount()), seconds: quick ? 3 : 10, say }),
   kill: ({ quick, say }) => killRows({ kills: quick ? 8 : 50, say }),

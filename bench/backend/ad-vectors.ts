@@ -94,7 +94,8 @@ export function exactNeighbours(ads: Float32Array, queries: readonly Float32Arra
   const best = queries.map(() => [] as { row: number; distance: number }[]);
   const asked = Float32Array.from(queries.flatMap((query) => [...query]));
   for (let from = 0; from < ads.length / dimension; from += BLOCK) {
-    const block = ads.subarray(from * dimension, (from + BLOCK) * dimension);
+    // A copy: usearch reads an array's buffer from its beginning, wherever the array begins.
+    const block = ads.slice(from * dimension, (from + BLOCK) * dimension);
     const k = Math.min(K, block.length / dimension);
     const { keys, distances } = usearch.exactSearch(block, asked, dimension, k, usearch.MetricKind.IP, 0);
     for (const [i, list] of best.entries()) {
