@@ -1,0 +1,80 @@
+/** A bulk load that is killed with -9, while it stages and while it applies: nothing of it shows, and the next run ends it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Connection, openPglite, openPostgres, rows } from '../../gpu-backend/db/connect.ts';
+import { lockDataFolder } from '../../gpu-backend/db/data-folder.ts';
+import { migrate } from '../../gpu-backend/db/migrate.ts';
+import { testFolder } from '../fixtures/folder.ts';
+import { DATABASE_TIMEOUT_MS, newDataFolder } from '../setup/databases.ts';
+import { type PostgresServer, startPostgresServer } from '../setup/postgres-server.ts';
+
+const at = testFolder('bulk-load');
+const ROWS = 3_000;
+let server: PostgresServer;
+let folder: string;
+beforeAll(async () => {
+  [server, folder] = await Promise.all([startPostgresServer(), newDataFolder()]);
+}, DATABASE_TIMEOUT_MS);
+afterAll(() => server.stop());
+
+/** What a child says of its progress, and of its end. */
+type Said = { done: number; phase: string } | { result: unknown };
+
+/** Runs a load; kills it at the first message that `kill` picks. Resolves with the last thing said. */
+async function load(where: string, report: string, kill: (said: Said) => boolean): Promise<Said | undefined> {
+  const child: ChildProcess = fork('test/fixtures/bulk-load-child.ts', [where, report, String(ROWS)]);
+  let last: Said | undefined;
+  child.on('message', (said: Said) => {
+    last = said;
+    if (kill(said)) child.kill('SIGKILL');
+  });
+  await once(child, 'exit');
+  return last;
+}
+
+test.each(['embedded', 'server'] as const)(
+  'killed, on the %s database',
+  async (kind) => {
+    const where = kind === 'server' ? await server.createDatabase() : folder;
+    const report = at(`${kind}.jsonl`);
+    /** Opens the database between two runs. */
+    const look = async <T>(work: (db: Connection['db']) => Promise<T>): Promise<T> => {
+      const lock = kind === 'server' ? undefined : lockDataFolder(where);
+      const connection = await (lock === undefined ? openPostgres(where) : openPglite(lock));
+      try {
+        return await work(connection.db);
+      } finally {
+        await connection.close();
+        lock?.release();
+      }
+    };
+    const counts = () =>
+      look(async (db) => {
+        const [row] = await rows<{ ads: number; staged: number }>(
+          db,
+          sql`select (select count(*)::int from ads) as ads, (select count(*)::int from staged_ads) as staged`,
+        );
+        return row!;
+      });
+    await look(migrate);
+
+    await load(where, report, (said) => 'done' in said && said.done >= 1_000);
+    const after = await counts();
+    expect(after.ads).toBe(0);
+    expect(after.staged % 450).toBe(0); // whole chunks
+    expect(after.staged).toBeGreaterThanOrEqual(900);
+
+    await load(where, report, (said) => 'phase' in said && said.phase === 'applying');
+    expect([0, 2_700]).toContain((await counts()).ads); // before its commit or after it, nothing between
+
+    const last = await load(where, report, () => false);
+    expect(last).toMatchObject({ result: { loaded: 2_700, rejected: 300 } });
+    expect(await counts()).toEqual({ ads: 2_700, staged: 0 });
+    const lines = readFileSync(report, 'utf8').trim().split('\n');
+    expect(lines.map((text) => JSON.parse(text).line)).toEqual(Array.from({ length: 300 }, (_, i) => 10 * (i + 1)));
+  },
+  120_000,
+);
