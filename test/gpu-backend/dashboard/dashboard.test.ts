@@ -71,7 +71,7 @@ describe('GET /dashboard', () => {
     );
     const whiskers = [...svg.querySelectorAll('g[aria-label="rule"]')].at(-1)!.querySelectorAll('line');
     const dots = [...svg.querySelectorAll('g[aria-label="dot"] circle')];
-    const rows = [...document.querySelectorAll('.metrics tbody tr')].map((row) => {
+    const metrics = [...document.querySelectorAll('.metrics tbody tr')].map((row) => {
       const [low, high] = row.querySelector('[data-label=interval]')!.textContent!.split(' to ').map(Number.parseFloat);
       return {
         low: low!,
@@ -79,7 +79,10 @@ describe('GET /dashboard', () => {
         effect: Number.parseFloat(row.querySelector('[data-label=difference]')!.textContent!),
       };
     });
-    expect(rows).toHaveLength(METRICS.length);
+    expect(metrics).toHaveLength(METRICS.length);
+    // nobody judged an ad, no answer came from a cache, and all took as long
+    const rows = metrics.filter(({ effect }) => !Number.isNaN(effect));
+    expect(rows).toHaveLength(METRICS.length - 3);
     const drawn = rows.map((_, i) => ({
       from: x(whiskers[i]!, 'x1'),
       to: x(whiskers[i]!, 'x2'),
