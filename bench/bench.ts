@@ -23,8 +23,8 @@ const program = new Command('npm run bench --')
   )
   .argument('<name>', Object.keys(BENCHES).join(', '))
   .option('--quick', 'a smaller sample, within five minutes on two cores; nothing is written')
-  .option('--json', 'print JSON')
   .option('--only <part>', 'one part of a measurement that has several; nothing is written')
+  .option('--json', 'print JSON')
   .parse();
 const { quick = false, json = false, only } = program.opts<{ quick?: boolean; json?: boolean; only?: string }>();
 const name = program.args[0]!;
