@@ -32,6 +32,8 @@ export interface BackendConfig {
   /** Where alerts are posted; absent, they are shown on the dashboard only. */
   alertWebhook: string | undefined;
   device: 'cpu' | 'cuda' | 'webgpu';
+  /** What searches the vectors of a market: its graph, or an exact scan on the device. */
+  index: 'hnsw' | 'scan';
   /** Threads that encode queries. */
   encoderWorkers: number;
   /** Texts that may wait to be encoded before calls are refused. */
@@ -118,6 +120,9 @@ const SETTINGS = z.object({
   HARNESS_DEVICE: choice('cpu', 'cuda', 'webgpu')
     .default('cpu')
     .describe('Where queries are encoded; falls back to cpu'),
+  HARNESS_INDEX: choice('hnsw', 'scan')
+    .default('hnsw')
+    .describe('What searches vectors: a graph (hnsw), or an exact scan on HARNESS_DEVICE, which falls back to hnsw'),
   HARNESS_ENCODER_WORKERS: integer(1, 64, 'a number of threads from 1 to 64')
     .default(WORKERS)
     .describe('Threads that encode queries'),
@@ -191,6 +196,7 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     traceRate: settings.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? undefined : settings.OTEL_TRACES_SAMPLER_ARG,
     alertWebhook: settings.HARNESS_ALERT_WEBHOOK,
     device: settings.HARNESS_DEVICE,
+    index: settings.HARNESS_INDEX,
     encoderWorkers: settings.HARNESS_ENCODER_WORKERS,
     encoderQueue: settings.HARNESS_ENCODER_QUEUE,
     embeddingCacheBytes: settings.HARNESS_EMBEDDING_CACHE_MB * 1e6,

@@ -174,11 +174,15 @@ async function openAdapters(options: { config: Readonly<BackendConfig>; log: Log
       closers.push(() => milvus?.close());
       return milvus;
     }),
+    openScan(config, log).then((scan) => {
+      closers.push(() => scan && Promise.race([scan.close(), pause(DRAIN_MS, undefined, { ref: false })]));
+      return scan;
+    }),
   ] as const;
   await Promise.allSettled(opening); // where one fails, the other must have been opened to be closed
-  const [connection, served, candidate, milvus] = await Promise.all(opening);
+  const [connection, served, candidate, milvus, scan] = await Promise.all(opening);
   if (candidate !== undefined) requireOtherName(served.bundle, candidate.bundle);
-  return { server, connection, served, candidate, milvus };
+  return { server, connection, served, candidate, milvus, scan };
 }
 
 /** The student that experiments may name beside the one that is served. */
@@ -216,10 +220,25 @@ async function openIndexServer({ milvus: settings }: Readonly<BackendConfig>, lo
   return Object.assign(milvus, { fallbacks });
 }
 
+/** The device, where it is to scan in the place of graphs; its library is loaded only then. */
+async function openScan({ index, device }: Readonly<BackendConfig>, log: Logger) {
+  if (index !== 'scan') return undefined;
+  const { openScanDevice } = await import('./index/scan-device.ts');
+  const fallbacks = { market: 0, search: 0 };
+  const scan = openScanDevice({
+    provider: device,
+    onFallback({ of, reason }) {
+      // Once a kind, as for Milvus.
+      if (fallbacks[of]++ === 0) log.error({ of, reason }, `not scanned on ${device}: searched in the graph`);
+    },
+  });
+  return Object.assign(scan, { fallbacks });
+}
+
 type Wiring = Awaited<ReturnType<typeof openAdapters>> & { config: Readonly<BackendConfig>; log: Logger };
 
 /** Brings the database and the live generation up, and puts the parts together behind the routes. */
-async function wire({ connection, served, candidate, milvus, config, log }: Wiring) {
+async function wire({ connection, served, candidate, milvus, scan, config, log }: Wiring) {
   const { db, kind: database } = connection;
   const { encoder } = served;
   const { spaceId } = encoder;
@@ -238,7 +257,7 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
   const servingConfig = await openServingConfig(db, DEFAULT_CONFIG);
   const live = new Live({ spaceId });
   const ladder = createVectorLadder({ bundleAds: await served.bundle.readAds(), encoder });
-  const store = await openGenerationStore({ dir: config.generationsDir, milvus });
+  const store = await openGenerationStore({ dir: config.generationsDir, milvus, scan });
   const publication = createPublication({
     ...{ db, config: servingConfig, store, live, encoder, ladder, now: Date.now },
     exclusive: exclusively(connection, PUBLICATION_LOCK),
@@ -335,6 +354,7 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
     ['left', 'Collections in Milvus that could not be removed.'],
   ] as const)
     if (milvus !== undefined) metrics.gauge({ name: `harness_milvus_${to}`, help, read: () => milvus.fallbacks[to] });
+  if (scan !== undefined) watchScan(metrics, scan);
 
   const app = createApp({
     endpoints: [
@@ -365,6 +385,17 @@ async function wire({ connection, served, candidate, milvus, config, log }: Wiri
       ? createFollower({ db, spaceId, live, config: servingConfig, publication, follow, revision, now: Date.now })
       : undefined;
   return { app, stopping, db, metrics, peers, events, canary, candidateLog };
+}
+
+function watchScan(metrics: Metrics, scan: NonNullable<Wiring['scan']>): void {
+  for (const [name, help, read] of [
+    ['markets', 'Markets that are scanned on the device now.', () => scan.stats().markets],
+    ['queries', 'Queries asked of scans, since the start.', () => scan.stats().queries],
+    ['batches', 'Runs on the device that they shared, since the start.', () => scan.stats().batches],
+    ['market_fallbacks', 'Markets that a generation searches in its graph instead.', () => scan.fallbacks.market],
+    ['search_fallbacks', 'Queries searched in the graph instead.', () => scan.fallbacks.search],
+  ] as const)
+    metrics.gauge({ name: `harness_scan_${name}`, help, read });
 }
 
 /** The log of candidates, where a share of the answers is to be logged. */

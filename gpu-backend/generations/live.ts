@@ -80,7 +80,7 @@ export class Live {
   /**
    * Puts a generation in the place of the live one, at once, with every newer change applied. Where the generation may be
    * older than changes that are no longer in memory (at start, after a rollback), `catalogue` gives all ads as they are
-   * now: what the generation holds beyond them is taken out. Throws `space_mismatch`.
+   * now: what the generation holds beyond them is taken out. The one replaced is closed. Throws `space_mismatch`.
    */
   swap(generation: LoadedGeneration, { catalogue }: { catalogue?: Iterable<CurrentAd> } = {}): void {
     requireSameSpace(
@@ -105,6 +105,7 @@ export class Live {
       else view.put(change.ad, change.revision, change.vector);
     }
     this.#changes = remaining;
+    void this.#view?.close(); // queries that are under way in it are answered first
     this.#view = view;
     this.#swaps++;
   }

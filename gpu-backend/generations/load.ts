@@ -8,6 +8,7 @@ import { readSafetensors } from '../../shared/safetensors.ts';
 import { verifyFile } from '../encoder/bundle.ts';
 import type { AnnIndex } from '../index/ann-index.ts';
 import type { Milvus } from '../index/milvus.ts';
+import type { ScanDevice } from '../index/scan-device.ts';
 import { loadUsearch } from '../index/usearch.ts';
 import type { VectorRows } from '../index/vector-rows.ts';
 import { indexKeywords, type KeywordIndex } from '../retrieval/keyword.ts';
@@ -58,14 +59,53 @@ async function loadLexical(path: string, { lexicalVersion, ads }: GenerationMani
   return new LexicalIndex(segment);
 }
 
+/** Where a generation's vectors are searched: its graphs in this process or in Milvus, and before these the device, where one is given. */
+export interface SearchedIn {
+  milvus?: Milvus | undefined;
+  scan?: ScanDevice | undefined;
+}
+
+/** The index of each market; closes those that are open where one cannot be opened. */
+async function openIndices(
+  path: string,
+  { manifest, rows, members, milvus, scan }: SearchedIn & Pick<LoadedGeneration, 'manifest' | 'rows' | 'members'>,
+): Promise<LoadedGeneration['indices']> {
+  const indices = new Map<string, AnnIndex>();
+  try {
+    for (const [market, list] of members) {
+      const collection = manifest.collections?.[market];
+      if (collection !== undefined && milvus === undefined) {
+        throw new HarnessError(
+          'configuration',
+          `Generation ${manifest.number} has its index in Milvus: set HARNESS_MILVUS, or build a new generation.`,
+        );
+      }
+      const graph = () =>
+        collection === undefined
+          ? loadUsearch(join(path, indexFile(market)), rows, list)
+          : milvus!.open(collection, rows, list);
+      indices.set(market, await (scan === undefined ? graph() : scan.open(rows, list, graph)));
+    }
+  } catch (error) {
+    await closeGeneration({ indices });
+    throw error;
+  }
+  return indices;
+}
+
+/** Lets go of what a generation holds beside memory; queries that began are still answered. */
+export async function closeGeneration({ indices }: Pick<LoadedGeneration, 'indices'>): Promise<void> {
+  await Promise.all(Array.from(indices.values(), (index) => index.close?.()));
+}
+
 /**
- * Loads the generation in folder `path`. Throws `bundle_damaged` naming the file when a digest or a size is not what the
+ * Loads the generation in folder `path`, until {@link closeGeneration}. Throws `bundle_damaged` naming the file when a digest or a size is not what the
  * manifest says, or a collection in Milvus not there; `space_mismatch` when its vectors are not in `spaceId`; `configuration`
  * when its index is in Milvus and none is given.
  */
 export async function loadGeneration(
   path: string,
-  { spaceId, milvus }: { spaceId: string; milvus?: Milvus | undefined },
+  { spaceId, ...searchedIn }: SearchedIn & { spaceId: string },
 ): Promise<LoadedGeneration> {
   const manifestPath = join(path, FILES.manifest);
   const json = await readFile(manifestPath, 'utf8').catch((cause: unknown) => {
@@ -98,21 +138,7 @@ export async function loadGeneration(
     dimension: manifest.dimension,
   });
   const members = partition(ads);
-  const indices = new Map<string, AnnIndex>();
-  for (const [market, list] of members) {
-    const collection = manifest.collections?.[market];
-    if (collection !== undefined && milvus === undefined) {
-      throw new HarnessError(
-        'configuration',
-        `Generation ${manifest.number} has its index in Milvus: set HARNESS_MILVUS, or build a new generation.`,
-      );
-    }
-    const index =
-      collection === undefined
-        ? loadUsearch(join(path, indexFile(market)), rows, list)
-        : await milvus!.open(collection, rows, list);
-    indices.set(market, index);
-  }
-  const lexical = await loadLexical(join(path, FILES.lexical), manifest, ads);
-  return { manifest, ads, rows, members, indices, lexical, ...(await indexKeywords(ads)) };
+  const words = { lexical: await loadLexical(join(path, FILES.lexical), manifest, ads), ...(await indexKeywords(ads)) };
+  const indices = await openIndices(path, { manifest, rows, members, ...searchedIn });
+  return { manifest, ads, rows, members, indices, ...words };
 }

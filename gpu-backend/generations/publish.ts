@@ -12,7 +12,7 @@ import type { Encoder } from '../encoder/encoder.ts';
 import { buildGeneration } from './build.ts';
 import { checkGeneration } from './gate.ts';
 import type { CurrentAd, Live } from './live.ts';
-import type { LoadedGeneration } from './load.ts';
+import { closeGeneration, type LoadedGeneration } from './load.ts';
 import type { GenerationStore } from './store.ts';
 import type { CatalogueAd, VectorLadder } from './vectors.ts';
 
@@ -89,6 +89,16 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   };
 
+  /** A step before a loaded generation goes live: closed where the step fails. */
+  const orClose = async <T>(loaded: LoadedGeneration, step: () => Promise<T>): Promise<T> => {
+    try {
+      return await step();
+    } catch (error) {
+      await closeGeneration(loaded);
+      throw error;
+    }
+  };
+
   /** Asked queries, and titles of evenly chosen ads where there are too few. */
   const gateQueries = async (generation: LoadedGeneration): Promise<Float32Array[]> => {
     const asked = (await options.sampleQueries?.()) ?? [];
@@ -148,10 +158,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
         const generation = await orFail(number, async () => {
           onProgress?.('check', 0, 1);
           const loaded = await store.load(path, { spaceId });
-          const queries = await gateQueries(loaded);
-          const liveAds = live.view?.ads ?? 0;
-          const recall = await checkGeneration(loaded, { spaceId, queries, liveAds, force: force ?? false });
-          await store.publish(number, { recall, nowMs: now() });
+          await orClose(loaded, async () => {
+            const queries = await gateQueries(loaded);
+            const liveAds = live.view?.ads ?? 0;
+            const recall = await checkGeneration(loaded, { spaceId, queries, liveAds, force: force ?? false });
+            await store.publish(number, { recall, nowMs: now() });
+          });
           return loaded;
         });
         live.swap(generation);
@@ -167,9 +179,11 @@ export function createPublisher(options: PublisherOptions): Publisher {
         const path = await store.copy(to, { number, nowMs: now() });
         const [generation, catalogue] = await orFail(number, async () => {
           const loaded = await store.load(path, { spaceId });
-          const ads = await current(loaded);
-          await store.publish(number, { recall, nowMs: now() });
-          return [loaded, ads] as const;
+          return orClose(loaded, async () => {
+            const ads = await current(loaded);
+            await store.publish(number, { recall, nowMs: now() });
+            return [loaded, ads] as const;
+          });
         });
         live.swap(generation, { catalogue });
         return listed(number);
@@ -179,7 +193,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         await store.sweep();
         const { loaded, problems } = await store.openLive({ spaceId, nowMs: now() });
         if (loaded === undefined) return { number: null, problems };
-        live.swap(loaded, { catalogue: await current(loaded) });
+        live.swap(loaded, { catalogue: await orClose(loaded, () => current(loaded)) });
         return { number: loaded.manifest.number, problems };
       }),
     async follow(number) {
@@ -193,7 +207,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
           );
         }
         const loaded = await store.load(store.folder(number), { spaceId });
-        live.swap(loaded, { catalogue: await current(loaded) });
+        live.swap(loaded, { catalogue: await orClose(loaded, () => current(loaded)) });
       });
     },
   };

@@ -11,7 +11,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import type { Milvus } from '../index/milvus.ts';
 import { seal, syncFolder } from './build.ts';
 import { FILES, type GenerationManifest, parseGenerationManifest } from './layout.ts';
-import { type LoadedGeneration, loadGeneration } from './load.ts';
+import { closeGeneration, type LoadedGeneration, loadGeneration, type SearchedIn } from './load.ts';
 
 const Published = z.object({ publishedAt: z.string(), recall: z.number().nullable() });
 const Failed = z.object({
@@ -74,10 +74,10 @@ export async function openGenerationStore({
   dir,
   keep = 3,
   milvus,
-}: {
+  scan,
+}: SearchedIn & {
   dir: string;
   keep?: number;
-  milvus?: Milvus | undefined;
 }): Promise<GenerationStore> {
   await mkdir(dir, { recursive: true });
 
@@ -97,7 +97,7 @@ export async function openGenerationStore({
       return undefined;
     }
   };
-  const load: GenerationStore['load'] = (path, { spaceId }) => loadGeneration(path, { spaceId, milvus });
+  const load: GenerationStore['load'] = (path, { spaceId }) => loadGeneration(path, { spaceId, milvus, scan });
   const nextNumber = async () => Math.max(0, (await live()) ?? 0, ...(await numbers())) + 1;
 
   const describe = async (number: number, liveNumber: number | null): Promise<Generation | undefined> => {
@@ -222,6 +222,7 @@ export async function openGenerationStore({
         try {
           const loaded = await load(folder(number), { spaceId });
           if (number === pointed) return { loaded, problems };
+          await closeGeneration(loaded); // it was to show that it is whole
           const next = await nextNumber();
           const path = await copy(number, { number: next, nowMs });
           await publish(next, { recall: publication?.recall ?? null, nowMs });

@@ -12,7 +12,7 @@ import { int8Rows, quantize, type VectorRows } from '../index/vector-rows.ts';
 import type { KeywordFound } from '../retrieval/keyword.ts';
 import type { LexicalFound } from '../retrieval/lexical.ts';
 import type { VectorSource } from './layout.ts';
-import type { LoadedGeneration } from './load.ts';
+import { closeGeneration, type LoadedGeneration } from './load.ts';
 import type { AdVector } from './vectors.ts';
 
 interface Entry {
@@ -185,6 +185,11 @@ export class View {
     if (slot === undefined) return;
     this.#empty(slot);
     this.#slotOf.delete(id);
+  }
+
+  /** Once another view is searched in its place: closes its generation. */
+  close(): Promise<void> {
+    return closeGeneration(this.#generation);
   }
 
   #entryOf(id: string): Entry | undefined {

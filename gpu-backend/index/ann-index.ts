@@ -1,4 +1,4 @@
-/** Nearest neighbours by cosine over chosen rows of one immutable matrix. Adapters: usearch.ts, exact.ts, milvus.ts. */
+/** Nearest neighbours by cosine over chosen rows of one immutable matrix. Adapters: usearch.ts, exact.ts, device-scan.ts, milvus.ts. */
 
 export interface Hit {
   /** Row of the matrix the index was built over. */
@@ -13,11 +13,13 @@ export interface AnnIndex {
   readonly dimension: number;
   /**
    * The `k` best rows that `accept` lets through (all of them when absent), best first, ties by row; fewer only when
-   * fewer are accepted. `query` is [dimension] float32, L2-normalised. A promise where the index is another machine's:
-   * then `accept` may have changed its mind by the time of the answer, and the caller asks it again. Throws, or rejects
+   * fewer are accepted. `query` is [dimension] float32, L2-normalised. A promise where the index is another machine's
+   * or a device's: then `accept` may have changed its mind by the time of the answer, and the caller asks it again. Throws, or rejects
    * with, RangeError when the query's length is not the dimension.
    */
   search(query: Float32Array, k: number, accept?: (row: number) => boolean): Hit[] | Promise<Hit[]>;
+  /** Lets go of a device, once the searches that began have ended; absent where nothing is held. Never rejects. */
+  close?(): Promise<void>;
 }
 
 /** An index in this process: it answers at once. */

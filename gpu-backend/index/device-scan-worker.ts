@@ -83,7 +83,7 @@ function scanGraph(): Uint8Array<ArrayBuffer> {
 
 try {
   const session = await ort.InferenceSession.create(scanGraph(), {
-    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+    executionProviders: [provider], // alone: one that this build lacks is refused, where beside another it would be left out
     intraOpNumThreads: 1,
     logSeverityLevel: 3,
     extra: { 'session.intra_op.allow_spinning': '0' },

@@ -15,7 +15,7 @@ export interface DeviceScan extends AnnIndex {
   search(query: Float32Array, k: number, accept?: (row: number) => boolean): Promise<Hit[]>;
   /** Batches run and queries in them. */
   stats(): { batches: number; queries: number };
-  /** Takes no new work, finishes what is running, then lets go of the device. */
+  /** Takes no new searches, finishes those that began, then lets go of the device. */
   close(): Promise<void>;
 }
 
@@ -57,17 +57,17 @@ export async function openDeviceScan(
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const send = (message: ToScan) => worker.postMessage(message);
   const counts = { batches: 0, queries: 0 };
+  /** Searches begun and not yet answered: one may ask the device twice. */
+  let searching = 0;
   const idle = Promise.withResolvers<void>();
   let waiting: Waiting[] = [];
   let running: Waiting[] = [];
-  let closing: HarnessError | undefined;
+  let closing = false;
+  /** Why the device answers no more. */
+  let gone: HarnessError | undefined;
 
   const dispatch = () => {
-    if (running.length > 0) return;
-    if (waiting.length === 0) {
-      if (closing !== undefined) idle.resolve();
-      return;
-    }
+    if (running.length > 0 || waiting.length === 0) return;
     [running, waiting] = [waiting.slice(0, MAX_BATCH), waiting.slice(MAX_BATCH)];
     const queries = new Float32Array(running.length * dimension);
     for (const [i, { query }] of running.entries()) queries.set(query, i * dimension);
@@ -88,12 +88,11 @@ export async function openDeviceScan(
         'configuration',
         `The scan on ${provider} did not start or ended: ${why}; set HARNESS_DEVICE to one that is there.`,
       );
-      closing ??= error;
+      gone ??= error;
       reject(error);
       waiting = [...running, ...waiting];
       running = [];
       for (const one of waiting.splice(0)) one.reject(error);
-      idle.resolve();
     };
     worker.once('error', (error) => lost(error instanceof Error ? error.message : String(error)));
     worker.once('exit', (code) => lost(`exit code ${code}`));
@@ -117,11 +116,21 @@ export async function openDeviceScan(
 
   const propose = async (query: Float32Array, count: number): Promise<Hit[]> => {
     const positions = await new Promise<Int32Array>((resolve, reject) => {
-      if (closing !== undefined) return reject(closing);
+      if (gone !== undefined) return reject(gone);
       waiting.push({ query, count, resolve, reject });
       dispatch();
     });
     return Array.from(positions, rowAt).map((row) => ({ row, score: rows.cosine(row, query) }));
+  };
+
+  const best = async (query: Float32Array, wanted: number, accept?: (row: number) => boolean): Promise<Hit[]> => {
+    // A few more than wanted: the device's precision confuses neighbours at the edge, and a filter takes some away.
+    const margin = wanted + Math.max(16, wanted >> 2);
+    for (const count of accept === undefined ? [margin] : [margin, 16 * margin]) {
+      const hits = (await propose(query, Math.min(size, count))).filter(({ row }) => accept?.(row) ?? true);
+      if (hits.length >= wanted || count >= size) return hits.sort(byScore).slice(0, wanted);
+    }
+    return scan(rows, query, { k: wanted, members, accept });
   };
 
   return {
@@ -130,20 +139,19 @@ export async function openDeviceScan(
     stats: () => ({ ...counts }),
     async search(query, k, accept) {
       requireDimension(query, dimension);
+      if (closing) throw new HarnessError('not_ready', 'The index is closed.');
       const wanted = Math.min(k, size);
       if (wanted <= 0) return [];
-      // A few more than wanted: the device's precision confuses neighbours at the edge, and a filter takes some away.
-      const margin = wanted + Math.max(16, wanted >> 2);
-      for (const count of accept === undefined ? [margin] : [margin, 16 * margin]) {
-        const hits = (await propose(query, Math.min(size, count))).filter(({ row }) => accept?.(row) ?? true);
-        if (hits.length >= wanted || count >= size) return hits.sort(byScore).slice(0, wanted);
+      searching++;
+      try {
+        return await best(query, wanted, accept);
+      } finally {
+        if (--searching === 0 && closing) idle.resolve();
       }
-      return scan(rows, query, { k: wanted, members, accept });
     },
     async close() {
-      closing ??= new HarnessError('not_ready', 'The index is closed.');
-      dispatch();
-      await idle.promise;
+      closing = true;
+      if (searching > 0) await idle.promise;
       send({ kind: 'close' });
       await exited;
     },

@@ -14,6 +14,7 @@ describe('the settings', () => {
       keys: [{ id: 'edge', secret: '0123456789abcdef' }],
       databaseUrl: undefined,
       device: 'cpu',
+      index: 'hnsw',
       candidateSampling: 0,
       logLevel: 'info',
     });
@@ -31,6 +32,7 @@ describe('the settings', () => {
     ['PORT', 'http', /^PORT: expected a port from 0 \(any free one\) to 65535, got "http"\.$/],
     ['PORT', '70000', /^PORT: .* to 65535, got "70000"\.$/],
     ['HARNESS_DEVICE', 'tpu', /^HARNESS_DEVICE: expected one of cpu, cuda, webgpu, got "tpu"\.$/],
+    ['HARNESS_INDEX', 'flat', /^HARNESS_INDEX: expected one of hnsw, scan, got "flat"\.$/],
     ['HARNESS_ENCODER_WORKERS', '0', /^HARNESS_ENCODER_WORKERS: expected a number of threads from 1 to 64, got "0"\.$/],
     ['HARNESS_CANDIDATE_SAMPLING', '1.5', /^HARNESS_CANDIDATE_SAMPLING: expected a share from 0 to 1, got "1.5"\.$/],
     ['LOG_LEVEL', 'loud', /^LOG_LEVEL: expected one of trace, .*, silent, got "loud"\.$/],

@@ -1,8 +1,13 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
-import { loadGeneration } from '../../../gpu-backend/generations/load.ts';
+import { closeGeneration, loadGeneration } from '../../../gpu-backend/generations/load.ts';
+import { openScanDevice, type ScanDevice } from '../../../gpu-backend/index/scan-device.ts';
+import { createRecallCanary } from '../../../gpu-backend/retrieval/recall-canary.ts';
+import type { Ad } from '../../../shared/contract/ads.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
 import { sampleAd } from '../../setup/samples.ts';
@@ -13,6 +18,8 @@ let bundle: Bundle;
 let first: SmallHouse;
 /** Opened over generation 1 for each test. */
 let house: SmallHouse;
+/** What house searches in; absent, graphs. */
+let scan: ScanDevice | undefined;
 
 beforeAll(async () => {
   bundle = await smallBundle(at('bundle'));
@@ -20,10 +27,17 @@ beforeAll(async () => {
   await first.publisher.build();
 });
 afterAll(() => first.close());
-beforeEach(async () => {
-  house = await smallHouse({ bundle, dataDir: at('data'), encoder: first.encoder });
-  await house.publisher.start();
-});
+
+/** Opens a house in every test of the block around it. */
+function openHouse(index: 'hnsw' | 'scan') {
+  beforeEach(async () => {
+    const onFallback = () => expect.unreachable();
+    scan = index === 'scan' ? openScanDevice({ provider: 'cpu', onFallback }) : undefined;
+    house = await smallHouse({ bundle, dataDir: at('data'), encoder: first.encoder, scan });
+    await house.publisher.start();
+  });
+  afterEach(() => scan?.close());
+}
 
 const everyPlan = [
   { retrievers: ['lexical' as const] },
@@ -31,7 +45,9 @@ const everyPlan = [
   { retrievers: ['dense' as const, 'lexical' as const] },
 ];
 
-describe('a change holds for the next query', () => {
+describe.each(['hnsw', 'scan'] as const)('a change holds for the next query (%s)', (index) => {
+  openHouse(index);
+
   it('pausing: no plan returns the ad again, however it is asked for, until it is active again', async () => {
     const { ad } = house.catalogue.get('sofa-golden')!;
     for (const plan of everyPlan) expect(await house.ids('golden sofa', { market: 'gb', ...plan })).toContain(ad.id);
@@ -97,6 +113,82 @@ describe('a change holds for the next query', () => {
   });
 });
 
+describe('the scan on the device', () => {
+  openHouse('scan');
+
+  it('answers as the graph does after any changes', async () => {
+    const graph = await smallHouse({ bundle, dataDir: at('data'), encoder: first.encoder });
+    await graph.publisher.start();
+    const ads = smallCatalogue();
+    const change = fc.record({
+      ad: fc.constantFrom(...ads),
+      kind: fc.constantFrom('active', 'paused', 'reworded', 'moved', 'delete'),
+    });
+    const query = fc.constantFrom('red sofa', 'golden couch', 'white kettle', 'automobile', 'lantern');
+    const changed = (ad: Ad, kind: string): Ad => ({
+      ...ad,
+      ...(kind === 'paused' && { status: 'paused' }),
+      ...(kind === 'reworded' && { title: `golden ${ad.title}` }),
+      ...(kind === 'moved' && { markets: ad.markets.includes('us') ? ['gb'] : ['us'] }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { maxLength: 6 }), query, fc.integer({ min: 1, max: 40 }), async (...run) => {
+        const [changes, asked, k] = run;
+        for (const each of [house, graph])
+          for (const { ad, kind } of changes)
+            if (kind === 'delete') each.remove(ad.id);
+            else await each.put(changed(ad, kind));
+        for (const market of ['us', 'gb']) {
+          const plan = { market, k, retrievers: ['dense' as const] };
+          const [here, there] = [await house.ask(asked, plan), await graph.ask(asked, plan)];
+          expect(here.candidates).toEqual(there.candidates);
+        }
+      }),
+      { seed: 8, numRuns: 25 },
+    );
+    expect(scan!.stats().queries).toBeGreaterThan(25);
+  });
+
+  it('runs once for queries that come together', async () => {
+    const { queries, batches } = scan!.stats();
+    await Promise.all(['red sofa', 'couch', 'lamp', 'ring', 'coat'].map((query) => house.ids(query)));
+    expect(scan!.stats().queries - queries).toBe(5);
+    expect(scan!.stats().batches - batches).toBeLessThan(5);
+  });
+
+  it('is what the gate and the recall canary measure', async () => {
+    const other = await smallHouse({ bundle, dataDir: at('measured'), encoder: first.encoder, scan });
+    expect(await other.publisher.build()).toMatchObject({ status: 'live', recall: 1 });
+    const { queries } = scan!.stats();
+    expect(queries).toBeGreaterThan(0);
+    const canary = createRecallCanary({ live: other.live, encoder: first.encoder });
+    canary.observe({ query: 'sofa', market: 'us', plan: { retrievers: ['dense'], k: 10, minRelevance: 0 } });
+    await canary.run(new AbortController().signal);
+    expect(canary.stats()).toEqual({ recall: 1, queries: 1 });
+    expect(scan!.stats().queries).toBe(queries + 1);
+  });
+
+  it('lets go of a generation that is replaced, refused, or loaded for a look only', async () => {
+    const markets = (count: number) => vi.waitFor(() => expect(scan!.stats().markets).toBe(count));
+    const other = await smallHouse({ bundle, dataDir: at('replaced'), encoder: first.encoder, scan });
+    await other.publisher.build();
+    await markets(2 + 2);
+    await other.publisher.build();
+    await markets(2 + 2);
+    await other.publisher.rollback(1);
+    await markets(2 + 2);
+    for (const { id } of smallCatalogue().slice(0, 25)) other.catalogue.delete(id);
+    await expect(other.publisher.build()).rejects.toMatchObject({ code: 'gate_failed' });
+    await markets(2 + 2);
+    await writeFile(join(other.store.folder(3), 'ads.jsonl'), ''); // the live one
+    const { loaded, problems } = await other.store.openLive({ spaceId: bundle.manifest.spaceId, nowMs: 0 });
+    expect(problems.map(({ number }) => number)).toEqual([3]);
+    await markets(2 + 2 + 2);
+    await closeGeneration(loaded!);
+    await markets(2 + 2);
+  });
+});
+
 describe('Live', () => {
   const generation = () => loadGeneration(first.store.folder(1), bundle.manifest);
 
@@ -155,10 +247,12 @@ describe('Live', () => {
   });
 });
 
-describe('a swap under queries', () => {
+describe.each(['hnsw', 'scan'] as const)('a swap under queries (%s)', (index) => {
+  openHouse(index);
+
   it('never mixes generations: what an answer holds is of the generation that it names', async () => {
     // In generation g every sofa is priced g; the bid shows where a candidate came from.
-    const priced = await smallHouse({ bundle, dataDir: at('priced'), encoder: first.encoder });
+    const priced = await smallHouse({ bundle, dataDir: at(`priced-${index}`), encoder: first.encoder, scan });
     const price = (bidMicros: number) => {
       for (const [id, { ad, revision }] of priced.catalogue) {
         priced.catalogue.set(id, { ad: { ...ad, bidMicros }, revision: revision + 1 });
@@ -188,7 +282,7 @@ describe('a swap under queries', () => {
   });
 
   it('searches what is live when the query is encoded, not what was live when it came', async () => {
-    const next = await loadGeneration(first.store.folder(1), bundle.manifest);
+    const next = await loadGeneration(first.store.folder(1), { ...bundle.manifest, scan });
     const answer = house.ask('red sofa', { k: 100 });
     house.live.swap({ ...next, manifest: { ...next.manifest, number: 9 } });
     house.live.applyPatch({ ...house.catalogue.get('sofa-red')!.ad, status: 'paused' }, 60);
@@ -198,7 +292,7 @@ describe('a swap under queries', () => {
   });
 
   it('keeps a change that was made while the generation was being built', async () => {
-    const busy = await smallHouse({ bundle, dataDir: at('busy'), encoder: first.encoder });
+    const busy = await smallHouse({ bundle, dataDir: at(`busy-${index}`), encoder: first.encoder, scan });
     await busy.publisher.build();
     const build = busy.publisher.build({
       onProgress: (phase, done, total) => {
