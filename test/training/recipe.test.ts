@@ -104,6 +104,7 @@ describe('npm run recipe', () => {
     expect((await readdir(bundle)).sort()).toEqual([
       'README.md',
       'ads.safetensors',
+      'head-queries.safetensors',
       'losses.svg',
       'manifest.json',
       'quality.svg',

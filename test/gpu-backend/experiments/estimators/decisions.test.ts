@@ -27,8 +27,9 @@ describe('comparison', () => {
       fc.property(estimate, estimate, (a, b) => {
         for (const of of [compare, (c: typeof a, t: typeof a) => compareAnytime(c, t, { confidence: 0.95 })]) {
           const [there, back] = [of(a, b, 0.95)!, of(b, a, 0.95)!];
-          expect(back.absolute).toBe(-there.absolute);
-          expect(back.interval).toEqual([-there.interval[1], -there.interval[0]]);
+          // 0 - x and not -x: what is the same in both arms differs by 0, not by -0.
+          expect(back.absolute).toBe(0 - there.absolute);
+          expect(back.interval).toEqual([0 - there.interval[1], 0 - there.interval[0]]);
           expect([back.pValue, back.significant]).toEqual([there.pValue, there.significant]);
         }
       }),
