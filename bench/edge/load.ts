@@ -30,6 +30,8 @@ export interface OpenLoad {
   /** Requests a second. */
   rate: number;
   seconds: number;
+  /** Seconds before these, at the same rate, that are not timed: the load opens its connections and compiles itself; default none. */
+  warmUpSeconds?: number;
   requests: LoadRequest[];
 }
 
@@ -106,15 +108,17 @@ export async function onSchedule(
   await Promise.all(running);
 }
 
-async function open({ url, connections, rate, seconds, requests }: OpenLoad): Promise<LoadResult> {
+async function open({ url, connections, rate, seconds, warmUpSeconds = 0, requests }: OpenLoad): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const latencies: number[] = [];
   const statuses: Record<string, number> = {};
-  const startedAt = performance.now();
-  await onSchedule({ rate, seconds }, async (index, dueAt) => {
+  const untimed = Math.round(rate * warmUpSeconds);
+  let startedAt = performance.now();
+  await onSchedule({ rate, seconds: warmUpSeconds + seconds }, async (index, dueAt) => {
+    if (index === untimed) startedAt = dueAt;
     const { status } = await exchange(url, agent, requests[index % requests.length]!);
-    latencies.push(performance.now() - dueAt);
     statuses[status] = (statuses[status] ?? 0) + 1;
+    if (index >= untimed) latencies.push(performance.now() - dueAt);
   });
   const spent = (performance.now() - startedAt) / 1_000;
   agent.destroy();

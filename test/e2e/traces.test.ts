@@ -36,7 +36,8 @@ async function collector() {
   const spans: OtlpSpan[] = [];
   const services = new Set<string>();
   const server = createServer(async (request, response) => {
-    const body = (await Array.fromAsync(request.setEncoding('utf8'))).join('');
+    let body = '';
+    for await (const part of request.setEncoding('utf8')) body += part;
     const { resourceSpans } = JSON.parse(body) as {
       resourceSpans: { resource: OtlpSpan; scopeSpans: { spans: OtlpSpan[] }[] }[];
     };
