@@ -1,10 +1,10 @@
 /** `npm run bench -- NAME [--quick] [--json]`: the measurements behind every number of the README. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { exitWith } from '../scripts/service.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { machine } from './machine.ts';
-import { type Bench, table } from './row.ts';
+import { type Bench, type Row, table } from './row.ts';
 
 const BENCHES: Record<string, () => Promise<Bench>> = {
   quality: async () => (await import('./quality.ts')).quality,
@@ -23,11 +23,21 @@ const program = new Command('npm run bench --')
   )
   .argument('<name>', Object.keys(BENCHES).join(', '))
   .option('--quick', 'a smaller sample, within five minutes on two cores; nothing is written')
-  .option('--only <part>', 'one part of a measurement that has several; nothing is written')
+  .option('--only <part>', "one part of a measurement that has several; its rows take the place of the day's")
   .option('--json', 'print JSON')
   .parse();
 const { quick = false, json = false, only } = program.opts<{ quick?: boolean; json?: boolean; only?: string }>();
 const name = program.args[0]!;
+
+/** The day's results with a part measured again; nothing where the whole was not measured that day. */
+function withPart({ rows }: { rows: Row[] }, file: string): object | undefined {
+  if (!existsSync(file)) return undefined;
+  const whole = JSON.parse(readFileSync(file, 'utf8')) as { rows: Row[] };
+  const again = new Map(rows.map((row) => [row.metric, row]));
+  const kept = whole.rows.map((row) => again.get(row.metric) ?? row);
+  const known = new Set(whole.rows.map(({ metric }) => metric));
+  return { ...whole, rows: [...kept, ...rows.filter(({ metric }) => !known.has(metric))] };
+}
 
 try {
   const load = BENCHES[name];
@@ -36,9 +46,11 @@ try {
   const outcome = await (await load())({ quick, only, say: (line) => console.error(line) });
   const result = { bench: name, quick, date: new Date().toISOString(), machine: machine(), ...outcome };
   console.log(json ? JSON.stringify(result, null, 2) : table(outcome.rows));
-  if (!quick && only === undefined) {
+  const file = `bench/results/${name}-${result.date.slice(0, 10)}.json`;
+  if (!quick) {
     mkdirSync('bench/results', { recursive: true });
-    writeFileSync(`bench/results/${name}-${result.date.slice(0, 10)}.json`, `${JSON.stringify(result, null, 2)}\n`);
+    const whole = only === undefined ? result : withPart(result, file);
+    if (whole !== undefined) writeFileSync(file, `${JSON.stringify(whole, null, 2)}\n`);
   }
   process.exit(outcome.rows.some(({ ok }) => ok === false) ? 1 : 0);
 } catch (error) {

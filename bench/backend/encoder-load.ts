@@ -1,7 +1,7 @@
 /** Embedding requests of one text each, from a process of their own: as many as the connections carry, or at fixed times. */
 import { fork } from 'node:child_process';
 import { Agent } from 'node:http';
-import { exchange, onSchedule } from '../edge/load.ts';
+import { exchange, onSchedule, WARM_UP_SECONDS } from '../edge/load.ts';
 
 export interface EmbeddingLoad {
   url: string;
@@ -41,11 +41,12 @@ async function run({ url, path, key, texts, from, connections, seconds, rate }: 
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` };
   const bodies = texts.map((input) => JSON.stringify({ model: 'default', input, encoding_format: 'base64' }));
   const latencies: number[] = [];
+  const untimed = rate === undefined ? 0 : Math.round(rate * WARM_UP_SECONDS);
   let failed = 0;
   const send = async (index: number, dueAt: number) => {
     const body = bodies[(from + index) % bodies.length]!;
     const { status } = await exchange(url, agent, { method: 'POST', path, headers, body });
-    latencies.push(performance.now() - dueAt);
+    if (index >= untimed) latencies.push(performance.now() - dueAt);
     if (status !== 200) failed++;
   };
   const startedAt = performance.now();
@@ -57,8 +58,8 @@ async function run({ url, path, key, texts, from, connections, seconds, rate }: 
         while (performance.now() < until) await send(index++, performance.now());
       }),
     );
-  } else await onSchedule({ rate, seconds }, send);
-  const spent = (performance.now() - startedAt) / 1_000;
+  } else await onSchedule({ rate, seconds: WARM_UP_SECONDS + seconds }, send);
+  const spent = (performance.now() - startedAt) / 1_000 - (rate === undefined ? 0 : WARM_UP_SECONDS);
   agent.destroy();
   latencies.sort((a, b) => a - b);
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;

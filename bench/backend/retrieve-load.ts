@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { Agent } from 'node:http';
 import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import { parseKeyRing, signRequest } from '../../shared/signature.ts';
-import { exchange, onSchedule } from '../edge/load.ts';
+import { exchange, onSchedule, WARM_UP_SECONDS } from '../edge/load.ts';
 
 export interface RetrieveLoad {
   url: string;
@@ -46,6 +46,7 @@ async function run(load: RetrieveLoad): Promise<RetrieveLoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const bodies = requests.map((request) => JSON.stringify(request));
   const latencies: number[] = [];
+  const untimed = rate === undefined ? 0 : Math.round(rate * WARM_UP_SECONDS);
   const statuses: Record<string, number> = {};
   const send = async (index: number, dueAt: number) => {
     const body = bodies[(from + index) % bodies.length]!;
@@ -53,7 +54,7 @@ async function run(load: RetrieveLoad): Promise<RetrieveLoadResult> {
     const signed = await signRequest(ring, call, { nowMs: Date.now(), nonce: randomUUID() });
     const headers = { ...signed, 'content-type': 'application/json' };
     const { status } = await exchange(url, agent, { ...call, headers });
-    latencies.push(performance.now() - dueAt);
+    if (index >= untimed) latencies.push(performance.now() - dueAt);
     statuses[status] = (statuses[status] ?? 0) + 1;
   };
   const startedAt = performance.now();
@@ -65,8 +66,8 @@ async function run(load: RetrieveLoad): Promise<RetrieveLoadResult> {
         while (performance.now() < until) await send(index++, performance.now());
       }),
     );
-  } else await onSchedule({ rate, seconds }, send);
-  const spent = (performance.now() - startedAt) / 1_000;
+  } else await onSchedule({ rate, seconds: WARM_UP_SECONDS + seconds }, send);
+  const spent = (performance.now() - startedAt) / 1_000 - (rate === undefined ? 0 : WARM_UP_SECONDS);
   agent.destroy();
   latencies.sort((a, b) => a - b);
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;

@@ -133,7 +133,6 @@ export async function hitRows({ dir, backendUrl, keys, turns, seconds, openSecon
       connections: 256,
       rate,
       seconds: openSeconds,
-      warmUpSeconds: 3,
       requests,
     });
     requireOk('open load', calm);

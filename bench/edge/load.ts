@@ -30,8 +30,6 @@ export interface OpenLoad {
   /** Requests a second. */
   rate: number;
   seconds: number;
-  /** Seconds before these, at the same rate, that are not timed: the load opens its connections and compiles itself; default none. */
-  warmUpSeconds?: number;
   requests: LoadRequest[];
 }
 
@@ -44,6 +42,12 @@ export interface LoadResult {
   p50: number;
   p99: number;
 }
+
+/**
+ * An open load begins so long before it is timed, at the same rate: its process opens connections and compiles itself meanwhile, and
+ * what piles up over that says nothing of the server.
+ */
+export const WARM_UP_SECONDS = 3;
 
 /** Runs the load in another process. */
 export function applyLoad(load: ClosedLoad | OpenLoad): Promise<LoadResult> {
@@ -108,13 +112,13 @@ export async function onSchedule(
   await Promise.all(running);
 }
 
-async function open({ url, connections, rate, seconds, warmUpSeconds = 0, requests }: OpenLoad): Promise<LoadResult> {
+async function open({ url, connections, rate, seconds, requests }: OpenLoad): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const latencies: number[] = [];
   const statuses: Record<string, number> = {};
-  const untimed = Math.round(rate * warmUpSeconds);
+  const untimed = Math.round(rate * WARM_UP_SECONDS);
   let startedAt = performance.now();
-  await onSchedule({ rate, seconds: warmUpSeconds + seconds }, async (index, dueAt) => {
+  await onSchedule({ rate, seconds: WARM_UP_SECONDS + seconds }, async (index, dueAt) => {
     if (index === untimed) startedAt = dueAt;
     const { status } = await exchange(url, agent, requests[index % requests.length]!);
     statuses[status] = (statuses[status] ?? 0) + 1;
