@@ -1,7 +1,6 @@
 /** Embedding requests of one text each, from a process of their own: as many as the connections carry, or at fixed times. */
-import { fork } from 'node:child_process';
 import { Agent } from 'node:http';
-import { exchange, onSchedule, WARM_UP_SECONDS } from '../edge/load.ts';
+import { exchange, loadElsewhere, runLoadSent, timedLoad } from '../edge/load.ts';
 
 export interface EmbeddingLoad {
   url: string;
@@ -27,49 +26,22 @@ export interface EmbeddingLoadResult {
 }
 
 /** Runs the load in another process. */
-export function applyEmbeddingLoad(load: EmbeddingLoad): Promise<EmbeddingLoadResult> {
-  const child = fork(import.meta.filename, { execArgv: ['--disable-warning=ExperimentalWarning'] });
-  return new Promise((resolve, reject) => {
-    child.once('message', (result) => resolve(result as EmbeddingLoadResult));
-    child.once('exit', (code) => reject(new Error(`the load ended with ${code} before it had a result`)));
-    child.send(load);
-  });
-}
+export const applyEmbeddingLoad = (load: EmbeddingLoad): Promise<EmbeddingLoadResult> =>
+  loadElsewhere(import.meta.filename, load);
 
-async function run({ url, path, key, texts, from, connections, seconds, rate }: EmbeddingLoad) {
+async function run(load: EmbeddingLoad): Promise<EmbeddingLoadResult> {
+  const { url, path, key, texts, from, connections } = load;
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` };
   const bodies = texts.map((input) => JSON.stringify({ model: 'default', input, encoding_format: 'base64' }));
-  const latencies: number[] = [];
-  const untimed = rate === undefined ? 0 : Math.round(rate * WARM_UP_SECONDS);
   let failed = 0;
-  const send = async (index: number, dueAt: number) => {
+  const timed = await timedLoad(load, async (index) => {
     const body = bodies[(from + index) % bodies.length]!;
     const { status } = await exchange(url, agent, { method: 'POST', path, headers, body });
-    if (index >= untimed) latencies.push(performance.now() - dueAt);
     if (status !== 200) failed++;
-  };
-  const startedAt = performance.now();
-  if (rate === undefined) {
-    const until = startedAt + seconds * 1_000;
-    let index = 0;
-    await Promise.all(
-      Array.from({ length: connections }, async () => {
-        while (performance.now() < until) await send(index++, performance.now());
-      }),
-    );
-  } else await onSchedule({ rate, seconds: WARM_UP_SECONDS + seconds }, send);
-  const spent = (performance.now() - startedAt) / 1_000 - (rate === undefined ? 0 : WARM_UP_SECONDS);
+  });
   agent.destroy();
-  latencies.sort((a, b) => a - b);
-  const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;
-  return { answers: latencies.length, seconds: spent, failed, p50: at(0.5), p99: at(0.99) };
+  return { ...timed, failed };
 }
 
-if (process.argv[1] === import.meta.filename) {
-  process.once('message', async (load: EmbeddingLoad) => {
-    const result: EmbeddingLoadResult = await run(load);
-    process.send!(result, () => process.exit(0));
-  });
-  process.once('disconnect', () => process.exit(1));
-}
+runLoadSent(import.meta.filename, run);

@@ -47,17 +47,31 @@ export interface LoadResult {
  * An open load begins so long before it is timed, at the same rate: its process opens connections and compiles itself meanwhile, and
  * what piles up over that says nothing of the server.
  */
-export const WARM_UP_SECONDS = 3;
+const WARM_UP_SECONDS = 3;
 
-/** Runs the load in another process. */
-export function applyLoad(load: ClosedLoad | OpenLoad): Promise<LoadResult> {
-  const child = fork(import.meta.filename, { execArgv: ['--disable-warning=ExperimentalWarning'] });
+/** Has the module at `file` run a load, in a process of its own that ends with it. */
+export function loadElsewhere<Load extends object, Result>(file: string, load: Load): Promise<Result> {
+  const child = fork(file, { execArgv: ['--disable-warning=ExperimentalWarning'] });
   return new Promise((resolve, reject) => {
-    child.once('message', (result) => resolve(result as LoadResult));
+    child.once('message', (result) => resolve(result as Result));
     child.once('exit', (code) => reject(new Error(`the load ended with ${code} before it had a result`)));
     child.send(load);
   });
 }
+
+/** The other end: where the module at `file` is the process's own, it runs the load that it is sent. */
+export function runLoadSent<Load>(file: string, run: (load: Load) => Promise<object>): void {
+  if (process.argv[1] !== file) return;
+  process.once('message', async (load: Load) => {
+    const result = await run(load);
+    process.send!(result, () => process.exit(0));
+  });
+  process.once('disconnect', () => process.exit(1));
+}
+
+/** Runs the load in another process. */
+export const applyLoad = (load: ClosedLoad | OpenLoad): Promise<LoadResult> =>
+  loadElsewhere(import.meta.filename, load);
 
 /** One request to its end; resolves with the status, 0 when the connection broke. */
 export function exchange(url: string, agent: Agent, { path, method = 'GET', headers, body }: LoadRequest) {
@@ -112,29 +126,48 @@ export async function onSchedule(
   await Promise.all(running);
 }
 
-async function open({ url, connections, rate, seconds, requests }: OpenLoad): Promise<LoadResult> {
-  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+/**
+ * Sends in a closed loop of some connections or, where there is a rate, at fixed times after a warm-up. `send` makes the request of
+ * a number. Milliseconds; at fixed times from when each was due.
+ */
+export async function timedLoad(
+  { connections, seconds, rate }: { connections: number; seconds: number; rate?: number | undefined },
+  send: (index: number) => Promise<void>,
+): Promise<Pick<LoadResult, 'answers' | 'seconds' | 'p50' | 'p99'>> {
+  const untimed = rate === undefined ? 0 : Math.round(rate * WARM_UP_SECONDS);
   const latencies: number[] = [];
-  const statuses: Record<string, number> = {};
-  const untimed = Math.round(rate * WARM_UP_SECONDS);
   let startedAt = performance.now();
-  await onSchedule({ rate, seconds: WARM_UP_SECONDS + seconds }, async (index, dueAt) => {
+  const timed = async (index: number, dueAt: number) => {
     if (index === untimed) startedAt = dueAt;
-    const { status } = await exchange(url, agent, requests[index % requests.length]!);
-    statuses[status] = (statuses[status] ?? 0) + 1;
+    await send(index);
     if (index >= untimed) latencies.push(performance.now() - dueAt);
-  });
+  };
+  if (rate === undefined) {
+    const until = startedAt + seconds * 1_000;
+    let index = 0;
+    await Promise.all(
+      Array.from({ length: connections }, async () => {
+        while (performance.now() < until) await timed(index++, performance.now());
+      }),
+    );
+  } else await onSchedule({ rate, seconds: WARM_UP_SECONDS + seconds }, timed);
   const spent = (performance.now() - startedAt) / 1_000;
-  agent.destroy();
   latencies.sort((a, b) => a - b);
-  const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))]!;
-  return { answers: latencies.length, seconds: spent, statuses, p50: at(0.5), p99: at(0.99) };
+  const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;
+  return { answers: latencies.length, seconds: spent, p50: at(0.5), p99: at(0.99) };
 }
 
-if (process.argv[1] === import.meta.filename) {
-  process.once('message', async (load: ClosedLoad | OpenLoad) => {
-    const result = await (load.kind === 'closed' ? closed(load) : open(load));
-    process.send!(result, () => process.exit(0));
+async function open({ url, connections, rate, seconds, requests }: OpenLoad): Promise<LoadResult> {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+  const statuses: Record<string, number> = {};
+  const timed = await timedLoad({ connections, rate, seconds }, async (index) => {
+    const { status } = await exchange(url, agent, requests[index % requests.length]!);
+    statuses[status] = (statuses[status] ?? 0) + 1;
   });
-  process.once('disconnect', () => process.exit(1));
+  agent.destroy();
+  return { ...timed, statuses };
 }
+
+runLoadSent(import.meta.filename, (load: ClosedLoad | OpenLoad) =>
+  load.kind === 'closed' ? closed(load) : open(load),
+);

@@ -14,12 +14,12 @@ import { parseEffect } from '../../marketplace/true-effect.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import type { Row } from '../row.ts';
 import { drawHuge, Sums } from './draws.ts';
+import { asPlanned, POWER } from './planning.ts';
 import { COLUMNS, type Name, type Population } from './population.ts';
 
 const UNTIL_MS = Date.UTC(2026, 5, 29);
 const DAYS = 14;
 const DAY_MS = 86_400_000;
-const POWER = 0.8;
 const CONFIDENCE = 0.95;
 /** Cents, so that sums of squares are whole in a double. */
 const MICROS_A_CENT = 10_000;
@@ -116,13 +116,6 @@ export async function marketPlanningRows(
     return found / experiments;
   };
   say(`${experiments} experiments of ${units} people, and of ${fewer} with their past`);
-  const asPlanned = (metric: string, value: number): Row => ({
-    metric,
-    value,
-    unit: '',
-    target: `${POWER} +- 0.03`,
-    ok: Math.abs(value - POWER) <= 0.03,
-  });
   return [
     { metric: "market's traffic with +1 % revenue: effect of the people drawn from", value: 100 * relative, unit: '%' },
     { metric: "market's traffic: people planned", value: units, unit: 'people' },

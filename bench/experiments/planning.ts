@@ -11,7 +11,17 @@ import type { Row } from '../row.ts';
 import { drawHuge, Sums } from './draws.ts';
 import { grown, type Name, type Population } from './population.ts';
 
-const POWER = 0.8;
+export const POWER = 0.8;
+
+/** The share of experiments that found the effect, against the planned power. */
+export const asPlanned = (metric: string, value: number): Row => ({
+  metric,
+  value,
+  unit: '',
+  target: `${POWER} +- 0.03`,
+  ok: Math.abs(value - POWER) <= 0.03,
+});
+
 const CONFIDENCE = 0.95;
 
 const EFFECTS = [
@@ -54,13 +64,6 @@ export function planningRows(population: Population, experiments: number, say: (
     const fewer = unitsFor({ ...design, correlation }, { relative, power: POWER });
     const plain = run(units, false);
     const adjusted = run(fewer, true);
-    const asPlanned = (metric: string, value: number): Row => ({
-      metric,
-      value,
-      unit: '',
-      target: `${POWER} +- 0.03`,
-      ok: Math.abs(value - POWER) <= 0.03,
-    });
     return [
       { metric: `${title}: units planned`, value: units, unit: 'units' },
       asPlanned(`${title}: power reached`, plain.power),
