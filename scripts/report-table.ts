@@ -11,6 +11,7 @@ import {
   pValue,
   sentence,
   totals,
+  triggeredCells,
   value,
 } from '../gpu-backend/experiments/wording.ts';
 import type { DetailedReport } from '../shared/contract/report-detail.ts';
@@ -72,6 +73,10 @@ export function reportTable(report: DetailedReport): string {
         }),
       ]),
     );
+  }
+  for (const { arm } of report.triggered === undefined ? [] : report.verdicts) {
+    const { heading, rows } = triggeredCells(report, { found: report.triggered!, arm });
+    lines.push('', heading, ...align([[arm, 'all units', level, 'diluted', '', 'among triggered', ''], ...rows]));
   }
   for (const { arm, guardrails } of report.verdicts) {
     const rows = guardrails.map((guardrail) => [

@@ -80,6 +80,11 @@ export const Experiment = z
       .max(64)
       .refine(isTimeZone, { message: 'expected an IANA time zone such as Europe/Berlin' })
       .optional(),
+    /**
+     * Share of the units for which the edge also works out what the other arms would have shown, and logs whether it differs
+     * (edge/counterfactual.ts); absent, none. A split's only, whose arms hold nobody out.
+     */
+    counterfactualShare: z.number().gt(0).max(1).optional(),
     /** Metrics of its own, beside those that every report has; read by reports alone. */
     metrics: Metrics.optional(),
     /** What its arms are judged by, instead of the rules of all; read by reports alone. */
@@ -103,6 +108,14 @@ export const Experiment = z
     path: ['arms'],
     message: 'expected two arms without holdout for an interleaving',
   })
+  .refine(
+    ({ counterfactualShare, kind, arms }) =>
+      counterfactualShare === undefined || (kind !== 'interleaving' && arms.every((arm) => !arm.holdout)),
+    {
+      path: ['counterfactualShare'],
+      message: 'expected a split without holdout: only there an arm is a page of its own',
+    },
+  )
   .refine(({ kind, sticky, diversion }) => !sticky || (kind !== 'interleaving' && (diversion ?? 'user') === 'user'), {
     path: ['sticky'],
     message: 'expected a split by user: only visitors carry a record',
@@ -154,6 +167,11 @@ export function hash32(text: string): number {
 /** Bucket 0 .. 9,999 of a unit under a salt. */
 export function bucket(salt: string, unitId: string): number {
   return Math.floor((hash32(`${salt}:${unitId}`) / 0x1_0000_0000) * BUCKETS);
+}
+
+/** Whether the unit's counterfactuals are logged. Raising the share only adds units. */
+export function isCompared({ key, counterfactualShare = 0 }: Experiment, unitId: string): boolean {
+  return counterfactualShare > 0 && bucket(`counterfactual:${key}`, unitId) < counterfactualShare * BUCKETS;
 }
 
 /** The arm of a unit inside an experiment, by weight. */

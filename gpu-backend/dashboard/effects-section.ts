@@ -1,6 +1,6 @@
 /** An arm against control: drawn, then in numbers; then the same within segments. */
 import { html, raw } from 'hono/html';
-import type { InterleavingReport, MetricReport } from '../../shared/contract/experiments.ts';
+import type { InterleavingReport, MetricReport, TriggeredReport } from '../../shared/contract/experiments.ts';
 import type { DetailedReport } from '../../shared/contract/report-detail.ts';
 import {
   difference,
@@ -10,6 +10,7 @@ import {
   NONE,
   printPValue,
   pValue,
+  triggeredCells,
   value,
 } from '../experiments/wording.ts';
 import { chart, type Markup } from './drawing.ts';
@@ -58,7 +59,7 @@ const share = (of: number | undefined) => (of === undefined ? NONE : `${(of * 10
 function otherEstimates(report: DetailedReport, at: number): Markup {
   const rows = report.metrics.map(({ title, unit, arms }) => ({ title, unit, ...arms[at]! }));
   const by = rows.find(({ adjusted }) => adjusted !== undefined)?.adjusted?.by;
-  const basis = by === undefined ? '' : by === 'before' ? ' by the days before' : ' by market and device';
+  const basis = by === undefined ? '' : by === 'before' ? ' by the days before' : ' by market, device and consent';
   return html`<details><summary>Adjusted, Bayesian, read together</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th><th scope="col">Adjusted${basis}</th><th scope="col">${level(report)} interval</th><th scope="col">Variance left</th><th scope="col">Chance above 0</th><th scope="col">p, all metrics together (Holm)</th></tr></thead>
 <tbody>${rows.map(
     ({ title, unit, adjusted, posterior, together }) =>
@@ -75,6 +76,16 @@ function metricRow(report: DetailedReport, { metric, at }: { metric: MetricRepor
   return html`<tr><th scope="row">${metric.title}</th><td data-label="${control}">${value(metric.unit, base.value)}</td><td data-label="${own.arm}">${value(metric.unit, own.value)}</td><td data-label="difference" class="${tone}">${difference(metric.unit, own.effect)}</td><td data-label="interval">${interval(metric.unit, own.effect)}</td><td data-label="at any look">${interval(metric.unit, anytime)}</td><td data-label="p">${pValue(own.effect)}</td></tr>`;
 }
 
+/** What the units say that another arm would have treated otherwise: the same effects with less noise. */
+export function triggered(report: DetailedReport, { found, arm }: { found: TriggeredReport; arm: string }): Markup {
+  const { heading, rows } = triggeredCells(report, { found, arm });
+  const trusted = isTrusted(report);
+  return html`<section class="triggered" ${trusted ? '' : raw('data-untrusted')}><h2>Triggered, ${arm} against ${report.experiment.control} ${sqlLink('metrics')}</h2>
+<p>${heading}. Diluted: the effect on everybody, through them alone.</p>
+<div class="scroll"><table><thead><tr><th scope="col">Metric</th><th scope="col">All units</th><th scope="col">${level(report)} interval</th><th scope="col">Diluted</th><th scope="col">interval</th><th scope="col">Among triggered</th><th scope="col">interval</th></tr></thead>
+<tbody>${rows.map(([title, ...cells]) => html`<tr><th scope="row">${title}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table></div></section>`;
+}
+
 /** The primary metric's effect in each segment; nothing where units cannot be told apart. */
 export function segments(report: DetailedReport, { arm }: ArmAt): Markup {
   const { primary } = report.verdicts.find((verdict) => verdict.arm === arm)!;
@@ -85,5 +96,5 @@ export function segments(report: DetailedReport, { arm }: ArmAt): Markup {
   const trusted = isTrusted(report);
   return html`<section class="segments" ${trusted ? '' : raw('data-untrusted')}><h2>${metric.title} by segment, ${arm} against ${report.experiment.control} ${sqlLink('metrics')}</h2>
 ${chart((width) => forestPlot(rows, { width }), FOREST)}
-<p class="quiet">Units by the market and device of their first query. Colour only where a difference stays after correction for ${found.length} segments (Holm).</p></section>`;
+<p class="quiet">Units by the market, device and consent of their first query. Colour only where a difference stays after correction for ${found.length} segments (Holm).</p></section>`;
 }

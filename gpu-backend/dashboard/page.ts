@@ -6,7 +6,7 @@ import type { Experiment } from '../../shared/experiment.ts';
 import type { Timeline } from '../experiments/timeline.ts';
 import { excluded, period, sentence, totals } from '../experiments/wording.ts';
 import type { Markup } from './drawing.ts';
-import { effects, interleaving, level, segments } from './effects-section.ts';
+import { effects, interleaving, level, segments, triggered } from './effects-section.ts';
 import { sqlLink, sqlSection } from './sql-section.ts';
 import { STYLE } from './style.ts';
 import { traffic, trends } from './time-section.ts';
@@ -87,7 +87,7 @@ ${
 }
 ${health(report)}
 ${report.interleaving === undefined ? '' : interleaving(report, report.interleaving)}
-${report.from === null ? '' : treatments.map((at) => html`${effects(report, at)}${trends(report, at)}${segments(report, at)}`)}
+${report.from === null ? '' : treatments.map((at) => html`${effects(report, at)}${report.triggered === undefined ? '' : triggered(report, { found: report.triggered, arm: at.arm })}${trends(report, at)}${segments(report, at)}`)}
 <section><h2>By arm ${sqlLink('metrics')}</h2><div class="scroll">${totalsTable(report)}</div></section>
 ${timeline === undefined ? '' : traffic(timeline, arms)}
 ${sqlSection({ ...report.sql, traffic: trafficSql })}`;

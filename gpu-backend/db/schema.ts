@@ -369,11 +369,14 @@ export const experimentUnits = pgTable(
     unitId: text('unit_id').notNull(),
     /** The unit's arm, the first by name of several; `null` where bots asked all its queries. */
     arm: text(),
+    /** Answered queries of which it was logged whether another arm would have shown other ads, and those where it would. */
+    compared: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+    triggered: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
     /** Seen in several arms, and so treated with more than one. */
     mixed: boolean().notNull(),
     /**
      * The unit's first answered query: instant and id, so that the smallest is the first, then market, device, edge
-     * location and cache status; `null` where bots asked them all.
+     * location, cache status and consent; `null` where bots asked them all.
      */
     first: text().array(),
     ...seenColumns(),

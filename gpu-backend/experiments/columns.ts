@@ -49,8 +49,9 @@ const measures = (columns: readonly Column[]) => unique(columns.map(({ measure }
 export type Caps = ReadonlyMap<string, string>;
 
 /**
- * One row a unit of the experiment with `unit_id`, `arm`, `mixed`, `bots`, `first`, `first_at`, `last_at` and the columns under their
- * names. Columns whose threshold is not among the caps are not cut.
+ * One row a unit of the experiment with `unit_id`, `arm`, `mixed`, `bots`, `first`, `first_at`, `last_at`, `triggered` (`null` unless
+ * all its queries have the counterfactual log) and the columns under their names. Columns whose threshold is not among
+ * the caps are not cut.
  */
 export function unitRows(experiment: string, columns: readonly Column[], caps: Caps = new Map()): SQL {
   const windows = unique(columns.flatMap(({ windowDays }) => windowDays ?? []));
@@ -70,7 +71,8 @@ export function unitRows(experiment: string, columns: readonly Column[], caps: C
     const cap = caps.get(name);
     return sql`${cap === undefined ? read(column) : sql`least(${read(column)}, ${cap}::bigint)`} as ${sql.identifier(name)}`;
   });
-  return sql`select ${list([...seen, ...values])}
+  const triggered = sql`case when units.compared = units.queries then units.triggered > 0 end as triggered`;
+  return sql`select ${list([...seen, triggered, ...values])}
     from ${experimentUnits} units ${sql.join(joins, sql` `)} where units.experiment = ${experiment}`;
 }
 

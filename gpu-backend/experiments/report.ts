@@ -18,6 +18,7 @@ import { compareAnytime } from './estimators/sequence.ts';
 import { compare } from './estimators/welch.ts';
 import { metricsOf } from './metrics.ts';
 import { estimateMetric, type Rollup, rollUp } from './rollup.ts';
+import { triggeredEffects } from './triggered-effects.ts';
 
 export interface ReportOptions {
   /** Confidence of the intervals, 0.5 to 0.9999; that of the experiment's rules unless given, and 0.95 without. */
@@ -67,6 +68,12 @@ export function reportOn({
   confidence: number;
 }): ExperimentReport {
   const { experiment } = evidence;
+  const triggered = triggeredEffects(rollup, {
+    metrics: metrics.filter(isSum),
+    control: experiment.control,
+    arms: evidence.arms.map(({ arm }) => arm),
+    confidence,
+  });
   return {
     experiment,
     confidence,
@@ -76,6 +83,7 @@ export function reportOn({
     excluded: { bots: rollup.bots, mixedUnits: rollup.mixedUnits },
     metrics: readTogether(metrics.map(reportMetric)),
     checks: runChecks(evidence),
+    ...(triggered && { triggered }),
   };
 
   function reportMetric(metric: Metric): MetricReport {

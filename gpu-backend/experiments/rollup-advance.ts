@@ -71,7 +71,15 @@ export const EXPOSED: Record<Source, SQL> = {
 
 /** A query with what its unit is told apart by; as text, so that the smallest is the first of all. */
 const FIRST = sql`array[to_char(${impressions.at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS'), ${impressions.id},
-    ${impressions.market}, coalesce(${impressions.device}, ''), coalesce(${impressions.colo}, ''), ${impressions.cacheStatus}]`;
+    ${impressions.market}, coalesce(${impressions.device}, ''), coalesce(${impressions.colo}, ''), ${impressions.cacheStatus},
+    case ${impressions.consent} when true then 'yes' when false then 'no' else '' end]`;
+
+/** What a query's counterfactual log adds to its unit; sums over units have no use for it, so it is in no rollup by the day. */
+const COUNTERFACTUAL = {
+  compared: sql`(${exposures.triggered} is not null)::int`,
+  triggered: sql`coalesce(${exposures.triggered}, false)::int`,
+};
+const COMPARED = Object.keys(COUNTERFACTUAL).map((name) => sql`${sql.identifier(name)}`);
 
 /** A source's rows that became whole in the window: one select for each table of the chain whose row came last, if any did. */
 function facts(source: Source, { after, before, fresh }: Window & { fresh: ReadonlySet<Table> }): SQL[] {
@@ -86,8 +94,11 @@ function facts(source: Source, { after, before, fresh }: Window & { fresh: Reado
       const upTo = sql`${xact} < ${i > last ? after : before}::xid8`;
       return i === last ? sql`${xact} >= ${after}::xid8 and ${upTo}` : upTo;
     });
+    const compared = Object.entries(COUNTERFACTUAL).map(
+      ([name, value]) => sql`${source === 'impression' ? value : sql`0`} as ${sql.identifier(name)}`,
+    );
     return sql`select ${exposures.experiment} as experiment, ${exposures.unitId} as unit_id, ${exposures.arm} as arm,
-        ${impressions.at} as at, ${impressions.bot} as bot, ${FIRST} as first, ${list(values)}
+        ${impressions.at} as at, ${impressions.bot} as bot, ${FIRST} as first, ${list(compared)}, ${list(values)}
       from ${EXPOSED[source]} where ${sql.join(conditions, sql` and `)}`;
   });
 }
@@ -109,22 +120,25 @@ function fold(window: Window & { fresh: ReadonlySet<Table> }): SQL {
     fresh as materialized (
       select experiment, unit_id, arm, (at at time zone 'UTC')::date as day, bool_or(not bot) as human,
         count(*) filter (where bot) as bots, min(at) filter (where not bot) as first_at,
-        max(at) filter (where not bot) as last_at, min(first) filter (where not bot) as first, ${list(NAMES.map(summed))}
+        max(at) filter (where not bot) as last_at, min(first) filter (where not bot) as first,
+        ${list(COMPARED.map((name) => sql`coalesce(sum(${name}) filter (where not bot), 0) as ${name}`))}, ${list(NAMES.map(summed))}
       from facts group by experiment, unit_id, arm, day),
     days as (
       insert into ${experimentUnitDays} as kept (experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList})
       select experiment, unit_id, arm, day, bots, first_at, last_at, ${measureList} from fresh
       on conflict (experiment, unit_id, day, arm) do update set ${seen}, ${list(added)}
       returning experiment, unit_id, arm, day, first_at, ${measureList}),
-    units as (insert into ${experimentUnits} as kept (experiment, unit_id, arm, mixed, first, bots, first_at, last_at, ${measureList})
+    units as (insert into ${experimentUnits} as kept (experiment, unit_id, arm, mixed, first, ${list(COMPARED)}, bots, first_at, last_at, ${measureList})
     select experiment, unit_id, min(arm) filter (where human),
-      coalesce(min(arm) filter (where human) <> max(arm) filter (where human), false), min(first), sum(bots)::bigint,
+      coalesce(min(arm) filter (where human) <> max(arm) filter (where human), false), min(first),
+      ${list(COMPARED.map((name) => sql`sum(${name})::bigint`))}, sum(bots)::bigint,
       min(first_at), max(last_at),
       ${list(NAMES.map((name) => sql`least(sum(${column(name)}), ${CEILING})::bigint`))}
     from fresh group by experiment, unit_id
     on conflict (experiment, unit_id) do update set
       arm = least(kept.arm, excluded.arm), first = least(kept.first, excluded.first),
-      mixed = kept.mixed or excluded.mixed or coalesce(kept.arm <> excluded.arm, false), ${seen}, ${list(added)}
+      mixed = kept.mixed or excluded.mixed or coalesce(kept.arm <> excluded.arm, false),
+      ${list(COMPARED.map((name) => sql`${name} = kept.${name} + excluded.${name}`))}, ${seen}, ${list(added)}
       returning experiment, unit_id, mixed),
     ${grow}`;
 }

@@ -24,8 +24,10 @@ export interface ArmRollup extends Moments {
 export interface Rollup {
   /** Arms that have units, by key. */
   arms: Map<string, ArmRollup>;
-  /** The same apart by the market and device of the unit's first query: moments by arm, by stratum. */
+  /** The same apart by the market, device and consent of the unit's first query: moments by arm, by stratum. */
   strata: Map<string, Map<string, Moments>>;
+  /** Of the units whose every query has the counterfactual log: whether another arm would ever have shown other ads. */
+  compared: { triggered: Map<string, Moments>; rest: Map<string, Moments> };
   /** What is no sum over units. */
   quantiles: RowQuantiles;
   /** Whether units were seen before the experiment, so that the covariate columns say something. */
@@ -42,6 +44,7 @@ export interface Rollup {
 type Row = {
   arm: string | null;
   mixed: boolean;
+  triggered: boolean | null;
   stratum: string;
   from_ms: number | null;
   to_ms: number | null;
@@ -73,7 +76,8 @@ function sums(units: SQL, { columns, pairs, small }: { columns: string[]; pairs:
     small
       ? sql`${sql.identifier(a)}::bigint * ${sql.identifier(b)}::bigint`
       : sql`${sql.identifier(a)}::numeric * ${sql.identifier(b)}`;
-  return sql`select arm, mixed, coalesce(first[3], '') || ' ' || coalesce(first[4], '') as stratum,
+  return sql`select arm, mixed, triggered,
+      coalesce(first[3], '') || ' ' || coalesce(first[4], '') || ' ' || coalesce(first[7], '') as stratum,
       count(*)::text as units, sum(bots)::text as bots,
       ${millis(sql`min(first_at)`)} as from_ms, ${millis(sql`max(last_at)`)} as to_ms,
       ${sql.join(
@@ -84,7 +88,7 @@ function sums(units: SQL, { columns, pairs, small }: { columns: string[]; pairs:
         sql`, `,
       )}
     from (${units}) units where (greatest(${sql.join(names, sql`, `)}) < ${SMALL}::bigint) = ${small}
-    group by 1, 2, 3`;
+    group by 1, 2, 3, 4`;
 }
 
 /** The statistics that the metrics need, of all events stored so far. */
@@ -123,6 +127,15 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
     const known = stratum.get(row.arm!);
     stratum.set(row.arm!, known === undefined ? momentsIn(row) : pooled([known, momentsIn(row)]));
   }
+  const compared = (triggered: boolean) =>
+    new Map(
+      [
+        ...Map.groupBy(
+          counted.filter((row) => row.triggered === triggered),
+          ({ arm }) => arm!,
+        ),
+      ].map(([arm, found]) => [arm, pooled(found.map(momentsIn))] as const),
+    );
   const arms = new Set(counted.map(({ arm }) => arm!));
   const times = counted.map(({ from_ms, to_ms }) => [from_ms!, to_ms!] as const);
   const total = (of: readonly Row[], name: 'units' | 'bots') => of.reduce((sum, row) => sum + Number(row[name]), 0);
@@ -134,6 +147,7 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
       }),
     ),
     strata,
+    compared: { triggered: compared(true), rest: compared(false) },
     quantiles,
     before,
     fromMs: times.length === 0 ? undefined : Math.min(...times.map(([from]) => from)),

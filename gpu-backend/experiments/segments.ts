@@ -1,4 +1,4 @@
-/** Effects within segments: units told apart by market and device of their first query, from the strata of the rollup. Pure. */
+/** Effects within segments: units told apart by market, device and consent of their first query, from the strata of the rollup. Pure. */
 import type { SegmentEffect } from '../../shared/contract/report-detail.ts';
 import type { SumMetric } from '../../shared/metric.ts';
 import { columnsOf, quantityOf } from './columns.ts';
@@ -8,7 +8,7 @@ import { compare } from './estimators/welch.ts';
 import type { Rollup } from './rollup.ts';
 
 /** Places of a stratum's key. */
-const DIMENSIONS = ['market', 'device'] as const;
+const DIMENSIONS = ['market', 'device', 'consent'] as const;
 
 export interface SegmentOptions {
   metrics: readonly SumMetric[];

@@ -5,6 +5,7 @@ import type {
   ExperimentReport,
   InterleavingReport,
   MetricReport,
+  TriggeredReport,
 } from '../../shared/contract/experiments.ts';
 import { MICROS } from '../../shared/money.ts';
 
@@ -113,6 +114,26 @@ export function interleavingCells({ clicks, units, teamDraft, debiased }: Interl
         pValue(debiased),
       ],
     ],
+  };
+}
+
+/** Triggered and diluted effects of an arm beside the full ones: a heading, and title, then difference and interval of each. */
+export function triggeredCells(
+  { metrics, arms }: Pick<ExperimentReport, 'metrics' | 'arms'>,
+  { found, arm }: { found: TriggeredReport; arm: string },
+): { heading: string; rows: string[][] } {
+  const at = arms.findIndex((each) => each.arm === arm);
+  const sum = (of: (each: TriggeredReport['arms'][number]) => number) =>
+    found.arms.reduce((total, each) => total + of(each), 0);
+  const triggered = sum((each) => each.triggered);
+  return {
+    heading: `${whole.format(triggered)} of ${whole.format(triggered + sum(({ rest }) => rest))} units (${(100 * found.share).toFixed(1)} %) had a query that another arm would have answered otherwise`,
+    rows: metrics.flatMap(({ metric, title, unit, arms: own }) => {
+      const effects = found.effects.find((each) => each.metric === metric && each.arm === arm);
+      if (effects === undefined) return [];
+      const cells = [own[at]!.effect, effects.diluted, effects.triggered];
+      return [[title, ...cells.flatMap((effect) => [difference(unit, effect), interval(unit, effect)])]];
+    }),
   };
 }
 

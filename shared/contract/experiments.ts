@@ -125,6 +125,24 @@ export const InterleavingReport = z.object({
 });
 export type InterleavingReport = z.infer<typeof InterleavingReport>;
 
+/** Effects through the units that another arm would have treated otherwise, where the edge logged which those are. */
+export const TriggeredReport = z.object({
+  /** Of the units with a complete log, those with at least one query that another arm would have answered otherwise. */
+  share: z.number(),
+  arms: z.array(z.object({ arm: z.string(), triggered: z.int(), rest: z.int() })),
+  effects: z.array(
+    z.object({
+      metric: z.string(),
+      arm: z.string(),
+      /** Among triggered units. */
+      triggered: Effect.nullable(),
+      /** On everybody: the rest is alike in all arms, and adds no noise. */
+      diluted: Effect.nullable(),
+    }),
+  ),
+});
+export type TriggeredReport = z.infer<typeof TriggeredReport>;
+
 export const ExperimentReport = z
   .object({
     experiment: Experiment,
@@ -138,6 +156,8 @@ export const ExperimentReport = z
     checks: z.array(CheckFinding),
     /** Of an interleaving: whose ads people click. */
     interleaving: InterleavingReport.optional(),
+    /** Of an experiment with a counterfactual log. */
+    triggered: TriggeredReport.optional(),
   })
   .meta({ id: 'ExperimentReport' });
 export type ExperimentReport = z.infer<typeof ExperimentReport>;

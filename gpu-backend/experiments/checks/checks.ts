@@ -14,11 +14,13 @@ import { mixedUnits } from './mixed-units.ts';
 import { sampleRatio } from './sample-ratio.ts';
 import { segmentRatio } from './segment-ratio.ts';
 import { sequentialRatio } from './sequential-ratio.ts';
+import { triggeredRatio } from './triggered-ratio.ts';
 
 export const CHECKS: readonly Check[] = [
   sampleRatio,
   sequentialRatio,
   segmentRatio,
+  triggeredRatio,
   eventLoss,
   automation,
   mixedUnits,

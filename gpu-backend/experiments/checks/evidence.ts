@@ -15,7 +15,7 @@ export interface ArmCount {
 export type UnitsByArm = Readonly<Record<string, number>>;
 
 /** What units are told apart by, each as it was at the unit's first query. */
-export type Dimension = 'market' | 'device' | 'colo' | 'cache';
+export type Dimension = 'market' | 'device' | 'colo' | 'cache' | 'consent';
 
 export interface Segment {
   dimension: Dimension;
@@ -71,6 +71,14 @@ export interface SampledUnit {
   leaks: number;
 }
 
+/** Units of which the counterfactual log is complete. */
+export interface Compared {
+  arm: string;
+  /** At least once another arm would have shown other ads. */
+  triggered: number;
+  rest: number;
+}
+
 export interface Evidence {
   experiment: Experiment;
   /** In the order of the definition, then arms that it does not have. */
@@ -86,6 +94,8 @@ export interface Evidence {
   automation: readonly Automation[];
   /** Empty where no ledger was compared with the rows. */
   loss: readonly Loss[];
+  /** In the order of the arms; empty where nothing was logged. */
+  compared: readonly Compared[];
   /** Units picked by a hash of their id, all of them where they are few. */
   sample: readonly SampledUnit[];
 }

@@ -18,7 +18,17 @@ import {
 import type { Rollup } from '../rollup.ts';
 import { counted, sampledUnits } from '../unit-sample.ts';
 import { HEAVY_QUERIES } from './automation.ts';
-import type { ArmCount, Arrivals, Automation, Dimension, Evidence, Loss, SampledUnit, Segment } from './evidence.ts';
+import type {
+  ArmCount,
+  Arrivals,
+  Automation,
+  Compared,
+  Dimension,
+  Evidence,
+  Loss,
+  SampledUnit,
+  Segment,
+} from './evidence.ts';
 import { CONVERSION_MS, watermark } from './late-events.ts';
 
 /** Where the rollup's `first` has what a unit is told apart by. */
@@ -27,6 +37,7 @@ const PLACES: readonly [Dimension, number][] = [
   ['device', 4],
   ['colo', 5],
   ['cache', 6],
+  ['consent', 7],
 ];
 
 /** Everything that the checks ask about an experiment whose events are rolled up. */
@@ -41,7 +52,16 @@ export async function gatherEvidence(db: Database, experiment: Experiment, rollu
     sampleOf(db, experiment, rollup),
   ]);
   const { fromMs, toMs, mixedUnits } = rollup;
-  return { experiment, arms, fromMs, toMs, mixedUnits, arrivals, segments, automation, loss, sample };
+  const compared = comparedOf(arms, rollup);
+  return { experiment, arms, fromMs, toMs, mixedUnits, arrivals, segments, automation, loss, compared, sample };
+}
+
+function comparedOf(arms: readonly ArmCount[], { compared: { triggered, rest } }: Rollup): Compared[] {
+  if (triggered.size + rest.size === 0) return [];
+  const units = (of: ReadonlyMap<string, { units: number }>, arm: string) => of.get(arm)?.units ?? 0;
+  return arms
+    .filter(({ weight }) => weight > 0)
+    .map(({ arm }) => ({ arm, triggered: units(triggered, arm), rest: units(rest, arm) }));
 }
 
 /** Arms in the order of the definition, then any that it does not have. An interleaving shows its units both arms at once. */
@@ -75,10 +95,11 @@ async function segmentsOf(db: Database, key: string): Promise<Segment[]> {
     db,
     sql`select ${experimentUnits.arm} as arm, count(*)::int as units,
         ${sql.join(
-          PLACES.map(([dimension, place]) => sql`${at(place)} as ${sql.identifier(dimension)}`),
+          PLACES.map(([dimension, place]) => sql`coalesce(${at(place)}, '') as ${sql.identifier(dimension)}`),
           sql`, `,
         )}
-      from ${experimentUnits} where ${counted(key)} and ${experimentUnits.first} is not null group by 1, 3, 4, 5, 6`,
+      from ${experimentUnits} where ${counted(key)} and ${experimentUnits.first} is not null
+      group by 1, ${sql.raw(PLACES.map((_, i) => i + 3).join(', '))}`,
   );
   return PLACES.flatMap(([dimension]) =>
     [...Map.groupBy(found, (row) => row[dimension])]

@@ -1,6 +1,6 @@
 /**
- * Where a sample ratio is off: the test of sample-ratio.ts within each market, device, edge location and cache status of the
- * units' first query, at a level that all of them share (Fabijan et al., KDD 2019: a segment names the cause). The cache
+ * Where a sample ratio is off: the test of sample-ratio.ts within each market, device, edge location, cache status and consent
+ * of the units' first query, at a level that all of them share (Fabijan et al., KDD 2019: a segment names the cause). The cache
  * status follows from an arm's own plan, so it is tested only where all arms have the same one.
  */
 import { canonicalJson } from '../../../shared/digest.ts';
@@ -14,6 +14,7 @@ const NAMES: Record<Dimension, string> = {
   device: 'device',
   colo: 'edge location',
   cache: 'cache status',
+  consent: 'consent',
 };
 /** Segments that a finding names. */
 const MOST_NAMED = 3;

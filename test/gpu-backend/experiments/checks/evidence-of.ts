@@ -18,6 +18,7 @@ export function evidenceOf(
     segments: [],
     automation: [],
     loss: [],
+    compared: [],
     sample: [],
     ...more,
   };
