@@ -33,7 +33,9 @@ export const edge: Bench = async ({ quick, say }) => {
     say('bundle and cold start');
     rows.push(...(await startUpRows({ dir: join(dir, 'start'), backendUrl, keys: KEYS, turns: quick ? 3 : 7 })));
     say('memory hits');
-    const lengths = quick ? { turns: 3, seconds: 2, openSeconds: 5 } : { turns: 5, seconds: 3, openSeconds: 15 };
+    const lengths = quick
+      ? { turns: 3, seconds: 2, openTurns: 1, openSeconds: 5 }
+      : { turns: 5, seconds: 3, openTurns: 3, openSeconds: 15 };
     rows.push(...(await hitRows({ dir: join(dir, 'hits'), backendUrl, keys: KEYS, ...lengths, say })));
     say('fuzz');
     const requests = quick ? 10_000 : 100_000;

@@ -41,6 +41,11 @@ export interface LoadResult {
   /** Milliseconds. */
   p50: number;
   p99: number;
+  /**
+   * Of an open load, how late its own process sent what was due: milliseconds, 99th percentile. It is part of the latencies,
+   * and what they would be of a server that takes no time.
+   */
+  lagP99?: number | undefined;
 }
 
 /**
@@ -51,7 +56,8 @@ const WARM_UP_SECONDS = 3;
 
 /** Has the module at `file` run a load, in a process of its own that ends with it. */
 export function loadElsewhere<Load extends object, Result>(file: string, load: Load): Promise<Result> {
-  const child = fork(file, { execArgv: ['--disable-warning=ExperimentalWarning'] });
+  // Room for young objects, so that the load's own garbage is collected seldom: it would stand still meanwhile.
+  const child = fork(file, { execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=64'] });
   return new Promise((resolve, reject) => {
     child.once('message', (result) => resolve(result as Result));
     child.once('exit', (code) => reject(new Error(`the load ended with ${code} before it had a result`)));
@@ -110,21 +116,34 @@ async function closed({ url, connections, seconds, requests }: ClosedLoad): Prom
   return { answers: result.requests.total, seconds: result.duration, statuses, p50, p99 };
 }
 
-/** Calls `start` once for every time that is due, at `rate` a second, and says when each was due. */
+/**
+ * Calls `start` once for every time that is due, at `rate` a second and evenly spread, and says when each was due; resolves
+ * when all have ended, rejects with the first that fails. What a late timer left behind is started at once.
+ */
 export async function onSchedule(
   { rate, seconds }: { rate: number; seconds: number },
   start: (index: number, dueAt: number) => Promise<void>,
 ): Promise<void> {
   const total = Math.round(rate * seconds);
+  const { promise: allEnded, resolve, reject } = Promise.withResolvers<void>();
+  let [started, ended] = [0, 0];
+  const end = () => ++ended === total && resolve();
   const beganAt = performance.now();
-  const running: Promise<void>[] = [];
-  while (running.length < total) {
+  while (started < total) {
     const due = Math.min(total, Math.floor(((performance.now() - beganAt) * rate) / 1_000) + 1);
-    while (running.length < due) running.push(start(running.length, beganAt + (running.length * 1_000) / rate));
-    await new Promise((next) => setTimeout(next, 1));
+    for (; started < due; started++) start(started, beganAt + (started * 1_000) / rate).then(end, reject);
+    await Promise.race([allEnded, new Promise((next) => setTimeout(next, 1))]);
   }
-  await Promise.all(running);
+  if (ended < total) await allEnded;
 }
+
+/** The value that the share of the values lies below; 0 of none. */
+function quantile(values: Float64Array, share: number): number {
+  const sorted = values.toSorted();
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+}
+
+type Timed = Pick<LoadResult, 'answers' | 'seconds' | 'p50' | 'p99' | 'lagP99'>;
 
 /**
  * Sends in a closed loop of some connections or, where there is a rate, at fixed times after a warm-up. `send` makes the request of
@@ -133,28 +152,56 @@ export async function onSchedule(
 export async function timedLoad(
   { connections, seconds, rate }: { connections: number; seconds: number; rate?: number | undefined },
   send: (index: number) => Promise<void>,
-): Promise<Pick<LoadResult, 'answers' | 'seconds' | 'p50' | 'p99'>> {
-  const untimed = rate === undefined ? 0 : Math.round(rate * WARM_UP_SECONDS);
+): Promise<Timed> {
+  return rate === undefined ? closedLoop({ connections, seconds }, send) : openLoop({ rate, seconds }, send);
+}
+
+async function closedLoop(
+  { connections, seconds }: { connections: number; seconds: number },
+  send: (index: number) => Promise<void>,
+): Promise<Timed> {
   const latencies: number[] = [];
-  let startedAt = performance.now();
-  const timed = async (index: number, dueAt: number) => {
-    if (index === untimed) startedAt = dueAt;
-    await send(index);
-    if (index >= untimed) latencies.push(performance.now() - dueAt);
+  const startedAt = performance.now();
+  const until = startedAt + seconds * 1_000;
+  let index = 0;
+  const connection = async () => {
+    for (let sentAt = startedAt; sentAt < until; ) {
+      await send(index++);
+      const now = performance.now();
+      latencies.push(now - sentAt);
+      sentAt = now;
+    }
   };
-  if (rate === undefined) {
-    const until = startedAt + seconds * 1_000;
-    let index = 0;
-    await Promise.all(
-      Array.from({ length: connections }, async () => {
-        while (performance.now() < until) await timed(index++, performance.now());
-      }),
-    );
-  } else await onSchedule({ rate, seconds: WARM_UP_SECONDS + seconds }, timed);
+  await Promise.all(Array.from({ length: connections }, connection));
+  const all = Float64Array.from(latencies);
   const spent = (performance.now() - startedAt) / 1_000;
-  latencies.sort((a, b) => a - b);
-  const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(share * latencies.length))] ?? 0;
-  return { answers: latencies.length, seconds: spent, p50: at(0.5), p99: at(0.99) };
+  return { answers: all.length, seconds: spent, p50: quantile(all, 0.5), p99: quantile(all, 0.99) };
+}
+
+async function openLoop(
+  { rate, seconds }: { rate: number; seconds: number },
+  send: (index: number) => Promise<void>,
+): Promise<Timed> {
+  const untimed = Math.round(rate * WARM_UP_SECONDS);
+  const schedule = { rate, seconds: WARM_UP_SECONDS + seconds };
+  // Made before the first is sent: what grew meanwhile would be copied and collected while others are due.
+  const latencies = new Float64Array(Math.round(rate * schedule.seconds) - untimed);
+  const lags = new Float64Array(latencies.length);
+  let startedAt = 0;
+  await onSchedule(schedule, async (index, dueAt) => {
+    const timed = index - untimed;
+    if (timed === 0) startedAt = dueAt;
+    if (timed >= 0) lags[timed] = performance.now() - dueAt;
+    await send(index);
+    if (timed >= 0) latencies[timed] = performance.now() - dueAt;
+  });
+  return {
+    answers: latencies.length,
+    seconds: (performance.now() - startedAt) / 1_000,
+    p50: quantile(latencies, 0.5),
+    p99: quantile(latencies, 0.99),
+    lagP99: quantile(lags, 0.99),
+  };
 }
 
 async function open({ url, connections, rate, seconds, requests }: OpenLoad): Promise<LoadResult> {
