@@ -71,20 +71,24 @@ export class KillListKeeper {
     const { now, refreshMs, boundMs, waitMs } = this.#options;
     const tooOld = this.ageMs >= boundMs;
     const unheard = this.#heardVersion > this.#list.version;
-    if (this.ageMs >= refreshMs || (unheard && this.#heardVersion > this.#askedVersion)) waitUntil(this.#refresh());
+    if (this.ageMs >= refreshMs || (unheard && this.#heardVersion > this.#askedVersion)) {
+      const begun = this.#refresh();
+      // Kept alive by the request that asks: the others would only hang about until its answer is there.
+      if (begun !== undefined) waitUntil(begun);
+    }
     const away = now() - this.#failedAtMs < AWAY_MS;
     if (away || this.#flight === undefined || !(tooOld || unheard)) return;
     this.counts.waited += 1;
     if ((await within(this.#flight.done, waitMs)) === TIMED_OUT) this.counts.overdue += 1;
   }
 
-  /** Joins a refresh that began lately enough to be good for this request, or begins one. */
-  #refresh(): Promise<void> {
+  /** Begins a refresh unless one began lately enough to be good for this request. */
+  #refresh(): Promise<void> | undefined {
     const { now, boundMs } = this.#options;
     const startedAtMs = now();
     const wantsMore = this.#heardVersion > this.#askedVersion;
     if (this.#flight !== undefined && !wantsMore && startedAtMs - this.#flight.startedAtMs < boundMs) {
-      return this.#flight.done;
+      return undefined;
     }
     this.#askedVersion = this.#heardVersion;
     const flight: Flight = { startedAtMs, done: Promise.resolve() };

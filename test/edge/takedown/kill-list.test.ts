@@ -47,7 +47,7 @@ function keeperUnderTest(change: Partial<KillListOptions> = {}) {
     await settled();
     return state;
   };
-  return { keeper, calls, errors, request, later };
+  return { keeper, calls, errors, work, request, later };
 }
 
 describe('a keeper of the kill list', () => {
@@ -75,6 +75,17 @@ describe('a keeper of the kill list', () => {
     expect([waits.served, calls.length]).toEqual([false, 2]);
     await calls[1]!.answer({ ageMs: 0 });
     expect(waits.served).toBe(true);
+  });
+
+  it('keeps busy the request that asks, and none of those that meanwhile serve by the list or wait for it', async () => {
+    const { calls, work, request, later } = keeperUnderTest();
+    const waits = [await request(), await request()];
+    expect([calls.length, work.length]).toEqual([1, 1]);
+    await calls[0]!.answer({ ageMs: 0, list: list(3) });
+    expect(waits.every(({ served }) => served)).toBe(true);
+    later(250);
+    for (let i = 0; i < 3; i++) await request();
+    expect([calls.length, work.length]).toEqual([2, 2]);
   });
 
   it('counts age from the asking on, and adds what the next keeper says', async () => {
