@@ -10,6 +10,7 @@ import { readOverride } from '../shared/qa-override.ts';
 import { continueTrace, TRACEPARENT } from '../shared/traceparent.ts';
 import type { AdsRequest } from './ads-request.ts';
 import { CLICK_VALID_SECONDS, signClick } from './click.ts';
+import { askOthers, withTriggered } from './counterfactual.ts';
 import { eligible } from './eligibility.ts';
 import { orHead } from './head/head-page.ts';
 import { identify, type Unit } from './identity.ts';
@@ -68,22 +69,26 @@ export const adsRoute = (isolate: Isolate) =>
     isolate.student?.keepUp(waitUntil);
     const requestId = c.get('requestId');
     const trace = () => continueTrace(headers.get(TRACEPARENT), { requestId, newId: clock.newId });
-    const ofPlan = await retrievePage(isolate, request, assigned, { seed: requestId, trace, waitUntil });
+    const context = { seed: requestId, trace, waitUntil };
+    const others = askOthers(isolate, request, assigned, context);
+    const ofPlan = await retrievePage(isolate, request, assigned, context);
     const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
     rungs[page.retrieved.rung] += 1;
     // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
     const { device } = visit;
-    const candidates = eligible(page.retrieved.answer?.candidates ?? [], {
-      killed: isolate.serving().killed,
-      device,
-      atMs,
-    });
-    const slots = auction(candidates, { ...serving.config.auction, slots: request.slots });
+    const { killed } = isolate.serving();
+    const pageOf = (candidates: readonly Candidate[]) =>
+      auction(eligible(candidates, { killed, device, atMs }), { ...serving.config.auction, slots: request.slots });
+    const slots = pageOf(page.retrieved.answer?.candidates ?? []);
+    const assignments =
+      others === undefined
+        ? page.assignments
+        : withTriggered(page.assignments, { others: await others, retrieved: page.retrieved, slots, pageOf });
     const outcome: Outcome = {
       id: requestId,
       atMs,
       request,
-      logged: await loggedQuery(settings, { query: request.normalized, assignments: page.assignments }),
+      logged: await loggedQuery(settings, { query: request.normalized, assignments }),
       serving,
       unit,
       visit,

@@ -1,7 +1,7 @@
 /** A serving configuration made ready for requests: plans resolved and fingerprinted once, the kill list as a set. */
 import { type Assigned, type AssignOptions, assign, type Visit } from '../shared/assignment.ts';
 import type { ServingConfig } from '../shared/contract/config.ts';
-import { type Arm, type Assignment, type Diversion, INTERLEAVED } from '../shared/experiment.ts';
+import { type Arm, type Assignment, type Diversion, INTERLEAVED, isCompared } from '../shared/experiment.ts';
 import { fingerprint, type Plan, resolvePlan } from '../shared/plan.ts';
 import { AdsRequests } from './ads-request.ts';
 import { killSet } from './eligibility.ts';
@@ -18,6 +18,12 @@ export interface Team extends KeyedPlan {
   arm: string;
 }
 
+/** The plans that a visit would have had in the other arms of an experiment, those that differ from its own. */
+export interface Counterfactual {
+  experiment: string;
+  plans: readonly KeyedPlan[];
+}
+
 export interface AssignedPlan extends KeyedPlan {
   /** As answered and logged. */
   assignments: Assignment[];
@@ -25,7 +31,11 @@ export interface AssignedPlan extends KeyedPlan {
   assigned: Assigned[];
   /** The page is merged from two plans; `plan` is then that of the control arm. */
   interleaving: { experiment: string; teams: readonly [Team, Team] } | undefined;
+  /** Of the experiments that log them for this unit; none for merged pages and forced arms. */
+  counterfactuals: readonly Counterfactual[];
 }
+
+const NO_COUNTERFACTUALS: readonly Counterfactual[] = [];
 
 export class Serving {
   readonly config: ServingConfig;
@@ -54,8 +64,12 @@ export class Serving {
       const own = { experiment: experiment.key, layer: experiment.layer, arm: each === merged ? INTERLEAVED : arm.key };
       return unitId === visit.units.user ? own : { ...own, unitId };
     });
-    if (merged === undefined)
-      return { ...(await this.#resolve(assigned)), assignments, assigned, interleaving: undefined };
+    if (merged === undefined) {
+      const own = await this.#resolve(assigned);
+      const counterfactuals =
+        options.overrides === undefined ? await this.#counterfactuals(assigned, own) : NO_COUNTERFACTUALS;
+      return { ...own, assignments, assigned, interleaving: undefined, counterfactuals };
+    }
     const { key, arms, control } = merged.experiment;
     const team = async (arm: Arm): Promise<Team> => {
       const arms = assigned.map((each) => (each === merged ? { ...each, arm } : each));
@@ -63,7 +77,24 @@ export class Serving {
     };
     const teams = [await team(arms[0]!), await team(arms[1]!)] as const;
     const { plan, fingerprint } = teams.find(({ arm }) => arm === control)!;
-    return { plan, fingerprint, assignments, assigned, interleaving: { experiment: key, teams } };
+    const interleaving = { experiment: key, teams };
+    return { plan, fingerprint, assignments, assigned, interleaving, counterfactuals: NO_COUNTERFACTUALS };
+  }
+
+  async #counterfactuals(assigned: readonly Assigned[], own: KeyedPlan): Promise<readonly Counterfactual[]> {
+    const compared = assigned.filter(({ experiment, unitId }) => isCompared(experiment, unitId));
+    if (compared.length === 0) return NO_COUNTERFACTUALS;
+    return Promise.all(
+      compared.map(async (each) => {
+        const others = each.experiment.arms.filter(({ key }) => key !== each.arm.key);
+        const plans = await Promise.all(
+          others.map((arm) => this.#resolve(assigned.map((other) => (other === each ? { ...each, arm } : other)))),
+        );
+        const byFingerprint = new Map(plans.map((plan) => [plan.fingerprint, plan]));
+        byFingerprint.delete(own.fingerprint);
+        return { experiment: each.experiment.key, plans: [...byFingerprint.values()] };
+      }),
+    );
   }
 
   /** The plan under the arms of all layers, the later layer last. */

@@ -9,7 +9,7 @@ import type { Experiment } from '../../shared/experiment.ts';
 import { fingerprint, resolvePlan } from '../../shared/plan.ts';
 import { signOverride } from '../../shared/qa-override.ts';
 import { parseKeyRing, signToken } from '../../shared/signature.ts';
-import { TEST_KEYS } from './stand-in.ts';
+import { CANDIDATES, TEST_KEYS } from './stand-in.ts';
 import { edgeUnderTest, namespaceOf } from './under-test.worker.ts';
 
 type Edge = ReturnType<typeof edgeUnderTest>;
@@ -179,6 +179,76 @@ describe('an interleaving', () => {
     await edge.backend({ retrieve: 'drop' });
     expect(await edge.ads('q=shoes')).toMatchObject({ slots: [], assignments: [] });
     expect(last(edge)).toMatchObject({ rung: 'empty', assignments: [] });
+  });
+});
+
+describe('the counterfactual log', () => {
+  const logging = { ...BASE, counterfactualShare: 1 };
+  const triggered = (edge: Edge) => last(edge).assignments.map((each) => each.triggered);
+
+  it('costs nothing where it is not asked for', async () => {
+    const edge = await edgeWith(BASE);
+    await edge.ads('q=shoes');
+    expect((await edge.told()).retrieved).toHaveLength(1);
+    expect(last(edge).assignments[0]).not.toHaveProperty('triggered');
+  });
+
+  it('asks for the other plan too, says that the pages are the same, and tells nobody but the log', async () => {
+    const edge = await edgeWith(logging);
+    const { assignments } = await edge.ads('q=shoes');
+    expect((await edge.told()).retrieved.map(({ plan }) => plan.retrievers.join()).sort()).toEqual([
+      'dense,lexical',
+      'lexical',
+    ]);
+    expect(triggered(edge)).toEqual([false]);
+    expect(assignments[0]).not.toHaveProperty('triggered');
+    await edge.ads('q=shoes');
+    expect((await edge.told()).retrieved).toHaveLength(2);
+  });
+
+  it.each([
+    ['other ads', CANDIDATES.slice(0, 3)],
+    ['other prices', CANDIDATES.map((each) => (each.adId === 'ad-1' ? { ...each, bidMicros: 300_000 } : each))],
+  ])('says where the other arm would have shown %s', async (_what, candidates) => {
+    const edge = await edgeWith(BASE);
+    const cookie = cookiesOf(await edge.fetch('/v1/ads?q=shoes'));
+    const { slots } = last(edge);
+    await edge.backend({ candidates });
+    await adopt(edge, configOf(4, logging));
+    await edge.fetch('/v1/ads?q=shoes', { headers: { cookie } });
+    expect(last(edge)).toMatchObject({ slots, cache: { status: 'memory' } });
+    expect(triggered(edge)).toEqual([true]);
+  });
+
+  it('counts what cannot be compared as triggered', async () => {
+    const edge = await edgeWith(BASE);
+    const cookie = cookiesOf(await edge.fetch('/v1/ads?q=shoes'));
+    await adopt(edge, configOf(4, logging));
+    await edge.backend({ retrieve: 'refuse' });
+    await edge.fetch('/v1/ads?q=shoes', { headers: { cookie } });
+    expect(last(edge).slots).toHaveLength(4);
+    expect(triggered(edge)).toEqual([true]);
+  });
+
+  it('asks for no plan twice, and finds equal plans alike without asking', async () => {
+    const arms = [...BASE.arms, { ...BASE.arms[1]!, key: 'twin' }];
+    const edge = await edgeWith({ ...logging, arms: arms.map((arm) => ({ ...arm, parameters: { k: 30 } })) });
+    await edge.ads('q=shoes');
+    expect((await edge.told()).retrieved).toHaveLength(1);
+    expect(triggered(edge)).toEqual([false]);
+  });
+
+  it('has all queries of a share of the units, and none of the others', async () => {
+    const edge = await edgeWith({ ...logging, counterfactualShare: 0.5 });
+    const seen = new Set<boolean>();
+    for (let unit = 0; unit < 12; unit++) {
+      const cookie = cookiesOf(await edge.fetch('/v1/ads?q=shoes'));
+      const first = triggered(edge)[0];
+      await edge.fetch('/v1/ads?q=boots', { headers: { cookie } });
+      expect(triggered(edge)[0] === undefined).toBe(first === undefined);
+      seen.add(first === undefined);
+    }
+    expect(seen.size).toBe(2);
   });
 });
 
