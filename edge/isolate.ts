@@ -225,6 +225,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     note: (event, waitUntil) => ledger.note(ledgerEntry(event), waitUntil),
     deadlineMs: settings.eventDeadlineMs,
     outboxTimeoutMs: 2_000,
+    now,
     onError: logError,
   });
   return {

@@ -26,6 +26,7 @@ function logOver(ways: {
     note: ({ id }) => noted.push(id),
     deadlineMs: 100,
     outboxTimeoutMs: 2_000,
+    now: Date.now,
     onError: (message) => errors.push(message),
   });
   return { log, park: park!, direct: direct!, noted, errors };
@@ -60,6 +61,27 @@ describe('EventLog', () => {
     expect(direct).not.toHaveBeenCalled();
     expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, failed: 0 });
     expect(errors).toHaveLength(1);
+  });
+
+  it('does not take its own standstill for a queue that hangs', async () => {
+    const { promise: sent, resolve } = Promise.withResolvers<void>();
+    const { log, park } = logOver({ send: () => sent });
+    const answered = log.log(event, () => undefined);
+    // All that was due fires at once, before the answer that is there by then is read.
+    vi.advanceTimersByTime(300);
+    resolve();
+    expect(await answered).toBe(true);
+    expect(park).not.toHaveBeenCalled();
+    expect(log.counts).toMatchObject({ queued: 1, outboxed: 0 });
+  });
+
+  it('counts every event that took another way, and speaks of one a minute', async () => {
+    const { log, errors } = logOver({ send: refusing('full') });
+    for (let i = 0; i < 3; i++) await log.log(event, () => undefined);
+    expect([log.counts.outboxed, errors.length]).toEqual([3, 1]);
+    vi.advanceTimersByTime(60_000);
+    await log.log(event, () => undefined);
+    expect([log.counts.outboxed, errors.length]).toEqual([4, 2]);
   });
 
   it('counts what the queue took after its time: it is delivered twice', async () => {
