@@ -3,6 +3,8 @@
  * one call, because a call for every request would cost more than the event itself. A request whose id opens a batch keeps
  * the isolate awake until it is noted.
  */
+import { MAX_RECONCILED_IDS } from '../shared/contract/reconciliation.ts';
+
 export interface LedgerOptions {
   /** Writes ids down; rejects when it could not. */
   write: (ids: readonly string[]) => Promise<void>;
@@ -11,12 +13,18 @@ export interface LedgerOptions {
   onError: (message: string, error: unknown) => void;
 }
 
-/** Most ids of one call. */
-const MAX_IDS = 500;
+/**
+ * Most lines of one call, and characters of them: one question to the backend names as many, and a row of the outbox has room.
+ * Each call is a write to disk, which stops all else where outbox and isolate share a thread, as under `workerd serve`.
+ */
+const MAX_IDS = MAX_RECONCILED_IDS;
+const MAX_LENGTH = 1_000_000;
 
 export class Ledger {
   readonly #options: LedgerOptions;
   #open: string[] | undefined;
+  /** Characters of the open batch. */
+  #length = 0;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -24,12 +32,14 @@ export class Ledger {
 
   /** An id that cannot be noted is said to be so; the event is not held up. */
   note(id: string, waitUntil: (work: Promise<unknown>) => void): void {
-    if (this.#open === undefined || this.#open.length === MAX_IDS) {
+    if (this.#open === undefined || this.#open.length === MAX_IDS || this.#length + id.length > MAX_LENGTH) {
       const ids: string[] = [];
       this.#open = ids;
+      this.#length = 0;
       waitUntil(this.#writeLater(ids));
     }
     this.#open.push(id);
+    this.#length += id.length;
   }
 
   async #writeLater(ids: string[]): Promise<void> {

@@ -1,0 +1,50 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Ledger } from '../../edge/ledger.ts';
+import { MAX_RECONCILED_IDS } from '../../shared/contract/reconciliation.ts';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function ledgerOver(write?: () => Promise<void>) {
+  const written: (readonly string[])[] = [];
+  const errors: string[] = [];
+  const kept: Promise<unknown>[] = [];
+  const ledger = new Ledger({
+    write: write ?? (async (ids) => void written.push(ids)),
+    gatherMs: 1_000,
+    onError: (message) => errors.push(message),
+  });
+  const note = (id: string) => ledger.note(id, (work) => kept.push(work));
+  return { note, written, errors, kept };
+}
+
+it('writes what a second brought in one call, for which only the first request stays', async () => {
+  const { note, written, kept } = ledgerOver();
+  note('a');
+  await vi.advanceTimersByTimeAsync(999);
+  note('b');
+  expect([written, kept.length]).toEqual([[], 1]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(written).toEqual([['a', 'b']]);
+  note('c');
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(written).toEqual([['a', 'b'], ['c']]);
+});
+
+it.each([
+  ['ids', 'i', MAX_RECONCILED_IDS],
+  ['characters', 'i'.repeat(1_000), 1_000],
+])('writes every id once when there are more %s than one call carries', async (_, id, most) => {
+  const { note, written } = ledgerOver();
+  for (let i = 0; i < 2 * most + 1; i++) note(id);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(written.map(({ length }) => length)).toEqual([most, most, 1]);
+});
+
+it('says which ids could not be written', async () => {
+  const { note, errors } = ledgerOver(() => Promise.reject(new Error('away')));
+  note('first');
+  note('second');
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(errors).toEqual(['2 issued ids are not in the ledger, the first is first']);
+});
