@@ -1,14 +1,15 @@
 /**
  * An edge in memory on a simulated clock, for traffic of past days: assignment, auction, budgets and events are those of the
- * contract; retrieval is the market's own judgement, the same in every arm. So arms differ by the effect that is set, and by
- * nothing else, which makes the truth of a report known.
+ * contract; retrieval is the market's own judgement, of which an arm's plan may keep less (`k`, `minRelevance`). So arms differ by
+ * that and by the effect that is set, and by nothing else, which makes the truth of a report known.
  */
-import { assign } from '../shared/assignment.ts';
+import { type Assigned, assign } from '../shared/assignment.ts';
 import { type AuctionSlot, auction, type Bidder } from '../shared/auction.ts';
 import type { AdsResponse } from '../shared/contract/ads.ts';
 import type { ServingConfig } from '../shared/contract/config.ts';
 import type { HarnessEvent } from '../shared/contract/events.ts';
-import { hash32 } from '../shared/experiment.ts';
+import { hash32, isCompared } from '../shared/experiment.ts';
+import type { PlanPatch } from '../shared/plan.ts';
 import type { Market } from './market.ts';
 import type { Query } from './queries.ts';
 import type { Grade } from './relevance.ts';
@@ -58,18 +59,24 @@ export function simulateEdge(options: SimulatedEdgeOptions): SimulatedEdge {
   function entrants(query: Query): { list: Entrant[]; cached: boolean } {
     const known = lists.get(query.id);
     if (known !== undefined) return { list: known, cached: true };
-    const list = market
-      .judge(query)
-      .slice(0, config.plan.k)
-      .map(({ item: { ad }, grade }) => ({
-        adId: ad.id,
-        advertiserId: ad.advertiserId,
-        bidMicros: ad.bidMicros,
-        dailyBudgetMicros: ad.dailyBudgetMicros,
-        relevance: RELEVANCE[grade] + (RELEVANCE_SPREAD * hash32(`${ad.id} ${query.id}`)) / 0x1_0000_0000,
-      }));
+    const list = market.judge(query).map(({ item: { ad }, grade }) => ({
+      adId: ad.id,
+      advertiserId: ad.advertiserId,
+      bidMicros: ad.bidMicros,
+      dailyBudgetMicros: ad.dailyBudgetMicros,
+      relevance: RELEVANCE[grade] + (RELEVANCE_SPREAD * hash32(`${ad.id} ${query.id}`)) / 0x1_0000_0000,
+    }));
     lists.set(query.id, list);
     return { list, cached: false };
+  }
+
+  /** What the plan under these arms keeps of a query's list. */
+  function kept(list: readonly Entrant[], arms: readonly Pick<Assigned, 'arm'>[]): Entrant[] {
+    const { k, minRelevance = 0 }: PlanPatch & { k: number } = Object.assign(
+      { k: config.plan.k },
+      ...arms.map(({ arm }) => arm.parameters),
+    );
+    return list.slice(0, k).filter(({ relevance }) => relevance >= minRelevance);
   }
 
   function charge({ adId, dailyBudgetMicros }: Entrant, priceMicros: number, day: string): void {
@@ -91,19 +98,28 @@ export function simulateEdge(options: SimulatedEdgeOptions): SimulatedEdge {
         // Without a cookie every request is a unit of its own.
         const unitId = `${name}-${person.kind === 'crawler' ? `visit-${number}` : person.id}`;
         const { list, cached } = entrants(query);
-        const slots = auction(
-          list.filter((entrant) => isOpen(entrant, dayOf(atMs))),
-          config.auction,
-        );
+        const open = list.filter((entrant) => isOpen(entrant, dayOf(atMs)));
+        const pageUnder = (arms: readonly Pick<Assigned, 'arm'>[]) => auction(kept(open, arms), config.auction);
         const ask = `${person.market}-${hash32(text).toString(16)}`;
         const units = { user: unitId, query: ask, 'query-day': `${ask}-${dayOf(atMs)}` };
         const visit = { units, market: person.market, locale: 'en', device: person.device };
-        const assignments = assign(visit, config.experiments).map(({ experiment, arm, unitId: drawnBy }) => ({
-          experiment: experiment.key,
-          layer: experiment.layer,
-          arm: arm.key,
-          ...(drawnBy === unitId ? {} : { unitId: drawnBy }),
-        }));
+        const assigned = assign(visit, config.experiments);
+        const slots = pageUnder(assigned);
+        const assignments = assigned.map((each) => {
+          const { experiment, arm, unitId: drawnBy } = each;
+          const others = experiment.arms
+            .filter((other) => other !== arm)
+            .map((other) => assigned.map((own) => (own === each ? { arm: other } : own)));
+          return {
+            experiment: experiment.key,
+            layer: experiment.layer,
+            arm: arm.key,
+            ...(drawnBy === unitId ? {} : { unitId: drawnBy }),
+            ...(isCompared(experiment, drawnBy) && {
+              triggered: !others.every((arms) => alike(slots, pageUnder(arms))),
+            }),
+          };
+        });
         const backendMs = cached ? 0 : Math.round(latency.logNormal(6, 0.4) * 100) / 100;
         const totalMs = Math.round((backendMs + latency.logNormal(0.8, 0.5)) * 100) / 100;
         const timings = { totalMs, backendMs, encodeMs: 0, searchMs: 0 };
@@ -179,4 +195,14 @@ export function simulateEdge(options: SimulatedEdgeOptions): SimulatedEdge {
   }
 
   return { connect, exhausted: () => exhausted };
+}
+
+/** Whether two pages show the same ads at the same prices. */
+function alike(a: readonly AuctionSlot<Entrant>[], b: readonly AuctionSlot<Entrant>[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every(
+      ({ candidate, priceMicros }, i) => candidate.adId === b[i]!.candidate.adId && priceMicros === b[i]!.priceMicros,
+    )
+  );
 }

@@ -1,32 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { CatalogueAd } from '../../marketplace/catalogue.ts';
 import { type PastOptions, simulatePast } from '../../marketplace/past.ts';
 import { parseEffect } from '../../marketplace/true-effect.ts';
 import { HarnessEvent } from '../../shared/contract/events.ts';
-import { tinyMarket } from '../fixtures/tiny-market.ts';
+import { bookedMarket } from '../fixtures/tiny-market.ts';
 
 const UNTIL_MS = Date.UTC(2026, 5, 15);
 const DAY_MS = 86_400_000;
-
-/** Three ads a concept, of different advertisers. */
-function bookedMarket() {
-  const market = tinyMarket();
-  const booked = (conceptId: string, i: number) =>
-    ({
-      conceptId,
-      ad: {
-        id: `ad-${conceptId}${i === 0 ? '' : `-${i}`}`,
-        advertiserId: `advertiser-${i}`,
-        bidMicros: 400_000 + 100_000 * i,
-        dailyBudgetMicros: 1_000_000,
-      },
-    }) as CatalogueAd;
-  return {
-    ...market,
-    judge: ({ conceptId }: { conceptId: string }) =>
-      [0, 1, 2].map((i) => ({ item: booked(conceptId, i), grade: 3 as const })),
-  };
-}
 
 async function past(options: Partial<PastOptions> = {}) {
   const events: HarnessEvent[] = [];

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { dilutedEstimate, triggeredShare } from '../../../../gpu-backend/experiments/designs/triggered.ts';
 import { estimateQuantity, momentsOf, type Quantity } from '../../../../gpu-backend/experiments/estimators/quantity.ts';
 import { compare } from '../../../../gpu-backend/experiments/estimators/welch.ts';
+import { A_A, simulatePast } from '../../../../marketplace/past.ts';
+import type { Experiment } from '../../../../shared/experiment.ts';
 import { uniforms } from '../../../fixtures/random.ts';
+import { bookedMarket } from '../../../fixtures/tiny-market.ts';
 
 type Name = 'clicks' | 'queries';
 interface Unit extends Record<Name, number> {
@@ -88,5 +91,67 @@ describe('triggered analysis', () => {
       expect(diluted.absolute).toBeCloseTo(all.absolute, 12);
       expect(width(diluted)).toBeCloseTo(width(all), 3);
     }
+  });
+});
+
+describe('triggered analysis in the market', () => {
+  /** Treatment leaves out ads that fit a query worst; what it shows differs for some of the queries. */
+  const experiment = {
+    ...A_A,
+    counterfactualShare: 1,
+    arms: A_A.arms.map((arm) => (arm.key === 'control' ? arm : { ...arm, parameters: { minRelevance: 0.77 } })),
+  };
+  const alone = (key: string) => ({
+    ...experiment,
+    arms: experiment.arms.map((arm) => ({ ...arm, weight: arm.key === key ? 1 : 1e-9 })),
+  });
+
+  /** People with what the log says of them; those who were never triggered saw what they would have seen in the other arm. */
+  async function people(of: Experiment, seed: number): Promise<(Unit & { arm: string })[]> {
+    const units = new Map<string, Unit & { arm: string }>();
+    const unitOf = new Map<string, string>();
+    await simulatePast({
+      queries: 3_000,
+      users: 2_500,
+      budgets: 100,
+      days: 7,
+      untilMs: Date.UTC(2026, 5, 15),
+      seed,
+      experiment: of,
+      market: bookedMarket(),
+      store: async (events) => {
+        for (const event of events) {
+          if (event.type === 'impression') {
+            const { arm, triggered } = event.assignments[0]!;
+            const known = units.get(event.unitId) ?? { arm, triggered: false, queries: 0, clicks: 0 };
+            units.set(event.unitId, known);
+            unitOf.set(event.id, event.unitId);
+            known.queries += 1;
+            known.triggered ||= triggered!;
+          } else if (event.type === 'click') units.get(unitOf.get(event.impressionId)!)!.clicks += 1;
+        }
+      },
+    });
+    return [...units.values()];
+  }
+
+  it('holds the truth, what a launch brings to everybody, in an interval that is narrower', async () => {
+    const seeds = Array.from({ length: 8 }, (_, i) => i + 1);
+    const rate = async (key: string) => {
+      const all = (await Promise.all(seeds.map((seed) => people(alone(key), seed)))).flat();
+      return momentsOf<Name>(all);
+    };
+    const [control, treatment] = [await rate('control'), await rate('treatment')];
+    const truth = compare(estimateQuantity(control, RATE), estimateQuantity(treatment, RATE), 0.95)!.absolute;
+    let [covered, narrower] = [0, 0];
+    for (const seed of seeds) {
+      const units = await people(experiment, 100 + seed);
+      const of = (arm: string) => units.filter((unit) => unit.arm === arm);
+      const { all, diluted } = effects(of('control'), of('treatment'), RATE);
+      if (diluted.interval[0] <= truth && truth <= diluted.interval[1]) covered += 1;
+      if (width(diluted) < 0.8 * width(all)) narrower += 1;
+    }
+    expect(covered).toBeGreaterThanOrEqual(7);
+    expect(narrower).toBe(seeds.length);
   });
 });
