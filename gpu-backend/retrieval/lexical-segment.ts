@@ -6,6 +6,7 @@
  *   starts I32 [terms + 1]    where a term's postings begin
  *   fieldAds I32 [terms, 3]   ads that have the term in each field
  *   termStarts I32 [terms+1]  where a term's bytes begin
+ *   idPlaces I32 [rows]       place of the row's ad in the order of ids
  *   counts I16 [postings]     packed counts (lexical-terms.ts)
  *   lengths I16 [rows, 3]     lengths of the fields
  *   terms U8                  UTF-8, in the order of the bytes
@@ -21,6 +22,7 @@ export interface LexicalSegment {
   starts: Int32Array;
   fieldAds: Int32Array;
   lengths: Uint16Array;
+  idPlaces: Int32Array;
   /** Place of a term, -1 where no ad has it. */
   find(term: string): number;
 }
@@ -55,9 +57,11 @@ export class LexicalSegmentBuilder {
   /** A posting an entry, in the order of the rows. */
   readonly #entries = { place: int32(), row: int32(), counts: uint16() };
   readonly #lengths = uint16();
+  readonly #ids: string[] = [];
 
-  add({ counts, lengths }: IndexedAd): void {
-    const row = this.#lengths.length / FIELDS.length;
+  add({ id, counts, lengths }: IndexedAd): void {
+    const row = this.#ids.length;
+    this.#ids.push(id);
     for (const length of lengths) this.#lengths.push(length);
     for (const [term, packed] of counts) {
       const place = this.#places.get(term) ?? this.#places.size;
@@ -93,6 +97,10 @@ export class LexicalSegmentBuilder {
     }
     const termStarts = new Int32Array(sorted.length + 1);
     for (const [at, { bytes }] of sorted.entries()) termStarts[at + 1] = termStarts[at]! + bytes.length;
+    const byId = Array.from(this.#ids, (_, row) => row);
+    byId.sort((a, b) => (this.#ids[a]! < this.#ids[b]! ? -1 : 1));
+    const idPlaces = new Int32Array(byId.length);
+    for (const [at, row] of byId.entries()) idPlaces[row] = at;
     const tensor = (dtype: SafeTensor['dtype'], data: Int32Array | Uint16Array | Uint8Array): SafeTensor => ({
       dtype,
       shape: [data.length],
@@ -105,6 +113,7 @@ export class LexicalSegmentBuilder {
         ['starts', tensor('I32', starts)],
         ['fieldAds', tensor('I32', fieldAds)],
         ['termStarts', tensor('I32', termStarts)],
+        ['idPlaces', tensor('I32', idPlaces)],
         ['counts', tensor('I16', packed)],
         ['lengths', tensor('I16', this.#lengths.values)],
         ['terms', tensor('U8', Buffer.concat(sorted.map(({ bytes }) => bytes)))],
@@ -126,7 +135,7 @@ export function readSegment(image: Uint8Array, path: string): LexicalSegment {
   const ints = (name: string) => new Int32Array(...bytesOf(name, 4));
   const shorts = (name: string) => new Uint16Array(...bytesOf(name, 2));
   const [docs, starts, fieldAds, termStarts] = [ints('docs'), ints('starts'), ints('fieldAds'), ints('termStarts')];
-  const [counts, lengths] = [shorts('counts'), shorts('lengths')];
+  const [idPlaces, counts, lengths] = [ints('idPlaces'), shorts('counts'), shorts('lengths')];
   const words = Buffer.from(...bytesOf('terms', 1));
   const terms = starts.length - 1;
   if (
@@ -134,20 +143,22 @@ export function readSegment(image: Uint8Array, path: string): LexicalSegment {
     starts[terms] !== docs.length ||
     termStarts.length !== starts.length ||
     termStarts[terms] !== words.length ||
-    fieldAds.length !== terms * FIELDS.length
+    fieldAds.length !== terms * FIELDS.length ||
+    lengths.length !== idPlaces.length * FIELDS.length
   ) {
     throw new HarnessError(
       'bundle_damaged',
-      `${path}: expected ${terms} terms over ${docs.length} postings, got ${termStarts.length - 1} words with ${counts.length} counts; build a new generation.`,
+      `${path}: expected ${terms} terms over ${docs.length} postings, got ${termStarts.length - 1} words with ${counts.length} counts in ${idPlaces.length} ads of ${lengths.length} lengths; build a new generation.`,
     );
   }
   return {
-    rows: lengths.length / FIELDS.length,
+    rows: idPlaces.length,
     docs,
     counts,
     starts,
     fieldAds,
     lengths,
+    idPlaces,
     find(term) {
       const wanted = Buffer.from(term);
       let [low, high] = [0, terms - 1];

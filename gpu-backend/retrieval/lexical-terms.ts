@@ -15,7 +15,7 @@ import {
 import { lexicalText } from '../../shared/coverage-index.ts';
 
 /** Raised, by either part, whenever terms, fields or the file change: an index written under another version is built anew. */
-export const LEXICAL_VERSION = 100 * TERMS_VERSION + 3;
+export const LEXICAL_VERSION = 100 * TERMS_VERSION + 4;
 
 /** Fields in the order in which their counts, lengths and scores are kept, with their place in a packed count. */
 export const FIELDS: readonly { name: LexicalField; boost: number; shift: number; most: number; certainty: number }[] =
@@ -26,6 +26,7 @@ export const FIELDS: readonly { name: LexicalField; boost: number; shift: number
   ];
 
 export interface IndexedAd {
+  id: string;
   /** Packed counts, by term. */
   counts: Map<string, number>;
   /** Distinct tokens of each field, stop words included. */
@@ -36,8 +37,14 @@ export interface IndexedAd {
 export const countIn = (packed: number, { shift, most }: (typeof FIELDS)[number]): number => (packed >> shift) & most;
 
 /** How sure a term of these packed counts is what the ad is about, 0 to 1. */
-export const certaintyOf = (packed: number): number =>
-  Math.max(0, ...FIELDS.map((field) => (countIn(packed, field) > 0 ? field.certainty : 0)));
+export function certaintyOf(packed: number): number {
+  let certainty = 0;
+  for (let f = 0; f < FIELDS.length; f++) {
+    const field = FIELDS[f]!;
+    if (field.certainty > certainty && countIn(packed, field) > 0) certainty = field.certainty;
+  }
+  return certainty;
+}
 
 export function indexedAd(ad: Ad): IndexedAd {
   const text = lexicalText(ad);
@@ -52,5 +59,5 @@ export function indexedAd(ad: Ad): IndexedAd {
     }
     return new Set(words).size;
   });
-  return { counts, lengths };
+  return { id: ad.id, counts, lengths };
 }

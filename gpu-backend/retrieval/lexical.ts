@@ -1,16 +1,14 @@
 /**
- * The lexical retriever: BM25+ (Lv and Zhai, 2011) over title, keywords and description, each a field with its own statistics.
- * Any query term may match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms and coverage,
+ * The lexical retriever: BM25+ (bm25.ts) over title, keywords and description. Any query term may match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms and coverage,
  * which is the relevance of an ad where there is no dense score, are those of shared/coverage.ts. A generation's lists are read
  * in place (lexical-segment.ts); what came since is kept beside them, and the statistics are those of both together.
  */
 import type { Ad } from '../../shared/contract/ads.ts';
 import { coverage, terms, termWeight } from '../../shared/coverage.ts';
+import { BestSlots } from './best-slots.ts';
+import { Bm25, bm25Score } from './bm25.ts';
 import { emptySegment, type LexicalSegment } from './lexical-segment.ts';
 import { certaintyOf, countIn, FIELDS, type IndexedAd, indexedAd } from './lexical-terms.ts';
-
-/** Saturation of repeated terms, weight of the field's length, and the least that a match is worth. */
-const [K1, B, DELTA] = [1.2, 0.7, 0.5];
 
 /**
  * A term that more than this share of the ads has ("delivery", "order") adds to the score of what the rarer terms found
@@ -20,6 +18,8 @@ const [K1, B, DELTA] = [1.2, 0.7, 0.5];
 const COMMON_SHARE = 0.05;
 /** A term that fewer ads have is not common in any catalogue: it costs next to nothing. */
 const LEAST_COMMON = 256;
+/** Looking an ad up in a list costs about as much as so many entries along the list. */
+const LOOK_UP = 16;
 
 export interface LexicalHit {
   slot: number;
@@ -69,8 +69,7 @@ export class LexicalIndex {
   readonly #postings = new Map<string, Map<number, number>>();
   /** By how much each term's counts of ads differ from the segment's. */
   readonly #drift = new Map<string, Int32Array>();
-  readonly #lengthSums = new Float64Array(FIELDS.length);
-  #size: number;
+  readonly #bm25 = new Bm25();
 
   /** By slot: the score of this search, and in which search it was found. */
   #scores = new Float64Array(1024);
@@ -81,14 +80,14 @@ export class LexicalIndex {
 
   constructor(segment: LexicalSegment = emptySegment()) {
     this.#segment = segment;
-    this.#size = segment.rows;
     this.#gone = new Uint8Array(segment.rows);
     this.#reserve(segment.rows);
-    for (let i = 0; i < segment.lengths.length; i++) this.#lengthSums[i % FIELDS.length]! += segment.lengths[i]!;
+    const { lengths } = segment;
+    for (let base = 0; base < lengths.length; base += FIELDS.length) this.#bm25.count({ lengths, base }, 1);
   }
 
   get size(): number {
-    return this.#size;
+    return this.#bm25.ads;
   }
 
   /** Adds the ad, or replaces what a slot behind the segment held. */
@@ -134,29 +133,21 @@ export class LexicalIndex {
   search(query: string, { limit, accept, tieKey, also = new Set() }: LexicalSearch): LexicalFound {
     const having = terms(query).map((term) => this.#statistics(term));
     const present = having.filter(({ ads }) => ads > 0).sort((a, b) => a.ads - b.ads);
-    const most = Math.max(LEAST_COMMON, COMMON_SHARE * this.#size);
+    const most = Math.max(LEAST_COMMON, COMMON_SHARE * this.size);
     const selective = present.filter(({ ads }, i) => i === 0 || ads <= most);
     if (selective.length === 0) return { hits: [], coverage: new Map() };
     const common = present.slice(selective.length);
 
     this.#begin();
     for (const term of selective) this.#accumulate(term);
-    // What common terms may still add to a score.
-    const bound = common.reduce((sum, { worth }) => sum + worth.reduce((a, b) => a + b * (DELTA + K1 + 1), 0), 0);
-    const promising = this.#promising({ limit, bound, accept });
-    const scored = promising.map((slot) => {
-      let score = this.#scores[slot]!;
-      for (const term of common) score += this.#scoreOf(slot, this.#packed(term, slot), term.worth);
-      return { slot, score };
-    });
-
-    const weights = new Map(having.map(({ term, ads }) => [term, termWeight(Math.max(1, this.#size), ads)]));
+    for (const term of common) this.#add(term);
+    const weights = new Map(having.map(({ term, ads }) => [term, termWeight(Math.max(1, this.size), ads)]));
     const byTerm = new Map(having.map((term) => [term.term, term]));
     const coverageOf = (slot: number) =>
       coverage(weights, (term) => certaintyOf(this.#packed(byTerm.get(term)!, slot)));
     const matches = new Map<number, number>();
     for (const slot of also) if (this.#stamps[slot] === this.#stamp) matches.set(slot, coverageOf(slot));
-    const hits = best(scored, limit, tieKey).map(({ slot, score }) => {
+    const hits = this.#best({ limit, accept, tieKey }).map(({ slot, score }) => {
       const relevance = matches.get(slot) ?? coverageOf(slot);
       matches.set(slot, relevance);
       return { slot, score, relevance };
@@ -169,10 +160,9 @@ export class LexicalIndex {
     const place = this.#segment.find(term);
     const drift = this.#drift.get(term);
     const [from, to] = place < 0 ? [0, 0] : [starts[place]!, starts[place + 1]!];
-    const worth = FIELDS.map(({ boost }, f) => {
-      const ads = (place < 0 ? 0 : fieldAds[place * FIELDS.length + f]!) + (drift?.[1 + f] ?? 0);
-      return boost * termWeight(this.#size, ads);
-    });
+    const worth = this.#bm25.worth(
+      (f) => (place < 0 ? 0 : fieldAds[place * FIELDS.length + f]!) + (drift?.[1 + f] ?? 0),
+    );
     return { term, ads: to - from + (drift?.[0] ?? 0), from, to, added: this.#postings.get(term), worth };
   }
 
@@ -185,37 +175,72 @@ export class LexicalIndex {
     this.#found = 0;
   }
 
-  /** Adds a term's scores to every ad that has it. */
+  /** Finds every ad that has the term, and adds its score. */
   #accumulate({ from, to, added, worth }: TermStatistics): void {
     const { docs, counts } = this.#segment;
-    const [scores, stamps, stamp] = [this.#scores, this.#stamps, this.#stamp];
+    const [scores, stamps, touched, stamp] = [this.#scores, this.#stamps, this.#touched, this.#stamp];
     const visit = (slot: number, packed: number) => {
       const score = this.#scoreOf(slot, packed, worth);
       if (stamps[slot] === stamp) scores[slot]! += score;
       else {
         stamps[slot] = stamp;
         scores[slot] = score;
-        this.#touched[this.#found++] = slot;
+        touched[this.#found++] = slot;
       }
     };
     for (let at = from; at < to; at++) visit(docs[at]!, counts[at]!);
     for (const [slot, packed] of added ?? []) visit(slot, packed);
   }
 
-  /** BM25+ of one ad and term over the fields; 0 where the packed counts are. */
+  /** Adds a term's scores to the ads that were found already: along its list, or by looking each up where they are few. */
+  #add(term: TermStatistics): void {
+    const { from, to, added, worth } = term;
+    const { docs, counts } = this.#segment;
+    const [scores, stamps, stamp] = [this.#scores, this.#stamps, this.#stamp];
+    if (to - from > LOOK_UP * this.#found) {
+      for (let i = 0; i < this.#found; i++) {
+        const slot = this.#touched[i]!;
+        scores[slot]! += this.#scoreOf(slot, this.#packed(term, slot), worth);
+      }
+      return;
+    }
+    for (let at = from; at < to; at++) {
+      const slot = docs[at]!;
+      if (stamps[slot] === stamp) scores[slot]! += this.#scoreOf(slot, counts[at]!, worth);
+    }
+    for (const [slot, packed] of added ?? [])
+      if (stamps[slot] === stamp) scores[slot]! += this.#scoreOf(slot, packed, worth);
+  }
+
+  /** The best of what was found. */
+  #best({ limit, accept, tieKey }: Omit<LexicalSearch, 'also'>): { slot: number; score: number }[] {
+    const [scores, touched, gone, found] = [this.#scores, this.#touched, this.#gone, this.#found];
+    const best = new BestSlots({ limit, before: this.#byId(tieKey) });
+    let { floor } = best;
+    for (let i = 0; i < found; i++) {
+      const slot = touched[i]!;
+      const score = scores[slot]!;
+      // Whether it is accepted comes last: asking is what costs.
+      if (score < floor || gone[slot] === 1 || !best.wants(slot, score) || !accept(slot)) continue;
+      best.add(slot, score);
+      floor = best.floor;
+    }
+    return best.drain();
+  }
+
+  /** Score of one ad and term; 0 where the packed counts are. */
   #scoreOf(slot: number, packed: number, worth: readonly number[]): number {
     if (packed === 0) return 0;
-    const rows = this.#segment.rows;
-    const lengths = slot < rows ? this.#segment.lengths : this.#added.get(slot)!.lengths;
-    const base = slot < rows ? slot * FIELDS.length : 0;
-    let score = 0;
-    for (let f = 0; f < FIELDS.length; f++) {
-      const count = countIn(packed, FIELDS[f]!);
-      if (count === 0) continue;
-      const length = (lengths[base + f]! * this.#size) / this.#lengthSums[f]!;
-      score += worth[f]! * (DELTA + (count * (K1 + 1)) / (count + K1 * (1 - B + B * length)));
-    }
-    return score;
+    const dampings = this.#bm25.dampings();
+    const { rows, lengths } = this.#segment;
+    if (slot < rows) return bm25Score(packed, { lengths, base: slot * FIELDS.length, worth, dampings });
+    return bm25Score(packed, { lengths: this.#added.get(slot)!.lengths, base: 0, worth, dampings });
+  }
+
+  /** Order of ids; among the rows of the segment without reading them. */
+  #byId(tieKey: (slot: number) => string): (a: number, b: number) => boolean {
+    const { rows, idPlaces } = this.#segment;
+    return (a, b) => (a < rows && b < rows ? idPlaces[a]! < idPlaces[b]! : tieKey(a) < tieKey(b));
   }
 
   /** A term's packed counts in one ad, 0 where it has none. */
@@ -233,37 +258,8 @@ export class LexicalIndex {
     return 0;
   }
 
-  /**
-   * Accepted slots that may be among the `limit` best once up to `bound` is added to their scores. Asks `accept` only of
-   * slots that score high enough, because asking is what costs.
-   */
-  #promising(options: { limit: number; bound: number; accept: (slot: number) => boolean }): number[] {
-    const { limit, bound, accept } = options;
-    const scores = this.#scores;
-    let kept: number[] = [];
-    let floor = Number.NEGATIVE_INFINITY;
-    let cutAt = 4 * limit;
-    const cut = () => {
-      if (kept.length >= limit) {
-        const ranked = Float64Array.from(kept, (slot) => scores[slot]!).sort();
-        floor = ranked[ranked.length - limit]! - bound;
-        kept = kept.filter((slot) => scores[slot]! >= floor);
-      }
-      cutAt = 2 * Math.max(kept.length, 2 * limit);
-    };
-    for (let i = 0; i < this.#found; i++) {
-      const slot = this.#touched[i]!;
-      if (scores[slot]! < floor || this.#gone[slot] === 1 || !accept(slot)) continue;
-      kept.push(slot);
-      if (kept.length >= cutAt) cut();
-    }
-    cut();
-    return kept;
-  }
-
   #count({ counts, lengths }: IndexedAd, sign: 1 | -1): void {
-    this.#size += sign;
-    for (const [f, length] of lengths.entries()) this.#lengthSums[f]! += sign * length;
+    this.#bm25.count({ lengths, base: 0 }, sign);
     for (const [term, packed] of counts) {
       const drift = this.#drift.get(term) ?? new Int32Array(COUNTS);
       this.#drift.set(term, drift);
@@ -281,13 +277,4 @@ export class LexicalIndex {
     stamps.set(this.#stamps);
     [this.#scores, this.#stamps, this.#touched] = [scores, stamps, new Uint32Array(size)];
   }
-}
-
-/** The `limit` highest scores, ties by key. */
-function best<H extends { slot: number; score: number }>(
-  found: H[],
-  limit: number,
-  tieKey: (slot: number) => string,
-): H[] {
-  return found.sort((a, b) => b.score - a.score || (tieKey(a.slot) < tieKey(b.slot) ? -1 : 1)).slice(0, limit);
 }

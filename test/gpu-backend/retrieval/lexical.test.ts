@@ -88,12 +88,17 @@ describe('the lexical index', () => {
     expect(search('bottle', () => false)).toEqual([]);
   });
 
-  it('breaks ties by ad id, whatever the order of insertion', () => {
-    const same = ['c', 'a', 'b'].map((id) => ad(id, { title: 'Red kettle' }));
+  it('breaks ties by ad id, whatever the order of insertion, in the file, behind it and between the two', () => {
+    const same = ['c', 'a', 'e', 'b', 'd'].map((id) => ad(id, { title: 'Red kettle' }));
     for (const order of [same, same.toReversed()]) {
-      const hits = indexOf(order).search('kettle', options(order)).hits;
-      expect(hits.map(({ slot }) => order[slot]!.id)).toEqual(['a', 'b', 'c']);
-      expect(indexOf(order).search('kettle', options(order, undefined, 2)).hits).toHaveLength(2);
+      for (const filed of [0, 2, order.length]) {
+        const index = segmentOf(order.slice(0, filed));
+        for (const [slot, entry] of order.entries()) if (slot >= filed) index.put(slot, entry);
+        const found = (limit: number) =>
+          index.search('kettle', options(order, undefined, limit)).hits.map(({ slot }) => order[slot]!.id);
+        expect(found(10)).toEqual(['a', 'b', 'c', 'd', 'e']);
+        expect(found(3)).toEqual(['a', 'b', 'c']);
+      }
     }
   });
 
