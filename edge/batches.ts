@@ -1,7 +1,7 @@
-/** Lists of events cut to what one call carries: the limits of Cloudflare Queues, kept towards the backend too. */
+/** Lists of events cut to what one call carries: the limits of Cloudflare Queues' batches, kept towards the backend. */
 import type { HarnessEvent } from '../shared/contract/events.ts';
 
-export const MAX_BATCH_MESSAGES = 100;
+export const MAX_BATCH_EVENTS = 100;
 export const MAX_BATCH_BYTES = 256_000;
 
 const encoder = new TextEncoder();
@@ -10,20 +10,22 @@ const encoder = new TextEncoder();
 const bytesOf = (value: unknown) => encoder.encode(JSON.stringify(value)).byteLength;
 
 /**
- * In order, nothing left out: runs of at most {@link MAX_BATCH_MESSAGES} and {@link MAX_BATCH_BYTES}; what is larger
- * than that by itself travels alone. `eventOf` tells the event of an item that carries one.
+ * In order, nothing left out: runs of at most {@link MAX_BATCH_EVENTS} and {@link MAX_BATCH_BYTES}; what is larger than that
+ * by itself travels alone. `eventsOf` tells the events of an item, which stay together.
  */
-export function splitBatches<T>(items: readonly T[], eventOf: (item: T) => HarnessEvent): T[][] {
+export function splitBatches<T>(items: readonly T[], eventsOf: (item: T) => readonly HarnessEvent[]): T[][] {
   const batches: T[][] = [];
   let batch: T[] = [];
-  let bytes = 0;
+  let [count, bytes] = [0, 0];
   for (const item of items) {
-    const size = bytesOf(eventOf(item));
-    if (batch.length > 0 && (batch.length === MAX_BATCH_MESSAGES || bytes + size > MAX_BATCH_BYTES)) {
+    const events = eventsOf(item);
+    const size = bytesOf(events);
+    if (batch.length > 0 && (count + events.length > MAX_BATCH_EVENTS || bytes + size > MAX_BATCH_BYTES)) {
       batches.push(batch);
-      [batch, bytes] = [[], 0];
+      [batch, count, bytes] = [[], 0, 0];
     }
     batch.push(item);
+    count += events.length;
     bytes += size;
   }
   if (batch.length > 0) batches.push(batch);

@@ -1,5 +1,5 @@
 /**
- * The queues' other end: batches go to the backend, and a message is acknowledged only once its event is stored. A dead
+ * The queues' other end: batches go to the backend, and a message is acknowledged only once its events are stored. A dead
  * letter that still cannot be stored moves to the outbox, which has no last attempt, so that both queues always drain.
  */
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
@@ -13,7 +13,8 @@ export interface EventMessages {
 }
 
 interface EventMessage {
-  readonly body: HarnessEvent;
+  /** JSON of a list of events (grouped-queue.ts); messages of before that were one event each, and may still wait. */
+  readonly body: string | HarnessEvent;
   /** 1 on the first delivery. */
   readonly attempts: number;
   ack(): void;
@@ -33,47 +34,53 @@ const MAX_DELAY_SECONDS = 15;
 /** Before a dead letter is tried again that neither backend nor outbox took. */
 const DEAD_LETTER_DELAY_SECONDS = 60;
 
+/** A message, read. */
+interface Letter {
+  message: EventMessage;
+  events: readonly HarnessEvent[];
+}
+
 /** Never throws: what was not stored is retried, after a pause that grows with the attempts. */
 export async function consume(batch: EventMessages, options: ConsumerOptions): Promise<void> {
   const dead = batch.queue.endsWith('-dead');
-  for (const messages of splitBatches(batch.messages, ({ body }) => body)) {
+  const read = batch.messages.map((message) => ({ message, events: eventsOf(message) }));
+  for (const letters of splitBatches(read, ({ events }) => events)) {
+    const events = letters.flatMap((letter) => letter.events);
     try {
-      settle(messages, await options.store(messages.map(({ body }) => body)), options);
+      settle(events, await options.store(events), options);
+      for (const { message } of letters) message.ack();
     } catch (error) {
-      if (dead) await parkOrRetry(messages, options);
+      if (dead) await parkOrRetry(letters, options);
       else
-        for (const message of messages) message.retry({ delaySeconds: Math.min(message.attempts, MAX_DELAY_SECONDS) });
-      if (messages.some(({ attempts }) => attempts === 1)) {
-        options.onError(`${messages.length} events of ${batch.queue} wait for the backend`, error);
+        for (const { message } of letters)
+          message.retry({ delaySeconds: Math.min(message.attempts, MAX_DELAY_SECONDS) });
+      if (letters.some(({ message }) => message.attempts === 1)) {
+        options.onError(`${events.length} events of ${batch.queue} wait for the backend`, error);
       }
     }
   }
 }
 
+const eventsOf = ({ body }: EventMessage): readonly HarnessEvent[] =>
+  typeof body === 'string' ? JSON.parse(body) : [body];
+
 /** What the backend refuses now it will refuse always: said once, then done with. */
 function settle(
-  messages: readonly EventMessage[],
-  result: EventBatchResult,
+  events: readonly HarnessEvent[],
+  { rejected }: EventBatchResult,
   { counts, onError }: ConsumerOptions,
 ): void {
-  const rejected = new Map(result.rejected.map(({ index, reason }) => [index, reason]));
-  for (const [index, message] of messages.entries()) {
-    const reason = rejected.get(index);
-    if (reason === undefined) counts.delivered += 1;
-    else {
-      counts.rejected += 1;
-      onError(`event ${message.body?.id} was refused`, reason);
-    }
-    message.ack();
-  }
+  for (const { index, reason } of rejected) onError(`event ${events[index]?.id} was refused`, reason);
+  counts.rejected += rejected.length;
+  counts.delivered += events.length - rejected.length;
 }
 
-async function parkOrRetry(messages: readonly EventMessage[], { park, onError }: ConsumerOptions): Promise<void> {
+async function parkOrRetry(letters: readonly Letter[], { park, onError }: ConsumerOptions): Promise<void> {
   try {
-    await park(messages.map(({ body }) => body));
-    for (const message of messages) message.ack();
+    await park(letters.flatMap(({ events }) => events));
+    for (const { message } of letters) message.ack();
   } catch (error) {
-    for (const message of messages) message.retry({ delaySeconds: DEAD_LETTER_DELAY_SECONDS });
-    onError(`${messages.length} dead letters could not move to the outbox`, error);
+    for (const { message } of letters) message.retry({ delaySeconds: DEAD_LETTER_DELAY_SECONDS });
+    onError(`${letters.length} dead letters could not move to the outbox`, error);
   }
 }

@@ -1,6 +1,5 @@
 /** The Worker's bindings, checked once an isolate and frozen. */
 import * as z from 'zod';
-import type { HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
 import type { EntryNamespace } from './cache/kv.ts';
@@ -9,8 +8,7 @@ import type { BundleFiles } from './student/load.ts';
 
 /** As much of a Queue binding as the edge uses. */
 export interface EventQueue {
-  send(event: HarnessEvent, options: { contentType: 'json' }): Promise<unknown>;
-  sendBatch(messages: { body: HarnessEvent; contentType: 'json' }[]): Promise<unknown>;
+  send(message: string, options: { contentType: 'text' }): Promise<unknown>;
 }
 
 /** As much of a rate-limit binding as the edge uses. */

@@ -1,14 +1,14 @@
 /**
  * The queue, with group commit: while one call to it is in the air, events of other requests gather for the next one. Each
- * request still waits until the queue has its own event; the call, which costs more than the event, is shared.
+ * request still waits until the queue has its own event; call and message, which cost more than the event, are shared.
  */
 import type { HarnessEvent } from '../shared/contract/events.ts';
 import { within } from './deadline.ts';
 import type { EventQueue } from './env.ts';
 import type { Sending } from './events.ts';
 
-/** Events of one call: even of the largest these stay below the 256 KB that a call may carry. */
-const MAX_EVENTS = 25;
+/** UTF-16 units of a message, of which each takes at most three bytes: a queue takes messages of 128 KB. */
+const MAX_UNITS = 42_000;
 
 export interface GroupedQueueOptions {
   queue: EventQueue;
@@ -18,13 +18,16 @@ export interface GroupedQueueOptions {
 }
 
 interface Entry extends Sending {
-  event: HarnessEvent;
+  /** The event as JSON. */
+  text: string;
   resolve: () => void;
   reject: (error: unknown) => void;
 }
 
 interface Group {
   entries: Entry[];
+  /** Of its texts. */
+  units: number;
   openedAtMs: number;
 }
 
@@ -46,14 +49,17 @@ export class GroupedQueue {
   send(event: HarnessEvent, sending: Sending): Promise<void> {
     return new Promise((resolve, reject) => {
       const { now, gatherMs } = this.#options;
-      const entry: Entry = Object.assign(sending, { event, resolve, reject });
+      const text = JSON.stringify(event);
+      const entry: Entry = Object.assign(sending, { text, resolve, reject });
+      const units = text.length + 1;
       const open = this.#open;
       // A group whose first request died with its context is never sent: nobody may join it for long.
-      if (open !== undefined && open.entries.length < MAX_EVENTS && now() - open.openedAtMs <= 2 * gatherMs) {
+      if (open !== undefined && open.units + units <= MAX_UNITS && now() - open.openedAtMs <= 2 * gatherMs) {
         open.entries.push(entry);
+        open.units += units;
         return;
       }
-      const group: Group = { entries: [entry], openedAtMs: now() };
+      const group: Group = { entries: [entry], units, openedAtMs: now() };
       this.#open = group;
       // The call carries events of other requests: it outlives the patience of the one that makes it.
       sending.waitUntil(this.#send(group));
@@ -67,7 +73,7 @@ export class GroupedQueue {
     if (this.#open === group) this.#open = undefined;
     this.#inTheAir = group;
     try {
-      await this.#call(entries);
+      await this.#options.queue.send(`[${entries.map(({ text }) => text)}]`, { contentType: 'text' });
       for (const { diverted, onLate, resolve } of entries) diverted ? onLate() : resolve();
     } catch (error) {
       for (const { diverted, reject } of entries) diverted || reject(error);
@@ -78,12 +84,6 @@ export class GroupedQueue {
         this.#waiting.clear();
       }
     }
-  }
-
-  async #call(entries: readonly Entry[]): Promise<void> {
-    const { queue } = this.#options;
-    if (entries.length === 1) await queue.send(entries[0]!.event, { contentType: 'json' });
-    else await queue.sendBatch(entries.map(({ event }) => ({ body: event, contentType: 'json' })));
   }
 
   /** Until no call is in the air, `gatherMs` at most. */

@@ -6,7 +6,7 @@
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
 import type { MissingExposure } from '../../shared/contract/reconciliation.ts';
 import { HarnessError, problemResponse } from '../../shared/problem.ts';
-import { MAX_BATCH_MESSAGES, splitBatches } from '../batches.ts';
+import { MAX_BATCH_EVENTS, splitBatches } from '../batches.ts';
 import type { EventCounts } from '../events.ts';
 import { exposuresOf, idOf } from './ledger-entry.ts';
 import { Shelf, type Sql } from './shelf.ts';
@@ -92,7 +92,7 @@ export class Outbox {
   async #deliver(): Promise<void> {
     const { store, counts, onError } = this.#world();
     for (;;) {
-      const [batch] = splitBatches(this.#shelf.waiting(MAX_BATCH_MESSAGES), ({ event }) => event);
+      const [batch] = splitBatches(this.#shelf.waiting(MAX_BATCH_EVENTS), ({ event }) => [event]);
       if (batch === undefined) return;
       const { rejected } = await store(batch.map(({ event }) => event));
       this.#shelf.drop(batch);

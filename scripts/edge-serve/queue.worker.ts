@@ -29,19 +29,10 @@ interface Bindings {
   EDGE: { queue(name: string, messages: unknown[]): Promise<Delivered> };
 }
 
-interface Batch {
-  messages: { body: string; contentType: string }[];
-}
-
-const decoder = new TextDecoder();
-
-/** Messages as JSON text; `undefined` for anything else. In a batch they are base64 of it. */
-async function bodiesOf(request: Request, action: string | undefined): Promise<string[] | undefined> {
-  if (action === 'message') return request.headers.get('x-msg-fmt') === 'json' ? [await request.text()] : undefined;
-  if (action !== 'batch') return undefined;
-  const { messages } = (await request.json()) as Batch;
-  if (messages.some(({ contentType }) => contentType !== 'json')) return undefined;
-  return messages.map(({ body }) => decoder.decode(Uint8Array.from(atob(body), (char) => char.charCodeAt(0))));
+/** What is kept of a message, which is text: JSON of it. `undefined` for any other call. */
+async function bodyOf(request: Request, action: string | undefined): Promise<string | undefined> {
+  if (action !== 'message' || request.headers.get('x-msg-fmt') !== 'text') return undefined;
+  return JSON.stringify(await request.text());
 }
 
 /** All queues in one object. */
@@ -60,18 +51,17 @@ export class Queues {
     );
   }
 
-  /** `POST /QUEUE/message` and `POST /QUEUE/batch`, as workerd's binding sends them; all of a batch or nothing is kept. */
+  /** `POST /QUEUE/message`, as workerd's binding sends it. */
   async fetch(request: Request): Promise<Response> {
     const [, queue = '', action] = new URL(request.url).pathname.split('/');
     const consumer = this.#consumers[queue];
-    const bodies = await bodiesOf(request, action);
-    if (bodies === undefined || consumer === undefined)
-      return new Response('expected messages of JSON for a queue of wrangler.toml', { status: 400 });
+    const body = await bodyOf(request, action);
+    if (body === undefined || consumer === undefined)
+      return new Response('expected a message of text for a queue of wrangler.toml', { status: 400 });
     const now = Date.now();
     const due = now + consumer.maxBatchTimeout * 1_000;
     const insert = 'insert into messages (queue, body, sent, attempts, due) values (?, ?, ?, 0, ?)';
-    // No wait in between: one transaction.
-    for (const body of bodies) this.#storage.sql.exec(insert, queue, body, now, due);
+    this.#storage.sql.exec(insert, queue, body, now, due);
     const alarm = await this.#storage.getAlarm();
     if (alarm === null || alarm > due) await this.#storage.setAlarm(due);
     return Response.json({ metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } } });

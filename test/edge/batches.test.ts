@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { MAX_BATCH_BYTES, MAX_BATCH_MESSAGES, splitBatches } from '../../edge/batches.ts';
+import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS, splitBatches } from '../../edge/batches.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 
 const sized = (bytes: number, i: number): HarnessEvent => ({
@@ -12,21 +12,25 @@ const sized = (bytes: number, i: number): HarnessEvent => ({
 });
 const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 
-it('keeps order and every event, within the limits unless one event alone is beyond them', () => {
-  const sizes = fc.array(fc.oneof(fc.nat(300), fc.nat(120_000), fc.constant(400_000)), { maxLength: 250 });
+it('keeps order, every event and what belongs together, within the limits unless one item alone is beyond them', () => {
+  const sizes = fc.array(fc.oneof(fc.nat(300), fc.nat(120_000), fc.constant(400_000)), { maxLength: 8 });
+  const message = fc.oneof(sizes, fc.array(fc.nat(300), { maxLength: 120 }));
   fc.assert(
-    fc.property(sizes, (all) => {
-      const events = all.map(sized);
-      const batches = splitBatches(events, (event) => event);
-      expect(batches.flat()).toEqual(events);
+    fc.property(fc.array(message, { maxLength: 60 }), (all) => {
+      const messages = all.map((each) => each.map(sized));
+      const batches = splitBatches(messages, (events) => events);
+      expect(batches.flat()).toEqual(messages);
+      const count = (batch: HarnessEvent[][]) => batch.flat().length;
+      const bytes = (batch: HarnessEvent[][]) => batch.reduce((sum, events) => sum + bytesOf(events), 0);
       for (const [i, batch] of batches.entries()) {
-        const bytes = batch.reduce((sum, event) => sum + bytesOf(event), 0);
-        expect(batch.length).toBeLessThanOrEqual(MAX_BATCH_MESSAGES);
-        if (batch.length > 1) expect(bytes).toBeLessThanOrEqual(MAX_BATCH_BYTES);
+        if (batch.length > 1) {
+          expect(count(batch)).toBeLessThanOrEqual(MAX_BATCH_EVENTS);
+          expect(bytes(batch)).toBeLessThanOrEqual(MAX_BATCH_BYTES);
+        }
         // No batch could have taken the next one's first.
         const next = batches[i + 1]?.[0];
-        if (next !== undefined)
-          expect(batch.length === MAX_BATCH_MESSAGES || bytes + bytesOf(next) > MAX_BATCH_BYTES).toBe(true);
+        const grown = [...batch, next ?? []];
+        if (next !== undefined) expect(count(grown) > MAX_BATCH_EVENTS || bytes(grown) > MAX_BATCH_BYTES).toBe(true);
       }
     }),
     { numRuns: 30 },

@@ -200,7 +200,7 @@ describe('POST /v1/conversions', () => {
 
   it('asks to be told again when the conversion is safe nowhere', async () => {
     const full = () => Promise.reject(new Error('queue is full'));
-    const edge = edgeUnderTest({ EVENTS: { send: full, sendBatch: full }, OUTBOX: noOutbox });
+    const edge = edgeUnderTest({ EVENTS: { send: full }, OUTBOX: noOutbox });
     await edge.backend({ events: 'fail' });
     const { clickId } = await clicked(edge);
     const problem = await edge.problem('/v1/conversions', post({ clickId, orderId: 'o', valueMicros: 1 }));

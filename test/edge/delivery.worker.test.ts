@@ -11,8 +11,8 @@ import { edgeUnderTest, noOutbox } from './under-test.worker.ts';
 type Edge = ReturnType<typeof edgeUnderTest>;
 const refuse = () => Promise.reject(new Error('queue is full'));
 const hang = () => new Promise<never>(() => undefined);
-const full = { send: refuse, sendBatch: refuse };
-const silent = { send: hang, sendBatch: hang };
+const full = { send: refuse };
+const silent = { send: hang };
 
 const counts = async (edge: Edge) =>
   ((await (await edge.fetch('/healthz')).json()) as { events: Record<string, number> }).events;
@@ -104,10 +104,11 @@ describe('the queue consumer', () => {
     valueMicros: 1,
   });
 
-  async function consumed(edge: Edge, ids: string[], queue = 'harness-events') {
-    const batch = createMessageBatch<HarnessEvent>(
+  /** Each message has the events of some ids, and is named after them. */
+  async function consumed(edge: Edge, messages: readonly string[][], queue = 'harness-events') {
+    const batch = createMessageBatch<string>(
       queue,
-      ids.map((id) => ({ id, timestamp: 1, attempts: 1, body: event(id) })),
+      messages.map((ids) => ({ id: ids.join('+'), timestamp: 1, attempts: 1, body: JSON.stringify(ids.map(event)) })),
     );
     const { storeEvents, outboxes, events, onError } = edge.isolate;
     await consume(batch, {
@@ -121,8 +122,8 @@ describe('the queue consumer', () => {
 
   it('stores a batch in one call and acknowledges each message', async () => {
     const edge = edgeUnderTest();
-    const result = await consumed(edge, ['event-001', 'event-002', 'event-003']);
-    expect(result.explicitAcks).toEqual(['event-001', 'event-002', 'event-003']);
+    const result = await consumed(edge, [['event-001', 'event-002'], ['event-003']]);
+    expect(result.explicitAcks).toEqual(['event-001+event-002', 'event-003']);
     expect((await edge.told()).batches.map((batch) => batch.length)).toEqual([3]);
     expect(edge.isolate.events.counts).toMatchObject({ delivered: 3, rejected: 0 });
   });
@@ -130,8 +131,8 @@ describe('the queue consumer', () => {
   it('keeps the whole batch for later while the backend is away', async () => {
     const edge = edgeUnderTest();
     await edge.backend({ events: 'fail' });
-    const result = await consumed(edge, ['event-001', 'event-002']);
-    expect(result.retryMessages.map(({ msgId }) => msgId)).toEqual(['event-001', 'event-002']);
+    const result = await consumed(edge, [['event-001', 'event-002'], ['event-003']]);
+    expect(result.retryMessages.map(({ msgId }) => msgId)).toEqual(['event-001+event-002', 'event-003']);
     expect(result.explicitAcks).toEqual([]);
     expect(edge.isolate.events.counts.delivered).toBe(0);
   });
@@ -139,8 +140,8 @@ describe('the queue consumer', () => {
   it('does not retry what the backend refuses for good, and counts it', async () => {
     const edge = edgeUnderTest();
     await edge.backend({ reject: ['event-002'] });
-    const result = await consumed(edge, ['event-001', 'event-002', 'event-003']);
-    expect(result.explicitAcks).toHaveLength(3);
+    const result = await consumed(edge, [['event-001', 'event-002'], ['event-003']]);
+    expect(result.explicitAcks).toHaveLength(2);
     expect(edge.isolate.events.counts).toMatchObject({ delivered: 2, rejected: 1 });
   });
 
@@ -149,8 +150,8 @@ describe('the queue consumer', () => {
     await edge.backend({ events: 'fail' });
     const ids = Array.from({ length: 250 }, (_, i) => `event-${1_000 + i}`);
     for (let at = 0; at < ids.length; at += 100) {
-      const batch = ids.slice(at, at + 100);
-      expect((await consumed(edge, batch, 'harness-events-dead')).explicitAcks).toEqual(batch);
+      const batch = ids.slice(at, at + 100).map((id) => [id]);
+      expect((await consumed(edge, batch, 'harness-events-dead')).explicitAcks).toEqual(batch.flat());
     }
     await edge.alarm();
     await edge.backend({ events: 'ok' });

@@ -10,14 +10,14 @@ const event = (id: string): HarnessEvent => ({ type: 'conversion', id, atMs: 1, 
 
 /** A queue whose calls end when the test says so. */
 function heldQueue() {
-  const calls: { ids: string[]; end: (error?: Error) => void }[] = [];
-  const take = (events: HarnessEvent[]) =>
+  const calls: { message: string; ids: string[]; end: (error?: Error) => void }[] = [];
+  const take = (message: string) =>
     new Promise<void>((resolve, reject) => {
       const end = (error?: Error) => (error === undefined ? resolve() : reject(error));
-      calls.push({ ids: events.map(({ id }) => id), end });
+      calls.push({ message, ids: (JSON.parse(message) as HarnessEvent[]).map(({ id }) => id), end });
     });
   const queue = new GroupedQueue({
-    queue: { send: (one) => take([one]), sendBatch: (many) => take(many.map(({ body }) => body)) },
+    queue: { send: take },
     now: Date.now,
     gatherMs: 5,
   });
@@ -121,21 +121,22 @@ it('holds nothing up for longer than it gathers when a call hangs', async () => 
   expect(done).toEqual(['b']);
 });
 
-it('keeps below what one call may carry', async () => {
+it('keeps below what one message may carry, in characters of three bytes too', async () => {
   const { calls, send, turn } = heldQueue();
-  const ids = Array.from({ length: 120 }, (_, i) => `event-${i}`);
+  const ids = Array.from({ length: 120 }, (_, i) => `${i} ${'\u20ac'.repeat(600)}`);
   for (const id of ids) void send(id);
   calls[0]!.end();
   await turn();
   for (const { end } of calls) end();
   await turn();
-  expect(Math.max(...calls.map(({ ids }) => ids.length))).toBe(25);
+  expect(calls).toHaveLength(3);
+  for (const { message } of calls) expect(Buffer.byteLength(message)).toBeLessThanOrEqual(128_000);
   expect(calls.flatMap(({ ids }) => ids).sort()).toEqual(ids.sort());
 });
 
 it('lets nobody join a group that is never sent', async () => {
   const queue = new GroupedQueue({
-    queue: { send: () => new Promise(() => undefined), sendBatch: vi.fn(async () => undefined) },
+    queue: { send: (message) => (message.includes('in the air') ? new Promise(() => undefined) : Promise.resolve()) },
     now: Date.now,
     gatherMs: 5,
   });

@@ -70,11 +70,8 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
     CACHE_REVALIDATE_SECONDS: '5',
     KV: namespaceOf(name),
     EVENTS: {
-      send: async (event) => {
-        queued.push(structuredClone(event));
-      },
-      sendBatch: async (messages) => {
-        queued.push(...messages.map(({ body }) => structuredClone(body)));
+      send: async (message) => {
+        queued.push(...(JSON.parse(message) as HarnessEvent[]));
       },
     },
     OUTBOX: {
