@@ -1,5 +1,5 @@
 /** Bearer keys of programs that cannot sign, such as OpenAI's clients: good for the routes that say so, and for nothing else. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { HarnessError } from '../../shared/problem.ts';
 import type { KeyRing } from '../../shared/signature.ts';
 import type { HeaderReader } from './auth.ts';
@@ -9,7 +9,7 @@ export interface ApiKeys {
   bearer(headers: HeaderReader): string | null;
 }
 
-const digest = (text: string) => createHash('sha256').update(text).digest();
+const digest = (text: string) => hash('sha256', text, 'buffer');
 
 export function createApiKeys(keys: KeyRing): ApiKeys {
   const known = keys.map(({ id, secret }) => ({ id, digest: digest(secret) }));

@@ -16,7 +16,7 @@ import { activeTraceId, requestSpan } from '../tracing/span.ts';
 import type { ApiKeys } from './api-keys.ts';
 import type { Authenticator } from './auth.ts';
 import { readJson, readText } from './body.ts';
-import type { Call, Endpoint } from './endpoint.ts';
+import { type Call, type Endpoint, JsonText } from './endpoint.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface AppOptions {
@@ -29,7 +29,14 @@ export interface AppOptions {
   news: () => Record<string, string>;
 }
 
-type Variables = { requestId: string; route: string; openAi: boolean; ids: { requestId: string; traceId?: string } };
+type Variables = {
+  requestId: string;
+  route: string;
+  openAi: boolean;
+  ids: { requestId: string; traceId?: string };
+  /** Whether the answer was made with the headers of every answer; adding them to one that is made already costs more than the rest of it. */
+  complete: boolean;
+};
 
 const REQUEST_ID = 'x-request-id';
 const template = (path: string) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
@@ -64,6 +71,7 @@ export function createApp({
   news,
 }: AppOptions): Hono<{ Variables: Variables }> {
   const app = new Hono<{ Variables: Variables }>();
+  const ofEvery = (requestId: string): Record<string, string> => ({ ...news(), [REQUEST_ID]: requestId });
 
   app.use(async (c, next) => {
     const began = performance.now();
@@ -89,7 +97,8 @@ export function createApp({
       c.set('ids', ids);
       await next();
     });
-    for (const [name, value] of Object.entries({ ...news(), [REQUEST_ID]: requestId })) c.res.headers.set(name, value);
+    if (!c.get('complete'))
+      for (const [name, value] of Object.entries(ofEvery(requestId))) c.res.headers.set(name, value);
     const seconds = (performance.now() - began) / 1000;
     const { status } = c.res;
     metrics.observeRequest({ route: c.get('route'), method, status, seconds });
@@ -101,7 +110,8 @@ export function createApp({
     app.on(route.method.toUpperCase(), honoPath(route.path), async (c) => {
       c.set('route', route.path);
       c.set('openAi', route.openAi === true);
-      const bad = unstorable(c.req.param());
+      const params = c.req.param();
+      const bad = unstorable(params);
       if (bad !== undefined) throw new HarnessError('not_found', `${bad}: expected text without U+0000.`);
       const bearer = route.openAi ? apiKeys.bearer(c.req.raw.headers) : null;
       const signed = route.signed && bearer === null;
@@ -117,17 +127,32 @@ export function createApp({
           : parse(endpoint.body, readJson(text, c.req.header('content-type')), 'body');
       const call: Call<unknown> = {
         body,
-        params: c.req.param(),
-        query: c.req.query(),
+        params,
         keyId: signed ? c.req.header(SIGNATURE_HEADERS.keyId)! : bearer,
-        signal: c.req.raw.signal,
         requestId: c.get('requestId'),
-        log: log.child(c.get('ids')),
+        // Made for those who ask: each costs as much as reading a small body.
+        get query() {
+          return c.req.query();
+        },
+        get signal() {
+          return c.req.raw.signal;
+        },
+        get log() {
+          return log.child(c.get('ids'));
+        },
       };
       const answer = await endpoint.handle(call as Call<never>);
       if (answer instanceof Response) return answer;
       if (answer === undefined) return c.body(null, 204);
-      return Response.json(answer, { status: route.status ?? 200, headers: { 'cache-control': 'no-store' } });
+      c.set('complete', true);
+      return new Response(answer instanceof JsonText ? answer.text : JSON.stringify(answer), {
+        status: route.status ?? 200,
+        headers: {
+          'content-type': 'application/json',
+          'cache-control': 'no-store',
+          ...ofEvery(c.get('requestId')),
+        },
+      });
     });
   }
 

@@ -22,8 +22,17 @@ export interface Endpoint {
   on: `${Route['method']} ${string}`;
   body: z.ZodType | undefined;
   maxBytes: number;
-  /** The answer's JSON; a Response as it is; `undefined` for no content. */
+  /** The answer, sent as JSON; a {@link JsonText} or a Response as it is; `undefined` for no content. */
   handle: (call: Call<never>) => Promise<unknown>;
+}
+
+/** An answer that is JSON text already. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 /** Room for one request of ordinary size. */

@@ -4,7 +4,7 @@ import { EmbeddingsRequest } from '../../shared/contract/embeddings.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
-import { type Endpoint, endpoint } from './endpoint.ts';
+import { type Endpoint, endpoint, JsonText } from './endpoint.ts';
 
 export interface EmbeddingsRoutesOptions {
   encoder: Pick<Encoder, 'encode' | 'model' | 'dimension' | 'cutDimensions'>;
@@ -68,9 +68,8 @@ export function embeddingsRoutes({ encoder }: EmbeddingsRoutesOptions): Endpoint
         });
         const read = tokens.reduce((sum, count) => sum + count, 0);
         const usage = JSON.stringify({ prompt_tokens: read, total_tokens: read });
-        return new Response(
+        return new JsonText(
           `{"object":"list","model":${JSON.stringify(model)},"data":[${rows.join(',')}],"usage":${usage}}`,
-          { headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } },
         );
       },
     }),
