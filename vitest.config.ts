@@ -7,7 +7,7 @@ const PATIENCE = { testTimeout: 120_000, hookTimeout: 240_000 };
 
 /** Pure parts of the edge, and what both sides must agree on: the same files run in Node and where the Worker runs. */
 const BOTH_RUNTIMES = [
-  'test/shared/{assignment,bucketing,digest,interleave,signature,text,token-ids}.test.ts',
+  'test/shared/{assignment,bucketing,digest,interleave,signature,spelling,text,token-ids}.test.ts',
   'test/edge/{batches,events,grouped-queue,identity,cache/tiered}.test.ts',
 ];
 

@@ -11,7 +11,7 @@ import { gzipSync } from 'node:zlib';
 import { medianSorted } from 'simple-statistics';
 import { loadBundle } from '../gpu-backend/encoder/bundle.ts';
 import { openSession } from '../gpu-backend/encoder/ort.ts';
-import { createTokenizer } from '../gpu-backend/encoder/tokenize.ts';
+import { bundleTokenizer } from '../gpu-backend/encoder/tokenize.ts';
 import { createMarket } from '../marketplace/market.ts';
 import { MARKET_SEED } from '../marketplace/traffic-run.ts';
 import { bundle, WASM_MODULE } from '../scripts/edge-build.ts';
@@ -120,8 +120,9 @@ export const edgeStudent: Bench = async ({ quick, say }) => {
   const [count, turns] = quick ? [100, 3] : [500, 5];
   const dir = mkdtempSync(join(tmpdir(), 'harness-edge-student-'));
   try {
-    const { manifest, paths, readAds } = await loadBundle(BUNDLE);
-    const { dimension, maxTokens } = manifest;
+    const bundle = await loadBundle(BUNDLE);
+    const { manifest, paths, readAds } = bundle;
+    const { dimension } = manifest;
     const market = createMarket({ seed: MARKET_SEED });
     const all = market.queries.test;
     const texts = Array.from({ length: count }, (_, i) => normalize(all[Math.floor((i * all.length) / count)]!.text));
@@ -137,7 +138,7 @@ export const edgeStudent: Bench = async ({ quick, say }) => {
       ...{ model: paths.student, name: paths.student, precision: manifest.student.precision },
       ...{ requested: 'cpu', threads: 1, dimension },
     });
-    const { encode } = createTokenizer(JSON.parse(readFileSync(paths.tokenizer, 'utf8')), maxTokens);
+    const { encode } = await bundleTokenizer(bundle);
     const rows = texts.map((text) => encode(text));
     const run = (ids: number[]) => {
       const mask = new BigInt64Array(ids.length).fill(1n);

@@ -7,6 +7,7 @@
  *                        output  embedding: float32 [batch, dimension], L2-normalised
  *   student.fp16.onnx    optional: the same student in fp16 for GPUs, same inputs and output
  *   tokenizer.json       Hugging Face tokenizers' format
+ *   spelling.json        optional: words, for slips of the finger in what the student reads (shared/spelling.ts)
  *   ads.safetensors      vectors I8 [n, dimension] (cosine ignores their scale), ids U8 (newline-joined UTF-8),
  *                        textDigests U8 (newline-joined, see ad-text.ts); metadata.spaceId
  *   head-queries.safetensors
@@ -48,6 +49,8 @@ export const Manifest = z
     /** The student in fp16, for GPUs: they have no kernels for the int8 graph. */
     studentFp16: BundleFile.optional(),
     tokenizer: BundleFile,
+    /** What the student's queries are spelled by (shared/spelling.ts); it reads them as typed where there is none. */
+    spelling: BundleFile.optional(),
     ads: BundleFile.extend({ count: z.int().nonnegative() }),
     /** Queries for which the teacher's own vector takes the place of the student's. */
     headQueries: BundleFile.extend({ count: z.int().positive() }).optional(),

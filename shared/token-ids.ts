@@ -1,5 +1,7 @@
 /** What a student reads of a text. Edge and backend cut texts here, with one tokenizer library: a vector must not depend on where it is made. */
 
+import type { Spelling } from './spelling.ts';
+
 /** As much of @huggingface/tokenizers' Tokenizer as is used. */
 export interface TokenizerLibrary {
   encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
@@ -19,7 +21,7 @@ export function paddingId(json: {
 /** Ids of one text with its special tokens, at most `maxTokens`, at least one. What it returns never throws. */
 export function tokenIds(
   tokenizer: TokenizerLibrary,
-  { maxTokens, padding }: { maxTokens: number; padding: number },
+  { maxTokens, padding, spelling = (text) => text }: { maxTokens: number; padding: number; spelling?: Spelling },
 ): (text: string) => number[] {
   // How many special tokens stand before and behind the text: what lies around the bare ids of a probe.
   const bare = tokenizer.encode('a', { add_special_tokens: false }).ids;
@@ -28,7 +30,7 @@ export function tokenIds(
   const behind = Math.max(0, whole.length - bare.length - before);
   return (text) => {
     const bounded = text.slice(0, maxTokens * CHARACTERS_PER_TOKEN).toWellFormed();
-    const { ids } = tokenizer.encode(bounded);
+    const { ids } = tokenizer.encode(spelling(bounded));
     if (ids.length === 0) return [padding];
     if (ids.length <= maxTokens) return ids;
     return behind === 0 || maxTokens <= behind

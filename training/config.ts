@@ -27,6 +27,7 @@ export const RecipeConfig = z.strictObject({
     weightLimit: z.union([z.literal(63), z.literal(127)]),
     calibrationTexts: z.int().nonnegative(),
     fp16: z.boolean(),
+    spelling: z.boolean().default(true),
     headQueries: z.int().nonnegative().default(2_000),
   }),
   evaluate: z.strictObject({

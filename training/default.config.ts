@@ -218,6 +218,8 @@ const config: RecipeSettings = {
     calibrationTexts: 256,
     /** Whether the bundle holds the student in fp16 too, for GPUs: they have no kernels for the int8 graph. */
     fp16: false,
+    /** Whether the bundle holds the data's words, by which slips of the finger are put right before the student reads a query. */
+    spelling: true,
     /** Queries of the log, the most asked first, that are served by the teacher's own vector; 0 for none. */
     headQueries: 2_000,
   },

@@ -27,6 +27,7 @@ const CardReport = z.object({
   teacher: Scores,
   teacherBare: Scores.optional(),
   student: Scores,
+  asTyped: Scores.extend({ recovery: Ratios }).optional(),
   recovery: Ratios,
   recoveryBare: Ratios.optional(),
   floors: z.record(z.string(), Scores.extend({ difference: Ratios.optional() })).optional(),
@@ -123,6 +124,10 @@ function quality(report: CardReport): string {
       })
       .join(', ')}.`;
   const context = report.queriesWithContext;
+  const typed = report.asTyped && {
+    ...report.asTyped.recovery,
+    denominator: 'the first, with queries left as they are typed',
+  };
   return [
     `Measured on ${count(report.queries)} judged queries of the test split, with exact search over the teacher's vectors of the ads.` +
       (context ? ` The teacher reads offline context with ${count(context)} of them; this model never does.` : ''),
@@ -131,7 +136,7 @@ function quality(report: CardReport): string {
       systems.map(([name, scores]) => [name, ...metrics.map((metric) => score(scores[metric]))]),
     ),
     'Recovery is this model divided by its teacher; in brackets, 95 % intervals by paired bootstrap over queries.',
-    [kept(recovery), ...(recoveryBare ? [kept(recoveryBare)] : [])].join('\n'),
+    [recovery, recoveryBare, typed].flatMap((ratios) => (ratios ? [kept(ratios)] : [])).join('\n'),
   ].join('\n\n');
 }
 
@@ -214,7 +219,7 @@ function making({ provenance, teacher }: Manifest, { training }: CardReport): st
 /** @param report The content of `report.json`. @throws ZodError where it is no evaluation report. */
 export function modelCard({ manifest, report: json }: { manifest: Manifest; report: unknown }): string {
   const report = CardReport.parse(json);
-  const { student, tokenizer, studentFp16 } = manifest;
+  const { student, tokenizer, spelling, studentFp16 } = manifest;
   const unseen = report.slices?.slice?.extrapolation?.recovery?.p10;
   const sections = [
     frontMatter(manifest, report),
@@ -225,6 +230,11 @@ export function modelCard({ manifest, report: json }: { manifest: Manifest; repo
       `- \`${student.file}\` (${student.precision}, ${megabytes(student.bytes)}): inputs \`input_ids\` and \`attention_mask\`, integers [batch, tokens]; output \`embedding\`, floats [batch, ${manifest.dimension}] of length one.`,
       ...(studentFp16
         ? [`- \`${studentFp16.file}\` (${megabytes(studentFp16.bytes)}): the same in half precision, for GPUs.`]
+        : []),
+      ...(spelling
+        ? [
+            `- \`${spelling.file}\` (${megabytes(spelling.bytes)}): words of the data; a word of a query that is none of them is read as the commonest at one edit from it.`,
+          ]
         : []),
       `- \`${tokenizer.file}\` (${megabytes(tokenizer.bytes)}), \`${manifest.ads.file}\` (the teacher's vectors of ${count(manifest.ads.count)} ads), \`manifest.json\`, \`${manifest.report.file}\`.`,
     ].join('\n'),

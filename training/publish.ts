@@ -17,6 +17,7 @@ import { sha256Hex } from '../shared/digest.ts';
 import { HarnessError } from '../shared/problem.ts';
 import type { RelevanceMap } from '../shared/relevance.ts';
 import { readSafetensors, writeSafetensors } from '../shared/safetensors.ts';
+import { openSpelling, SpellingTable } from '../shared/spelling.ts';
 import { NORMALIZER_VERSION } from '../shared/text.ts';
 import { lossCurves, type QualityPoint, qualityCurve } from './curves.ts';
 import { toStored } from './data/tensor-file.ts';
@@ -99,6 +100,8 @@ export interface PublishOptions {
   /** The fp16 graph, where it is asked for. */
   readonly halfModel?: Uint8Array<ArrayBuffer>;
   readonly tokenizerJson: string;
+  /** What the student's queries are spelled by, where they are. */
+  readonly spelling: SpellingTable | undefined;
   readonly maxTokens: number;
   readonly ads: Uint8Array<ArrayBuffer>;
   readonly adCount: number;
@@ -149,6 +152,9 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
     },
     ...(options.halfModel ? { studentFp16: await put('student.fp16.onnx', options.halfModel) } : {}),
     tokenizer: await put('tokenizer.json', options.tokenizerJson),
+    ...(options.spelling
+      ? { spelling: await put('spelling.json', `${JSON.stringify(options.spelling, null, 2)}\n`) }
+      : {}),
     ads: { ...(await put('ads.safetensors', options.ads)), count: options.adCount },
     ...(options.headQueries
       ? {
@@ -221,9 +227,13 @@ export async function readBundle(folder: string): Promise<{
   );
   const vectors = tensors.get('vectors')!.data;
   const tokenizerJson = text(await checked(manifest.tokenizer));
+  const asTyped = { maxTokens: manifest.maxTokens, padId: 0 };
+  const spelling =
+    manifest.spelling && openSpelling(SpellingTable.parse(JSON.parse(text(await checked(manifest.spelling)))));
   const candidate: Candidate = {
     model: await checked(manifest.student),
-    tokenizer: new TextTokenizer(tokenizerJson, { maxTokens: manifest.maxTokens, padId: 0 }),
+    tokenizer: new TextTokenizer(tokenizerJson, { ...asTyped, spelling }),
+    ...(spelling ? { spelling: { correct: spelling, asTyped: new TextTokenizer(tokenizerJson, asTyped) } } : {}),
     dimension: manifest.dimension,
     vectors: new Int8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
     adIds: text(tensors.get('ids')!.data).split('\n'),

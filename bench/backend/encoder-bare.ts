@@ -3,10 +3,9 @@
  * clock runs, with nothing before or behind. Told once what to run, it answers with texts a second.
  */
 import { fork } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { loadBundle } from '../../gpu-backend/encoder/bundle.ts';
 import { openSession } from '../../gpu-backend/encoder/ort.ts';
-import { createTokenizer } from '../../gpu-backend/encoder/tokenize.ts';
+import { bundleTokenizer } from '../../gpu-backend/encoder/tokenize.ts';
 
 export interface BareRun {
   texts: string[];
@@ -32,13 +31,14 @@ export async function bareThroughput(run: BareRun, sessions: number): Promise<nu
 }
 
 async function measure({ texts, batch, tokenBudget, seconds }: BareRun): Promise<number> {
-  const { manifest, paths } = await loadBundle('models/default');
-  const { dimension, maxTokens, student } = manifest;
+  const bundle = await loadBundle('models/default');
+  const { manifest, paths } = bundle;
+  const { dimension, student } = manifest;
   const session = await openSession({
     ...{ model: paths.student, name: paths.student, precision: student.precision },
     ...{ requested: 'cpu', threads: 1, dimension },
   });
-  const tokenizer = createTokenizer(JSON.parse(await readFile(paths.tokenizer, 'utf8')), maxTokens);
+  const tokenizer = await bundleTokenizer(bundle);
   const groups = Array.from({ length: Math.ceil(texts.length / batch) }, (_, i) =>
     tokenizer.batches(texts.slice(i * batch, (i + 1) * batch), tokenBudget),
   );

@@ -3,6 +3,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { type BundleFile, type Manifest, parseManifest } from '../../shared/bundle.ts';
 import { sha256Hex } from '../../shared/digest.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import { openSpelling } from '../../shared/spelling.ts';
 import { paddingId, tokenIds } from '../../shared/token-ids.ts';
 import { Model } from './model.ts';
 
@@ -38,12 +39,16 @@ async function check({ file, sha256 }: BundleFile, bytes: string | Uint8Array<Ar
 /** @param kernel linear.wasm, compiled. Throws `configuration` or `bundle_damaged`, naming the file. */
 export async function loadStudent(files: BundleFiles, kernel: object): Promise<LoadedStudent> {
   const manifest = parseManifest(await (await open(files, 'manifest.json')).text(), 'STUDENT manifest.json');
-  const { student, tokenizer, maxTokens } = manifest;
-  const json = await (await open(files, tokenizer.file)).text();
-  await check(tokenizer, json);
-  const parsed = JSON.parse(json);
+  const { student, maxTokens } = manifest;
+  const json = async (file: BundleFile) => {
+    const text = await (await open(files, file.file)).text();
+    await check(file, text);
+    return JSON.parse(text);
+  };
+  const parsed = await json(manifest.tokenizer);
+  const spelling = manifest.spelling && openSpelling(await json(manifest.spelling));
   const library = new Tokenizer(parsed as ConstructorParameters<typeof Tokenizer>[0], {});
-  const ids = tokenIds(library, { maxTokens, padding: paddingId(parsed) });
+  const ids = tokenIds(library, { maxTokens, padding: paddingId(parsed), ...(spelling && { spelling }) });
   const model = await Model.open({
     bytes: student.bytes,
     maxTokens,

@@ -25,7 +25,14 @@ export interface Bundle {
   dir: string;
   manifest: Manifest;
   /** Absolute or caller-relative paths of the checked files. */
-  paths: { student: string; studentFp16: string | undefined; tokenizer: string; ads: string; report: string };
+  paths: {
+    student: string;
+    studentFp16: string | undefined;
+    tokenizer: string;
+    spelling: string | undefined;
+    ads: string;
+    report: string;
+  };
   /** Reads the ad vectors; throws `bundle_damaged` when the file's parts do not fit each other. */
   readAds(): Promise<BundleAds>;
   /** The teacher's own vectors by normalized query, [dimension] float32 of length one; none where the bundle has none. Throws as {@link readAds}. */
@@ -150,6 +157,7 @@ export async function loadBundle(dir: string): Promise<Bundle> {
     ads: manifest.ads,
     report: manifest.report,
     ...(manifest.studentFp16 === undefined ? {} : { studentFp16: manifest.studentFp16 }),
+    ...(manifest.spelling === undefined ? {} : { spelling: manifest.spelling }),
     ...(manifest.headQueries === undefined ? {} : { headQueries: manifest.headQueries }),
   };
   await Promise.all(Object.values(files).map((file) => verifyFile(join(dir, file.file), file, FIX)));
@@ -157,6 +165,7 @@ export async function loadBundle(dir: string): Promise<Bundle> {
     student: join(dir, files.student.file),
     studentFp16: manifest.studentFp16 && join(dir, manifest.studentFp16.file),
     tokenizer: join(dir, files.tokenizer.file),
+    spelling: manifest.spelling && join(dir, manifest.spelling.file),
     ads: join(dir, files.ads.file),
     report: join(dir, files.report.file),
   };

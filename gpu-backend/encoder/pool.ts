@@ -1,6 +1,7 @@
 /** The encoder over worker threads, each with a session of its own, fed by one queue. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import type { BundleFile } from '../../shared/bundle.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { Batcher, type Lane, LaneLost } from './batcher.ts';
 import { type Bundle, readVerified } from './bundle.ts';
@@ -108,13 +109,16 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   const spare = Math.min(4, Math.max(1, availableParallelism() - 1));
   const count = options.workers ?? (requested === 'cpu' ? spare : 1);
   const tokenBudget = options.tokenBudget ?? (requested === 'cpu' ? 512 : 8192);
-  const [model, half, tokenizer] = await Promise.all([
+  const text = (path: string, file: BundleFile) =>
+    readVerified(path, file).then((bytes) => new TextDecoder().decode(bytes));
+  const [model, half, tokenizer, spelling] = await Promise.all([
     readVerified(paths.student, manifest.student).then(shared),
     manifest.studentFp16 && readVerified(paths.studentFp16!, manifest.studentFp16).then(shared),
-    readVerified(paths.tokenizer, manifest.tokenizer).then((bytes) => new TextDecoder().decode(bytes)),
+    text(paths.tokenizer, manifest.tokenizer),
+    manifest.spelling && text(paths.spelling!, manifest.spelling),
   ]);
   const settings: WorkerSettings = {
-    ...{ model, half, tokenizer, name: paths.student, precision: manifest.student.precision },
+    ...{ model, half, tokenizer, spelling, name: paths.student, precision: manifest.student.precision },
     requested,
     threads: options.threads ?? 1,
     dimension: manifest.dimension,

@@ -2,8 +2,11 @@
  * Texts to padded token matrices. Texts are sorted into length buckets first, because a batch costs its longest row:
  * one long text among short ones makes the short ones pay for its padding.
  */
+import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
+import { openSpelling, type Spelling } from '../../shared/spelling.ts';
 import { paddingId, tokenIds } from '../../shared/token-ids.ts';
+import type { Bundle } from './bundle.ts';
 
 /** Upper lengths of the buckets, in tokens; the last is `maxTokens`. */
 const BUCKETS = [8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512];
@@ -25,10 +28,10 @@ export interface TextTokenizer {
 }
 
 /** `json` is the parsed tokenizer.json. */
-export function createTokenizer(json: object, maxTokens: number): TextTokenizer {
+export function createTokenizer(json: object, maxTokens: number, spelling?: Spelling): TextTokenizer {
   const tokenizer = new Tokenizer(json as ConstructorParameters<typeof Tokenizer>[0], {});
   const pad = BigInt(paddingId(json));
-  const encode = tokenIds(tokenizer, { maxTokens, padding: Number(pad) });
+  const encode = tokenIds(tokenizer, { maxTokens, padding: Number(pad), ...(spelling && { spelling }) });
 
   return {
     encode,
@@ -45,6 +48,13 @@ export function createTokenizer(json: object, maxTokens: number): TextTokenizer 
       });
     },
   };
+}
+
+/** The tokenizer of a checked bundle, with its spelling where it has one. */
+export async function bundleTokenizer({ manifest, paths }: Pick<Bundle, 'manifest' | 'paths'>): Promise<TextTokenizer> {
+  const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
+  const spelling = paths.spelling === undefined ? undefined : openSpelling(await json(paths.spelling));
+  return createTokenizer(await json(paths.tokenizer), manifest.maxTokens, spelling);
 }
 
 function padded(rows: { index: number; ids: number[] }[], pad: bigint): TokenBatch {

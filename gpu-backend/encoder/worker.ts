@@ -3,6 +3,7 @@
  * It ends by itself on `close`: ending it from outside in the middle of a run would abort the whole process.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { openSpelling } from '../../shared/spelling.ts';
 import type { Device, DeviceName, Precision } from './encoder.ts';
 import { openSession, type Session } from './ort.ts';
 import { createTokenizer, type TextTokenizer } from './tokenize.ts';
@@ -17,6 +18,8 @@ export interface WorkerSettings {
   name: string;
   /** tokenizer.json. */
   tokenizer: string;
+  /** spelling.json, if there is one. */
+  spelling: string | undefined;
   requested: DeviceName;
   threads: number;
   dimension: number;
@@ -58,7 +61,8 @@ async function encode(session: Session, tokenizer: TextTokenizer, texts: readonl
 
 try {
   const { maxTokens, tokenBudget } = settings;
-  const tokenizer = createTokenizer(JSON.parse(settings.tokenizer), maxTokens);
+  const spelling = settings.spelling === undefined ? undefined : openSpelling(JSON.parse(settings.spelling));
+  const tokenizer = createTokenizer(JSON.parse(settings.tokenizer), maxTokens, spelling);
   // The runtime takes no shared memory; what it was given is free once it has the session.
   const own = (shared: SharedArrayBuffer) => new Uint8Array(shared).slice();
   const session = await openSession({

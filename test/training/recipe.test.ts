@@ -109,6 +109,7 @@ describe('npm run recipe', () => {
       'manifest.json',
       'quality.svg',
       'report.json',
+      'spelling.json',
       'student.fp16.onnx',
       'student.onnx',
       'teacher.json',
@@ -135,6 +136,7 @@ describe('npm run recipe', () => {
     expect(report.recovery.interval.p10[0]).toBeLessThanOrEqual(report.recovery.p10);
     expect(report.recovery.denominator).toContain('oracle context (20 of 20');
     expect(report.cosine.teacherBare.mean).toBeGreaterThan(0.5);
+    expect(report.asTyped.recovery.p10).toBeGreaterThan(0);
     for (const floor of ['bm25', 'static', 'naive']) expect(report.floors[floor].p10, floor).toBeGreaterThan(0);
     expect(report.training.stages).toMatchObject([
       { layers: [0, 1, 2], steps: 30 },

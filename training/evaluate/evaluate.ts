@@ -5,6 +5,7 @@
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { RelevanceMap } from '../../shared/relevance.ts';
+import type { Spelling } from '../../shared/spelling.ts';
 import type { DatasetFolder } from '../data/records.ts';
 import { seeded } from '../data/seeded.ts';
 import { TextEncoderSession } from '../runner/encoder.ts';
@@ -33,6 +34,8 @@ import { compareSpeed, type LocalTeacher } from './speed-comparison.ts';
 export interface Candidate {
   readonly model: Uint8Array;
   readonly tokenizer: TextTokenizer;
+  /** What puts queries right before it reads them, where it has that, and the tokenizer without it: for saying what it is worth. */
+  readonly spelling?: { readonly correct: Spelling; readonly asTyped: TextTokenizer };
   readonly dimension: number;
   /** int8 [ids, dimension]. */
   readonly vectors: Int8Array;
@@ -135,6 +138,13 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   const measured = (vectors: Float32Array) => scored(search, vectors, { ads, queries, k: DEPTH });
   const session = await TextEncoderSession.open(candidate.model, { ...candidate, threads });
   const student: EncodeQueries = (of) => session.encode(of);
+  const { correct = (text: string) => text, asTyped } = candidate.spelling ?? {};
+  const typed = async (tokenizer: TextTokenizer): Promise<Scores[]> => {
+    const plain = await TextEncoderSession.open(candidate.model, { tokenizer, dimension, threads });
+    const vectors = await plain.encode(texts.bare);
+    await plain.close();
+    return measured(vectors);
+  };
   const teacher = 'encode' in reference ? reference : undefined;
 
   onStage(`ranking ${queries.length} test queries with ${teacher ? 'teacher and student' : 'the student'}`);
@@ -150,15 +160,19 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   };
   const { measures: teacherMeasures, cosine } = await compared();
   const trained: Partial<Record<TrainedFloor, Scores[]>> = {};
+  // The floors' queries are put right as the student's are: what is compared is how they retrieve.
   for (const name of ['static', 'naive'] as const) {
     const encode = floors[name];
-    if (encode) trained[name] = await measured(await encode(texts.bare));
+    if (encode) trained[name] = await measured(await encode(texts.bare.map(correct)));
   }
   onStage('ranking with BM25');
   const lexical = lexicalFloor(ads);
   const byId = new Map(ads.map((ad) => [ad.id, ad]));
   const bm25 = queries.map((query) => {
-    const ranking = lexical.search(query.normalized, { k: DEPTH, allowed: (id) => mayShow(byId.get(id)!, query) });
+    const ranking = lexical.search(correct(query.normalized), {
+      k: DEPTH,
+      allowed: (id) => mayShow(byId.get(id)!, query),
+    });
     return measure(ranking, query.judgements);
   });
   const measures = {
@@ -166,6 +180,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
     ...trained,
     ...teacherMeasures,
     student: await measured(own),
+    ...(asTyped ? { asTyped: await typed(asTyped) } : {}),
   };
 
   onStage('fitting the relevance map on validation queries');

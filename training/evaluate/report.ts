@@ -9,8 +9,11 @@ import { type Comparison, compare, type Estimate } from './recovery.ts';
 import { type QuerySlice, type SliceGroup, SMALLEST_SLICE } from './slices.ts';
 import type { SpeedReport } from './speed-comparison.ts';
 
-/** The systems in the order in which tables show them. `teacher` reads what it really gets, `teacherBare` the query alone. */
-export const SYSTEMS = ['bm25', 'static', 'naive', 'teacherBare', 'teacher', 'student'] as const;
+/**
+ * The systems. `teacher` reads what it really gets, `teacherBare` the query alone; `asTyped` is the student without the spelling that its
+ * queries get, where they get one.
+ */
+export const SYSTEMS = ['bm25', 'static', 'naive', 'teacherBare', 'teacher', 'student', 'asTyped'] as const;
 export type System = (typeof SYSTEMS)[number];
 
 /** What a student must beat to be worth serving; `static` and `naive` are trained, and there only where they were. */
@@ -20,7 +23,8 @@ export type TrainedFloor = Exclude<FloorName, 'bm25'>;
 
 /** Measures of each test query by system; a floor that was not trained is absent. */
 export type Measures = Readonly<
-  Record<Exclude<System, TrainedFloor>, readonly Scores[]> & Partial<Record<TrainedFloor, readonly Scores[]>>
+  Record<Exclude<System, TrainedFloor | 'asTyped'>, readonly Scores[]> &
+    Partial<Record<TrainedFloor | 'asTyped', readonly Scores[]>>
 >;
 
 /** student / teacher with 95 % intervals, and which teacher. */
@@ -44,6 +48,8 @@ export interface Quality {
   readonly teacher: Scores;
   readonly teacherBare: Scores;
   readonly student: Scores;
+  /** The student without its spelling, and what it keeps of the teacher with its real inputs; absent where it has none. */
+  readonly asTyped?: Scores & { readonly recovery: Estimate<Metric> };
   readonly floors: { readonly bm25: Floor } & Partial<Record<TrainedFloor, Floor>>;
   readonly slices: Readonly<Record<SliceGroup, Readonly<Record<string, Slice>>>>;
   /** Slices of too few queries. */
@@ -120,6 +126,7 @@ export function quality({ measures, slices, denominators, samples, seed }: Quali
     teacher: all.scores('teacher'),
     teacherBare: all.scores('teacherBare'),
     student: all.scores('student'),
+    ...(measures.asTyped ? { asTyped: { ...all.scores('asTyped'), recovery: all.ratio('asTyped', 'teacher') } } : {}),
     floors: {
       bm25: floor('bm25'),
       ...(measures.static ? { static: floor('static') } : {}),

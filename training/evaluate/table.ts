@@ -1,10 +1,11 @@
 /** An evaluation as a table for people: systems as columns, metrics and slices as rows; at most 110 columns wide. */
 import { METRIC_NAMES, METRICS } from './metrics.ts';
 import type { Interval } from './recovery.ts';
-import { type EvaluationReport, FLOORS, type Slice, SYSTEMS, type System } from './report.ts';
+import { type EvaluationReport, FLOORS, type Slice, type System } from './report.ts';
 import { GROUPS } from './slices.ts';
 
-const SYSTEM_NAMES: Readonly<Record<System, string>> = {
+/** Those with a column. */
+const SYSTEM_NAMES: Readonly<Record<Exclude<System, 'asTyped'>, string>> = {
   bm25: 'BM25',
   static: 'static',
   naive: 'naive',
@@ -12,6 +13,7 @@ const SYSTEM_NAMES: Readonly<Record<System, string>> = {
   teacher: 'teacher',
   student: 'student',
 };
+const COLUMNS = Object.keys(SYSTEM_NAMES) as (keyof typeof SYSTEM_NAMES)[];
 const GROUP_NAMES = {
   slice: 'split',
   kind: 'kind of wording',
@@ -41,13 +43,13 @@ function qualityLines(report: EvaluationReport): string[] {
   return [
     line(
       '',
-      SYSTEMS.map((system) => SYSTEM_NAMES[system]),
+      COLUMNS.map((system) => SYSTEM_NAMES[system]),
       ['kept of teacher, %', 'kept of bare, %'],
     ),
     ...METRICS.map((metric) =>
       line(
         METRIC_NAMES[metric],
-        SYSTEMS.map((system) => value(systems[system]?.[metric])),
+        COLUMNS.map((system) => value(systems[system]?.[metric])),
         [kept(recovery[metric], recovery.interval[metric]), kept(recoveryBare[metric], recoveryBare.interval[metric])],
       ),
     ),
@@ -65,12 +67,20 @@ function floorLines({ floors }: EvaluationReport): string[] {
   });
 }
 
+/** What spelling is worth. */
+function asTypedLines({ asTyped }: EvaluationReport): string[] {
+  if (!asTyped) return [];
+  const { p10, ndcg10, recovery } = asTyped;
+  const shares = `kept of teacher ${kept(recovery.p10, recovery.interval.p10)}, ${kept(recovery.ndcg10, recovery.interval.ndcg10)}`;
+  return ['', `student, queries as typed: P@10 ${value(p10)}, nDCG@10 ${value(ndcg10)}; ${shares}`];
+}
+
 /** P@10 of each slice; the last columns are the student's share of the teacher's. */
 function sliceLines({ slices, slicesLeftOut }: EvaluationReport): string[] {
   const row = ([name, slice]: [string, Slice]) =>
     line(
       `  ${name} (${slice.queries})`,
-      SYSTEMS.map((system) => value(slice.systems[system]?.p10)),
+      COLUMNS.map((system) => value(slice.systems[system]?.p10)),
       [slice.recovery, slice.recoveryBare].map((part) => kept(part.p10, part.interval.p10)),
     );
   const groups = GROUPS.flatMap((group) => {
@@ -128,6 +138,7 @@ export function evaluationTable(report: EvaluationReport): string {
     ...qualityLines(report),
     '',
     ...floorLines(report),
+    ...asTypedLines(report),
     '',
     ...sliceLines(report),
     '',

@@ -1,6 +1,7 @@
 /** Text to token ids, with a `tokenizer.json` of Hugging Face's tokenizers; batches are padded on the right. */
 import { Tokenizer } from '@huggingface/tokenizers';
 import { HarnessError } from '../../shared/problem.ts';
+import type { Spelling } from '../../shared/spelling.ts';
 
 /** Token ids of several texts. */
 export interface TokenBatch {
@@ -16,6 +17,8 @@ export interface TokenizerOptions {
   /** Longer texts are cut to this many tokens, special tokens included. */
   readonly maxTokens: number;
   readonly padId: number;
+  /** Puts texts right first; default none. */
+  readonly spelling?: Spelling | undefined;
 }
 
 /** A tokenizer with the length and padding of one encoder. */
@@ -23,11 +26,13 @@ export class TextTokenizer {
   readonly maxTokens: number;
   readonly #padId: number;
   readonly #tokenizer: Tokenizer;
+  readonly #spelling: Spelling;
   /** The special token that every text ends with, where there is one. */
   readonly #closing: number | undefined;
 
-  constructor(tokenizerJson: string, { maxTokens, padId }: TokenizerOptions) {
+  constructor(tokenizerJson: string, { maxTokens, padId, spelling = (text) => text }: TokenizerOptions) {
     this.maxTokens = maxTokens;
+    this.#spelling = spelling;
     this.#padId = padId;
     try {
       this.#tokenizer = new Tokenizer(JSON.parse(tokenizerJson), {});
@@ -39,7 +44,7 @@ export class TextTokenizer {
 
   /** Token ids of one text, at most `maxTokens`; a cut keeps the closing special token. */
   encode(text: string): number[] {
-    const { ids } = this.#tokenizer.encode(text);
+    const { ids } = this.#tokenizer.encode(this.#spelling(text));
     if (ids.length <= this.maxTokens) return ids;
     const closing = this.#closing === undefined ? [] : [this.#closing];
     return [...ids.slice(0, this.maxTokens - closing.length), ...closing];

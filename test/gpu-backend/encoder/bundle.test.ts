@@ -12,10 +12,11 @@ const ADS = [
   { id: 'a1', title: 'Red sofa', description: 'Soft and wide.', keywords: [] },
   { id: 'a2', title: 'Blue car', description: '', keywords: [] },
 ];
-const FILES = ['student', 'tokenizer', 'ads', 'report'] as const;
+const FILES = ['student', 'tokenizer', 'spelling', 'ads', 'report'] as const;
 
 async function fresh(name: string): Promise<Bundle> {
-  return tinyBundle({ dir: at(name), words: ['red', 'sofa', 'blue', 'car'], ads: ADS });
+  const spelling = { suggested: 'sofa', known: 'blue' };
+  return tinyBundle({ dir: at(name), words: ['red', 'sofa', 'blue', 'car'], ads: ADS, spelling });
 }
 
 async function flipByte(path: string, position: number): Promise<void> {
@@ -67,23 +68,23 @@ describe('loadBundle', () => {
 
   it.each(FILES)('refuses one flipped byte in %s, naming the file and the fix', async (part) => {
     const { dir, paths } = await fresh(`flipped-${part}`);
-    const { length } = await readFile(paths[part]);
+    const { length } = await readFile(paths[part]!);
     for (const position of [0, Math.floor(length / 2), length - 1]) {
-      await flipByte(paths[part], position);
+      await flipByte(paths[part]!, position);
       await expect(loadBundle(dir)).rejects.toMatchObject({
         code: 'bundle_damaged',
-        message: expect.stringMatching(new RegExp(`${paths[part]}: expected SHA-256 .*; restore the folder`)),
+        message: expect.stringMatching(new RegExp(`${paths[part]!}: expected SHA-256 .*; restore the folder`)),
       });
-      await flipByte(paths[part], position);
+      await flipByte(paths[part]!, position);
     }
     await expect(loadBundle(dir)).resolves.toBeDefined();
   });
 
   it.each(FILES)('refuses a truncated %s by its size', async (part) => {
     const { dir, paths } = await fresh(`truncated-${part}`);
-    const { length } = await readFile(paths[part]);
-    await truncate(paths[part], length - 1);
-    await expect(loadBundle(dir)).rejects.toThrow(`${paths[part]}: expected ${length} bytes, got ${length - 1}`);
+    const { length } = await readFile(paths[part]!);
+    await truncate(paths[part]!, length - 1);
+    await expect(loadBundle(dir)).rejects.toThrow(`${paths[part]!}: expected ${length} bytes, got ${length - 1}`);
   });
 
   it('refuses a missing file, a manifest that is none, and an empty folder', async () => {

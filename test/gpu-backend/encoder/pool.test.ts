@@ -46,6 +46,15 @@ describe('createEncoder', () => {
     await encoder.close();
   });
 
+  it('reads queries as the bundle spells them', async () => {
+    const spelling = { suggested: 'leather sofa', known: '' };
+    const spelled = await tinyBundle({ dir: at('spelled'), words: WORDS, synonyms: [['sofa', 'couch']], spelling });
+    const encoder = await createEncoder({ bundle: spelled, workers: 1 });
+    const [meant, typed] = (await encoder.encode(['red leather sofa', 'red lether sfoa'])).vectors;
+    expect(typed).toEqual(meant);
+    await encoder.close();
+  });
+
   it.each(['cuda', 'webgpu'] as const)('asked for %s, runs on it, or on the CPU and says why', async (device) => {
     const encoder = await createEncoder({ bundle, device, workers: 1 });
     expect(encoder.device.requested).toBe(device);

@@ -14,6 +14,7 @@ import { floatModel } from '../../../training/runner/encoder.ts';
 import { type Checkpoint, readCheckpoint } from '../../../training/teacher/checkpoint.ts';
 import { checkpointTeacher } from '../../../training/teacher/checkpoint-teacher.ts';
 import type { Teacher } from '../../../training/teacher/teacher.ts';
+import { TextTokenizer } from '../../../training/teacher/tokenizer.ts';
 import { TINY } from '../golden.ts';
 import { smallAds, writeSmallMarket } from '../small-market.ts';
 
@@ -97,6 +98,30 @@ describe('evaluate', () => {
     expect(report.queriesWithContext).toBe(0);
     expect(report.recovery.p10).toBe(report.recoveryBare.p10);
     expect(report.recovery.denominator).toContain('reads no oracle context');
+  });
+
+  it('puts the queries of student and floors right alike, and says what that is worth', async () => {
+    const correct = (text: string) => text.split(' ')[0]!;
+    const { tokenizer: asTyped } = base.candidate;
+    const tokenizer = new TextTokenizer(checkpoint.tokenizerJson, {
+      maxTokens: asTyped.maxTokens,
+      padId: checkpoint.config.pad_token_id ?? 0,
+      spelling: correct,
+    });
+    const floor = encoderOf(checkpoint, { tokenizer: asTyped, threads: 1 });
+    const candidate = { ...base.candidate, tokenizer, spelling: { correct, asTyped } };
+    const { report } = await evaluate({ ...base, candidate, floors: { static: floor } });
+    const { report: plain } = await evaluate({ ...base, floors: { static: floor } });
+    expect(plain.asTyped).toBeUndefined();
+    expect(report.student.p10).not.toBe(plain.student.p10);
+    expect(report.asTyped).toEqual({
+      ...plain.student,
+      recovery: expect.objectContaining({ p10: plain.recovery.p10 }),
+    });
+    // The floor is the same encoder.
+    expect(report.floors.static?.p10).toBe(report.student.p10);
+    expect(report.floors.bm25.p10).not.toBe(plain.floors.bm25.p10);
+    expect(report.teacherBare).toEqual(plain.teacherBare);
   });
 
   it('measures floors that were trained, and takes them from the published report of a bundle', async () => {
