@@ -180,6 +180,7 @@ export const edgeStudent: Bench = async ({ quick, say }) => {
         bounded('code of the student, minified, gzip', own.scriptGzip / 1_000, 'kB', ['<=', 100]),
         { metric: 'student.onnx, gzip', value: megabytes(sizeOf(paths.student)), unit: 'MB' },
         { metric: 'tokenizer.json, gzip', value: megabytes(sizeOf(paths.tokenizer)), unit: 'MB' },
+        { metric: 'spelling.json, gzip', value: megabytes(sizeOf(paths.spelling!)), unit: 'MB' },
         ...own.rows,
         { metric: 'CPU a query over that of the backend', value: median(own.each) / median(each), unit: 'x' },
         bounded('cosine with the backend, least', Math.min(...cosines), '', ['>=', 0.999]),
