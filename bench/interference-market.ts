@@ -4,11 +4,11 @@
  * what treatment finds. Because campaigns pay for both arms' clicks from one purse, users of one arm are not independent of
  * those of the other, and an ordinary split is wrong about what a launch would bring.
  */
-import type { Side } from '../gpu-backend/experiments/designs/switchback.ts';
 import { createRandom } from '../marketplace/random.ts';
 import type { Grade } from '../marketplace/relevance.ts';
 import { clickProbability } from '../marketplace/users.ts';
 import { type AuctionSlot, auction, type Bidder } from '../shared/auction.ts';
+import type { Side } from '../shared/switchback.ts';
 
 export interface MarketOptions {
   seed: number;

@@ -17,8 +17,11 @@ const keyed = async (keys: KeyRing, text: string) => toBase64Url(await hmac(keys
 export async function loggedQuery({ queryLog, keys }: EdgeSettings, given: LoggedQuery): Promise<LoggedQuery> {
   if (queryLog === 'text') return given;
   // A unit that is a query was drawn by a digest that anybody can compute, so that it is the same under every key.
+  // A window of a switchback is nobody's secret.
   const assignments = given.assignments.map(async (each) =>
-    each.unitId === undefined ? each : { ...each, unitId: await keyed(keys, `query-unit\n${each.unitId}`) },
+    each.unitId === undefined || each.washout !== undefined
+      ? each
+      : { ...each, unitId: await keyed(keys, `query-unit\n${each.unitId}`) },
   );
   return { query: `digest:${await keyed(keys, `query\n${given.query}`)}`, assignments: await Promise.all(assignments) };
 }

@@ -60,8 +60,13 @@ export class Serving {
       ({ experiment: { kind, key } }) => kind === 'interleaving' && !options.overrides?.has(key),
     );
     const assignments = assigned.map((each): Assignment => {
-      const { experiment, arm, unitId } = each;
-      const own = { experiment: experiment.key, layer: experiment.layer, arm: each === merged ? INTERLEAVED : arm.key };
+      const { experiment, arm, unitId, washout } = each;
+      const own = {
+        experiment: experiment.key,
+        layer: experiment.layer,
+        arm: each === merged ? INTERLEAVED : arm.key,
+        ...(washout === undefined ? {} : { washout }),
+      };
       return unitId === visit.units.user ? own : { ...own, unitId };
     });
     if (merged === undefined) {

@@ -38,7 +38,7 @@ export async function visitOf({ request, headers, unitId, atMs, diversions }: Vi
   if (diversions.has('query')) units.query = await digest(query);
   if (diversions.has('query-day'))
     units['query-day'] = await digest(`${query}\n${new Date(atMs).toISOString().slice(0, 10)}`);
-  return { units, market, locale, device: deviceOf(headers) };
+  return { units, market, locale, device: deviceOf(headers), atMs };
 }
 
 const digest = async (text: string) => (await sha256Hex(text)).slice(0, 32);

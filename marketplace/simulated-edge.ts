@@ -102,11 +102,11 @@ export function simulateEdge(options: SimulatedEdgeOptions): SimulatedEdge {
         const pageUnder = (arms: readonly Pick<Assigned, 'arm'>[]) => auction(kept(open, arms), config.auction);
         const ask = `${person.market}-${hash32(text).toString(16)}`;
         const units = { user: unitId, query: ask, 'query-day': `${ask}-${dayOf(atMs)}` };
-        const visit = { units, market: person.market, locale: 'en', device: person.device };
+        const visit = { units, market: person.market, locale: 'en', device: person.device, atMs };
         const assigned = assign(visit, config.experiments);
         const slots = pageUnder(assigned);
         const assignments = assigned.map((each) => {
-          const { experiment, arm, unitId: drawnBy } = each;
+          const { experiment, arm, unitId: drawnBy, washout } = each;
           const others = experiment.arms
             .filter((other) => other !== arm)
             .map((other) => assigned.map((own) => (own === each ? { arm: other } : own)));
@@ -115,6 +115,7 @@ export function simulateEdge(options: SimulatedEdgeOptions): SimulatedEdge {
             layer: experiment.layer,
             arm: arm.key,
             ...(drawnBy === unitId ? {} : { unitId: drawnBy }),
+            ...(washout === undefined ? {} : { washout }),
             ...(isCompared(experiment, drawnBy) && {
               triggered: !others.every((arms) => alike(slots, pageUnder(arms))),
             }),

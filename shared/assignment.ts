@@ -5,6 +5,7 @@
  */
 import { type Arm, armOf, BUCKETS, bucket, type Device, type Diversion, type Experiment } from './experiment.ts';
 import { HarnessError } from './problem.ts';
+import { isSettled, type SwitchbackDesign, sideAt, windowAt, windowUnit } from './switchback.ts';
 
 /** What a request is assigned by. */
 export interface Visit {
@@ -13,6 +14,8 @@ export interface Visit {
   market: string;
   locale: string;
   device: Device;
+  /** UTC milliseconds; may be missing where no switchback runs. */
+  atMs?: number;
 }
 
 /** The arm that a visitor was shown before, and the version of the experiment then. */
@@ -32,6 +35,8 @@ export interface Assigned {
   experiment: Experiment;
   arm: Arm;
   unitId: string;
+  /** Of a switchback. */
+  washout?: boolean;
 }
 
 /** The experiments that the visit takes part in, ordered by layer. Throws `bad_request` for overrides that name nothing. */
@@ -69,6 +74,7 @@ function draw(
   { experiments, record }: { experiments: readonly Experiment[]; record: StickyRecord | undefined },
 ): Assigned | undefined {
   const { key, layer, arms, buckets, targeting, sticky = false, minVersion = 1 } = experiment;
+  if (experiment.kind === 'switchback') return isTargeted(visit, experiment) ? switched(visit, experiment) : undefined;
   const unitId = unitOf(visit, experiment);
   if (!isTargeted(visit, experiment) || !isInDomain(visit, experiment, experiments)) return undefined;
   if (!within(bucket(`layer:${layer}`, unitId), buckets)) return undefined;
@@ -80,6 +86,32 @@ function draw(
   const { share = 1 } = targeting ?? {};
   if (share < 1 && bucket(`share:${key}`, unitId) >= share * BUCKETS) return undefined;
   return { experiment, arm: armOf(experiment, unitId), unitId };
+}
+
+const MINUTE_MS = 60_000;
+
+/** When everybody in a market is in which arm; throws `internal` for an experiment that is no switchback. */
+export function switchbackIn(market: string, { key, switchback, version = 1 }: Experiment): SwitchbackDesign {
+  if (switchback === undefined) throw new HarnessError('internal', `${key}: expected a switchback`);
+  const { windowMinutes, washoutMinutes } = switchback;
+  return {
+    key: `${version === 1 ? key : `${key}.${version}`}:${market}`,
+    windowMs: windowMinutes * MINUTE_MS,
+    washoutMs: washoutMinutes * MINUTE_MS,
+  };
+}
+
+/** Everybody in the market, as one unit, in the arm of the window. */
+function switched({ market, atMs }: Visit, experiment: Experiment): Assigned {
+  if (atMs === undefined) throw new HarnessError('internal', `${experiment.key}: the visit has no instant`);
+  const design = switchbackIn(market, experiment);
+  const isControl = sideAt(design, atMs) === 0;
+  return {
+    experiment,
+    arm: experiment.arms.find(({ key }) => (key === experiment.control) === isControl)!,
+    unitId: windowUnit(market, windowAt(design, atMs)),
+    washout: !isSettled(design, atMs),
+  };
 }
 
 const within = (at: number, [from, to]: readonly [number, number]) => from <= at && at < to;

@@ -25,7 +25,7 @@ const NEXT: Record<Experiment['status'], readonly Experiment['status'][]> = {
 };
 
 /** What decides who sees what. */
-const DEALING = ['layer', 'kind', 'domain', 'diversion', 'targeting', 'control', 'arms', 'sticky'];
+const DEALING = ['layer', 'kind', 'switchback', 'domain', 'diversion', 'targeting', 'control', 'arms', 'sticky'];
 
 const versionOf = (experiment: Experiment) => experiment.version ?? 1;
 const shareOf = ({ targeting }: Experiment) => targeting?.share ?? 1;

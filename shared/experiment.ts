@@ -34,6 +34,18 @@ export const Targeting = z.strictObject({
 });
 export type Targeting = z.infer<typeof Targeting>;
 
+/** How long everybody stays in an arm, and after what part of that the arm before has worn off. */
+export const Windows = z
+  .strictObject({
+    windowMinutes: z.int().min(1).max(10_080),
+    washoutMinutes: z.int().min(0),
+  })
+  .refine(({ windowMinutes, washoutMinutes }) => washoutMinutes < windowMinutes, {
+    path: ['washoutMinutes'],
+    message: 'expected less than windowMinutes',
+  });
+export type Windows = z.infer<typeof Windows>;
+
 /** Whether the name is one of the IANA database. */
 export function isTimeZone(name: string): boolean {
   try {
@@ -59,8 +71,13 @@ export const Experiment = z
     description: z.string().max(500).default(''),
     /** What may follow what: experiment-lifecycle.ts. */
     status: z.enum(['draft', 'running', 'stopped', 'archived']),
-    /** `split` (unless given) shows a unit one arm; `interleaving` merges the candidates of its two arms into one page. */
-    kind: z.enum(['split', 'interleaving']).optional(),
+    /**
+     * `split` (unless given) shows a unit one arm; `interleaving` merges the candidates of its two arms into one page;
+     * `switchback` shows everybody in a market the same of its two arms, by windows of time (switchback.ts).
+     */
+    kind: z.enum(['split', 'interleaving', 'switchback']).optional(),
+    /** Of a switchback. What is asked during the washout, at the head of a window, is no exposure. */
+    switchback: Windows.optional(),
     /**
      * Traffic set apart by visitor: the experiment sees only units of this range, and experiments without a domain see
      * only units of none. Whoever names a domain gives it the same range; a layer lies in one domain.
@@ -110,22 +127,53 @@ export const Experiment = z
   })
   .refine(
     ({ counterfactualShare, kind, arms }) =>
-      counterfactualShare === undefined || (kind !== 'interleaving' && arms.every((arm) => !arm.holdout)),
+      counterfactualShare === undefined || ((kind ?? 'split') === 'split' && arms.every((arm) => !arm.holdout)),
     {
       path: ['counterfactualShare'],
       message: 'expected a split without holdout: only there an arm is a page of its own',
     },
   )
-  .refine(({ kind, sticky, diversion }) => !sticky || (kind !== 'interleaving' && (diversion ?? 'user') === 'user'), {
-    path: ['sticky'],
-    message: 'expected a split by user: only visitors carry a record',
+  .refine(({ kind, switchback }) => (kind === 'switchback') === (switchback !== undefined), {
+    path: ['switchback'],
+    message: 'expected windows for a switchback, and for nothing else',
   })
+  .refine(({ kind, arms }) => kind !== 'switchback' || (arms.length === 2 && arms.every((arm) => !arm.holdout)), {
+    path: ['arms'],
+    message: 'expected two arms without holdout for a switchback',
+  })
+  .refine((experiment) => experiment.kind !== 'switchback' || takesAll(experiment), {
+    path: ['kind'],
+    message: 'expected a switchback of whole markets: no domain, diversion, locales, devices or share, all buckets',
+  })
+  .refine(
+    ({ kind, sticky, diversion }) => !sticky || ((kind ?? 'split') === 'split' && (diversion ?? 'user') === 'user'),
+    {
+      path: ['sticky'],
+      message: 'expected a split by user: only visitors carry a record',
+    },
+  )
   .refine(({ sticky, version = 1, minVersion = 1 }) => minVersion === 1 || (sticky && minVersion <= version), {
     path: ['minVersion'],
     message: 'expected a sticky experiment, and at most its version',
   })
   .meta({ id: 'Experiment' });
 export type Experiment = z.infer<typeof Experiment>;
+
+function takesAll({
+  domain,
+  diversion,
+  targeting = {},
+  buckets: [from, to],
+}: {
+  domain?: unknown;
+  diversion?: unknown;
+  targeting?: Targeting | undefined;
+  buckets: [number, number];
+}): boolean {
+  const { locales, devices, share = 1 } = targeting;
+  const narrowed = [domain, diversion, locales, devices].some((each) => each !== undefined);
+  return !narrowed && share === 1 && from === 0 && to === BUCKETS;
+}
 
 /** The arm key under which an interleaved page is logged: it belongs to both arms, its slots to one each. */
 export const INTERLEAVED = 'interleaved';
@@ -139,6 +187,8 @@ export const Assignment = z
     unitId: z.string().min(1).max(64).optional(),
     /** Whether another arm would have shown other ads, where the experiment asks for that. */
     triggered: z.boolean().optional(),
+    /** Of a switchback: whether it was the head of a window, which counts for neither arm. */
+    washout: z.boolean().optional(),
   })
   .meta({ id: 'Assignment' });
 export type Assignment = z.infer<typeof Assignment>;

@@ -1,7 +1,8 @@
 /** Designs against interference in a market whose truth is known: how far off they are, and how often their intervals hold it. */
 import { analyseBudgetSplit } from '../../gpu-backend/experiments/designs/budget-split.ts';
-import { analyseSwitchback, type Side, sideAt } from '../../gpu-backend/experiments/designs/switchback.ts';
+import { analyseSwitchback } from '../../gpu-backend/experiments/designs/switchback.ts';
 import { hash32 } from '../../shared/experiment.ts';
+import { type Side, sideAt } from '../../shared/switchback.ts';
 import { type Charge, createInterferenceMarket, RECOVERING } from '../interference-market.ts';
 import { bounded, type Row } from '../row.ts';
 

@@ -8,7 +8,8 @@ import type { MissingExposure } from '../../shared/contract/reconciliation.ts';
 /** `id experiment/arm experiment/arm`; what no analysis counts has its id alone. */
 export function ledgerEntry(event: HarnessEvent): string {
   if (event.type !== 'impression' || event.bot || event.qa) return event.id;
-  return [event.id, ...event.assignments.map(({ experiment, arm }) => `${experiment}/${arm}`)].join(' ');
+  const counted = event.assignments.filter(({ washout }) => !washout);
+  return [event.id, ...counted.map(({ experiment, arm }) => `${experiment}/${arm}`)].join(' ');
 }
 
 export function idOf(entry: string): string {

@@ -32,10 +32,14 @@ export function impressionRow(event: ImpressionEvent): typeof impressions.$infer
   };
 }
 
-/** One row an assignment; an experiment named twice counts once. What quality assurance looked at was no exposure. */
+/**
+ * One row an assignment; an experiment named twice counts once. What quality assurance looked at was no exposure, nor is what
+ * was shown while an arm before wears off.
+ */
 export function exposureRows(event: ImpressionEvent): (typeof exposures.$inferInsert)[] {
   if (event.qa) return [];
-  const byExperiment = new Map(event.assignments.map((assignment) => [assignment.experiment, assignment]));
+  const counted = event.assignments.filter(({ washout }) => !washout);
+  const byExperiment = new Map(counted.map((assignment) => [assignment.experiment, assignment]));
   return [...byExperiment.values()].map(({ experiment, layer, arm, unitId, triggered }) => ({
     impressionId: event.id,
     experiment,

@@ -5,6 +5,7 @@ import { isSum, type Metric, type SumMetric } from '../../shared/metric.ts';
 import type { Database } from '../db/connect.ts';
 import { recordSql } from '../db/recorded-sql.ts';
 import { gatherEvidence } from './checks/gather.ts';
+import { comparePairAnytime, readPairs } from './designs/switchback-pairs.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { metricsOf } from './metrics.ts';
 import { asked, type ReportOptions, reportInterleaving, reportOn } from './report.ts';
@@ -39,21 +40,29 @@ async function judged(
   const metrics = metricsOf(experiment);
   const rollup = await rollUp(forMetrics, key, metrics);
   const evidence = await gatherEvidence(forChecks, experiment, rollup);
+  const pairs = await readPairs(forMetrics, experiment, { metrics: metrics.filter(isSum), rollup });
   const report = {
-    ...reportOn({ rollup, evidence, metrics, confidence }),
+    ...reportOn({ rollup, evidence, metrics, confidence, pairs }),
     ...(await reportInterleaving(forMetrics, experiment, confidence)),
   };
   const { control } = experiment;
   const arms = report.arms.map(({ arm }) => arm);
   // the units of an interleaving see both arms at once: there is no arm to judge
   const treatments = experiment.kind === 'interleaving' ? [] : arms.filter((arm) => arm !== control);
+  const pairOf = ({ key: metric }: SumMetric) => {
+    const pair = pairs?.get(metric);
+    return pair && comparePairAnytime(pair, confidence);
+  };
   const anytime = metrics.flatMap((metric) => {
     const of = (arm: string) => estimateMetric(rollup, metric, arm);
     return treatments.map((arm) => ({
       metric: metric.key,
       arm,
       // a sample of units changes between looks, so that no sequence holds for a quantile
-      effect: (isSum(metric) && compareAnytime(of(control), of(arm), { confidence })) || null,
+      effect:
+        (isSum(metric) &&
+          (pairs === undefined ? compareAnytime(of(control), of(arm), { confidence }) : pairOf(metric))) ||
+        null,
     }));
   });
   const verdicts = treatments.map((arm) =>
@@ -71,7 +80,13 @@ async function judged(
     rollup,
     verdicts,
     anytime,
-    options: { metrics: headlines(metrics, rules), control, arms: [control, ...treatments], confidence },
+    // windows are no visitors: they have no segments, and blocks no running sums
+    options: {
+      metrics: pairs === undefined ? headlines(metrics, rules) : [],
+      control,
+      arms: [control, ...treatments],
+      confidence,
+    },
   };
 }
 

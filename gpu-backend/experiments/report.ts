@@ -12,6 +12,7 @@ import { gatherEvidence } from './checks/gather.ts';
 import { columnsOf, nameOf } from './columns.ts';
 import { readDraftedSlots } from './designs/interleaved-pages.ts';
 import { analyseInterleaving } from './designs/interleaving.ts';
+import { comparePair, type Pair, readPairs } from './designs/switchback-pairs.ts';
 import { posterior } from './estimators/bayes.ts';
 import { benjaminiHochberg, holm } from './estimators/multiple.ts';
 import { compareAnytime } from './estimators/sequence.ts';
@@ -31,8 +32,9 @@ export async function buildReport(db: Database, key: string, options: ReportOpti
   const metrics = metricsOf(experiment);
   const rollup = await rollUp(db, key, metrics);
   const evidence = await gatherEvidence(db, experiment, rollup);
+  const pairs = await readPairs(db, experiment, { metrics: metrics.filter(isSum), rollup });
   return {
-    ...reportOn({ rollup, evidence, metrics, confidence }),
+    ...reportOn({ rollup, evidence, metrics, confidence, pairs }),
     ...(await reportInterleaving(db, experiment, confidence)),
   };
 }
@@ -61,11 +63,14 @@ export function reportOn({
   evidence,
   metrics,
   confidence,
+  pairs,
 }: {
   rollup: Rollup;
   evidence: Evidence;
   metrics: readonly Metric[];
   confidence: number;
+  /** Of a switchback, whose arms are compared block by block. */
+  pairs?: ReadonlyMap<string, Pair> | undefined;
 }): ExperimentReport {
   const { experiment } = evidence;
   const triggered = triggeredEffects(rollup, {
@@ -87,8 +92,9 @@ export function reportOn({
   };
 
   function reportMetric(metric: Metric): MetricReport {
-    const adjusted = isSum(metric) ? adjustMetric(rollup, metric) : undefined;
-    const control = estimateMetric(rollup, metric, experiment.control);
+    const pair = pairs?.get(metric.key);
+    const adjusted = isSum(metric) && pairs === undefined ? adjustMetric(rollup, metric) : undefined;
+    const control = pair === undefined ? estimateMetric(rollup, metric, experiment.control) : pair.control;
     return {
       metric: metric.key,
       title: metric.title,
@@ -96,7 +102,12 @@ export function reportOn({
       unit: metric.unit,
       direction: metric.direction,
       arms: evidence.arms.map(({ arm }) => {
-        const of = estimateMetric(rollup, metric, arm);
+        const of =
+          pair === undefined
+            ? estimateMetric(rollup, metric, arm)
+            : arm === experiment.control
+              ? pair.control
+              : pair.treatment;
         const values = {
           arm,
           total: isSum(metric)
@@ -106,6 +117,7 @@ export function reportOn({
           standardError: of?.variance === undefined ? null : Math.sqrt(of.variance),
         };
         if (arm === experiment.control) return { ...values, effect: null };
+        if (pair !== undefined) return { ...values, effect: comparePair(pair, confidence) ?? null };
         const effect = compare(control, of, confidence) ?? null;
         const belief = posterior(control, of, { confidence });
         return {

@@ -42,7 +42,7 @@ export async function effectTrend(
   );
   const options = { ...asked, metrics: plain };
   const { fromMs, toMs } = rollup;
-  if (fromMs === undefined || toMs === undefined) return { stepMs: DAY_MS, series: [] };
+  if (fromMs === undefined || toMs === undefined || plain.length === 0) return { stepMs: DAY_MS, series: [] };
   const queries = [...rollup.arms.values()].reduce((sum, arm) => sum + arm.queries, 0);
   const young = toMs - fromMs < YOUNG_MS && queries <= FEW_QUERIES;
   const stepMs = young ? stepFor(fromMs, toMs) : DAY_MS;

@@ -182,6 +182,53 @@ describe('an interleaving', () => {
   });
 });
 
+describe('a switchback', () => {
+  const switchback: Experiment = {
+    ...BASE,
+    kind: 'switchback',
+    switchback: { windowMinutes: 60, washoutMinutes: 20 },
+  };
+  /** An edge at so many minutes into the first window of a block. */
+  const edgeAt = async (minutes: number, overrides: Parameters<typeof edgeUnderTest>[0] = {}) => {
+    const edge = edgeUnderTest(overrides);
+    const blockSeconds = 2 * 3_600;
+    const into = (Date.now() / 1_000) % blockSeconds;
+    edge.later(blockSeconds - into + minutes * 60);
+    await adopt(edge, configOf(3, switchback));
+    return edge;
+  };
+
+  it('shows everybody in a market the arm of the window, and the other one in the next', async () => {
+    const edge = await edgeAt(30);
+    const seen = new Map<string, Set<string>>();
+    for (const hour of [0, 1]) {
+      for (let visitor = 0; visitor < 4; visitor++) {
+        const { assignments } = await edge.ads(`q=shoes+${visitor}`);
+        const { unitId, arm, washout } = last(edge).assignments[0]!;
+        expect(assignments).toEqual(last(edge).assignments);
+        expect(washout).toBe(false);
+        expect(unitId).toMatch(/^us@\d+$/);
+        seen.set(unitId!, (seen.get(unitId!) ?? new Set()).add(arm));
+      }
+      expect(seen.size).toBe(hour + 1);
+      edge.later(3_600);
+      await edge.isolate.config.refresh();
+    }
+    const [[first, ...none], [second]] = [...seen.values()].map((arms) => [...arms]) as [string[], string[]];
+    expect(none).toEqual([]);
+    expect([first, second].sort()).toEqual(['control', 'treatment']);
+  });
+
+  it('says where the arm before still wears off, and keeps windows by name where queries are digests', async () => {
+    const edge = await edgeAt(19, { QUERY_LOG: 'digest' });
+    await edge.ads('q=shoes');
+    expect(last(edge).assignments).toMatchObject([{ washout: true, unitId: expect.stringMatching(/^us@\d+$/) }]);
+    edge.later(120);
+    await edge.ads('q=shoes');
+    expect(last(edge).assignments).toMatchObject([{ washout: false }]);
+  });
+});
+
 describe('the counterfactual log', () => {
   const logging = { ...BASE, counterfactualShare: 1 };
   const triggered = (edge: Edge) => last(edge).assignments.map((each) => each.triggered);

@@ -1,6 +1,7 @@
 /**
  * Bots. Those that the edge marks are left out, and must be spread over the arms like everybody else: the arm is drawn before
- * anyone is known to be a bot. Those that it does not mark give themselves away by how much they search.
+ * anyone is known to be a bot. Those that it does not mark give themselves away by how much they search, where units are
+ * visitors.
  */
 import { type Check, printByArm, printP } from './check.ts';
 import type { Evidence } from './evidence.ts';
@@ -15,8 +16,10 @@ const ALARM = 0.05;
 export const automation: Check = {
   key: 'bots',
   title: 'Bots',
-  find({ arms, automation: rows }: Evidence) {
-    if (rows.length === 0) return undefined;
+  find({ arms, automation, experiment: { kind, diversion = 'user' } }: Evidence) {
+    if (automation.length === 0) return undefined;
+    const areVisitors = kind !== 'switchback' && diversion === 'user';
+    const rows = areVisitors ? automation : automation.map((row) => ({ ...row, heavyUnits: 0, heavyQueries: 0 }));
     const weightOf = new Map(arms.map(({ arm, weight }) => [arm, weight]));
     const pValue =
       sampleRatioPValue(rows.map(({ arm, botUnits }) => ({ arm, weight: weightOf.get(arm) ?? 0, units: botUnits }))) ??

@@ -13,16 +13,24 @@ export function welchDegrees(control: Known, treatment: Known): number {
   return (control.variance + treatment.variance) ** 2 / (a! + b!);
 }
 
+export interface EffectOptions {
+  /** Standard errors that the intervals reach. */
+  critical: number;
+  pValue: (z: number) => number;
+  /** Of the two estimates, where they are over the same units; 0 unless given. */
+  covariance?: number | undefined;
+}
+
 /** The difference and, by Fieller, the relative difference with intervals of `critical` standard errors. */
 export function effectAt(
   control: Known,
   treatment: Known,
-  { critical, pValue }: { critical: number; pValue: (z: number) => number },
+  { critical, pValue, covariance = 0 }: EffectOptions,
 ): Effect {
-  const error = Math.sqrt(control.variance + treatment.variance);
+  const error = Math.sqrt(control.variance + treatment.variance - 2 * covariance);
   const absolute = treatment.value - control.value;
   const interval: [number, number] = [absolute - critical * error, absolute + critical * error];
-  const relative = fieller(control, treatment, critical);
+  const relative = fieller(control, treatment, { critical, covariance });
   return {
     absolute,
     interval,

@@ -4,13 +4,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type Charge, createInterferenceMarket, RECOVERING } from '../../../../bench/interference-market.ts';
 import { analyseBudgetSplit, splitBudget } from '../../../../gpu-backend/experiments/designs/budget-split.ts';
 import { comparePairs } from '../../../../gpu-backend/experiments/designs/paired-clusters.ts';
-import {
-  analyseSwitchback,
-  isSettled,
-  type Side,
-  sideAt,
-} from '../../../../gpu-backend/experiments/designs/switchback.ts';
+import { analyseSwitchback } from '../../../../gpu-backend/experiments/designs/switchback.ts';
 import { hash32 } from '../../../../shared/experiment.ts';
+import { isSettled, type Side, sideAt } from '../../../../shared/switchback.ts';
 import golden from '../../../golden/experiment-checks.json' with { type: 'json' };
 import { expectClose } from '../golden.ts';
 
