@@ -71,12 +71,14 @@ export class LexicalIndex {
   readonly #drift = new Map<string, Int32Array>();
   readonly #bm25 = new Bm25();
 
-  /** By slot: the score of this search, and in which search it was found. */
-  #scores = new Float64Array(1024);
-  #stamps = new Uint32Array(1024);
-  #touched = new Uint32Array(1024);
+  /**
+   * The slots that this search found and their scores, in the order of finding, and for each slot where it may be among them: a
+   * sparse set (Briggs and Torczon, 1993), which needs no clearing.
+   */
+  #slots = new Uint32Array(0);
+  #scores = new Float64Array(0);
+  #places = new Uint32Array(0);
   #found = 0;
-  #stamp = 0;
 
   constructor(segment: LexicalSegment = emptySegment()) {
     this.#segment = segment;
@@ -138,7 +140,7 @@ export class LexicalIndex {
     if (selective.length === 0) return { hits: [], coverage: new Map() };
     const common = present.slice(selective.length);
 
-    this.#begin();
+    this.#found = 0;
     for (const term of selective) this.#accumulate(term);
     for (const term of common) this.#add(term);
     const weights = new Map(having.map(({ term, ads }) => [term, termWeight(Math.max(1, this.size), ads)]));
@@ -146,7 +148,7 @@ export class LexicalIndex {
     const coverageOf = (slot: number) =>
       coverage(weights, (term) => certaintyOf(this.#packed(byTerm.get(term)!, slot)));
     const matches = new Map<number, number>();
-    for (const slot of also) if (this.#stamps[slot] === this.#stamp) matches.set(slot, coverageOf(slot));
+    for (const slot of also) if (this.#placeOf(slot) >= 0) matches.set(slot, coverageOf(slot));
     const hits = this.#best({ limit, accept, tieKey }).map(({ slot, score }) => {
       const relevance = matches.get(slot) ?? coverageOf(slot);
       matches.set(slot, relevance);
@@ -166,60 +168,57 @@ export class LexicalIndex {
     return { term, ads: to - from + (drift?.[0] ?? 0), from, to, added: this.#postings.get(term), worth };
   }
 
-  #begin(): void {
-    if (this.#stamp === 0xffffffff) {
-      this.#stamps.fill(0);
-      this.#stamp = 0;
-    }
-    this.#stamp++;
-    this.#found = 0;
+  /** Where a slot is among those found; -1 where it is not. */
+  #placeOf(slot: number): number {
+    const place = this.#places[slot]!;
+    return place < this.#found && this.#slots[place] === slot ? place : -1;
   }
 
   /** Finds every ad that has the term, and adds its score. */
   #accumulate({ from, to, added, worth }: TermStatistics): void {
     const { docs, counts } = this.#segment;
-    const [scores, stamps, touched, stamp] = [this.#scores, this.#stamps, this.#touched, this.#stamp];
+    const [slots, scores, places] = [this.#slots, this.#scores, this.#places];
+    let found = this.#found;
     const visit = (slot: number, packed: number) => {
       const score = this.#scoreOf(slot, packed, worth);
-      if (stamps[slot] === stamp) scores[slot]! += score;
+      const place = places[slot]!;
+      if (place < found && slots[place] === slot) scores[place]! += score;
       else {
-        stamps[slot] = stamp;
-        scores[slot] = score;
-        touched[this.#found++] = slot;
+        places[slot] = found;
+        slots[found] = slot;
+        scores[found++] = score;
       }
     };
     for (let at = from; at < to; at++) visit(docs[at]!, counts[at]!);
     for (const [slot, packed] of added ?? []) visit(slot, packed);
+    this.#found = found;
   }
 
   /** Adds a term's scores to the ads that were found already: along its list, or by looking each up where they are few. */
   #add(term: TermStatistics): void {
     const { from, to, added, worth } = term;
     const { docs, counts } = this.#segment;
-    const [scores, stamps, stamp] = [this.#scores, this.#stamps, this.#stamp];
-    if (to - from > LOOK_UP * this.#found) {
-      for (let i = 0; i < this.#found; i++) {
-        const slot = this.#touched[i]!;
-        scores[slot]! += this.#scoreOf(slot, this.#packed(term, slot), worth);
-      }
+    const [scores, slots, found] = [this.#scores, this.#slots, this.#found];
+    if (to - from > LOOK_UP * found) {
+      for (let i = 0; i < found; i++) scores[i]! += this.#scoreOf(slots[i]!, this.#packed(term, slots[i]!), worth);
       return;
     }
-    for (let at = from; at < to; at++) {
-      const slot = docs[at]!;
-      if (stamps[slot] === stamp) scores[slot]! += this.#scoreOf(slot, counts[at]!, worth);
-    }
-    for (const [slot, packed] of added ?? [])
-      if (stamps[slot] === stamp) scores[slot]! += this.#scoreOf(slot, packed, worth);
+    const visit = (slot: number, packed: number) => {
+      const place = this.#placeOf(slot);
+      if (place >= 0) scores[place]! += this.#scoreOf(slot, packed, worth);
+    };
+    for (let at = from; at < to; at++) visit(docs[at]!, counts[at]!);
+    for (const [slot, packed] of added ?? []) visit(slot, packed);
   }
 
   /** The best of what was found. */
   #best({ limit, accept, tieKey }: Omit<LexicalSearch, 'also'>): { slot: number; score: number }[] {
-    const [scores, touched, gone, found] = [this.#scores, this.#touched, this.#gone, this.#found];
+    const [scores, slots, gone, found] = [this.#scores, this.#slots, this.#gone, this.#found];
     const best = new BestSlots({ limit, before: this.#byId(tieKey) });
     let { floor } = best;
     for (let i = 0; i < found; i++) {
-      const slot = touched[i]!;
-      const score = scores[slot]!;
+      const slot = slots[i]!;
+      const score = scores[i]!;
       // Whether it is accepted comes last: asking is what costs.
       if (score < floor || gone[slot] === 1 || !best.wants(slot, score) || !accept(slot)) continue;
       best.add(slot, score);
@@ -270,11 +269,8 @@ export class LexicalIndex {
   }
 
   #reserve(slots: number): void {
-    if (slots <= this.#stamps.length) return;
-    const size = Math.max(slots, 2 * this.#stamps.length);
-    const [scores, stamps] = [new Float64Array(size), new Uint32Array(size)];
-    scores.set(this.#scores);
-    stamps.set(this.#stamps);
-    [this.#scores, this.#stamps, this.#touched] = [scores, stamps, new Uint32Array(size)];
+    if (slots <= this.#places.length) return;
+    const size = Math.max(slots, 2 * this.#places.length);
+    [this.#slots, this.#scores, this.#places] = [new Uint32Array(size), new Float64Array(size), new Uint32Array(size)];
   }
 }
