@@ -1,15 +1,16 @@
 /**
  * The encoder's queue: first in, first out, greedy. A free lane takes what is there up to a token budget, at once; nobody
- * waits for a batch to fill. What nobody wants any more (deadline passed, caller gone) is dropped before it costs
- * anything, a call whose turn would come too late is refused at once, and so is one that meets a full queue, whole, one
- * text or many alike.
+ * waits for a batch to fill. A busy lane is handed one batch ahead, if it is a full one, which gains nothing by waiting: it
+ * goes on without a pause while this thread sends the answers. What nobody wants any more (deadline passed, caller gone) is
+ * dropped before it is handed over, a call whose turn would come too late is refused at once, and so is one that meets a
+ * full queue, whole, one text or many alike.
  * The scheme is that of Hugging Face's text-embeddings-inference.
  */
 import { HarnessError } from '../../shared/problem.ts';
 import { here, pastSpan } from '../tracing/span.ts';
 import type { Encoded, EncodeOptions, EncoderStats } from './encoder.ts';
 
-/** Computes one batch; lanes work beside each other, each on one batch at a time. */
+/** Computes one batch; lanes work beside each other, each on one batch after the other. */
 export type Lane = (texts: string[]) => Promise<{ vectors: Float32Array; tokens: Int32Array }>;
 
 export interface BatcherOptions {
@@ -49,11 +50,21 @@ interface Item {
   cost: number;
 }
 
+/** A lane at work: batches handed to it, and when it answered last. */
+interface Working {
+  lane: Lane;
+  underway: number;
+  freeAtMs: number;
+}
+
 export class Batcher {
   readonly #options: BatcherOptions;
-  readonly #idle: Lane[] = [];
-  #busy = 0;
+  readonly #lanes = new Set<Working>();
   #queue: Item[] = [];
+  /** Tokens that wait, by estimate. */
+  #queuedCost = 0;
+  /** No deadline in the queue is earlier. */
+  #soonestMs = Number.POSITIVE_INFINITY;
   #running = 0;
   #closing = false;
   #failure: unknown;
@@ -66,9 +77,9 @@ export class Batcher {
     this.#options = options;
   }
 
-  /** A lane that is free; it is used until it fails, and then not again unless it is added anew. */
+  /** A lane that is free; it is used until it is lost, and then not again unless it is added anew. */
   addLane(lane: Lane): void {
-    this.#idle.push(lane);
+    this.#lanes.add({ lane, underway: 0, freeAtMs: 0 });
     this.#dispatch();
   }
 
@@ -100,7 +111,7 @@ export class Batcher {
         ),
       );
     }
-    const waitMs = (this.#queue.length * this.#msPerText) / Math.max(1, this.#idle.length + this.#busy);
+    const waitMs = (this.#queue.length * this.#msPerText) / Math.max(1, this.#lanes.size);
     if (this.#queue.length > 0 && this.#options.now() + waitMs >= deadlineAtMs) {
       this.#counts.expired++;
       const left = Math.round(deadlineAtMs - this.#options.now());
@@ -123,7 +134,12 @@ export class Batcher {
         reject,
       };
       signal?.addEventListener('abort', call.onAbort, { once: true });
-      for (const [index, text] of texts.entries()) this.#queue.push({ call, index, text, cost: this.#estimate(text) });
+      for (const [index, text] of texts.entries()) {
+        const cost = this.#estimate(text);
+        this.#queue.push({ call, index, text, cost });
+        this.#queuedCost += cost;
+      }
+      this.#soonestMs = Math.min(this.#soonestMs, deadlineAtMs);
       this.#dispatch();
     });
   }
@@ -139,7 +155,7 @@ export class Batcher {
   fail(error: unknown): void {
     this.#failure = error;
     for (const { call } of this.#queue) this.#settle(call, () => call.reject(error));
-    this.#queue = [];
+    this.#drop();
     this.#checkDrained();
   }
 
@@ -157,68 +173,98 @@ export class Batcher {
   }
 
   #abandon(call: Call): void {
-    if (this.#settle(call, () => call.reject(call.signal?.reason)) && !call.started) this.#counts.cancelled++;
+    if (!this.#settle(call, () => call.reject(call.signal?.reason))) return;
+    if (!call.started) this.#counts.cancelled++;
+    this.#drop();
   }
 
-  /** Drops what nobody waits for. */
+  /** Refuses what is too late by now. */
   #sweep(): void {
     const now = this.#options.now();
+    if (this.#soonestMs > now) return;
+    this.#soonestMs = Number.POSITIVE_INFINITY;
     for (const { call } of this.#queue) {
-      if (call.deadlineAtMs > now || call.started) continue;
+      if (call.started || call.settled) continue;
+      if (call.deadlineAtMs > now) {
+        this.#soonestMs = Math.min(this.#soonestMs, call.deadlineAtMs);
+        continue;
+      }
       const error = new HarnessError(
         'deadline_exceeded',
         'The deadline passed while the text was waiting to be encoded.',
       );
       if (this.#settle(call, () => call.reject(error))) this.#counts.expired++;
     }
-    if (this.#queue.some(({ call }) => call.settled)) this.#queue = this.#queue.filter(({ call }) => !call.settled);
+    this.#drop();
+  }
+
+  /** Takes out of the queue what nobody waits for. */
+  #drop(): void {
+    this.#queue = this.#queue.filter(({ call }) => !call.settled);
+    this.#queuedCost = this.#queue.reduce((sum, { cost }) => sum + cost, 0);
+  }
+
+  /** The lane for the next batch: a free one, or one with a single batch before it if the next one is full. */
+  #next(): Working | undefined {
+    let busy: Working | undefined;
+    for (const working of this.#lanes) {
+      if (working.underway === 0) return working;
+      if (working.underway === 1) busy ??= working;
+    }
+    return this.#queuedCost >= this.#options.tokenBudget ? busy : undefined;
   }
 
   #dispatch(): void {
-    while (this.#idle.length > 0) {
-      this.#sweep();
-      if (this.#queue.length === 0) break;
+    this.#sweep();
+    while (this.#queue.length > 0) {
+      const working = this.#next();
+      if (working === undefined) break;
       let [size, cost] = [0, 0];
       for (const item of this.#queue) {
+        if (size > 0 && cost + item.cost > this.#options.tokenBudget) break;
         cost += item.cost;
-        if (size > 0 && cost > this.#options.tokenBudget) break;
         size++;
       }
-      void this.#work(this.#idle.shift()!, this.#queue.splice(0, size));
+      this.#queuedCost -= cost;
+      void this.#work(working, this.#queue.splice(0, size));
     }
     this.#checkDrained();
   }
 
-  async #work(lane: Lane, items: Item[]): Promise<void> {
+  async #work(working: Working, items: Item[]): Promise<void> {
     this.#running += items.length;
-    this.#busy++;
-    const began = this.#options.now();
+    working.underway++;
+    const handedAtMs = this.#options.now();
     const calls = new Set(items.map(({ call }) => call));
-    for (const call of calls) {
-      call.started = true;
-      pastSpan('encoder.queue', { at: call.trace, from: call.queuedAtMs, to: began });
-    }
+    for (const call of calls) call.started = true;
     try {
-      const { vectors, tokens } = await lane(items.map(({ text }) => text));
+      const { vectors, tokens } = await working.lane(items.map(({ text }) => text));
       const { dimension } = this.#options;
       const ended = this.#options.now();
-      for (const call of calls) pastSpan('encoder.run', { at: call.trace, from: began, to: ended });
+      // What was handed ahead waited for the batch before it.
+      const began = Math.max(handedAtMs, working.freeAtMs);
+      working.freeAtMs = ended;
+      for (const { trace, queuedAtMs } of calls) {
+        pastSpan('encoder.queue', { at: trace, from: queuedAtMs, to: began });
+        pastSpan('encoder.run', { at: trace, from: began, to: ended });
+      }
       this.#counts.batches++;
       this.#counts.encoded += items.length;
-      this.#msPerText += 0.1 * ((this.#options.now() - began) / items.length - this.#msPerText);
+      this.#msPerText += 0.1 * ((ended - began) / items.length - this.#msPerText);
       for (const [row, { call, index }] of items.entries()) {
         call.vectors[index] = vectors.subarray(row * dimension, (row + 1) * dimension);
         call.tokens[index] = tokens[row]!;
         call.missing--;
         if (call.missing === 0) this.#settle(call, () => call.resolve({ vectors: call.vectors, tokens: call.tokens }));
       }
-      this.#idle.push(lane);
     } catch (error) {
       for (const { call } of items) this.#settle(call, () => call.reject(error));
-      if (!(error instanceof LaneLost)) this.#idle.push(lane);
+      if (error instanceof LaneLost) this.#lanes.delete(working);
+      // Texts of theirs that still wait are of no use to anybody.
+      this.#drop();
     } finally {
       this.#running -= items.length;
-      this.#busy--;
+      working.underway--;
       this.#dispatch();
     }
   }

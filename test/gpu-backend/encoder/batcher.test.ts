@@ -62,6 +62,73 @@ describe('Batcher', () => {
     expect(tokens).toEqual(texts.map(() => 1));
   });
 
+  it('hands a busy lane the next batch ahead, if it is a full one, and never two', async () => {
+    const { batcher, batches } = setUp({ tokenBudget: 9 }); // three texts
+    const handed = () => batches.map(({ texts }) => texts.join(''));
+    const calls = ['a', 'b', 'c'].map((text) => batcher.encode([text]));
+    expect(handed()).toEqual(['a']);
+    calls.push(...['d', 'e', 'f', 'g', 'h'].map((text) => batcher.encode([text])));
+    expect(handed()).toEqual(['a', 'bcd']);
+    expect(batcher.stats()).toMatchObject({ running: 4, queued: 4 });
+    batches[0]!.answer();
+    await settle();
+    expect(handed()).toEqual(['a', 'bcd', 'efg']);
+    batches[1]!.answer();
+    await settle();
+    expect(handed()).toEqual(['a', 'bcd', 'efg']); // 'h' alone waits for the lane
+    batches[2]!.answer();
+    await settle();
+    batches[3]!.answer();
+    await Promise.all(calls);
+    expect(handed()).toEqual(['a', 'bcd', 'efg', 'h']);
+    expect(batcher.stats()).toMatchObject({ encoded: 8, batches: 4, running: 0, queued: 0 });
+  });
+
+  it('gives a free lane what another would get ahead', async () => {
+    const { batcher, batches } = setUp({ tokenBudget: 9 });
+    const other = gatedLane();
+    batcher.addLane(other.lane);
+    const calls = ['a', 'b', 'c', 'd', 'e'].map((text) => batcher.encode([text]));
+    expect([batches, other.batches].map((lane) => lane.map(({ texts }) => texts.join('')))).toEqual([
+      ['a', 'cde'],
+      ['b'],
+    ]);
+    for (const { answer } of [...batches, ...other.batches]) answer();
+    await Promise.all(calls);
+  });
+
+  it('loses what was handed to a lane together with it, also what was handed ahead', async () => {
+    const { batcher, batches } = setUp({ tokenBudget: 9 });
+    const lost = ['a', 'b', 'c', 'd'].map((text) => expect(batcher.encode([text])).rejects.toThrow('it crashed'));
+    const kept = batcher.encode(['e']);
+    for (const { fail } of [...batches]) fail(new LaneLost('it crashed'));
+    await Promise.all(lost);
+    expect(batches).toHaveLength(2);
+    const other = gatedLane();
+    batcher.addLane(other.lane);
+    other.batches[0]!.answer();
+    expect((await kept).vectors).toHaveLength(1);
+  });
+
+  it('computes no further text of a caller that goes away, nor of a call that failed', async () => {
+    const { batcher, batches } = setUp({ tokenBudget: 9 });
+    const leaving = new AbortController();
+    const gone = expect(batcher.encode([...'abcdefghijkl'], { signal: leaving.signal })).rejects.toThrow('left');
+    expect(batcher.stats()).toMatchObject({ running: 6, queued: 6 });
+    leaving.abort(new Error('left'));
+    await gone;
+    expect(batcher.stats()).toMatchObject({ queued: 0, cancelled: 0 });
+    for (const { answer } of [...batches]) answer();
+    await settle();
+    const failing = expect(batcher.encode([...'mnopqrstuvwx'])).rejects.toThrow('bad batch');
+    batches[2]!.fail(new Error('bad batch'));
+    batches[3]!.answer();
+    await failing;
+    await settle();
+    expect(batches).toHaveLength(4);
+    expect(batcher.stats()).toMatchObject({ queued: 0, running: 0 });
+  });
+
   it('refuses single and batch calls alike when the queue is full, and says when to come back', async () => {
     const { batcher, batches } = setUp({ maxQueued: 3 });
     const running = batcher.encode(['first']);
