@@ -33,6 +33,7 @@ import type { ImpressionEvent } from '../../shared/contract/events.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
 import type { Experiment } from '../../shared/experiment.ts';
 import type { LifecycleAction } from '../../shared/experiment-lifecycle.ts';
+import { MeasureName } from '../../shared/metric.ts';
 
 /** Int8 components of a vector, one byte each. */
 const int8Vector = customType<{ data: Int8Array; driverData: Uint8Array }>({
@@ -382,13 +383,35 @@ export const experimentUnits = pgTable(
     ...seenColumns(),
     ...measureColumns(),
   },
-  (table) => [primaryKey({ columns: [table.experiment, table.unitId] })],
+  (table) => [
+    primaryKey({ columns: [table.experiment, table.unitId] }),
+    // the order in which units are sampled (experiments/unit-sample.ts)
+    index('experiment_units_sample').on(table.experiment, sql`md5(${table.unitId})`),
+  ],
 );
 
+/** Name of the product of two measures, the same in either order. */
+export const productName = <Name extends string>(a: Name, b: Name) =>
+  (a < b ? `${a}*${b}` : `${b}*${a}`) as `${Name}*${Name}`;
+
+/** What is summed over the units of an arm: the units, each measure, each product of two, under their names. */
+export type ArmSum = 'units' | MeasureName | `${MeasureName}*${MeasureName}`;
+
+const armSum = () => numeric().notNull();
+
+function armSumColumns() {
+  const measures = MeasureName.options;
+  const products = measures.flatMap((a, i) => measures.slice(i).map((b) => productName(a, b)));
+  return Object.fromEntries(['units', ...measures, ...products].map((name) => [name, armSum()])) as Record<
+    ArmSum,
+    ReturnType<typeof armSum>
+  >;
+}
+
 /**
- * How sums over all units grew on a UTC day, so that an effect can be followed over time without reading the units: units that
- * appeared, and by how much each measure, and each product of two measures summed up to that day, grew. Units of several
- * arms count nowhere. Kept up with the days, in the same statement.
+ * How sums over an arm's units grew on a UTC day: units that appeared, and by how much each measure, and each product of two
+ * measures summed up to that day, grew. So reports and effects over time are read without the units, however many there are.
+ * Units of several arms count nowhere. Kept up with the days, in the same statement.
  */
 export const experimentArmDays = pgTable(
   'experiment_arm_days',
@@ -396,11 +419,13 @@ export const experimentArmDays = pgTable(
     experiment: text().notNull(),
     arm: text().notNull(),
     day: date().notNull(),
-    /** `units`, a measure, or `a*b`. */
-    name: text().notNull(),
-    amount: numeric().notNull(),
+    /** What the units were first seen in (experiments/strata.ts). */
+    stratum: text().notNull(),
+    /** Whether another arm would ever have shown them other ads: `yes`, `no`, or empty where that was not always logged. */
+    triggered: text().notNull(),
+    ...armSumColumns(),
   },
-  (table) => [primaryKey({ columns: [table.experiment, table.arm, table.day, table.name] })],
+  (table) => [primaryKey({ columns: [table.experiment, table.arm, table.day, table.stratum, table.triggered] })],
 );
 
 /** Exposures that the edge issued and nobody stored, as its ledger tells; those that come after all no longer count. */

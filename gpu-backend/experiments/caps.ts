@@ -4,26 +4,22 @@
  */
 import { sql } from 'drizzle-orm';
 import { type Database, rows } from '../db/connect.ts';
-import { experimentUnits } from '../db/schema.ts';
+import { countUnits } from './arm-sums.ts';
 import { type Caps, type Column, nameOf, unitRows } from './columns.ts';
 
 /** The smallest value that at least the quantile's share of units does not exceed, by column; empty without units. */
 export async function capsOf(db: Database, experiment: string, columns: readonly Column[]): Promise<Caps> {
   const capped = columns.filter(({ capQuantile }) => capQuantile !== undefined);
   if (capped.length === 0) return new Map();
-  const counts = sql`arm is not null and not mixed`;
-  const [row] = await rows<{ units: number }>(
-    db,
-    sql`select count(*)::float8 as units from ${experimentUnits} where experiment = ${experiment} and ${counts}`,
-  );
+  const units = await countUnits(db, experiment);
   const caps = new Map<string, string>();
-  if (row!.units === 0) return caps;
+  if (units === 0) return caps;
   for (const column of capped) {
-    const above = row!.units - Math.max(1, Math.ceil(column.capQuantile! * row!.units));
+    const above = units - Math.max(1, Math.ceil(column.capQuantile! * units));
     const name = sql.identifier(nameOf(column));
     const [found] = await rows<{ cap: string }>(
       db,
-      sql`select ${name}::text as cap from (${unitRows(experiment, [column])}) units where ${counts}
+      sql`select ${name}::text as cap from (${unitRows(experiment, [column])}) units where arm is not null and not mixed
           order by ${name} desc limit 1 offset ${above}::bigint`,
     );
     caps.set(nameOf(column), found!.cap);

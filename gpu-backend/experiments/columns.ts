@@ -6,6 +6,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { MeasureName, SumMetric } from '../../shared/metric.ts';
 import { experimentUnitDays, experimentUnits } from '../db/schema.ts';
 import type { Quantity } from './estimators/quantity.ts';
+import { stratumOf, triggeredOf } from './strata.ts';
 
 export interface Column {
   measure: MeasureName;
@@ -17,6 +18,10 @@ export interface Column {
 
 /** UTC days before an experiment's first query whose sums serve as covariates. */
 export const BEFORE_DAYS = 28;
+
+/** Whether the rollups keep its sums (arm-sums.ts); those of the others are made from one row a unit (unit-sums.ts). */
+export const isKept = ({ windowDays, capQuantile, before }: Column): boolean =>
+  windowDays === undefined && capQuantile === undefined && !before;
 
 /** A plain measure is called as it is. */
 export function nameOf({ measure, windowDays, capQuantile, before = false }: Column): string {
@@ -48,31 +53,35 @@ const measures = (columns: readonly Column[]) => unique(columns.map(({ measure }
 /** Thresholds of capped columns, by name. */
 export type Caps = ReadonlyMap<string, string>;
 
-/**
- * One row a unit of the experiment with `unit_id`, `arm`, `mixed`, `bots`, `first`, `first_at`, `last_at`, `triggered` (`null` unless
- * all its queries have the counterfactual log) and the columns under their names. Columns whose threshold is not among
- * the caps are not cut.
- */
-export function unitRows(experiment: string, columns: readonly Column[], caps: Caps = new Map()): SQL {
+export interface UnitRowsOptions {
+  /** Columns whose threshold is not among them are not cut. */
+  caps?: Caps;
+  /** First UTC day of the experiment; needed for columns from before. */
+  begun?: string;
+}
+
+/** One row a unit of the experiment with `unit_id`, `arm`, `mixed`, `stratum`, `triggered` (strata.ts) and the columns under their names. */
+export function unitRows(
+  experiment: string,
+  columns: readonly Column[],
+  { caps = new Map(), begun }: UnitRowsOptions = {},
+): SQL {
   const windows = unique(columns.flatMap(({ windowDays }) => windowDays ?? []));
   const past = measures(columns.filter(({ before }) => before));
-  const seen = ['unit_id', 'arm', 'mixed', 'bots', 'first', 'first_at', 'last_at'].map(
-    (name) => sql`units.${sql.identifier(name)}`,
-  );
   const joins = windows.map((days) => {
     const within = columns.filter(({ windowDays }) => windowDays === days);
     return sql`left join (${firstDays(experiment, days, measures(within))}) ${sql.identifier(`first ${days}`)}
       on ${sql.identifier(`first ${days}`)}.unit_id = units.unit_id`;
   });
   if (past.length > 0)
-    joins.push(sql`left join (${daysBefore(experiment, past)}) past on past.unit_id = units.unit_id`);
+    joins.push(sql`left join (${daysBefore(experiment, begun!, past)}) past on past.unit_id = units.unit_id`);
   const values = columns.map((column) => {
     const name = nameOf(column);
     const cap = caps.get(name);
     return sql`${cap === undefined ? read(column) : sql`least(${read(column)}, ${cap}::bigint)`} as ${sql.identifier(name)}`;
   });
-  const triggered = sql`case when units.compared = units.queries then units.triggered > 0 end as triggered`;
-  return sql`select ${list([...seen, triggered, ...values])}
+  return sql`select units.unit_id, units.arm, units.mixed,
+      ${stratumOf('units')} as stratum, ${triggeredOf('units')} as triggered, ${list(values)}
     from ${experimentUnits} units ${sql.join(joins, sql` `)} where units.experiment = ${experiment}`;
 }
 
@@ -99,15 +108,17 @@ function firstDays(experiment: string, days: number, of: readonly MeasureName[])
  * What a unit did before the experiment's first day, seen through whichever experiments it then took part in. Several may
  * have counted the same query, so that of a day the greatest counts.
  */
-function daysBefore(experiment: string, of: readonly MeasureName[]): SQL {
+function daysBefore(experiment: string, begun: string, of: readonly MeasureName[]): SQL {
   const greatest = of.map(
     (name) => sql`max(${sql.identifier(columnName(name))}) as ${sql.identifier(columnName(name))}`,
   );
   const sums = of.map((name) => sql`sum(${sql.identifier(columnName(name))}) as ${sql.identifier(columnName(name))}`);
   return sql`select unit_id, ${list(sums)} from (
-      select unit_id, day, ${list(greatest)} from ${experimentUnitDays},
-        (select (min(first_at) at time zone 'UTC')::date as start from ${experimentUnits} where experiment = ${experiment}) begun
-      where experiment <> ${experiment} and day < start and day >= start - ${BEFORE_DAYS}::int
-      group by unit_id, day) days
+      select unit_id, day, ${list(greatest)} from ${experimentUnitDays}
+      where experiment <> ${experiment} and ${isBefore(begun)} group by unit_id, day) days
     group by unit_id`;
 }
+
+/** Whether a rollup's day is one that covariates come from. */
+export const isBefore = (begun: string): SQL =>
+  sql`day < ${begun}::date and day >= ${begun}::date - ${BEFORE_DAYS}::int`;

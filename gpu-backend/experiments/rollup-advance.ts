@@ -12,6 +12,7 @@ import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { MeasureName } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import {
+  type ArmSum,
   clicks,
   conversions,
   counters,
@@ -21,8 +22,10 @@ import {
   exposures,
   impressions,
   judgements,
+  productName,
 } from '../db/schema.ts';
 import { MEASURES, type Source } from './measures.ts';
+import { stratumOf, triggeredOf } from './strata.ts';
 
 /** Any number that no other lock has: "ROLL" in ASCII. */
 const ADVISORY_LOCK = 0x524f4c4c;
@@ -40,9 +43,6 @@ const COLUMNS = getTableColumns(experimentUnits) satisfies Record<MeasureName, u
 const column = (name: MeasureName) => sql.identifier(COLUMNS[name].name);
 const list = (parts: SQL[]) => sql.join(parts, sql`, `);
 const measureList = list(NAMES.map((name) => sql`${column(name)}`));
-
-/** Name of a product in {@link experimentArmDays}, the same in either order. */
-export const productName = (a: string, b: string) => [a, b].sort().join('*');
 
 /** The tables that a source's rows hang on, each after the one that it refers to. */
 const TABLES = [impressions, clicks, conversions, judgements] as const;
@@ -72,7 +72,7 @@ export const EXPOSED: Record<Source, SQL> = {
 /** A query with what its unit is told apart by; as text, so that the smallest is the first of all. */
 const FIRST = sql`array[to_char(${impressions.at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS'), ${impressions.id},
     ${impressions.market}, coalesce(${impressions.device}, ''), coalesce(${impressions.colo}, ''), ${impressions.cacheStatus},
-    case ${impressions.consent} when true then 'yes' when false then 'no' else '' end]`;
+    case ${impressions.consent} when true then 'yes' when false then 'no' else '' end]`; // see PLACES in strata.ts
 
 /** What a query's counterfactual log adds to its unit; sums over units have no use for it, so it is in no rollup by the day. */
 const COUNTERFACTUAL = {
@@ -139,9 +139,13 @@ function fold(window: Window & { fresh: ReadonlySet<Table> }): SQL {
       arm = least(kept.arm, excluded.arm), first = least(kept.first, excluded.first),
       mixed = kept.mixed or excluded.mixed or coalesce(kept.arm <> excluded.arm, false),
       ${list(COMPARED.map((name) => sql`${name} = kept.${name} + excluded.${name}`))}, ${seen}, ${list(added)}
-      returning experiment, unit_id, mixed),
+      returning experiment, unit_id, ${told('kept')}),
     ${grow}`;
 }
+
+/** What the sums by arm want to know of a unit. */
+const told = (row: string) =>
+  sql`${sql.identifier(row)}.mixed, ${stratumOf(row)} as stratum, ${triggeredOf(row)} as triggered`;
 
 /**
  * Moves the arms' days from what the touched units came to before to what they come to now: all their days are read as they
@@ -149,17 +153,22 @@ function fold(window: Window & { fresh: ReadonlySet<Table> }): SQL {
  */
 const grow = growth();
 function growth(): SQL {
-  const total = (measure: MeasureName) => sql.identifier(`${measure} so far`);
-  const pairs = NAMES.flatMap((a, i) => NAMES.slice(i).map((b) => [a, b] as const));
-  const amounts: [string, SQL][] = [
-    ['units', sql`(visit = 1)::int`],
-    ...NAMES.map((name): [string, SQL] => [name, sql`${column(name)}`]),
-    ...pairs.map(([a, b]): [string, SQL] => [
-      productName(a, b),
-      sql`(${total(a)} * ${total(b)} - (${total(a)} - ${column(a)}) * (${total(b)} - ${column(b)}))`,
-    ]),
+  const [total, earlier] = [
+    (measure: MeasureName) => sql.identifier(`${measure} so far`),
+    (measure: MeasureName) => sql.identifier(`${measure} before`),
   ];
+  const amounts = new Map<ArmSum, SQL>([
+    ['units', sql`(visit = 1)::int`],
+    ...NAMES.map((name) => [name, sql`${column(name)}`] as const),
+    ...NAMES.flatMap((a, i) =>
+      NAMES.slice(i).map(
+        (b) => [productName(a, b), sql`(${column(a)} * ${total(b)} + ${earlier(a)} * ${column(b)})`] as const,
+      ),
+    ),
+  ]);
+  const names = [...amounts.keys()].map((name) => sql.identifier(name));
   const kept = sql`experiment, unit_id, arm, day, first_at, ${measureList}`;
+  const key = sql`experiment, arm, day, stratum, triggered`;
   return sql`were as (
       select ${kept} from (select distinct experiment, unit_id from fresh) touched
       join ${experimentUnitDays} using (experiment, unit_id)),
@@ -168,24 +177,22 @@ function growth(): SQL {
       union all select ${kept} from were where not exists (
         select from days where (days.experiment, days.unit_id, days.day, days.arm) = (were.experiment, were.unit_id, were.day, were.arm))),
     steps as (
-      select -1 as sign, were.*, mixed from were join ${experimentUnits} using (experiment, unit_id)
-      union all select 1, are.*, mixed from are join units using (experiment, unit_id)),
+      select -1 as sign, were.*, ${told('own')} from were join ${experimentUnits} own using (experiment, unit_id)
+      union all select 1, are.*, mixed, stratum, triggered from are join units using (experiment, unit_id)),
     running as (
-      select sign, experiment, arm, day, row_number() over unit as visit,
+      select sign, experiment, unit_id, arm, day, stratum, triggered, row_number() over unit as visit,
         ${list(NAMES.map((name) => sql`${column(name)}, sum(${column(name)}) over unit as ${total(name)}`))}
       from steps where not mixed and first_at is not null
       window unit as (partition by sign, experiment, unit_id order by day, arm rows unbounded preceding)),
+    moved as (
+      select *, ${list(NAMES.map((name) => sql`${total(name)} - ${column(name)} as ${earlier(name)}`))} from running),
     grown as (
-      select experiment, arm, day,
-        ${list(amounts.map(([name, amount]) => sql`sum(sign * ${amount}) as ${sql.identifier(name)}`))}
-      from running group by experiment, arm, day)
-    insert into ${experimentArmDays} as kept (experiment, arm, day, name, amount)
-    select experiment, arm, day, name, amount from grown
-      cross join lateral (values ${list(
-        amounts.map(([name]) => sql`(${sql.raw(`'${name}'`)}, ${sql.identifier(name)}::numeric)`),
-      )}) as each (name, amount)
-    where amount <> 0
-    on conflict (experiment, arm, day, name) do update set amount = kept.amount + excluded.amount`;
+      select ${key}, ${list([...amounts].map(([name, amount]) => sql`sum(sign * ${amount}) as ${sql.identifier(name)}`))}
+      from moved group by ${key})
+    insert into ${experimentArmDays} as kept (${key}, ${list(names.map((name) => sql`${name}`))})
+    select ${key}, ${list(names.map((name) => sql`${name}`))} from grown
+    where (${list(names.map((name) => sql`${name}`))}) <> (${list(names.map(() => sql`0`))})
+    on conflict (${key}) do update set ${list(names.map((name) => sql`${name} = kept.${name} + excluded.${name}`))}`;
 }
 
 /** Brings the rollups up to the events stored by transactions that have ended; any number of processes may call it. */

@@ -1,20 +1,21 @@
 /**
- * From rollups to sufficient statistics: per arm the sums over units of each measure and of products of measures, in one
- * statement over one row a unit. Whole numbers all the way, so neither the order of events nor that of the plan shows.
+ * From rollups to sufficient statistics: exact sums over units, by arm and stratum, of each column and of products of columns.
+ * Those of plain measures are kept (arm-sums.ts), the others come from one row a unit (unit-sums.ts).
  *
  * A unit counts under the arm that it was exposed to. Rows of bots are left out, and so are units that were seen in more
  * than one arm (a lost cookie, a changed definition), since they were treated with both; both are counted.
  */
-import { type SQL, sql } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import { isSum, type Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
-import { experimentArmDays, experimentUnits } from '../db/schema.ts';
-import { capsOf } from './caps.ts';
-import { BEFORE_DAYS, type Column, columnsOf, covariateColumnsOf, nameOf, quantityOf, unitRows } from './columns.ts';
+import { experimentArmDays, experimentUnits, productName } from '../db/schema.ts';
+import { type ArmSums, readArmSums } from './arm-sums.ts';
+import { type Column, columnsOf, covariateColumnsOf, isBefore, isKept, nameOf, quantityOf } from './columns.ts';
 import type { Estimate } from './estimators/estimate.ts';
 import { estimateQuantity, type Moments, pooled } from './estimators/quantity.ts';
 import { advance } from './rollup-advance.ts';
 import { type RowQuantiles, readRowQuantiles } from './row-quantiles.ts';
+import { readUnitSums } from './unit-sums.ts';
 
 export interface ArmRollup extends Moments {
   arm: string;
@@ -41,124 +42,70 @@ export interface Rollup {
   mixedUnits: number;
 }
 
-type Row = {
-  arm: string | null;
-  mixed: boolean;
-  triggered: boolean | null;
-  stratum: string;
-  from_ms: number | null;
-  to_ms: number | null;
-} & Record<string, string>;
-
-/** Whole milliseconds of an instant, exact in a double. */
-const millis = (at: SQL) => sql`round(extract(epoch from ${at}) * 1000)::float8`;
-
-/** Name of a pair, the same in either order. */
-const pair = (a: string, b: string) => [a, b].sort().join('*');
-
-/** The products of columns that the variances and covariances of the metrics are made of. */
-export function pairsOf(groups: readonly Column[][]): [string, string][] {
-  const pairs = new Map<string, [string, string]>();
-  for (const columns of groups) {
-    const names = columns.map(nameOf);
-    for (const a of names) for (const b of names) pairs.set(pair(a, b), [a, b]);
-  }
-  return [...pairs.values()];
-}
-
-/** Below it a product of two fits a bigint, which is summed several times faster than numeric. */
-const SMALL = 2 ** 31;
-
-/** Sums over the units that are small in every column, or over the others; whatever the numbers, they are exact. */
-function sums(units: SQL, { columns, pairs, small }: { columns: string[]; pairs: [string, string][]; small: boolean }) {
-  const names = columns.map((name) => sql.identifier(name));
-  const product = ([a, b]: [string, string]) =>
-    small
-      ? sql`${sql.identifier(a)}::bigint * ${sql.identifier(b)}::bigint`
-      : sql`${sql.identifier(a)}::numeric * ${sql.identifier(b)}`;
-  return sql`select arm, mixed, triggered,
-      coalesce(first[3], '') || ' ' || coalesce(first[4], '') || ' ' || coalesce(first[7], '') as stratum,
-      count(*)::text as units, sum(bots)::text as bots,
-      ${millis(sql`min(first_at)`)} as from_ms, ${millis(sql`max(last_at)`)} as to_ms,
-      ${sql.join(
-        [
-          ...names.map((name) => sql`sum(${name})::text as ${name}`),
-          ...pairs.map((each, at) => sql`sum(${product(each)})::text as ${sql.identifier(`product ${at}`)}`),
-        ],
-        sql`, `,
-      )}
-    from (${units}) units where (greatest(${sql.join(names, sql`, `)}) < ${SMALL}::bigint) = ${small}
-    group by 1, 2, 3, 4`;
+/** The products of columns that the variances and covariances of the metrics are made of, by name. */
+export function pairsOf(groups: readonly Column[][]): Map<string, readonly [Column, Column]> {
+  const pairs = new Map<string, readonly [Column, Column]>();
+  for (const columns of groups)
+    for (const a of columns) for (const b of columns) pairs.set(productName(nameOf(a), nameOf(b)), [a, b]);
+  return pairs;
 }
 
 /** The statistics that the metrics need, of all events stored so far. */
 export async function rollUp(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
   await advance(db);
-  const before = await seenBefore(db, experiment);
+  const seen = await readSeen(db, experiment);
+  const before = seen.begun !== undefined && (await seenBefore(db, experiment, seen.begun));
   const groups = metrics
     .filter(isSum)
     .map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
-  const read = [...new Map([{ measure: 'queries' } as Column, ...groups.flat()].map((c) => [nameOf(c), c])).values()];
-  const pairs = pairsOf(groups);
-  const units = unitRows(experiment, read, await capsOf(db, experiment, read));
-  const columns = read.map(nameOf);
-  const [found, quantiles] = await Promise.all([
-    rows<Row>(
-      db,
-      sql`${sums(units, { columns, pairs, small: true })} union all ${sums(units, { columns, pairs, small: false })}`,
-    ),
+  const pairs = [...pairsOf(groups).values()];
+  const kept = groups.flat().filter(isKept);
+  const [armSums, unitSums, quantiles] = await Promise.all([
+    readArmSums(db, experiment, {
+      measures: [...new Set(['queries' as const, ...kept.map(({ measure }) => measure)])],
+      pairs: pairs.filter(([a, b]) => isKept(a) && isKept(b)).map(([a, b]) => [a.measure, b.measure] as const),
+    }),
+    seen.begun === undefined ? [] : readUnitSums(db, experiment, { pairs, begun: seen.begun }),
     readRowQuantiles(
       db,
       experiment,
       metrics.filter((metric) => !isSum(metric)),
     ),
   ]);
-  const counted = found.filter(({ arm, mixed }) => arm !== null && !mixed);
-  const place = new Map(pairs.map(([a, b], at) => [pair(a, b), `product ${at}`]));
-  const momentsIn = (row: Row): Moments => ({
-    units: Number(row.units),
-    sum: (column) => BigInt(row[column]!),
-    product: (a, b) => BigInt(row[place.get(pair(a, b))!]!),
-  });
-  const strata = new Map<string, Map<string, Moments>>();
-  for (const row of counted.toSorted((a, b) => (a.stratum < b.stratum ? -1 : 1))) {
-    if (!strata.has(row.stratum)) strata.set(row.stratum, new Map());
-    const stratum = strata.get(row.stratum)!;
-    const known = stratum.get(row.arm!);
-    stratum.set(row.arm!, known === undefined ? momentsIn(row) : pooled([known, momentsIn(row)]));
-  }
-  const compared = (triggered: boolean) =>
+  const cell = ({ arm, stratum, triggered }: Omit<ArmSums, 'units'>) => JSON.stringify([arm, stratum, triggered]);
+  const others = new Map(unitSums.map((row) => [cell(row as unknown as ArmSums), row]));
+  // in an order that is the same in every database, because doubles are summed over strata
+  const ordered = armSums.toSorted((a, b) => (a.stratum < b.stratum ? -1 : 1));
+  const cells = ordered.map((row) => ({ ...row, moments: momentsIn({ ...row, ...others.get(cell(row)) }) }));
+  const byArm = (of: typeof cells) =>
     new Map(
-      [
-        ...Map.groupBy(
-          counted.filter((row) => row.triggered === triggered),
-          ({ arm }) => arm!,
-        ),
-      ].map(([arm, found]) => [arm, pooled(found.map(momentsIn))] as const),
+      [...Map.groupBy(of, ({ arm }) => arm)].map(([arm, own]) => [arm, pooled(own.map(({ moments }) => moments))]),
     );
-  const arms = new Set(counted.map(({ arm }) => arm!));
-  const times = counted.map(({ from_ms, to_ms }) => [from_ms!, to_ms!] as const);
-  const total = (of: readonly Row[], name: 'units' | 'bots') => of.reduce((sum, row) => sum + Number(row[name]), 0);
+  const strata = Map.groupBy(cells, ({ stratum }) => stratum);
   return {
     arms: new Map(
-      [...arms].map((arm) => {
-        const moments = pooled([...strata.values()].flatMap((stratum) => stratum.get(arm) ?? []));
-        return [arm, { ...moments, arm, queries: Number(moments.sum('queries')) }];
-      }),
+      [...byArm(cells)].map(([arm, moments]) => [arm, { ...moments, arm, queries: Number(moments.sum('queries')) }]),
     ),
-    strata,
-    compared: { triggered: compared(true), rest: compared(false) },
+    strata: new Map([...strata].map(([stratum, own]) => [stratum, byArm(own)])),
+    compared: {
+      triggered: byArm(cells.filter(({ triggered }) => triggered === 'yes')),
+      rest: byArm(cells.filter(({ triggered }) => triggered === 'no')),
+    },
     quantiles,
     before,
-    fromMs: times.length === 0 ? undefined : Math.min(...times.map(([from]) => from)),
-    toMs: times.length === 0 ? undefined : Math.max(...times.map(([, to]) => to)),
-    bots: total(found, 'bots'),
-    mixedUnits: total(
-      found.filter(({ mixed }) => mixed),
-      'units',
-    ),
+    fromMs: seen.fromMs,
+    toMs: seen.toMs,
+    bots: seen.bots,
+    mixedUnits: seen.mixedUnits,
   };
 }
+
+/** Moments from sums under the names of columns and of their products. */
+const momentsIn = (sums: Record<string, string>): Moments => ({
+  units: Number(sums.units),
+  sum: (column) => BigInt(sums[column]!),
+  product: (a, b) => BigInt(sums[productName(a, b)]!),
+});
 
 /** A metric's value in an arm; `undefined` without units, or where its denominator is 0. */
 export function estimateMetric({ arms, quantiles }: Rollup, metric: Metric, arm: string): Estimate | undefined {
@@ -167,13 +114,37 @@ export function estimateMetric({ arms, quantiles }: Rollup, metric: Metric, arm:
     : quantiles.get(metric.key)?.get(arm);
 }
 
+interface Seen extends Pick<Rollup, 'fromMs' | 'toMs' | 'bots' | 'mixedUnits'> {
+  /** First UTC day of any unit. */
+  begun: string | undefined;
+}
+
+/** When units were seen, and what is left out. */
+async function readSeen(db: Database, experiment: string): Promise<Seen> {
+  const counts = sql`arm is not null and not mixed`;
+  const [row] = await rows<{
+    begun: string | null;
+    from: number | null;
+    to: number | null;
+    bots: number;
+    mixed: number;
+  }>(
+    db,
+    sql`select to_char(min(first_at) at time zone 'UTC', 'YYYY-MM-DD') as begun,
+        round(extract(epoch from min(first_at) filter (where ${counts})) * 1000)::float8 as "from",
+        round(extract(epoch from max(last_at) filter (where ${counts})) * 1000)::float8 as "to",
+        coalesce(sum(bots), 0)::float8 as bots, (count(*) filter (where mixed))::float8 as mixed
+      from ${experimentUnits} where experiment = ${experiment}`,
+  );
+  const { begun, from, to, bots, mixed } = row!;
+  return { begun: begun ?? undefined, fromMs: from ?? undefined, toMs: to ?? undefined, bots, mixedUnits: mixed };
+}
+
 /** Whether any unit at all was seen in the days that covariates come from. */
-async function seenBefore(db: Database, experiment: string): Promise<boolean> {
+async function seenBefore(db: Database, experiment: string, begun: string): Promise<boolean> {
   const [row] = await rows<{ seen: boolean }>(
     db,
-    sql`select exists (select from ${experimentArmDays},
-        (select (min(first_at) at time zone 'UTC')::date as start from ${experimentUnits} where experiment = ${experiment}) begun
-      where experiment <> ${experiment} and day < start and day >= start - ${BEFORE_DAYS}::int) as seen`,
+    sql`select exists (select from ${experimentArmDays} where experiment <> ${experiment} and ${isBefore(begun)}) as seen`,
   );
   return row!.seen;
 }

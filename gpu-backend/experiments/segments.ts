@@ -6,9 +6,7 @@ import { holm } from './estimators/multiple.ts';
 import { estimateQuantity, type Moments, pooled } from './estimators/quantity.ts';
 import { compare } from './estimators/welch.ts';
 import type { Rollup } from './rollup.ts';
-
-/** Places of a stratum's key. */
-const DIMENSIONS = ['market', 'device', 'consent'] as const;
+import { STRATUM } from './strata.ts';
 
 export interface SegmentOptions {
   metrics: readonly SumMetric[];
@@ -56,7 +54,7 @@ export function segmentEffects(rollup: Pick<Rollup, 'strata'>, options: SegmentO
 /** The values of each dimension that units have; what is not known is no segment. */
 function segmentsOf({ strata }: Pick<Rollup, 'strata'>): Segment[] {
   const cells = [...strata].map(([key, byArm]) => ({ place: key.split(' '), byArm }));
-  return DIMENSIONS.flatMap((dimension, at) =>
+  return STRATUM.flatMap((dimension, at) =>
     [...Map.groupBy(cells, ({ place }) => place[at] ?? '')]
       .filter(([value]) => value !== '')
       .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -92,7 +92,7 @@ export async function readUnits(
   const columns = [...new Map(metrics.flatMap(columnsOf).map((column) => [nameOf(column), column])).values()];
   const found = await rows<{ unit_id: string } & Record<string, string>>(
     db,
-    sql`select * from (${unitRows(experiment, columns, await capsOf(db, experiment, columns))}) own where arm is not null and not mixed
+    sql`select * from (${unitRows(experiment, columns, { caps: await capsOf(db, experiment, columns) })}) own where arm is not null and not mixed
       order by md5(unit_id), unit_id limit ${MOST_UNITS}`,
   );
   return found.map((row) => ({

@@ -8,12 +8,13 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Trend, TrendPoint } from '../../shared/contract/report-detail.ts';
 import type { MeasureName, SumMetric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
-import { experimentArmDays, exposures, impressions } from '../db/schema.ts';
+import { exposures, impressions, productName } from '../db/schema.ts';
+import { readDayGrowth } from './arm-sums.ts';
 import { estimateQuantity, type Moments } from './estimators/quantity.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { MEASURES, type Source } from './measures.ts';
 import type { Rollup } from './rollup.ts';
-import { EXPOSED, productName } from './rollup-advance.ts';
+import { EXPOSED } from './rollup-advance.ts';
 import { stepFor } from './timeline.ts';
 
 const DAY_MS = 86_400_000;
@@ -48,12 +49,16 @@ export async function effectTrend(
   const stepMs = young ? stepFor(fromMs, toMs) : DAY_MS;
   const changes = young
     ? await changesInRows(db, experiment, { metrics: plain, stepMs })
-    : await changesInDays(db, experiment);
+    : await readDayGrowth(db, experiment, { measures: measuresOf(plain), pairs: pairsOf(plain) });
   return { stepMs, series: seriesOf(changes, options) };
 }
 
 /** What changed in a step: units that appeared, and by how much each sum grew. */
-type Change = { arm: string; step_ms: number; units: number } & Record<string, string | number>;
+type Change = { arm: string; step_ms: number } & Record<string, string | number>;
+
+const measuresOf = (metrics: readonly SumMetric[]) => [
+  ...new Set(metrics.flatMap(({ numerator, denominator }) => [numerator, denominator ?? numerator])),
+];
 
 /** The products that the variances of the metrics are made of. */
 function pairsOf(metrics: readonly SumMetric[]): [MeasureName, MeasureName][] {
@@ -66,26 +71,12 @@ function pairsOf(metrics: readonly SumMetric[]): [MeasureName, MeasureName][] {
 const name = (text: string) => sql.identifier(text);
 const list = (parts: SQL[]) => sql.join(parts, sql`, `);
 
-async function changesInDays(db: Database, experiment: string): Promise<Change[]> {
-  const { arm, day, name, amount } = experimentArmDays;
-  const found = await rows<{ arm: string; step_ms: number; name: string; amount: string }>(
-    db,
-    sql`select ${arm} as arm, (extract(epoch from ${day}) * 1000)::float8 as step_ms, ${name} as name, ${amount}::text as amount
-      from ${experimentArmDays} where ${experimentArmDays.experiment} = ${experiment} and ${amount} <> 0
-      order by 2, 1, 3`,
-  );
-  return [...Map.groupBy(found, ({ arm, step_ms }) => `${step_ms} ${arm}`).values()].map((group) => {
-    const { units = '0', ...grown } = Object.fromEntries(group.map(({ name, amount }) => [name, amount]));
-    return { arm: group[0]!.arm, step_ms: group[0]!.step_ms, units: Number(units), ...grown } as Change;
-  });
-}
-
 async function changesInRows(
   db: Database,
   experiment: string,
   { metrics, stepMs }: { metrics: readonly SumMetric[]; stepMs: number },
 ): Promise<Change[]> {
-  const measures = [...new Set(metrics.flatMap(({ numerator, denominator }) => [numerator, denominator ?? numerator]))];
+  const measures = measuresOf(metrics);
   return rows<Change>(db, changesOf(fromRows(experiment, { measures, stepMs }), { measures, metrics }));
 }
 
@@ -161,7 +152,7 @@ class RunningMoments implements Moments {
   readonly #sums = new Map<string, bigint>();
 
   add({ arm: _arm, step_ms: _at, units, ...grown }: Change): void {
-    this.units += units;
+    this.units += Number(units);
     for (const [key, amount] of Object.entries(grown))
       this.#sums.set(key, (this.#sums.get(key) ?? 0n) + BigInt(amount));
   }

@@ -3,6 +3,7 @@
  * arm alone, without bots, unless they say otherwise. How it is gathered: gather.ts.
  */
 import type { Experiment } from '../../../shared/experiment.ts';
+import type { Dimension } from '../strata.ts';
 
 export interface ArmCount {
   arm: string;
@@ -13,9 +14,6 @@ export interface ArmCount {
 
 /** Units by arm; an absent arm has none. */
 export type UnitsByArm = Readonly<Record<string, number>>;
-
-/** What units are told apart by, each as it was at the unit's first query. */
-export type Dimension = 'market' | 'device' | 'colo' | 'cache' | 'consent';
 
 export interface Segment {
   dimension: Dimension;

@@ -15,30 +15,15 @@ import {
   impressions,
   missingExposures,
 } from '../../db/schema.ts';
+import { readArrivals } from '../arm-sums.ts';
 import type { Rollup } from '../rollup.ts';
-import { counted, sampledUnits } from '../unit-sample.ts';
+import { type Dimension, PLACES, placeOf } from '../strata.ts';
+import { sampledUnits } from '../unit-sample.ts';
 import { HEAVY_QUERIES } from './automation.ts';
-import type {
-  ArmCount,
-  Arrivals,
-  Automation,
-  Compared,
-  Dimension,
-  Evidence,
-  Loss,
-  SampledUnit,
-  Segment,
-} from './evidence.ts';
+import type { ArmCount, Arrivals, Automation, Compared, Evidence, Loss, SampledUnit, Segment } from './evidence.ts';
 import { CONVERSION_MS, watermark } from './late-events.ts';
 
-/** Where the rollup's `first` has what a unit is told apart by. */
-const PLACES: readonly [Dimension, number][] = [
-  ['market', 3],
-  ['device', 4],
-  ['colo', 5],
-  ['cache', 6],
-  ['consent', 7],
-];
+const DIMENSIONS = Object.keys(PLACES) as Dimension[];
 
 /** Everything that the checks ask about an experiment whose events are rolled up. */
 export async function gatherEvidence(db: Database, experiment: Experiment, rollup: Rollup): Promise<Evidence> {
@@ -78,30 +63,22 @@ export function armCounts({ kind, arms }: Experiment, rollup: Rollup): ArmCount[
 }
 
 async function arrivalsOf(db: Database, key: string): Promise<Arrivals[]> {
-  const found = await rows<{ day: string; arm: string; units: number }>(
-    db,
-    sql`select to_char(${experimentUnits.firstAt} at time zone 'UTC', 'YYYY-MM-DD') as day,
-        ${experimentUnits.arm} as arm, count(*)::int as units
-      from ${experimentUnits} where ${counted(key)} group by 1, 2`,
-  );
-  return [...Map.groupBy(found, ({ day }) => day)]
+  return [...Map.groupBy(await readArrivals(db, key), ({ day }) => day)]
     .map(([day, group]) => ({ day, units: Object.fromEntries(group.map(({ arm, units }) => [arm, units])) }))
     .sort((a, b) => (a.day < b.day ? -1 : 1));
 }
 
 async function segmentsOf(db: Database, key: string): Promise<Segment[]> {
-  const at = (place: number) => sql`${experimentUnits.first}[${sql.raw(String(place))}]`;
   const found = await rows<Record<Dimension, string> & { arm: string; units: number }>(
     db,
-    sql`select ${experimentUnits.arm} as arm, count(*)::int as units,
-        ${sql.join(
-          PLACES.map(([dimension, place]) => sql`coalesce(${at(place)}, '') as ${sql.identifier(dimension)}`),
-          sql`, `,
-        )}
-      from ${experimentUnits} where ${counted(key)} and ${experimentUnits.first} is not null
-      group by 1, ${sql.raw(PLACES.map((_, i) => i + 3).join(', '))}`,
+    sql`select arm, count(*)::int as units, ${sql.join(
+      DIMENSIONS.map((dimension) => sql`${placeOf('units', dimension)} as ${sql.identifier(dimension)}`),
+      sql`, `,
+    )}
+      from ${experimentUnits} units where experiment = ${key} and arm is not null and not mixed
+      group by 1, ${sql.raw(DIMENSIONS.map((_, i) => i + 3).join(', '))}`,
   );
-  return PLACES.flatMap(([dimension]) =>
+  return DIMENSIONS.flatMap((dimension) =>
     [...Map.groupBy(found, (row) => row[dimension])]
       .filter(([value]) => value !== '')
       .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -121,14 +98,15 @@ interface Known {
 }
 
 async function automationOf(db: Database, key: string, { arms, rollup }: Known): Promise<Automation[]> {
-  const { queries, bots, unitId } = experimentUnitDays;
-  const heavy = sql`${queries} >= ${HEAVY_QUERIES}`;
+  // a unit with such a day has as much over all days, and there are fewer units than days
   const found = await rows<{ arm: string; bot_units: number; heavy_units: number; heavy_queries: number }>(
     db,
-    sql`select ${experimentUnitDays.arm} as arm, count(distinct ${unitId}) filter (where ${bots} > 0)::int as bot_units,
-        count(distinct ${unitId}) filter (where ${heavy})::int as heavy_units,
-        coalesce(sum(${queries}) filter (where ${heavy}), 0)::float8 as heavy_queries
-      from ${experimentUnitDays} where ${experimentUnitDays.experiment} = ${key} and (${bots} > 0 or ${heavy}) group by 1`,
+    sql`select days.arm, count(distinct days.unit_id) filter (where days.bots > 0)::int as bot_units,
+        count(distinct days.unit_id) filter (where days.queries >= ${HEAVY_QUERIES})::int as heavy_units,
+        coalesce(sum(days.queries) filter (where days.queries >= ${HEAVY_QUERIES}), 0)::float8 as heavy_queries
+      from ${experimentUnits} units join ${experimentUnitDays} days using (experiment, unit_id)
+      where units.experiment = ${key} and (units.bots > 0 or units.queries >= ${HEAVY_QUERIES})
+        and (days.bots > 0 or days.queries >= ${HEAVY_QUERIES}) group by 1`,
   );
   const of = new Map(found.map((row) => [row.arm, row]));
   return arms

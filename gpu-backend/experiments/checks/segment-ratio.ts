@@ -5,8 +5,9 @@
  */
 import { canonicalJson } from '../../../shared/digest.ts';
 import type { Experiment } from '../../../shared/experiment.ts';
+import type { Dimension } from '../strata.ts';
 import { type Check, printByArm, printP } from './check.ts';
-import type { Dimension, Evidence, Segment } from './evidence.ts';
+import type { Evidence, Segment } from './evidence.ts';
 import { ALPHA, sampleRatioPValue } from './sample-ratio.ts';
 
 const NAMES: Record<Dimension, string> = {

@@ -150,7 +150,7 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
     async () => {
       const ratio = metric({ denominator: 'queries' });
       const found = await rollUp(database.db, 'test', [ratio]);
-      expect([...found.strata.keys()]).toEqual(['de ', 'us ']);
+      expect([...found.strata.keys()]).toEqual(['de  ', 'us  ']);
       expect(adjustMetric({ ...found, before: false }, metric({}))).toMatchObject({ by: 'strata' });
       expect(adjustMetric({ ...found, before: false, strata: new Map() }, ratio)).toBeUndefined();
       // a ratio whose denominator never varied before has a covariate all the same

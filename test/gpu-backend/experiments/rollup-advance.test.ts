@@ -2,14 +2,16 @@ import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { rows } from '../../../gpu-backend/db/connect.ts';
-import { counters } from '../../../gpu-backend/db/schema.ts';
+import { counters, experimentUnits, productName } from '../../../gpu-backend/db/schema.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import { storeJudgements } from '../../../gpu-backend/events/judgements.ts';
+import { readArmSums } from '../../../gpu-backend/experiments/arm-sums.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
 import { advance, watermark } from '../../../gpu-backend/experiments/rollup-advance.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
+import { MeasureName } from '../../../shared/metric.ts';
 import {
   clickOf,
   conversionOf,
@@ -23,12 +25,16 @@ import {
 import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
 
 const DAY_MS = 86_400_000;
-/** Over three days, and a third of the answers from a cache. */
+/** Over three days, in two markets, a third of the answers from a cache, and half of the units with a counterfactual log. */
 const TRAFFIC = trafficOf({ seed: 11, units: 12, experiment: 'test' }).map((event, at) =>
   event.type === 'impression'
     ? {
         ...event,
         atMs: event.atMs + (at % 3) * DAY_MS,
+        market: at % 2 === 0 ? 'us' : 'de',
+        assignments: event.assignments.map((each) =>
+          event.unitId.length % 2 === 0 ? each : { ...each, triggered: at % 5 === 0 },
+        ),
         cache: { status: at % 3 === 0 ? ('memory' as const) : ('miss' as const), ageMs: 0 },
       }
     : event,
@@ -47,15 +53,18 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
   });
 
   const store = (...events: HarnessEvent[]) => storeEvents(database.db, events);
-  const dump = async (table: string) =>
-    (await rows<{ row: string }>(database.db, sql.raw(`select ${table}::text as row from ${table} order by 1`))).map(
-      ({ row }) => row,
-    );
+  const dump = async (table: string, which = '') =>
+    (
+      await rows<{ row: string }>(
+        database.db,
+        sql.raw(`select ${table}::text as row from ${table} ${which} order by 1`),
+      )
+    ).map(({ row }) => row);
   const everything = async () => [
     await dump('experiment_units'),
     await dump('experiment_unit_days'),
-    // what was taken back, as of a unit that was then seen in another arm, may leave a 0
-    (await dump('experiment_arm_days')).filter((row) => !row.endsWith(',0)')),
+    // what was taken back, as of a unit that was then seen in another arm, may leave a row of zeros
+    await dump('experiment_arm_days', 'where units <> 0 or queries <> 0'),
     JSON.stringify(await buildReport(database.db, 'test')),
   ];
   const queries = async () => {
@@ -84,26 +93,40 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
     );
   });
 
-  it("know how the arms' sums and products grew by the day: together they are those over units", async () => {
+  it("know how the arms' sums and products grew by the day: together they are those over units, in every stratum", async () => {
     for (let from = 0; from < TRAFFIC.length; from += 7) {
       await store(...TRAFFIC.slice(from, from + 7));
       await advance(database.db);
     }
-    const grown = await rows<{ arm: string; name: string; amount: string; days: number }>(
+    const measures = MeasureName.options;
+    const columnOf = (name: MeasureName) => sql`${sql.identifier(experimentUnits[name].name)}`;
+    const sums = [
+      sql`count(*)::text as units`,
+      ...measures.map((name) => sql`sum(${columnOf(name)})::text as ${sql.identifier(name)}`),
+      ...measures.flatMap((a, i) =>
+        measures
+          .slice(i)
+          .map((b) => sql`sum(${columnOf(a)} * ${columnOf(b)})::text as ${sql.identifier(productName(a, b))}`),
+      ),
+    ];
+    const overUnits = await rows<Record<string, string>>(
       database.db,
-      sql`select arm, name, sum(amount)::text as amount, count(*)::int as days from experiment_arm_days group by 1, 2`,
+      sql`select arm, first[3] || ' ' || first[4] || ' ' || first[7] as stratum,
+          case when compared < queries then '' when triggered = 0 then 'no' else 'yes' end as triggered, ${sql.join(sums, sql`, `)}
+        from experiment_units where arm is not null and not mixed group by 1, 2, 3`,
     );
-    expect(Math.max(...grown.map(({ days }) => days))).toBe(3);
-    const { arms } = await rollUp(database.db, 'test', METRICS);
-    const sumOf = (arm: string, name: string) =>
-      BigInt(grown.find((row) => row.arm === arm && row.name === name)?.amount ?? 0);
-    expect([...arms.keys()].sort()).toEqual(['control', 'treatment']);
-    for (const [arm, moments] of arms) {
-      expect(sumOf(arm, 'units')).toBe(BigInt(moments.units));
-      for (const name of ['queries', 'revenue', 'cached']) expect(sumOf(arm, name), name).toBe(moments.sum(name));
-      expect(sumOf(arm, 'revenue*revenue')).toBe(moments.product('revenue', 'revenue'));
-      expect(sumOf(arm, 'queries*revenue')).toBe(moments.product('queries', 'revenue'));
-    }
+    const kept = await readArmSums(database.db, 'test', {
+      measures,
+      pairs: measures.flatMap((a) => measures.map((b) => [a, b] as const)),
+    });
+    const inOrder = (of: readonly object[]) => of.map((row) => JSON.stringify(Object.entries(row).sort())).sort();
+    expect(inOrder(kept)).toEqual(inOrder(overUnits));
+    expect(new Set(kept.map(({ stratum, triggered }) => `${stratum}${triggered}`)).size).toBeGreaterThan(3);
+    const [{ days } = { days: 0 }] = await rows<{ days: number }>(
+      database.db,
+      sql`select count(distinct day)::int as days from experiment_arm_days`,
+    );
+    expect(days).toBe(3);
   });
 
   it('count the judged ads of what was shown before and after the judgement came, by its first word', async () => {
