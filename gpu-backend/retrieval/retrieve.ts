@@ -11,7 +11,7 @@ import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import { Terms } from '../catalogue/terms.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
-import type { View } from '../generations/view.ts';
+import type { Scope, View } from '../generations/view.ts';
 import type { Hit } from '../index/ann-index.ts';
 import { span } from '../tracing/span.ts';
 import { type AdmissionOptions, admission } from './admission.ts';
@@ -76,6 +76,12 @@ export interface Retrieval {
   stats(): RetrievalStats;
 }
 
+/** One view, and what a request may bring up of it. */
+interface Searched {
+  view: View;
+  scope: Scope;
+}
+
 const OPEN: AdmissionOptions = { terms: new Terms(), killed: () => new Set() };
 
 /** Candidates that each retriever hands to fusion: fusion needs more than it returns, or agreement deep down is missed. */
@@ -93,9 +99,8 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
   let gated = 0;
 
   /** What words and keywords find, where the plan asks them. */
-  const byWords = (request: RetrieveRequest, view: View, near: readonly Found[]) => {
+  const byWords = (request: RetrieveRequest, { view, scope }: Searched, near: readonly Found[]) => {
     const { query, plan } = request;
-    const scope = admission(request, view, admitted);
     const limit = depth(plan.k);
     // A plan without the lexical retriever has no lexical evidence either: its arm measures the student alone.
     const lexical = plan.retrievers.includes('lexical')
@@ -115,7 +120,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
   const worthVectors = (request: RetrieveRequest, view: View): boolean => {
     const { denseGate } = request.plan;
     if (denseGate === undefined) return true;
-    const { coverage } = byWords(request, view, []);
+    const { coverage } = byWords(request, { view, scope: admission(request, view, admitted) }, []);
     const worth = gateProbability(gateEvidence(coverage.values(), terms(request.query).length)) >= denseGate;
     if (!worth) gated++;
     return worth;
@@ -123,18 +128,16 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
 
   const search = (
     request: RetrieveRequest,
-    view: View,
-    { encoded, proposed }: { encoded: EncodedQuery | undefined; proposed: readonly Hit[] },
+    { encoded, proposed, ...searched }: Searched & { encoded: EncodedQuery | undefined; proposed: readonly Hit[] },
   ): Candidate[] => {
     const { plan } = request;
+    const { view, scope } = searched;
     const vector = encoded?.vector;
     const near =
       vector === undefined
         ? []
-        : span('dense.exact', () =>
-            dense(view, vector, { proposed, limit: depth(plan.k), ...admission(request, view, admitted) }),
-          );
-    const { booked, coverage: covered, ...words } = byWords(request, view, near);
+        : span('dense.exact', () => dense(view, vector, { proposed, limit: depth(plan.k), ...scope }));
+    const { booked, coverage: covered, ...words } = byWords(request, searched, near);
     const found = { ...words, dense: near };
     const bestCoverage = Math.max(0, ...covered.values());
     const fused = span('fuse', () =>
@@ -143,10 +146,11 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
         (slot) => view.ad(slot).id,
       ),
     );
+    const scored = new Map(near.map(({ slot, score }) => [slot, score]));
     const ranked = fused
       .map(({ slot, sources }) => {
         const coverage = covered.get(slot) ?? 0;
-        const cosine = vector === undefined ? undefined : view.cosine(slot, vector);
+        const cosine = vector === undefined ? undefined : (scored.get(slot) ?? view.cosine(slot, vector));
         const relevance =
           cosine === undefined ? coverage : relevanceOf({ cosine, coverage, bestCoverage }, calibration);
         return { slot, sources, coverage, cosine, relevance };
@@ -172,6 +176,25 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       const under = admitted.terms.shownUnder(ad);
       return { adId: id, ...shown, bidMicros, ...matched, ...under, relevance, sources };
     });
+  };
+
+  /** Asks the index and, where no newer generation took over while it was waited for, searches at once. */
+  const find = async (request: RetrieveRequest, encoded: EncodedQuery | undefined) => {
+    for (;;) {
+      const view = requireView(live);
+      const scope = admission(request, view, admitted);
+      const proposing =
+        encoded === undefined
+          ? []
+          : span('dense.index', () => view.propose(encoded.vector, { limit: depth(request.plan.k), ...scope }));
+      if (!(proposing instanceof Promise))
+        return { view, candidates: search(request, { view, scope, encoded, proposed: proposing }) };
+      const proposed = await proposing;
+      if (live.view !== view) continue;
+      // What was paused meanwhile is out.
+      const now = admission(request, view, admitted);
+      return { view, candidates: search(request, { view, scope: now, encoded, proposed }) };
+    }
   };
 
   return {
@@ -201,19 +224,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
         const [took, had] = [Math.round(encodedAt - began), Math.round(request.deadlineMs)];
         throw new HarnessError('deadline_exceeded', `Encoding took ${took} ms of ${had}; nothing was searched.`);
       }
-      let view: View;
-      let proposed: readonly Hit[] = [];
-      do {
-        view = requireView(live);
-        if (encoded !== undefined)
-          proposed = await span('dense.index', async () =>
-            view.propose(encoded.vector, {
-              limit: depth(request.plan.k),
-              ...admission(request, view, admitted),
-            }),
-          );
-      } while (live.view !== view);
-      const candidates = search(request, view, { encoded, proposed });
+      const { view, candidates } = await find(request, encoded);
       const ended = performance.now();
       return {
         generation: view.number,
