@@ -1,7 +1,6 @@
 /** `GET /v1/ads`: the whole way of a query through the edge, one step a line. */
 import { Hono } from 'hono';
 import type { Visit } from '../shared/assignment.ts';
-import { type AuctionSlot, auction } from '../shared/auction.ts';
 import type { AdsResponse } from '../shared/contract/ads.ts';
 import type { ImpressionEvent } from '../shared/contract/events.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
@@ -9,9 +8,8 @@ import { HarnessError } from '../shared/problem.ts';
 import { readOverride } from '../shared/qa-override.ts';
 import { continueTrace, TRACEPARENT } from '../shared/traceparent.ts';
 import type { AdsRequest } from './ads-request.ts';
-import { CLICK_VALID_SECONDS, signClick } from './click.ts';
+import { CLICK_VALID_SECONDS, clickTail } from './click.ts';
 import { askOthers, withTriggered } from './counterfactual.ts';
-import { eligible } from './eligibility.ts';
 import { orHead } from './head/head-page.ts';
 import { identify, type Unit } from './identity.ts';
 import { type Page, retrievePage } from './interleaved.ts';
@@ -19,6 +17,7 @@ import type { EdgeContext, Isolate } from './isolate.ts';
 import { type LoggedQuery, loggedQuery } from './query-log.ts';
 import { headersOf } from './security-headers.ts';
 import type { Serving } from './serving.ts';
+import type { Slate } from './slates.ts';
 import { readSticky, stickyCookie } from './sticky.ts';
 import { visitOf } from './visit.ts';
 
@@ -36,7 +35,7 @@ interface Outcome {
   page: Page;
   /** The airport code of this edge location, where the runtime says it. */
   colo: string | undefined;
-  slots: AuctionSlot<Candidate>[];
+  slate: Slate;
   totalMs: number;
 }
 
@@ -77,13 +76,14 @@ export const adsRoute = (isolate: Isolate) =>
     // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
     const { device } = visit;
     const { killed } = isolate.serving();
+    const { auction } = serving.config;
     const pageOf = (candidates: readonly Candidate[]) =>
-      auction(eligible(candidates, { killed, device, atMs }), { ...serving.config.auction, slots: request.slots });
-    const slots = pageOf(page.retrieved.answer?.candidates ?? []);
+      isolate.slates.of(candidates, { killed, auction, device, slots: request.slots, atMs });
+    const slate = pageOf(page.retrieved.answer?.candidates ?? []);
     const assignments =
       others === undefined
         ? page.assignments
-        : withTriggered(page.assignments, { others: await others, retrieved: page.retrieved, slots, pageOf });
+        : withTriggered(page.assignments, { others: await others, retrieved: page.retrieved, slots: slate, pageOf });
     const outcome: Outcome = {
       id: requestId,
       atMs,
@@ -94,10 +94,9 @@ export const adsRoute = (isolate: Isolate) =>
       visit,
       page,
       colo: (c.req.raw as { cf?: { colo?: string } }).cf?.colo,
-      slots,
+      slate,
       totalMs: 0,
     };
-    const clickUrls = await signClickUrls(isolate, outcome, origin);
     outcome.totalMs = clock.elapsed() - startedAt;
     await events.log(impressionOf(outcome), waitUntil);
 
@@ -106,7 +105,7 @@ export const adsRoute = (isolate: Isolate) =>
       overrides === undefined && unit.consent
         ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
         : undefined;
-    const response = new Response(JSON.stringify(answerOf(outcome, clickUrls)), { headers: HEADERS });
+    const response = new Response(JSON.stringify(answerOf(outcome, origin)), { headers: HEADERS });
     for (const cookie of [unit.setCookie, remember]) {
       if (cookie !== undefined) response.headers.append('set-cookie', cookie);
     }
@@ -119,23 +118,6 @@ function originOf(url: string): string {
   const origin = URL.parse(url)?.origin;
   if (origin === undefined) throw new HarnessError('bad_request', 'Host: expected a host name');
   return origin;
-}
-
-function signClickUrls({ settings }: Isolate, { id, atMs, slots }: Outcome, origin: string): Promise<string[]> {
-  const expiry = Math.floor(atMs / 1_000) + CLICK_VALID_SECONDS;
-  return Promise.all(
-    slots.map(async ({ position, candidate, priceMicros }) => {
-      const token = await signClick(settings.keys, {
-        i: id,
-        a: candidate.adId,
-        p: position,
-        d: candidate.landingUrl,
-        c: priceMicros,
-        x: expiry,
-      });
-      return `${origin}/v1/click/${token}`;
-    }),
-  );
 }
 
 const toHundredths = (ms: number) => Math.round(ms * 100) / 100;
@@ -151,7 +133,7 @@ function timingsOf({ page, totalMs }: Outcome) {
 }
 
 function impressionOf(outcome: Outcome): ImpressionEvent {
-  const { id, atMs, request, serving, unit, visit, page, slots } = outcome;
+  const { id, atMs, request, serving, unit, visit, page, slate } = outcome;
   const { retrieved, teamOf } = page;
   return {
     type: 'impression',
@@ -173,7 +155,7 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
     cache: retrieved.cache,
     rung: retrieved.rung,
     ...(retrieved.reason === undefined ? {} : { reason: retrieved.reason }),
-    slots: slots.map(({ position, candidate, priceMicros }) => ({
+    slots: slate.map(({ position, candidate, priceMicros }) => ({
       position,
       adId: candidate.adId,
       relevance: candidate.relevance,
@@ -185,9 +167,10 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
   };
 }
 
-function answerOf(outcome: Outcome, clickUrls: readonly string[]): AdsResponse {
-  const { id, request, page, slots } = outcome;
+function answerOf(outcome: Outcome, origin: string): AdsResponse {
+  const { id, atMs, request, page, slate } = outcome;
   const { retrieved } = page;
+  const tail = clickTail({ i: id, x: Math.floor(atMs / 1_000) + CLICK_VALID_SECONDS });
   return {
     requestId: id,
     query: { raw: request.raw, normalized: request.normalized },
@@ -196,13 +179,13 @@ function answerOf(outcome: Outcome, clickUrls: readonly string[]): AdsResponse {
     generation: retrieved.answer?.generation ?? null,
     model: retrieved.answer?.model ?? null,
     rung: retrieved.rung,
-    slots: slots.map(({ position, candidate }, index) => ({
+    slots: slate.map(({ position, candidate, sign }) => ({
       position,
       adId: candidate.adId,
       title: candidate.title,
       description: candidate.description,
       displayUrl: candidate.displayUrl,
-      clickUrl: clickUrls[index]!,
+      clickUrl: `${origin}/v1/click/${sign(tail)}`,
     })),
     ...(retrieved.reason === undefined ? {} : { degraded: { rung: retrieved.rung, reason: retrieved.reason } }),
     timings: timingsOf(outcome),

@@ -5,7 +5,7 @@
 import { Hono } from 'hono';
 import { CLICK_ID_PARAMETER, CLICK_TOKEN, ClickToken } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
-import { type KeyRing, signToken, verifyToken } from '../shared/signature.ts';
+import { type KeyRing, signToken, type TokenTail, tokenHead, tokenTail, verifyToken } from '../shared/signature.ts';
 import { isBot } from './identity.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
 
@@ -17,10 +17,14 @@ export const CLICK_ID = 'click-id';
 /** `impression:position`, the id of a click. */
 export const clickIdOf = (impressionId: string, position: number) => `${impressionId}:${position}`;
 
-/** The token of one slot. */
-export function signClick(keys: KeyRing, token: ClickToken): Promise<string> {
-  return signToken(keys, CLICK_TOKEN, JSON.stringify(token));
+/** Signs the tokens of one slot, whoever it is shown to: only {@link clickTail} differs. */
+export function clickSigner(keys: KeyRing, { d, a, p, c }: Omit<ClickToken, 'i' | 'x'>): (tail: TokenTail) => string {
+  return tokenHead(keys, CLICK_TOKEN, JSON.stringify({ d, a, p, c }).slice(0, -1));
 }
+
+/** The part of the tokens of all slots of a page: the impression's id and when they expire. */
+export const clickTail = ({ i, x }: Pick<ClickToken, 'i' | 'x'>): TokenTail =>
+  tokenTail(`,${JSON.stringify({ i, x }).slice(1)}`);
 
 /** What a token says; throws `invalid_token` for anything that this service did not sign as one. */
 export async function readClick(keys: KeyRing, token: string): Promise<ClickToken> {

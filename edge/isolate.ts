@@ -28,6 +28,7 @@ import { CircuitBreaker } from './resilience/circuit-breaker.ts';
 import { HedgeBudget, LatencyQuantile } from './resilience/hedge.ts';
 import { type Ask, Origins } from './resilience/origins.ts';
 import type { Serving } from './serving.ts';
+import { Slates } from './slates.ts';
 import { type BundleFiles, loadStudent } from './student/load.ts';
 import { QueryEncoder } from './student/query-encoder.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
@@ -102,6 +103,8 @@ export interface Isolate {
   answerCandidates: (request: Request) => Promise<Response>;
   /** What is shown while no origin answers. */
   head: HeadStore;
+  /** What lists come to in the auction. */
+  slates: Slates;
   /** Answers of this isolate, by the rung that gave them. */
   rungs: Record<Rung, number>;
   events: EventLog;
@@ -259,6 +262,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       random: clock.random,
       onError: logError,
     }),
+    slates: new Slates(settings.keys),
     rungs: { fresh: 0, stale: 0, hedge: 0, head: 0, empty: 0 },
     limiter: env.RATE_LIMIT,
     events,

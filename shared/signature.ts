@@ -4,6 +4,7 @@
  */
 import { fromBase64Url, sha256Hex, toBase64Url } from './digest.ts';
 import { HarnessError } from './problem.ts';
+import { HmacSha256, Sha256 } from './sha256.ts';
 
 /** Secrets by key id, the signing key first. */
 export type KeyRing = readonly { id: string; secret: string }[];
@@ -124,6 +125,40 @@ export async function signToken(ring: KeyRing, purpose: string, payload: string)
   const body = toBase64Url(encoder.encode(payload));
   const signature = await hmac([key], `${purpose}\n${key.id}\n${body}`);
   return `${key.id}.${body}.${toBase64Url(signature)}`;
+}
+
+const hmacs = new Map<string, HmacSha256>();
+
+function hmacOf(secret: string): HmacSha256 {
+  const known = hmacs.get(secret);
+  if (known !== undefined) return known;
+  const made = new HmacSha256(encoder.encode(secret));
+  hmacs.set(secret, made);
+  return made;
+}
+
+/** The end of a payload, ready to follow a {@link tokenHead}. */
+export interface TokenTail {
+  base64: string;
+  bytes: Uint8Array;
+}
+
+export function tokenTail(payload: string): TokenTail {
+  const base64 = toBase64Url(encoder.encode(payload));
+  return { base64, bytes: encoder.encode(base64) };
+}
+
+/**
+ * What {@link signToken} makes of payloads that begin alike, without a wait: `head` is encoded and hashed once, then each token
+ * takes its tail. The head is filled up with spaces to a whole number of base64's groups, so it ends where these say nothing.
+ */
+export function tokenHead(ring: KeyRing, purpose: string, head: string): (tail: TokenTail) => string {
+  const { id, secret } = ring[0]!;
+  const gap = (3 - (encoder.encode(head).length % 3)) % 3;
+  const body = toBase64Url(encoder.encode(head + ' '.repeat(gap)));
+  const key = hmacOf(secret);
+  const begun = key.begin().update(encoder.encode(`${purpose}\n${id}\n${body}`));
+  return ({ base64, bytes }) => `${id}.${body}${base64}.${toBase64Url(key.end(new Sha256(begun).update(bytes)))}`;
 }
 
 /** The payload of a token that {@link signToken} made for this purpose; throws `invalid_token` for any other text. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { signClick } from '../../edge/click.ts';
+import { clickSigner, clickTail } from '../../edge/click.ts';
 import type { AdsResponse } from '../../shared/contract/ads.ts';
 import { ClickEvent, ConversionEvent } from '../../shared/contract/events.ts';
 import { TEST_KEYS } from './stand-in.ts';
@@ -102,7 +102,8 @@ describe('GET /v1/click/:token', () => {
       '/somewhere',
       'ftp://evil.example/',
     ]) {
-      const token = await signClick(settings.keys, { i: 'impression-1', a: 'ad-1', p: 1, d, c: 1, x: 4_000_000_000 });
+      const sign = clickSigner(settings.keys, { a: 'ad-1', p: 1, d, c: 1 });
+      const token = sign(clickTail({ i: 'impression-1', x: 4_000_000_000 }));
       expect((await edge.problem(`/v1/click/${token}`)).code).toBe('invalid_token');
     }
   });

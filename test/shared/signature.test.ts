@@ -6,6 +6,8 @@ import {
   parseKeyRing,
   signRequest,
   signToken,
+  tokenHead,
+  tokenTail,
   verifyRequest,
   verifyToken,
 } from '../../shared/signature.ts';
@@ -77,6 +79,18 @@ describe('tokens', () => {
       expect(await code(verifyToken(ring, 'click', token.slice(0, i) + other + token.slice(i + 1))), `at ${i}`).toBe(
         'invalid_token',
       );
+    }
+  });
+  test('signed in two parts they are what they are signed in one, with spaces where the parts meet', async () => {
+    const rotated: KeyRing = [{ id: 'k2', secret: 'the new secret, long enough' }, ...ring];
+    for (const head of ['{"a":1', '{"a":12', '{"a":123', `{"ä":"${'✓'.repeat(70)}"`]) {
+      const sign = tokenHead(rotated, 'click', head);
+      for (const tail of ['}', `,"é":"${'x'.repeat(90)}"}`]) {
+        const token = sign(tokenTail(tail));
+        const payload = await verifyToken(rotated, 'click', token);
+        expect(payload.replace(/ *(?=[,}])/, '')).toBe(head + tail);
+        expect(token).toBe(await signToken(rotated, 'click', payload));
+      }
     }
   });
   test('a token of another purpose or with more parts is refused', async () => {

@@ -1,0 +1,69 @@
+/**
+ * The slate: the ads that a list comes to, in their slots, with their prices. It depends on the list, the kill list, the
+ * auction's rules, the device and the number of slots, and on nobody; so it is remembered beside the list until one of these
+ * is another. Where an ad has hours, the slate depends on the time too and is made anew for every request.
+ */
+import { type AuctionConfig, type AuctionSlot, auction as held } from '../shared/auction.ts';
+import type { Candidate } from '../shared/contract/retrieve.ts';
+import type { Device } from '../shared/experiment.ts';
+import type { KeyRing, TokenTail } from '../shared/signature.ts';
+import { clickSigner } from './click.ts';
+import { eligible } from './eligibility.ts';
+
+/** One ad of a page. */
+export interface SlateSlot extends AuctionSlot<Candidate> {
+  /** The click token of this slot on one page. */
+  sign: (tail: TokenTail) => string;
+}
+
+export type Slate = readonly SlateSlot[];
+
+export interface SlateTerms {
+  /** Of the configuration in use: another set when anything was taken down or came back. */
+  killed: ReadonlySet<string>;
+  auction: AuctionConfig;
+  device: Device;
+  /** Slots wanted. */
+  slots: number;
+  atMs: number;
+}
+
+interface Remembered extends Pick<SlateTerms, 'killed' | 'auction'> {
+  /** By device and slots. */
+  slates: Map<string, Slate>;
+}
+
+/** Slates of a list that are remembered together: all devices with the usual number of slots, and one more. */
+const MAX_SLATES = 4;
+
+export class Slates {
+  readonly #keys: KeyRing;
+  readonly #remembered = new WeakMap<readonly Candidate[], Remembered>();
+
+  constructor(keys: KeyRing) {
+    this.#keys = keys;
+  }
+
+  of(candidates: readonly Candidate[], terms: SlateTerms): Slate {
+    const { killed, auction, device, slots } = terms;
+    const view = `${device}/${slots}`;
+    const remembered = this.#remembered.get(candidates);
+    const stands = remembered?.killed === killed && remembered.auction === auction;
+    const known = stands ? remembered.slates.get(view) : undefined;
+    if (known !== undefined) return known;
+    const slate = this.#make(candidates, terms);
+    if (candidates.some(({ schedule }) => schedule !== undefined)) return slate;
+    if (stands && remembered.slates.size < MAX_SLATES) remembered.slates.set(view, slate);
+    else this.#remembered.set(candidates, { killed, auction, slates: new Map([[view, slate]]) });
+    return slate;
+  }
+
+  #make(candidates: readonly Candidate[], terms: SlateTerms): Slate {
+    const won = held(eligible(candidates, terms), { ...terms.auction, slots: terms.slots });
+    return won.map((slot) => {
+      const { position: p, priceMicros: c } = slot;
+      const { adId: a, landingUrl: d } = slot.candidate;
+      return { ...slot, sign: clickSigner(this.#keys, { d, a, p, c }) };
+    });
+  }
+}

@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { HmacSha256, Sha256 } from '../../shared/sha256.ts';
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const ascii = (text: string) => new TextEncoder().encode(text);
+
+// FIPS 180-4's examples as NIST publishes them (SHA256.pdf, and the long message of SHAVS).
+it.each([
+  ['', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
+  ['abc', 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'],
+  [
+    'abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq',
+    '248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1',
+  ],
+  ['a'.repeat(1_000_000), 'cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0'],
+])('hashes %#', (text, expected) => {
+  expect(hex(new Sha256().update(ascii(text)).digest())).toBe(expected);
+});
+
+// RFC 4231, cases 1, 2 and 6 (a key longer than a block).
+it.each([
+  ['0b'.repeat(20), 'Hi There', 'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7'],
+  ['4a656665', 'what do ya want for nothing?', '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843'],
+  [
+    'aa'.repeat(131),
+    'Test Using Larger Than Block-Size Key - Hash Key First',
+    '60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54',
+  ],
+])('signs %#', (key, text, expected) => {
+  const hmac = new HmacSha256(Buffer.from(key, 'hex'));
+  expect(hex(hmac.end(hmac.begin().update(ascii(text))))).toBe(expected);
+});
+
+it('agrees with WebCrypto, however a message is cut, and is not moved by what its copies take in', async () => {
+  const bytes = fc.uint8Array({ maxLength: 200 });
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 150 }), bytes, bytes, bytes, async (key, head, a, b) => {
+      const hmac = new HmacSha256(key);
+      const started = hmac.begin().update(head);
+      const imported = await crypto.subtle.importKey('raw', key.slice(), { name: 'HMAC', hash: 'SHA-256' }, false, [
+        'sign',
+      ]);
+      for (const tail of [a, b]) {
+        const whole = new Uint8Array([...head, ...tail]);
+        const expected = await crypto.subtle.sign('HMAC', imported, whole);
+        expect(hex(hmac.end(new Sha256(started).update(tail)))).toBe(hex(new Uint8Array(expected)));
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
