@@ -91,7 +91,7 @@ export async function readPairs(
   const columns = [...new Map(metrics.flatMap(columnsOf).map((column) => [nameOf(column), column])).values()];
   const found = await rows<{ unit_id: string; arm: string } & Record<string, string>>(
     db,
-    sql`select * from (${unitRows(key, columns, await capsOf(db, key, columns))}) windows where arm is not null and not mixed`,
+    sql`select * from (${unitRows(key, columns, { caps: await capsOf(db, key, columns) })}) windows where arm is not null and not mixed`,
   );
   const windows = found.map(({ unit_id: unitId, arm, ...row }) => ({
     unitId,
