@@ -1,6 +1,6 @@
 /**
  * SHA-256 (FIPS 180-4) and HMAC (RFC 2104) without a wait: for messages of a few hundred bytes the way into WebCrypto and back
- * costs more than the hash. What many messages begin with is hashed once: a {@link Sha256} goes on from another.
+ * costs more than the hash. What many messages begin with is hashed once. Nothing is allocated on the way but the result.
  */
 
 const BLOCK = 64;
@@ -79,74 +79,83 @@ function compress(state: Int32Array, bytes: Uint8Array, at: number): void {
   state[7]! += h;
 }
 
-export class Sha256 {
-  readonly #state: Int32Array;
-  /** The block that is not full yet. */
-  readonly #rest: Uint8Array;
-  #length: number;
-
-  /** A new one, or one that has taken in what `from` has. */
-  constructor(from?: Sha256) {
-    this.#state = from === undefined ? START.slice() : from.#state.slice();
-    this.#rest = from === undefined ? new Uint8Array(BLOCK) : from.#rest.slice();
-    this.#length = from === undefined ? 0 : from.#length;
-  }
-
-  update(bytes: Uint8Array): this {
-    let at = 0;
-    const filled = this.#length % BLOCK;
-    this.#length += bytes.length;
-    if (filled > 0) {
-      at = Math.min(BLOCK - filled, bytes.length);
-      for (let i = 0; i < at; i++) this.#rest[filled + i] = bytes[i]!;
-      if (filled + at < BLOCK) return this;
-      compress(this.#state, this.#rest, 0);
-    }
-    for (; at + BLOCK <= bytes.length; at += BLOCK) compress(this.#state, bytes, at);
-    for (let i = at; i < bytes.length; i++) this.#rest[i - at] = bytes[i]!;
-    return this;
-  }
-
-  /** The 32 bytes; what comes after is not defined. */
-  digest(): Uint8Array<ArrayBuffer> {
-    const rest = this.#rest;
-    const filled = this.#length % BLOCK;
-    rest[filled] = 0x80;
-    rest.fill(0, filled + 1);
-    if (filled >= BLOCK - 8) {
-      compress(this.#state, rest, 0);
-      rest.fill(0);
-    }
-    const view = new DataView(rest.buffer);
-    view.setUint32(BLOCK - 8, Math.floor(this.#length / 2 ** 29));
-    view.setUint32(BLOCK - 4, this.#length << 3);
-    compress(this.#state, rest, 0);
-    const out = new Uint8Array(32);
-    for (let i = 0; i < 32; i++) out[i] = this.#state[i >> 2]! >>> (24 - 8 * (i & 3));
-    return out;
-  }
+/** What some bytes have come to. */
+export interface Begun {
+  /** After their whole blocks. */
+  readonly state: Int32Array;
+  /** What is left of them. */
+  readonly rest: Uint8Array;
+  readonly length: number;
 }
 
-/** HMAC-SHA256 under one key. */
+const NOTHING: Begun = { state: START, rest: new Uint8Array(), length: 0 };
+
+function goOn({ state, rest, length }: Begun, bytes: Uint8Array): Begun {
+  const all = new Uint8Array(rest.length + bytes.length);
+  all.set(rest);
+  all.set(bytes, rest.length);
+  const whole = all.length - (all.length % BLOCK);
+  const next = state.slice();
+  for (let at = 0; at < whole; at += BLOCK) compress(next, all, at);
+  return { state: next, rest: all.slice(whole), length: length + bytes.length };
+}
+
+/** Where messages end; grows with the longest. */
+let last = new Uint8Array(4 * BLOCK);
+const end = new Int32Array(8);
+
+/** The digest of what was begun and then `tail`, as bytes into `out`. */
+function finish({ state, rest, length }: Begun, tail: Uint8Array, out: Uint8Array): void {
+  const filled = rest.length + tail.length;
+  const blocks = Math.ceil((filled + 9) / BLOCK) * BLOCK;
+  if (last.length < blocks) last = new Uint8Array(2 * blocks);
+  for (let i = 0; i < rest.length; i++) last[i] = rest[i]!;
+  for (let i = 0; i < tail.length; i++) last[rest.length + i] = tail[i]!;
+  last[filled] = 0x80;
+  // Bits of the message as 64, of which a length in bytes below 2^29 fills 32.
+  for (let i = filled + 1; i < blocks - 4; i++) last[i] = 0;
+  const bits = (length + tail.length) * 8;
+  for (let i = 0; i < 4; i++) last[blocks - 4 + i] = bits >>> (24 - 8 * i);
+  for (let i = 0; i < 8; i++) end[i] = state[i]!;
+  for (let at = 0; at < blocks; at += BLOCK) compress(end, last, at);
+  for (let i = 0; i < 32; i++) out[i] = end[i >> 2]! >>> (24 - 8 * (i & 3));
+}
+
+/** The 32 bytes of a message of less than 2^29. */
+export function sha256(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(32);
+  finish(NOTHING, bytes, out);
+  return out;
+}
+
+const middle = new Uint8Array(32);
+
+/** HMAC-SHA256 under one key, of messages of less than 2^29 bytes. */
 export class HmacSha256 {
-  readonly #inner: Sha256;
-  readonly #outer: Sha256;
+  readonly #inner: Begun;
+  readonly #outer: Begun;
 
   constructor(key: Uint8Array) {
-    const short = key.length > BLOCK ? new Sha256().update(key).digest() : key;
+    const short = key.length > BLOCK ? sha256(key) : key;
     const padded = (pad: number) =>
-      new Sha256().update(Uint8Array.from({ length: BLOCK }, (_, i) => (short[i] ?? 0) ^ pad));
+      goOn(
+        NOTHING,
+        Uint8Array.from({ length: BLOCK }, (_, i) => (short[i] ?? 0) ^ pad),
+      );
     this.#inner = padded(0x36);
     this.#outer = padded(0x5c);
   }
 
-  /** Takes in the message. */
-  begin(): Sha256 {
-    return new Sha256(this.#inner);
+  /** What messages begin with, for {@link end}. */
+  begin(head: Uint8Array): Begun {
+    return goOn(this.#inner, head);
   }
 
-  /** The 32 bytes of the message that `message`, which {@link begin} gave, has taken in. */
-  end(message: Sha256): Uint8Array<ArrayBuffer> {
-    return new Sha256(this.#outer).update(message.digest()).digest();
+  /** The 32 bytes of the message that was begun and then `tail`. */
+  end(begun: Begun, tail: Uint8Array): Uint8Array<ArrayBuffer> {
+    finish(begun, tail, middle);
+    const out = new Uint8Array(32);
+    finish(this.#outer, middle, out);
+    return out;
   }
 }

@@ -4,7 +4,7 @@
  */
 import { fromBase64Url, sha256Hex, toBase64Url } from './digest.ts';
 import { HarnessError } from './problem.ts';
-import { HmacSha256, Sha256 } from './sha256.ts';
+import { HmacSha256 } from './sha256.ts';
 
 /** Secrets by key id, the signing key first. */
 export type KeyRing = readonly { id: string; secret: string }[];
@@ -157,8 +157,8 @@ export function tokenHead(ring: KeyRing, purpose: string, head: string): (tail: 
   const gap = (3 - (encoder.encode(head).length % 3)) % 3;
   const body = toBase64Url(encoder.encode(head + ' '.repeat(gap)));
   const key = hmacOf(secret);
-  const begun = key.begin().update(encoder.encode(`${purpose}\n${id}\n${body}`));
-  return ({ base64, bytes }) => `${id}.${body}${base64}.${toBase64Url(key.end(new Sha256(begun).update(bytes)))}`;
+  const begun = key.begin(encoder.encode(`${purpose}\n${id}\n${body}`));
+  return ({ base64, bytes }) => `${id}.${body}${base64}.${toBase64Url(key.end(begun, bytes))}`;
 }
 
 /** The payload of a token that {@link signToken} made for this purpose; throws `invalid_token` for any other text. */

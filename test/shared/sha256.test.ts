@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { HmacSha256, Sha256 } from '../../shared/sha256.ts';
+import { HmacSha256, sha256 } from '../../shared/sha256.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const ascii = (text: string) => new TextEncoder().encode(text);
@@ -15,7 +15,7 @@ it.each([
   ],
   ['a'.repeat(1_000_000), 'cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0'],
 ])('hashes %#', (text, expected) => {
-  expect(hex(new Sha256().update(ascii(text)).digest())).toBe(expected);
+  expect(hex(sha256(ascii(text)))).toBe(expected);
 });
 
 // RFC 4231, cases 1, 2 and 6 (a key longer than a block).
@@ -29,22 +29,22 @@ it.each([
   ],
 ])('signs %#', (key, text, expected) => {
   const hmac = new HmacSha256(Buffer.from(key, 'hex'));
-  expect(hex(hmac.end(hmac.begin().update(ascii(text))))).toBe(expected);
+  expect(hex(hmac.end(hmac.begin(ascii('')), ascii(text)))).toBe(expected);
 });
 
-it('agrees with WebCrypto, however a message is cut, and is not moved by what its copies take in', async () => {
+it('agrees with WebCrypto, however a message is cut, for one end after the other', async () => {
   const bytes = fc.uint8Array({ maxLength: 200 });
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 150 }), bytes, bytes, bytes, async (key, head, a, b) => {
       const hmac = new HmacSha256(key);
-      const started = hmac.begin().update(head);
+      const started = hmac.begin(head);
       const imported = await crypto.subtle.importKey('raw', key.slice(), { name: 'HMAC', hash: 'SHA-256' }, false, [
         'sign',
       ]);
       for (const tail of [a, b]) {
         const whole = new Uint8Array([...head, ...tail]);
         const expected = await crypto.subtle.sign('HMAC', imported, whole);
-        expect(hex(hmac.end(new Sha256(started).update(tail)))).toBe(hex(new Uint8Array(expected)));
+        expect(hex(hmac.end(started, tail))).toBe(hex(new Uint8Array(expected)));
       }
     }),
     { numRuns: 150 },
