@@ -17,7 +17,10 @@ export interface EncoderOptions {
   threads?: number;
   /** Texts that may wait before calls are refused. */
   maxQueued?: number;
-  /** Tokens of one run, at most. */
+  /**
+   * Tokens handed to a worker at a time. On a CPU a text costs hardly less in more company than in this much (4 ms of the
+   * bundled student), and would wait for all of it; a GPU wants more.
+   */
   tokenBudget?: number;
   /** Script of the workers; tests bring one that ends when told to. */
   workerUrl?: URL;
@@ -108,7 +111,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   const requested = options.device ?? 'cpu';
   const spare = Math.min(4, Math.max(1, availableParallelism() - 1));
   const count = options.workers ?? (requested === 'cpu' ? spare : 1);
-  const tokenBudget = options.tokenBudget ?? (requested === 'cpu' ? 512 : 8192);
+  const tokenBudget = options.tokenBudget ?? (requested === 'cpu' ? 192 : 8192);
   const text = (path: string, file: BundleFile) =>
     readVerified(path, file).then((bytes) => new TextDecoder().decode(bytes));
   const [model, half, tokenizer, spelling] = await Promise.all([

@@ -52,8 +52,7 @@ async function encode(session: Session, tokenizer: TextTokenizer, texts: readonl
     const rows = await session.run(batch.ids, batch.mask, shape);
     for (const [i, index] of batch.indices.entries()) {
       vectors.set(rows.subarray(i * dimension, (i + 1) * dimension), index * dimension);
-      const mask = batch.mask.subarray(i * batch.tokens, (i + 1) * batch.tokens);
-      tokens[index] = mask.reduce((sum, value) => sum + Number(value), 0);
+      tokens[index] = batch.lengths[i]!;
     }
   }
   return { vectors, tokens };
