@@ -1,7 +1,5 @@
 /** The application: what happens around every route, in which order, and the routes themselves. */
 import { Hono } from 'hono';
-import { openApi } from '../shared/contract/openapi.ts';
-import { EDGE_ROUTES } from '../shared/contract/routes.ts';
 import { HarnessError, problemResponse, toProblem } from '../shared/problem.ts';
 import { adsRoute } from './ads.ts';
 import { clickRoute } from './click.ts';
@@ -13,14 +11,11 @@ import { rateLimit } from './rate-limit.ts';
 import { reconcileRoute } from './reconcile.ts';
 import { secureHeaders } from './security-headers.ts';
 
-const PATTERNS = EDGE_ROUTES.map(({ method, path }) => ({
-  method: method.toUpperCase(),
-  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
-}));
+const routeTable = () => import('./route-table.ts');
 
 /** 405 with the methods that the path does have, else 404. */
-function noRoute(method: string, path: string, requestId: string): Response {
-  const methods = PATTERNS.filter(({ pattern }) => pattern.test(path)).map((route) => route.method);
+async function noRoute(method: string, path: string, requestId: string): Promise<Response> {
+  const methods = (await routeTable()).methodsOf(path);
   if (methods.length === 0) {
     return problemResponse(
       new HarnessError('not_found', 'No such route; GET /openapi.json lists them all.'),
@@ -50,9 +45,8 @@ export function createApp(isolate: Isolate) {
     .route('/', reconcileRoute(isolate))
     .route('/', healthRoute(isolate))
     .route('/', playgroundRoute(isolate))
-    .get('/openapi.json', (c) => {
-      const description = 'Ads for search queries, from the edge.';
-      document ??= openApi({ title: 'Harness edge', version: VERSION, description }, EDGE_ROUTES);
+    .get('/openapi.json', async (c) => {
+      document ??= (await routeTable()).documentOf(VERSION);
       c.header('cache-control', 'public, max-age=300');
       return c.json(document);
     });

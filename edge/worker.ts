@@ -1,4 +1,5 @@
 /** The Worker's entry point: an isolate is made on its first request and serves all that follow. */
+import './without-process.ts';
 import { HarnessError, problemResponse } from '../shared/problem.ts';
 import { createApp } from './app.ts';
 import type { ResponseCache } from './cache/colo.ts';

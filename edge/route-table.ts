@@ -1,0 +1,20 @@
+/**
+ * The routes as others read them: the OpenAPI document, and the methods that a path has. Nothing that a visitor waits for, so
+ * the application imports it when it is first asked for: the schemas of both sides take as long to build as all the rest of
+ * the Worker's start.
+ */
+import { openApi } from '../shared/contract/openapi.ts';
+import { EDGE_ROUTES } from '../shared/contract/routes.ts';
+
+const PATTERNS = EDGE_ROUTES.map(({ method, path }) => ({
+  method: method.toUpperCase(),
+  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
+}));
+
+/** Methods of the routes that a path belongs to; none of an unknown one. */
+export const methodsOf = (path: string): string[] =>
+  PATTERNS.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+
+/** `GET /openapi.json` of a version. */
+export const documentOf = (version: string): Record<string, unknown> =>
+  openApi({ title: 'Harness edge', version, description: 'Ads for search queries, from the edge.' }, EDGE_ROUTES);
