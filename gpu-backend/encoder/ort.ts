@@ -1,6 +1,7 @@
 /**
- * One ONNX Runtime session over a bundle's student. A provider that cannot start makes session creation throw even with
- * cpu listed behind it, so the fallback is made here, and says why.
+ * One ONNX Runtime session over a bundle's student. A provider is asked for alone: with cpu listed behind it, one that the
+ * runtime does not know would be left out in silence, and one that cannot start throws all the same. So the fallback is
+ * made here, and says why. Single operators that a provider lacks run on the CPU either way.
  */
 import ort from 'onnxruntime-node';
 import { HarnessError } from '../../shared/problem.ts';
@@ -38,7 +39,7 @@ async function create(
 ): Promise<ort.InferenceSession> {
   // The two overloads of the library, in one call.
   return ort.InferenceSession.create(model as string, {
-    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+    executionProviders: [provider],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',

@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts';
+import type { DeviceName } from '../../../gpu-backend/encoder/encoder.ts';
 import { openSession } from '../../../gpu-backend/encoder/ort.ts';
 import { createEncoder } from '../../../gpu-backend/encoder/pool.ts';
 import { testFolder } from '../../fixtures/folder.ts';
@@ -50,6 +51,24 @@ describe.each(['cuda', 'webgpu'] as const)('asked for %s', (requested) => {
     expect(device).toMatchObject({ requested, provider: 'cpu', precision: 'int8' });
     expect(device.reason).toMatch(/student\.onnx has no fp16 student beside the int8 one/);
   });
+});
+
+it('does not take the CPU for a provider that the runtime does not have', async () => {
+  const { dimension } = bundle.manifest;
+  const requested = 'nowhere' as DeviceName;
+  const half = bundle.paths.studentFp16!;
+  const options = {
+    name: 'student',
+    model: bundle.paths.student,
+    half,
+    precision: 'int8',
+    threads: 1,
+    dimension,
+  } as const;
+  const session = await openSession({ ...options, requested });
+  expect(session.device).toMatchObject({ requested, provider: 'cpu', precision: 'int8' });
+  expect(session.device.reason).toMatch(/^nowhere did not start: .*no available backend/);
+  await session.release();
 });
 
 it('reads the fp16 student as the recipe writes it: int64 in, float32 out', async () => {
