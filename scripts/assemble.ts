@@ -97,6 +97,12 @@ function instruction(expression: Expression, locals: readonly string[], labels: 
   return [...operands, ...code, ...immediates()];
 }
 
+/** Sizes in pages: the least, and the most, which memory that threads share must name. */
+const limits = ([, least, most, shared]: readonly string[]) => [
+  (most === undefined ? 0 : 1) | (shared === undefined ? 0 : 2),
+  ...[least, most].flatMap((pages) => (pages === undefined ? [] : unsigned(Number(pages)))),
+];
+
 /** The binary module; throws SyntaxError for what is outside the subset. */
 export function assemble(source: string): Uint8Array<ArrayBuffer> {
   const [[, [, from, field, memory], func]] = parse(source) as [[string, Expression[], Expression[]]];
@@ -119,7 +125,7 @@ export function assemble(source: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from([
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     ...section(1, [[FUNCTION, ...vector(params.map(([, , type]) => [TYPES[type]!])), 0]]),
-    ...section(2, [[...name(from!), ...name(field!), 2, 0, ...unsigned(Number((memory as string[])[1]))]]),
+    ...section(2, [[...name(from!), ...name(field!), 2, ...limits(memory as string[])]]),
     ...section(3, [[0]]),
     ...section(7, [[...name(exported!), 0, 0]]),
     ...section(10, [[...unsigned(code.length), ...code]]),

@@ -6,7 +6,7 @@ import { Live } from '../../gpu-backend/generations/live.ts';
 import { loadGeneration } from '../../gpu-backend/generations/load.ts';
 import type { AdVector } from '../../gpu-backend/generations/vectors.ts';
 import type { Hit } from '../../gpu-backend/index/ann-index.ts';
-import { quantize } from '../../gpu-backend/index/vector-rows.ts';
+import { sixteenBits, UNIT_16 } from '../../gpu-backend/index/vector-rows.ts';
 import { createRandom } from '../../marketplace/random.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { bounded, type Row } from '../row.ts';
@@ -86,9 +86,11 @@ export async function churnRows(options: {
   };
   const another = (vector: Float32Array): { vector: Float32Array; stored: AdVector } => {
     const scale = NOISE * Math.sqrt(3 / dimension);
-    const int8 = quantize(vector.map((value) => value + scale * (2 * random.next() - 1)));
-    const norm = Math.hypot(...int8);
-    return { vector: Float32Array.from(int8, (value) => value / norm), stored: { int8, source: 'uploaded' } };
+    const components = sixteenBits(vector.map((value) => value + scale * (2 * random.next() - 1)));
+    return {
+      vector: Float32Array.from(components, (value) => value / UNIT_16),
+      stored: { components, source: 'uploaded' },
+    };
   };
 
   search(0); // warm

@@ -34,7 +34,7 @@ export async function benchGeneration(count: number, say: (line: string) => void
       number: 1,
       dir,
       ads: ads.map((ad) => ({ ad, revision: 1 })),
-      vectorOf: (row) => ({ int8: vectors.subarray(row * dimension, (row + 1) * dimension), source: 'bundle' }),
+      vectorOf: (row) => ({ components: vectors.subarray(row * dimension, (row + 1) * dimension), source: 'bundle' }),
       spaceId,
       dimension,
       model: 'bench',

@@ -5,10 +5,10 @@
 import { writeFileSync } from 'node:fs';
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import { DEFAULT_HNSW, loadUsearch } from '../../gpu-backend/index/usearch.ts';
+import { hnswIndex } from '../../gpu-backend/index/hnsw.ts';
 import { bounded, type Row } from '../row.ts';
 import { benchVectors, K, recallAt } from './ad-vectors.ts';
-import { everyRow, quantized, savedGraph } from './index.ts';
+import { everyRow, savedGraph, sixteenBitRows } from './index.ts';
 
 export interface Size {
   ads: number;
@@ -41,8 +41,8 @@ export async function growthRows(options: {
   const sizes: Size[] = [];
   for (const ads of [10_000, 100_000, 1_000_000].filter((size) => size <= most)) {
     const vectors = await benchVectors(ads, { of: most, say });
-    const rows = quantized(vectors.ads, vectors.dimension);
-    const index = loadUsearch(savedGraph(rows, { dir: vectors.dir, say }), rows, everyRow(rows), DEFAULT_HNSW);
+    const rows = sixteenBitRows(vectors.ads, vectors.dimension);
+    const index = hnswIndex(savedGraph(rows, { dir: vectors.dir, say }), { rows, members: everyRow(rows) });
     const times: number[] = [];
     const answers: number[][] = [];
     for (let turn = 0; turn <= turns; turn++) {

@@ -1,23 +1,25 @@
 /**
  * The index against faiss-cpu's HNSW and hnswlib: the same vectors, the same student queries, the same degree and the same
  * effort in building; each searches as little as it may for recall@10 >= 0.95, in turns, on one thread and on two.
- * Ours keeps int8 in its graph and scores what that proposes again, from float32 as the peers do, and from the int8 rows
- * that a generation holds. Graphs are built once, with all threads, and kept under `.cache/bench`.
+ * Ours walks its graph over the 16-bit rows that a generation holds; threads share them. Graphs are built once, with all
+ * threads, and kept under `.cache/bench`.
  */
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { scan } from '../../gpu-backend/index/exact.ts';
-import { simdRows } from '../../gpu-backend/index/simd-rows.ts';
-import { DEFAULT_HNSW, loadUsearch, type UsearchIndex, usearchBuilder } from '../../gpu-backend/index/usearch.ts';
-import { float32Rows, quantize, type VectorRows } from '../../gpu-backend/index/vector-rows.ts';
+import { hnswIndex } from '../../gpu-backend/index/hnsw.ts';
+import { type HnswGraph, readGraph } from '../../gpu-backend/index/hnsw-graph.ts';
+import { type SimdRows, simdRows } from '../../gpu-backend/index/simd-rows.ts';
+import { buildGraphFile, DEFAULT_HNSW } from '../../gpu-backend/index/usearch.ts';
+import { float32Rows, sixteenBits, type VectorRows } from '../../gpu-backend/index/vector-rows.ts';
 import { bounded, type Row } from '../row.ts';
 import { type BenchVectors, benchVectors, K, recallAt } from './ad-vectors.ts';
 import { openIndexPeers } from './index-peers.ts';
+import { type IndexThreads, openIndexThreads } from './index-threads.ts';
 
 const MIN_RECALL = 0.95;
-/** What a backend searches: the one that the targets are for. */
-const SERVED = 'ours, int8 rows';
+const OURS = 'ours';
 const EFFORTS = [10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512];
 
 /** One of those that are compared. */
@@ -33,66 +35,63 @@ export interface Measured {
   queriesPerSecond: number;
 }
 
-/** int8 rows as a generation holds them. */
-export function quantized(matrix: Float32Array, dimension: number): VectorRows {
-  const data = new Int8Array(matrix.length);
-  for (let at = 0; at < matrix.length; at += dimension) data.set(quantize(matrix.subarray(at, at + dimension)), at);
+/** 16-bit rows as a generation holds them. */
+export function sixteenBitRows(matrix: Float32Array, dimension: number): SimdRows {
+  const data = new Int16Array(matrix.length);
+  for (let at = 0; at < matrix.length; at += dimension) data.set(sixteenBits(matrix.subarray(at, at + dimension)), at);
   return simdRows(data, dimension);
 }
 
-/** The graph over the first `rows.count` ads, built and saved where it is not yet; answers its file. */
-export function savedGraph(rows: VectorRows, { dir, say }: { dir: string; say: (line: string) => void }): string {
+/** The graph over the first `rows.count` ads; built and saved where it is not yet. */
+export function savedGraph(rows: VectorRows, { dir, say }: { dir: string; say: (line: string) => void }): HnswGraph {
   const { connectivity, expansionAdd, quantization } = DEFAULT_HNSW;
-  const path = join(dir, `usearch-${rows.count}-${quantization}-${connectivity}-${expansionAdd}.index`);
-  if (existsSync(path)) return path;
-  say(`usearch: building over ${rows.count} ads`);
-  const members = everyRow(rows);
-  const builder = usearchBuilder(rows, members, { ...DEFAULT_HNSW, threads: availableParallelism() });
-  let step = builder.next();
-  for (let said = 0; !step.done; step = builder.next()) {
-    if (step.value < said + rows.count / 10) continue;
-    said = step.value;
-    say(`usearch: ${said} of ${rows.count}`);
+  const path = join(dir, `${rows.count}-${quantization}-${connectivity}-${expansionAdd}.hnsw`);
+  if (!existsSync(path)) {
+    say(`graph: building over ${rows.count} ads`);
+    let said = 0;
+    for (const added of buildGraphFile(`${path}.next`, rows, {
+      members: everyRow(rows),
+      threads: availableParallelism(),
+    })) {
+      if (added < said + rows.count / 10) continue;
+      said = added;
+      say(`graph: ${said} of ${rows.count}`);
+    }
+    renameSync(`${path}.next`, path);
   }
-  step.value.save(`${path}.next`);
-  renameSync(`${path}.next`, path);
-  return path;
+  return readGraph(readFileSync(path), { path, size: rows.count });
 }
 export const everyRow = (rows: VectorRows) => Uint32Array.from({ length: rows.count }, (_, row) => row);
 
-const rowsOf = (answers: readonly { row: number }[][]) => answers.map((hits) => hits.map(({ row }) => row));
-
 function ours(
-  name: string,
-  rows: VectorRows,
-  { vectors, path, rowBytes }: { vectors: BenchVectors; path: string; rowBytes: number },
-): Engine {
-  const members = everyRow(rows);
-  const before = process.memoryUsage.rss();
-  let loaded: { effort: number; index: UsearchIndex } | undefined;
-  const at = (effort: number) => {
-    if (loaded?.effort !== effort) {
-      const index = loadUsearch(path, rows, members, { ...DEFAULT_HNSW, expansionSearch: effort });
-      loaded = { effort, index };
-    }
-    return loaded.index;
-  };
-  at(DEFAULT_HNSW.expansionSearch);
+  vectors: BenchVectors,
+  { rows, graph }: { rows: SimdRows; graph: HnswGraph },
+): Engine & { close(): void } {
+  const pools = new Map<number, IndexThreads>();
+  const { links, above, upper } = graph;
+  const { buffer } = rows.share().memory as { buffer: SharedArrayBuffer };
   return {
-    name,
-    bytes: process.memoryUsage.rss() - before + rowBytes,
+    name: OURS,
+    // With the members, four bytes each, and what a walk has seen, two.
+    bytes: buffer.byteLength + links.byteLength + above.byteLength + upper.byteLength + 6 * rows.count,
     async run({ effort, threads, seconds }) {
-      const index = at(effort);
-      const began = performance.now();
-      let [batches, answers] = [0, index.searchBatch(vectors.queries, K, threads)];
-      for (batches = 1; performance.now() - began < seconds * 1000; batches++) {
-        answers = index.searchBatch(vectors.queries, K, threads);
+      let pool = pools.get(threads);
+      if (pool === undefined) {
+        pool = openIndexThreads({ rows: rows.share(), graph, queries: vectors.queries, k: K }, threads);
+        pools.set(threads, pool);
       }
+      let answers = await pool.ask(effort);
+      const began = performance.now();
+      let batches = 0;
+      for (; performance.now() - began < seconds * 1000; batches++) answers = await pool.ask(effort);
       const took = (performance.now() - began) / 1000;
       return {
-        recall: recallAt(rowsOf(answers), vectors.truth),
+        recall: recallAt(answers, vectors.truth),
         queriesPerSecond: (batches * vectors.queries.length) / took,
       };
+    },
+    close: () => {
+      for (const pool of pools.values()) pool.close();
     },
   };
 }
@@ -122,17 +121,12 @@ export async function indexRows(options: { ads: number; quick: boolean; say: (li
   const { quick, say } = options;
   const vectors = await benchVectors(options.ads, { say });
   const { ads, count, dimension } = vectors;
-  const float32 = float32Rows(ads, dimension);
-  const int8 = quantized(ads, dimension);
-  const path = savedGraph(int8, { dir: vectors.dir, say });
+  const rows16 = sixteenBitRows(ads, dimension);
+  const graph = savedGraph(rows16, { dir: vectors.dir, say });
   const peers = await openIndexPeers(vectors, { ...DEFAULT_HNSW, say });
+  const own = ours(vectors, { rows: rows16, graph });
   try {
-    const norms = 4 * count;
-    const engines = [
-      ours('ours, float32 rows', float32, { vectors, path, rowBytes: ads.byteLength + norms }),
-      ours(SERVED, int8, { vectors, path, rowBytes: ads.length + norms }),
-      ...peers.engines,
-    ];
+    const engines: Engine[] = [own, ...peers.engines];
     const chosen = new Map<string, { effort: number; recall: number }>();
     for (const engine of engines) {
       const { effort, recall } = await tuned(engine);
@@ -162,46 +156,41 @@ export async function indexRows(options: { ads: number; quick: boolean; say: (li
       for (const [name, values] of rates)
         rows.push({ metric: `${on}: ${name}`, value: median(values), unit: 'queries/s' });
       for (const { name } of peers.engines) {
-        const ratios = rates.get(SERVED)!.map((value, turn) => value / rates.get(name)![turn]!);
-        rows.push(bounded(`${on}: ${SERVED} / ${name}`, median(ratios), 'ratio', ['>=', 1]));
+        const ratios = rates.get(OURS)!.map((value, turn) => value / rates.get(name)![turn]!);
+        rows.push(bounded(`${on}: ${OURS} / ${name}`, median(ratios), 'ratio', ['>=', 1]));
       }
     }
     for (const { name, bytes } of engines) {
       const share = bytes / ads.byteLength;
       const metric = `${count} ads, ${name}: memory / float32 vectors`;
-      rows.push(
-        name.startsWith('ours')
-          ? bounded(metric, share, 'ratio', ['<=', 1.5])
-          : { metric, value: share, unit: 'ratio' },
-      );
+      rows.push(name === OURS ? bounded(metric, share, 'ratio', ['<=', 1.5]) : { metric, value: share, unit: 'ratio' });
     }
-    // What int8 rows lose by themselves: exact search over them against exact search over float32.
+    // What 16 bits lose by themselves, and behind the graph.
+    const lost = (metric: string, [exact, stored]: readonly number[]) =>
+      bounded(`${count} ads: ${metric}`, 100 * (exact! - stored!), 'points', ['<=', 0.5]);
     const sample = vectors.queries.slice(0, quick ? 50 : 200);
-    const exact = recallAt(rowsOf(sample.map((query) => scan(int8, query, { k: K }))), vectors.truth);
-    const lost = 100 * (1 - exact);
-    rows.push({
-      metric: `${count} ads: int8 rows, exact search, neighbours lost against float32`,
-      value: lost,
-      unit: 'points',
-    });
-    rows.push(...(await equalEffort(engines.slice(0, 2), chosen.get('ours, float32 rows')!.effort, count)));
+    const float32 = float32Rows(ads, dimension);
+    const effort = chosen.get(OURS)!.effort;
+    const [scanned, walked] = [
+      [float32, rows16].map((rows) => sample.map((query) => scan(rows, query, { k: K }))),
+      [float32, rows16].map((rows) => {
+        const index = hnswIndex(graph, { rows, members: everyRow(rows), expansionSearch: effort });
+        return vectors.queries.map((query) => index.search(query, K));
+      }),
+    ].map((answers) =>
+      answers.map((hits) =>
+        recallAt(
+          hits.map((best) => best.map(({ row }) => row)),
+          vectors.truth,
+        ),
+      ),
+    );
+    rows.push(lost('16-bit rows against float32 rows, exact search', scanned!));
+    rows.push(lost('16-bit rows against float32 rows, same search', walked!));
     if (peers.missing !== undefined) say(`not run: ${peers.missing}`);
     return rows;
   } finally {
+    own.close();
     peers.close();
   }
-}
-
-/** int8 rows against float32 rows behind the same graph. */
-async function equalEffort([float32, int8]: Engine[], effort: number, count: number): Promise<Row[]> {
-  const [a, b] = [
-    await float32!.run({ effort, threads: 2, seconds: 0 }),
-    await int8!.run({ effort, threads: 2, seconds: 0 }),
-  ];
-  return [
-    bounded(`${count} ads: int8 rows against float32 rows, same search`, 100 * (a.recall - b.recall), 'points', [
-      '<=',
-      0.5,
-    ]),
-  ];
 }

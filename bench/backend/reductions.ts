@@ -3,12 +3,14 @@
  * and of ads and queries together, as LeanVec's eigenvector search has it (Tepper et al., 2023, arXiv 2312.16335). The
  * projections are learnt from half of the queries and measured on the others. Time is the processor's, of one thread.
  */
-import { DEFAULT_HNSW, usearchBuilder } from '../../gpu-backend/index/usearch.ts';
-import { float32Rows } from '../../gpu-backend/index/vector-rows.ts';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { hnswIndex } from '../../gpu-backend/index/hnsw.ts';
+import { buildGraph } from '../../gpu-backend/index/usearch.ts';
 import { fitProjection } from '../../training/teacher/projection.ts';
 import type { Row } from '../row.ts';
 import { benchVectors, K, recallAt } from './ad-vectors.ts';
-import { everyRow, quantized } from './index.ts';
+import { everyRow, sixteenBitRows } from './index.ts';
 
 /** Candidates of the graph that are scored in full. */
 const EFFORT = 48;
@@ -31,8 +33,8 @@ const firstOnly = (from: number, to: number) =>
   Float32Array.from({ length: from * to }, (_, i) => (Math.floor(i / to) === i % to ? 1 : 0));
 
 export async function reductionRows({ ads: count, say }: { ads: number; say: (line: string) => void }): Promise<Row[]> {
-  const { ads, queries, truth, dimension } = await benchVectors(count, { say });
-  const full = quantized(ads, dimension);
+  const { ads, queries, truth, dimension, dir } = await benchVectors(count, { say });
+  const full = sixteenBitRows(ads, dimension);
   const half = queries.length >> 1;
   const [learnt, asked] = [queries.slice(0, half), queries.slice(half)];
   const ofAds = ads.subarray(0, SAMPLE * dimension);
@@ -45,24 +47,23 @@ export async function reductionRows({ ads: count, say }: { ads: number; say: (li
   const measure = (name: string, map: Float32Array | undefined, to: number) => {
     const reduce = (vectors: Float32Array) =>
       map === undefined ? vectors : projected(vectors, map, { from: dimension, to });
-    const reduced = float32Rows(reduce(ads), to);
-    const builder = usearchBuilder(reduced, everyRow(reduced), {
-      ...DEFAULT_HNSW,
-      expansionSearch: EFFORT,
-      threads: 0,
-    });
+    const rows16 = map === undefined ? full : sixteenBitRows(reduce(ads), to);
+    const members = everyRow(rows16);
+    const scratch = join(dir, 'reduced.usearch');
+    const builder = buildGraph(rows16, members, { scratch, threads: availableParallelism() });
     let step = builder.next();
     while (!step.done) step = builder.next();
-    const index = step.value;
+    const index = hnswIndex(step.value, { rows: rows16, members, expansionSearch: EFFORT });
     // What reducing a query costs is not in the time: in JavaScript as much as is saved, in the student's graph next to nothing.
     const reducedQueries = asked.map(reduce);
     let [best, answers]: [number, number[][]] = [Number.POSITIVE_INFINITY, []];
     for (let turn = 0; turn < 4; turn++) {
       const began = process.cpuUsage();
-      const found = index.searchBatch(reducedQueries, EFFORT, 1);
-      answers = found.map((hits, i) => {
-        const proposed = hits.map(({ row }) => row);
-        const scores = full.cosines(proposed, asked[i]!);
+      answers = reducedQueries.map((query, i) => {
+        const proposed = index.search(query, map === undefined ? K : EFFORT).map(({ row }) => row);
+        if (map === undefined) return proposed;
+        const scores = new Float64Array(proposed.length);
+        full.scorer(asked[i]!)(proposed, proposed.length, scores);
         const order = [...proposed.keys()].sort((a, b) => scores[b]! - scores[a]!);
         return order.slice(0, K).map((at) => proposed[at]!);
       });

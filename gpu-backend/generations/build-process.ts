@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MilvusOptions } from '../index/milvus.ts';
-import { DEFAULT_HNSW, usearchBuilder } from '../index/usearch.ts';
+import { buildGraphFile } from '../index/usearch.ts';
 import { LexicalSegmentBuilder } from '../retrieval/lexical-segment.ts';
 import { indexedAd } from '../retrieval/lexical-terms.ts';
 import { FILES, indexFile, partition } from './layout.ts';
@@ -58,10 +58,8 @@ for (const [market, rows] of partitions) {
     done += rows.length;
     continue;
   }
-  const builder = usearchBuilder(vectors, rows, { ...DEFAULT_HNSW, threads });
-  let step = builder.next();
-  for (; !step.done; step = builder.next()) await say({ kind: 'progress', done: done + step.value, total });
-  step.value.save(join(dir, indexFile(market)));
+  const steps = buildGraphFile(join(dir, indexFile(market)), vectors, { members: rows, threads });
+  for (const added of steps) await say({ kind: 'progress', done: done + added, total });
   done += rows.length;
 }
 await server?.close();

@@ -13,6 +13,7 @@ import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { writeSafetensors } from '../../shared/safetensors.ts';
 import type { Milvus } from '../index/milvus.ts';
+import { sixteenBits } from '../index/vector-rows.ts';
 import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
 import type { BuildSettings, FromBuilder } from './build-process.ts';
 import {
@@ -80,19 +81,21 @@ function* lines(ads: BuildOptions['ads'], vectorOf: BuildOptions['vectorOf']): G
 }
 
 function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Uint8Array {
-  const data = new Uint8Array(ads.length * dimension);
+  const data = new Int16Array(ads.length * dimension);
   for (let row = 0; row < ads.length; row++) {
-    const { int8 } = vectorOf(row);
-    if (int8.length !== dimension) {
+    const { components } = vectorOf(row);
+    if (components.length !== dimension) {
       throw new HarnessError(
         'space_mismatch',
-        `ad ${ads[row]!.ad.id}: expected a vector of ${dimension} int8 in space ${spaceId}, got ${int8.length}.`,
+        `ad ${ads[row]!.ad.id}: expected a vector of ${dimension} components in space ${spaceId}, got ${components.length}.`,
       );
     }
-    data.set(new Uint8Array(int8.buffer, int8.byteOffset, dimension), row * dimension);
+    data.set(sixteenBits(components), row * dimension);
   }
   return writeSafetensors({
-    tensors: new Map([['vectors', { dtype: 'I8', shape: [ads.length, dimension], data }]]),
+    tensors: new Map([
+      ['vectors', { dtype: 'I16', shape: [ads.length, dimension], data: new Uint8Array(data.buffer) }],
+    ]),
     metadata: { spaceId },
   });
 }

@@ -4,8 +4,8 @@
  *   <dataDir>/generations/<number>/
  *     manifest.json       this schema and its own sha256; written last
  *     ads.jsonl           {revision, source, ad} a line; the line number is the ad's row
- *     vectors.safetensors vectors I8 [rows, dimension]; metadata.spaceId
- *     <market>.usearch    HNSW graph over the rows of the ads booked in that market; none where Milvus holds it
+ *     vectors.safetensors vectors I16 [rows, dimension], each of length 32767; metadata.spaceId
+ *     <market>.hnsw       links of the graph over the rows of the ads booked in that market; none where Milvus holds it
  *     lexical.safetensors the lexical index, as lexicalVersion writes it
  *   <dataDir>/generations/<number>/published.json   written when it went live: {publishedAt, recall}
  *   <dataDir>/generations/<number>/failed.json      written instead when the gate refused it: {reason}; nothing else is left
@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { Ad, Market } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 
-export const GENERATION_FORMAT = 2;
+export const GENERATION_FORMAT = 3;
 
 /** Where an ad's vector came from, best first: its owner, the teacher's vectors in the bundle, the student for now. */
 export const VectorSource = z.enum(['uploaded', 'bundle', 'student']);
@@ -59,7 +59,7 @@ export const FILES = {
   vectors: 'vectors.safetensors',
   lexical: 'lexical.safetensors',
 };
-export const indexFile = (market: string) => `${market}.usearch`;
+export const indexFile = (market: string) => `${market}.hnsw`;
 
 const digestOf = (manifest: object) => createHash('sha256').update(JSON.stringify(manifest)).digest('hex');
 

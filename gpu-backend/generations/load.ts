@@ -7,9 +7,10 @@ import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
 import { verifyFile } from '../encoder/bundle.ts';
 import type { AnnIndex } from '../index/ann-index.ts';
+import { hnswIndex } from '../index/hnsw.ts';
+import { readGraph } from '../index/hnsw-graph.ts';
 import type { Milvus } from '../index/milvus.ts';
 import type { ScanDevice } from '../index/scan-device.ts';
-import { loadUsearch } from '../index/usearch.ts';
 import type { VectorRows } from '../index/vector-rows.ts';
 import { indexKeywords, type KeywordIndex } from '../retrieval/keyword.ts';
 import { LexicalIndex } from '../retrieval/lexical.ts';
@@ -80,10 +81,12 @@ async function openIndices(
           `Generation ${manifest.number} has its index in Milvus: set HARNESS_MILVUS, or build a new generation.`,
         );
       }
-      const graph = () =>
-        collection === undefined
-          ? loadUsearch(join(path, indexFile(market)), rows, list)
-          : milvus!.open(collection, rows, list);
+      const graph = async () => {
+        if (collection !== undefined) return milvus!.open(collection, rows, list);
+        const file = join(path, indexFile(market));
+        const links = readGraph(await readFile(file), { path: file, size: list.length });
+        return hnswIndex(links, { rows, members: list });
+      };
       indices.set(market, await (scan === undefined ? graph() : scan.open(rows, list, graph)));
     }
   } catch (error) {

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
 import { fitsSimd, simdRows } from '../index/simd-rows.ts';
-import { int8Rows, type VectorRows } from '../index/vector-rows.ts';
+import { int16Rows, type VectorRows } from '../index/vector-rows.ts';
 import type { GenerationAd } from './layout.ts';
 
 /** Read at a time: some hundred ads, which take the thread for some milliseconds. */
@@ -30,20 +30,21 @@ export async function readRows(path: string): Promise<GenerationAd[]> {
   return rows;
 }
 
-/** The rows of vectors.safetensors; throws `bundle_damaged` when they are not [count, dimension] int8. */
+/** The rows of vectors.safetensors; throws `bundle_damaged` when they are not [count, dimension] int16. */
 export function readVectors(
   image: Uint8Array,
   { path, count, dimension }: { path: string; count: number; dimension: number },
 ): VectorRows {
   const tensor = readSafetensors(image, path).tensors.get('vectors');
   const [rows, width] = tensor?.shape ?? [];
-  if (tensor?.dtype !== 'I8' || rows !== count || width !== dimension) {
+  if (tensor?.dtype !== 'I16' || rows !== count || width !== dimension) {
     throw new HarnessError(
       'bundle_damaged',
-      `${path}: expected vectors I8 [${count}, ${dimension}], got ${tensor?.dtype ?? 'none'} [${tensor?.shape.join(', ') ?? ''}]; build a new generation.`,
+      `${path}: expected vectors I16 [${count}, ${dimension}], got ${tensor?.dtype ?? 'none'} [${tensor?.shape.join(', ') ?? ''}]; build a new generation.`,
     );
   }
-  const { data } = tensor;
-  const matrix = new Int8Array(data.buffer, data.byteOffset, data.byteLength);
-  return fitsSimd(count, dimension) ? simdRows(matrix, dimension) : int8Rows(matrix, dimension);
+  // Not slice(): on a Node Buffer that is a view.
+  const data = tensor.data.byteOffset % 2 === 0 ? tensor.data : new Uint8Array(tensor.data);
+  const matrix = new Int16Array(data.buffer, data.byteOffset, count * dimension);
+  return fitsSimd(count, dimension) ? simdRows(matrix, dimension) : int16Rows(matrix, dimension);
 }

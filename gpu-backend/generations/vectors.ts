@@ -8,12 +8,13 @@ import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
 import type { BundleAds } from '../encoder/bundle.ts';
 import type { Encoder } from '../encoder/encoder.ts';
-import { quantize } from '../index/vector-rows.ts';
+import { sixteenBits } from '../index/vector-rows.ts';
 import type { VectorSource } from './layout.ts';
 
-/** An ad's vector: [dimension] int8 (its scale does not matter) and where it came from. */
+/** An ad's vector and where it came from. */
 export interface AdVector {
-  int8: Int8Array;
+  /** [dimension]; the scale does not matter. */
+  components: Int8Array | Int16Array;
   source: VectorSource;
 }
 
@@ -56,12 +57,12 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
           `ad ${ad.id}: expected a vector of ${encoder.dimension} int8, got ${uploaded.length}.`,
         );
       }
-      return { int8: uploaded, source: 'uploaded' };
+      return { components: uploaded, source: 'uploaded' };
     }
     const row = rowOf.get(ad.id);
     if (row === undefined || bundleAds.textDigests[row] !== (await adTextDigest(ad))) return undefined;
     const { dimension, vectors } = bundleAds;
-    return { int8: vectors.subarray(row * dimension, (row + 1) * dimension), source: 'bundle' };
+    return { components: vectors.subarray(row * dimension, (row + 1) * dimension), source: 'bundle' };
   };
 
   return {
@@ -74,7 +75,7 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
         // The student reads queries, and of an ad the title is what reads like one.
         const texts = chunk.map((i) => normalize(ads[i]!.ad.title));
         const { vectors } = await encoder.encode(texts, signal === undefined ? {} : { signal });
-        for (const [j, i] of chunk.entries()) found[i] = { int8: quantize(vectors[j]!), source: 'student' };
+        for (const [j, i] of chunk.entries()) found[i] = { components: sixteenBits(vectors[j]!), source: 'student' };
         onProgress?.(ads.length - missing.length + at + chunk.length, ads.length);
       }
       return found.map((vector) => {

@@ -8,7 +8,6 @@ import type { Ad } from '../../shared/contract/ads.ts';
 import { byScore, type Hit } from '../index/ann-index.ts';
 import { DeltaIndex } from '../index/delta.ts';
 import { scan } from '../index/exact.ts';
-import { int8Rows, quantize, type VectorRows } from '../index/vector-rows.ts';
 import type { KeywordFound } from '../retrieval/keyword.ts';
 import type { LexicalFound } from '../retrieval/lexical.ts';
 import type { VectorSource } from './layout.ts';
@@ -151,7 +150,7 @@ export class View {
   /** Cosine of a slot's vector and the query; `undefined` while the ad has no vector. */
   cosine(slot: number, query: Float32Array): number | undefined {
     const { rows, ads } = this.#generation;
-    return slot < ads.length ? rows.cosine(slot, query) : this.#added.get(slot)?.cosine(0, query);
+    return slot < ads.length ? rows.cosine(slot, query) : this.#added.cosine(slot, query);
   }
 
   /** Puts an ad, new or changed; the caller has compared revisions. Without a vector an unchanged text keeps its own. */
@@ -167,7 +166,7 @@ export class View {
       return;
     }
     const kept = sameText && slot !== undefined ? this.#vectorOf(slot) : undefined;
-    const added = vector === undefined ? kept : int8Rows(vector.int8, vector.int8.length);
+    const added = vector === undefined ? kept : vector.components;
     const source = vector?.source ?? (added === undefined ? undefined : old?.source);
     if (slot !== undefined) this.#empty(slot);
     const target = this.#entries.length;
@@ -207,9 +206,9 @@ export class View {
     this.#generation.negatives.put(slot, negatives);
   }
 
-  #vectorOf(slot: number): VectorRows | undefined {
+  #vectorOf(slot: number): ArrayLike<number> | undefined {
     const { rows, ads } = this.#generation;
-    return slot < ads.length ? int8Rows(quantize(rows.unit(slot)), rows.dimension) : this.#added.get(slot);
+    return slot < ads.length ? rows.unit(slot) : this.#added.unit(slot);
   }
 
   #empty(slot: number): void {

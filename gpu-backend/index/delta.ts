@@ -1,60 +1,71 @@
 /**
  * The ads that came since the generation was built: searched exactly as long as they are few, by a graph of their own as they
- * become many. A vector joins the graph one `put` later than it could be found, so nothing waits for the graph.
+ * become many. A vector joins the graph some `put`s later than it could be found, so nothing waits for the graph.
  */
 import { byScore, type Hit } from './ann-index.ts';
 import { scan } from './exact.ts';
-import { growingUsearch } from './usearch.ts';
-import type { VectorRows } from './vector-rows.ts';
+import { type SimdRows, simdRows } from './simd-rows.ts';
+import { growingIndex } from './usearch.ts';
+import { sixteenBits } from './vector-rows.ts';
 
-/** So many are scored exactly with each query; costs about a search of the graph. */
+/** So many are scored exactly with each query; costs less than a search of the graph. */
 const SCANNED = 256;
 
+/** What has gone keeps its row: a row is never used twice. */
+const GONE = -1;
+
 export class DeltaIndex {
-  readonly #vectors = new Map<number, VectorRows>();
-  readonly #graph: ReturnType<typeof growingUsearch>;
-  readonly #rows: VectorRows;
-  /** Slots that are not in the graph yet, oldest first. */
+  readonly #rows: SimdRows;
+  readonly #graph: ReturnType<typeof growingIndex>;
+  /** Slot of each row. */
+  readonly #slots: number[] = [];
+  readonly #rowOf = new Map<number, number>();
+  /** Rows that are not in the graph yet, oldest first. */
   #recent: number[] = [];
 
   constructor(dimension: number) {
-    const vectors = this.#vectors;
-    const cosine = (slot: number, query: Float32Array) => vectors.get(slot)?.cosine(0, query) ?? -1;
-    this.#rows = {
-      get count() {
-        return vectors.size;
-      },
-      dimension,
-      cosine,
-      cosines: (slots, query) => Float64Array.from(slots, (slot) => cosine(slot, query)),
-      unit: (slot) => vectors.get(slot)!.unit(0),
-    };
-    this.#graph = growingUsearch(this.#rows);
+    this.#rows = simdRows(new Int16Array(0), dimension);
+    this.#graph = growingIndex(this.#rows);
   }
 
-  get(slot: number): VectorRows | undefined {
-    return this.#vectors.get(slot);
+  /** The slot's vector at unit length. */
+  unit(slot: number): Float32Array | undefined {
+    const row = this.#rowOf.get(slot);
+    return row === undefined ? undefined : this.#rows.unit(row);
   }
 
-  /** Adds the vector of a slot that had none; a slot is never used twice. Found by the next search. */
-  put(slot: number, vector: VectorRows): void {
-    this.#vectors.set(slot, vector);
-    this.#recent.push(slot);
+  cosine(slot: number, query: Float32Array): number | undefined {
+    const row = this.#rowOf.get(slot);
+    return row === undefined ? undefined : this.#rows.cosine(row, query);
+  }
+
+  /** Adds the vector of a slot that had none, of any length; a slot is never used twice. Found by the next search. */
+  put(slot: number, vector: ArrayLike<number>): void {
+    const row = this.#rows.append(sixteenBits(vector));
+    this.#slots[row] = slot;
+    this.#rowOf.set(slot, row);
+    this.#recent.push(row);
     if (this.#recent.length <= SCANNED) return;
     const oldest = this.#recent.shift()!;
-    if (this.#vectors.has(oldest)) this.#graph.add(oldest);
+    if (this.#slots[oldest] !== GONE) this.#graph.add(oldest);
   }
 
-  /** Takes a slot out; the graph keeps its place, so `accept` must refuse it. */
+  /** Takes a slot out; what is asked for next does without it. */
   remove(slot: number): void {
-    this.#vectors.delete(slot);
+    const row = this.#rowOf.get(slot);
+    if (row === undefined) return;
+    this.#slots[row] = GONE;
+    this.#rowOf.delete(slot);
   }
 
   /** The `k` best slots that `accept` lets through, best first, ties by slot. */
   search(query: Float32Array, k: number, accept: (slot: number) => boolean): Hit[] {
-    const here = (slot: number) => this.#vectors.has(slot) && accept(slot);
+    const here = (row: number) => this.#slots[row] !== GONE && accept(this.#slots[row]!);
     const recent = scan(this.#rows, query, { k, members: this.#recent, accept: here });
     const older = this.#graph.search(query, k, here);
-    return [...recent, ...older].sort(byScore).slice(0, k);
+    return [...recent, ...older]
+      .map(({ row, score }) => ({ row: this.#slots[row]!, score }))
+      .sort(byScore)
+      .slice(0, k);
   }
 }

@@ -21,21 +21,25 @@ export function scan(
     if (best.length === k) floor = best[k - 1]!.score;
   };
   if (k <= 0) return [];
-  const block: number[] = [];
+  const block = new Int32Array(BLOCK);
+  const scores = new Float64Array(BLOCK);
+  const scored = rows.scorer(query);
+  let filled = 0;
   const score = () => {
-    const scores = rows.cosines(block, query);
-    for (const [i, row] of block.entries()) {
+    if (filled === 0) return;
+    scored(block, filled, scores);
+    for (let i = 0; i < filled; i++) {
       if (scores[i]! < floor) continue;
-      best.push({ row, score: scores[i]! });
+      best.push({ row: block[i]!, score: scores[i]! });
       if (best.length >= 2 * k + 16) cut();
     }
-    block.length = 0;
+    filled = 0;
   };
   for (let i = 0; i < count; i++) {
     const row = members === undefined ? i : members[i]!;
     if (accept !== undefined && !accept(row)) continue;
-    block.push(row);
-    if (block.length === BLOCK) score();
+    block[filled++] = row;
+    if (filled === BLOCK) score();
   }
   score();
   cut();

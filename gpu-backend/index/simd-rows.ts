@@ -1,79 +1,137 @@
 /**
- * int8 rows in WebAssembly memory, scored eight components at a time (dots.wat): about a sixth of the time that the same
- * sums take in JavaScript. The query is rounded to 16 bits, which moves a cosine by about 1e-5; int8 rows are forty times coarser.
+ * int16 rows in WebAssembly memory, scored eight components at a time (dots.wat): about a sixth of the time that the same
+ * sums take in JavaScript. The query has 16 bits too; both together move a cosine by about 1e-5. More rows may join, and
+ * other threads may score the rows that are there.
  */
 import { readFileSync } from 'node:fs';
-import type { VectorRows } from './vector-rows.ts';
-import { inverseNormsOf, unitOf } from './vector-rows.ts';
+import { bounded, UNIT_16, type VectorRows } from './vector-rows.ts';
 
 /** Rows scored a call. */
-const BLOCK = 1024;
-/** Of a query's components, all within -1 to 1. */
-const QUERY_SCALE = 32_767;
+const BLOCK = 512;
+/** Threads that may score one matrix; each has a place of its own for lists, query and sums. */
+const THREADS = 32;
 const PAGE_BYTES = 65_536;
+const MAX_PAGES = 65_536;
 /** A WebAssembly memory ends at 4 GiB; the last page stays free, so that no address behind a row is 0 again. */
-const MAX_BYTES = 2 ** 32 - PAGE_BYTES;
+const MAX_BYTES = (MAX_PAGES - 1) * PAGE_BYTES;
 
-type Dots = (matrix: number, dimension: number, list: number, end: number, query: number, out: number) => void;
+type Dots = (matrix: number, stride: number, list: number, end: number, query: number, out: number) => void;
 interface Memory {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: SharedArrayBuffer;
+  grow(pages: number): number;
 }
 const { WebAssembly: wasm } = globalThis as unknown as {
   WebAssembly: {
     Module: new (bytes: Uint8Array) => object;
-    Memory: new (options: { initial: number }) => Memory;
+    Memory: new (options: { initial: number; maximum: number; shared: true }) => Memory;
     Instance: new (module: object, imports: object) => { exports: { dots: Dots } };
   };
 };
 const MODULE = new wasm.Module(readFileSync(new URL('./dots.wasm', import.meta.url)));
 
-const aligned = (bytes: number) => Math.ceil(bytes / 64) * 64;
-
-/** Whether {@link simdRows} takes a matrix of that shape. */
-export function fitsSimd(count: number, dimension: number): boolean {
-  return dimension > 0 && dimension % 8 === 0 && count * dimension + (2 * dimension + 20 * BLOCK + 192) <= MAX_BYTES;
+/** Where things are: a counter of threads, their scratch places, the rows. Bytes. */
+function layout(dimension: number) {
+  const stride = 16 * Math.ceil(dimension / 8);
+  const scratch = 20 * BLOCK + 64 * Math.ceil(stride / 64);
+  return { stride, scratch, matrix: 64 + THREADS * scratch };
 }
 
-/** Rows over a copy of a [count, dimension] int8 matrix, row-major. Throws RangeError unless {@link fitsSimd}. */
-export function simdRows(source: Int8Array, dimension: number): VectorRows {
+/** Whether {@link simdRows} has room for so many rows. */
+export function fitsSimd(count: number, dimension: number): boolean {
+  const { stride, matrix } = layout(dimension);
+  return dimension > 0 && matrix + count * stride <= MAX_BYTES;
+}
+
+/** Rows as another thread takes them over; a message can carry it. */
+export interface SharedRows {
+  memory: object;
+  count: number;
+  dimension: number;
+}
+
+export interface SimdRows extends VectorRows {
+  /** Adds a row, [dimension] int16 at length {@link UNIT_16}; answers its number. Throws RangeError when the memory is full. */
+  append(vector: Int16Array): number;
+  /** The rows that are there now. */
+  share(): SharedRows;
+}
+
+/** Rows over a copy of a [count, dimension] int16 matrix, row-major, each of length {@link UNIT_16} or 0. Throws RangeError unless {@link fitsSimd}. */
+export function simdRows(source: Int16Array, dimension: number): SimdRows {
   const count = source.length / dimension;
   if (!Number.isInteger(count) || !fitsSimd(count, dimension)) {
     throw new RangeError(
-      `expected rows of a multiple of 8 components and below 4 GiB in all, got ${source.length} components in rows of ${dimension}`,
+      `expected rows of ${dimension} components and below 4 GiB in all, got ${source.length} components`,
     );
   }
-  const [list, out] = [0, 4 * BLOCK];
+  const { stride, matrix } = layout(dimension);
+  const initial = Math.ceil((matrix + count * stride) / PAGE_BYTES);
+  const memory = new wasm.Memory({ initial, maximum: MAX_PAGES, shared: true });
+  const data = new Int16Array(memory.buffer, matrix);
+  if (stride === 2 * dimension) data.set(source);
+  else
+    for (let row = 0; row < count; row++)
+      data.set(source.subarray(row * dimension, (row + 1) * dimension), (row * stride) / 2);
+  return openSimdRows({ memory, count, dimension });
+}
+
+/** Rows that another thread made. Throws RangeError when too many threads have opened them. */
+export function openSimdRows({ memory: shared, count: made, dimension }: SharedRows): SimdRows {
+  const memory = shared as Memory;
+  const { stride, scratch, matrix } = layout(dimension);
+  const thread = Atomics.add(new Int32Array(memory.buffer, 0, 1), 0, 1);
+  if (thread >= THREADS) throw new RangeError(`expected at most ${THREADS} threads over one matrix, got another`);
+  const list = 64 + thread * scratch;
+  const out = list + 4 * BLOCK;
   const query = out + 16 * BLOCK;
-  const matrix = query + aligned(2 * dimension);
-  const memory = new wasm.Memory({ initial: Math.ceil((matrix + source.length) / PAGE_BYTES) });
   const { dots } = new wasm.Instance(MODULE, { index: { memory } }).exports;
-  const data = new Int8Array(memory.buffer, matrix, source.length);
-  data.set(source);
-  const inverseNorms = inverseNormsOf(data, dimension);
   const asked = new Int32Array(memory.buffer, list, BLOCK);
   const sums = new Int32Array(memory.buffer, out, 4 * BLOCK);
-  const rounded = new Int16Array(memory.buffer, query, dimension);
+  const place = new Int16Array(memory.buffer, query, stride / 2);
+  let data = new Int16Array(memory.buffer, matrix);
+  let count = made;
+  /** The query that is in its place. */
+  let placed: Int16Array | undefined;
 
-  const cosines: VectorRows['cosines'] = (rows, vector) => {
-    const scores = new Float64Array(rows.length);
-    for (let i = 0; i < dimension; i++) rounded[i] = Math.round(vector[i]! * QUERY_SCALE);
-    for (let from = 0; from < rows.length; from += BLOCK) {
-      const here = Math.min(BLOCK, rows.length - from);
-      for (let i = 0; i < here; i++) asked[i] = rows[from + i]!;
-      dots(matrix, dimension, list, list + 4 * here, query, out);
-      for (let i = 0; i < here; i++) {
-        const sum = sums[4 * i]! + sums[4 * i + 1]! + sums[4 * i + 2]! + sums[4 * i + 3]!;
-        const cosine = (sum * inverseNorms[asked[i]!]!) / QUERY_SCALE;
-        scores[from + i] = Math.max(-1, Math.min(1, cosine));
+  const scorer: VectorRows['scorer'] = (vector) => {
+    const rounded = new Int16Array(stride / 2);
+    for (let i = 0; i < dimension; i++) rounded[i] = Math.round(vector[i]! * UNIT_16);
+    return (rows, listed, scores) => {
+      if (placed !== rounded) place.set(rounded);
+      placed = rounded;
+      for (let from = 0; from < listed; from += BLOCK) {
+        const here = Math.min(BLOCK, listed - from);
+        for (let i = 0; i < here; i++) asked[i] = rows[from + i]!;
+        dots(matrix, stride, list, list + 4 * here, query, out);
+        for (let i = 0; i < here; i++) {
+          const sum = sums[4 * i]! + sums[4 * i + 1]! + sums[4 * i + 2]! + sums[4 * i + 3]!;
+          scores[from + i] = bounded(sum / (UNIT_16 * UNIT_16));
+        }
       }
-    }
-    return scores;
+    };
   };
+  const one = new Float64Array(1);
   return {
-    count,
+    get count() {
+      return count;
+    },
     dimension,
-    cosines,
-    cosine: (row, vector) => cosines([row], vector)[0]!,
-    unit: (row) => unitOf(data, { row, dimension, inverseNorm: inverseNorms[row]! }),
+    scorer,
+    cosine(row, vector) {
+      scorer(vector)([row], 1, one);
+      return one[0]!;
+    },
+    unit: (row) => Float32Array.from({ length: dimension }, (_, i) => data[(row * stride) / 2 + i]! / UNIT_16),
+    append(vector) {
+      if (!fitsSimd(count + 1, dimension)) throw new RangeError(`expected rows below 4 GiB in all, got row ${count}`);
+      const end = ((count + 1) * stride) / 2;
+      if (end > data.length) {
+        memory.grow(Math.ceil(stride / PAGE_BYTES));
+        data = new Int16Array(memory.buffer, matrix);
+      }
+      data.set(vector, end - stride / 2);
+      return count++;
+    },
+    share: () => ({ memory, count, dimension }),
   };
 }

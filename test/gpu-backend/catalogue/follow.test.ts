@@ -65,7 +65,7 @@ test('an uploaded vector is used while it is of the present text', async () => {
     [5, 'uploaded'],
     [6, 'student'],
   ]);
-  expect(live.puts[0]![2]!.int8).toEqual(vector);
+  expect(live.puts[0]![2]!.components).toEqual(vector);
   expect(live.deletes).toEqual([['gone', 5]]);
 });
 

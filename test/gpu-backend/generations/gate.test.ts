@@ -25,7 +25,7 @@ const forgetful = (lost: number): AnnIndex => ({
 
 const generation = (index: AnnIndex): LoadedGeneration => ({
   manifest: {
-    format: 2,
+    format: 3,
     number: 5,
     createdAt: '',
     spaceId: 'space',

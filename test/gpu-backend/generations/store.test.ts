@@ -45,7 +45,7 @@ const folder = (dataDir: string, number: number, file = '') => join(dataDir, 'ge
 const names = async (dataDir: string) => (await readdir(join(dataDir, 'generations'))).sort();
 
 describe('loadGeneration', () => {
-  it.each(['ads.jsonl', 'vectors.safetensors', 'us.usearch', 'gb.usearch', 'lexical.safetensors'])(
+  it.each(['ads.jsonl', 'vectors.safetensors', 'us.hnsw', 'gb.hnsw', 'lexical.safetensors'])(
     'refuses one flipped byte and a missing end in %s, naming it',
     async (file) => {
       const dataDir = await threeGenerations();
@@ -93,7 +93,7 @@ describe('the generation store', () => {
 
   it('serves the last whole generation under a new number when the live one is damaged, and says why', async () => {
     const dataDir = await threeGenerations();
-    await flipByte(folder(dataDir, 3, 'us.usearch'));
+    await flipByte(folder(dataDir, 3, 'us.hnsw'));
     await flipByte(folder(dataDir, 2, 'lexical.safetensors'));
     const house = await openHouse(dataDir);
     const { number, problems } = await house.publisher.start();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { quantize } from '../../../gpu-backend/index/vector-rows.ts';
+import { sixteenBits } from '../../../gpu-backend/index/vector-rows.ts';
 import { normalize } from '../../../shared/text.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-house.ts';
@@ -28,12 +28,12 @@ describe('the ladder of an ad vector', () => {
       { ad: unknown },
     ]);
     expect(vectors.map(({ source }) => source)).toEqual(['uploaded', 'bundle', 'bundle', 'student', 'student']);
-    expect(vectors[0]!.int8).toBe(uploaded);
+    expect(vectors[0]!.components).toBe(uploaded);
     const ads = await house.bundle.readAds();
     const row = ads.ids.indexOf('sofa-red');
-    expect(vectors[1]!.int8).toEqual(ads.vectors.subarray(row * ads.dimension, (row + 1) * ads.dimension));
+    expect(vectors[1]!.components).toEqual(ads.vectors.subarray(row * ads.dimension, (row + 1) * ads.dimension));
     const [student] = (await house.encoder.encode([normalize('green sofa')])).vectors;
-    expect(vectors[3]!.int8).toEqual(quantize(student!));
+    expect(vectors[3]!.components).toEqual(sixteenBits(student!));
     expect(house.ladder.counts()).toEqual({ uploaded: 1, bundle: 2, student: 2 });
   });
 

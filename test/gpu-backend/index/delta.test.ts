@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DeltaIndex } from '../../../gpu-backend/index/delta.ts';
-import { float32Rows, type VectorRows } from '../../../gpu-backend/index/vector-rows.ts';
+import { simdRows } from '../../../gpu-backend/index/simd-rows.ts';
+import { sixteenBits } from '../../../gpu-backend/index/vector-rows.ts';
 import { clusteredVectors } from '../../fixtures/vectors.ts';
 
 const DIMENSION = 32;
@@ -11,8 +12,10 @@ const { rows: matrix, queries } = clusteredVectors({
   queries: 40,
   seed: 5,
 });
-const vectorOf = (slot: number): VectorRows =>
-  float32Rows(matrix.subarray(slot * DIMENSION, (slot + 1) * DIMENSION), DIMENSION);
+const vectorOf = (slot: number) => matrix.subarray(slot * DIMENSION, (slot + 1) * DIMENSION);
+const stored = simdRows(new Int16Array(0), DIMENSION);
+for (let slot = 0; slot < 1200; slot++) stored.append(sixteenBits(vectorOf(slot)));
+const cosine = (slot: number, query: Float32Array) => stored.cosine(slot, query);
 const all = () => true;
 
 function filled(count: number): DeltaIndex {
@@ -24,7 +27,7 @@ function filled(count: number): DeltaIndex {
 describe('ads since the generation', () => {
   const best = (query: Float32Array, slots: readonly number[], k: number) =>
     slots
-      .map((row) => ({ row, score: vectorOf(row).cosine(0, query) }))
+      .map((row) => ({ row, score: cosine(row, query) }))
       .sort((a, b) => b.score - a.score || a.row - b.row)
       .slice(0, k);
   const slotsUpTo = (count: number) => Array.from({ length: count }, (_, slot) => slot);
@@ -34,7 +37,7 @@ describe('ads since the generation', () => {
     for (let slot = 0; slot < 1000; slot++) {
       const vector = vectorOf(slot);
       delta.put(slot, vector);
-      if (slot % 50 === 0) expect(delta.search(vector.unit(0), 1, all)[0]).toMatchObject({ row: slot });
+      if (slot % 50 === 0) expect(delta.search(vector, 1, all)[0]).toMatchObject({ row: slot });
     }
   });
 
@@ -60,6 +63,15 @@ describe('ads since the generation', () => {
     const left = slotsUpTo(1200).filter((slot) => slot % 20 === 0);
     for (let slot = 0; slot < 1200; slot++) if (slot % 20 !== 0) delta.remove(slot);
     for (const query of queries) expect(delta.search(query, 10, all)).toEqual(best(query, left, 10));
+  });
+
+  it('have their vector and their cosine, until they are taken out', () => {
+    const delta = filled(3);
+    const [query] = queries as [Float32Array];
+    expect(delta.cosine(2, query)).toBe(cosine(2, query));
+    for (const [i, value] of delta.unit(2)!.entries()) expect(value).toBeCloseTo(vectorOf(2)[i]!, 4);
+    delta.remove(2);
+    expect([delta.cosine(2, query), delta.unit(2)]).toEqual([undefined, undefined]);
   });
 
   it('are passed over where the filter refuses them', () => {

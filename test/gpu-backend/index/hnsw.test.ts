@@ -1,25 +1,38 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { scan } from '../../../gpu-backend/index/exact.ts';
-import { simdRows } from '../../../gpu-backend/index/simd-rows.ts';
-import { DEFAULT_HNSW, loadUsearch, type UsearchIndex, usearchBuilder } from '../../../gpu-backend/index/usearch.ts';
-import { float32Rows, quantize, type VectorRows } from '../../../gpu-backend/index/vector-rows.ts';
+import { hnswIndex } from '../../../gpu-backend/index/hnsw.ts';
+import { type HnswGraph, readGraph, readUsearchLinks } from '../../../gpu-backend/index/hnsw-graph.ts';
+import { openSimdRows, simdRows } from '../../../gpu-backend/index/simd-rows.ts';
+import { buildGraph, buildGraphFile, type HnswOptions } from '../../../gpu-backend/index/usearch.ts';
+import { float32Rows, sixteenBits, type VectorRows } from '../../../gpu-backend/index/vector-rows.ts';
 import { annIndexConformance } from '../../conformance/ann-index.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { clusteredVectors, unit } from '../../fixtures/vectors.ts';
 
+const at = testFolder('hnsw');
 const everyRow = (rows: VectorRows) => Uint32Array.from({ length: rows.count }, (_, row) => row);
 
-function build(rows: VectorRows, members: Uint32Array = everyRow(rows)) {
-  const builder = usearchBuilder(rows, members);
-  for (;;) {
-    const step = builder.next();
-    if (step.done) return step.value;
-  }
+function graphOver(
+  rows: VectorRows,
+  members: Uint32Array,
+  options: Partial<HnswOptions> & { threads?: number } = {},
+): HnswGraph {
+  const steps = buildGraph(rows, members, { ...options, scratch: at('scratch.usearch') });
+  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+}
+const build = (rows: VectorRows, members = everyRow(rows)) => hnswIndex(graphOver(rows, members), { rows, members });
+
+function sixteenBitRows(matrix: Float32Array, dimension: number) {
+  const data = new Int16Array(matrix.length);
+  for (let from = 0; from < matrix.length; from += dimension)
+    data.set(sixteenBits(matrix.subarray(from, from + dimension)), from);
+  return simdRows(data, dimension);
 }
 
-annIndexConformance({ name: 'usearch', build, minRecall: 0.98 });
+annIndexConformance({ name: 'hnsw', build, minRecall: 0.98 });
 
-describe('int8 in the graph', () => {
+describe('a graph over rows of 16 bits', () => {
   const DIMENSION = 384;
   const { rows: matrix, queries } = clusteredVectors({
     count: 2000,
@@ -29,29 +42,46 @@ describe('int8 in the graph', () => {
     seed: 11,
   });
   const full = float32Rows(matrix, DIMENSION);
+  const stored = sixteenBitRows(matrix, DIMENSION);
+  const members = everyRow(full);
   const truth = queries.map((query) => new Set(scan(full, query, { k: 10 }).map(({ row }) => row)));
   const recall = (answers: readonly { row: number }[][]) =>
     answers.reduce((sum, hits, i) => sum + hits.filter(({ row }) => truth[i]!.has(row)).length, 0) /
     (10 * queries.length);
-  const data = new Int8Array(matrix.length);
-  for (let at = 0; at < matrix.length; at += DIMENSION) data.set(quantize(matrix.subarray(at, at + DIMENSION)), at);
-  const index = build(simdRows(data, DIMENSION));
+  const graph = graphOver(full, members);
+  const search = (rows: VectorRows) => {
+    const index = hnswIndex(graph, { rows, members });
+    return queries.map((query) => index.search(query, 10));
+  };
 
-  it('and scores of the rows find within half a point of what float32 finds', () => {
-    const builder = usearchBuilder(full, everyRow(full), { ...DEFAULT_HNSW, quantization: 'f32', threads: 1 });
-    let step = builder.next();
-    while (!step.done) step = builder.next();
-    const reference = recall(queries.map((query) => (step.value as UsearchIndex).search(query, 10)));
-    expect(reference).toBeGreaterThan(0.95);
-    const int8 = build(full);
-    expect(recall(queries.map((query) => int8.search(query, 10)))).toBeGreaterThan(reference - 0.005);
+  it('finds within half a point of what float32 finds by the same graph, and by one that was built from float32', () => {
+    const found = recall(search(stored));
+    const exactly = hnswIndex(graphOver(full, members, { quantization: 'f32' }), { rows: full, members });
+    expect(found).toBeGreaterThan(0.95);
+    expect(found).toBeGreaterThan(recall(search(full)) - 0.005);
+    expect(found).toBeGreaterThan(recall(queries.map((query) => exactly.search(query, 10))) - 0.005);
   });
 
-  it('answers a batch, on any number of threads, as it answers one by one', () => {
-    const alone = queries.map((query) => index.search(query, 10));
-    for (const threads of [1, 2]) expect(index.searchBatch(queries, 10, threads)).toEqual(alone);
-    expect(index.searchBatch(queries.slice(0, 1), 10, 1)).toEqual(alone.slice(0, 1));
-    expect(index.searchBatch([], 10, 1)).toEqual([]);
+  it('loses no neighbour by the 16 bits alone', () => {
+    expect(recall(queries.map((query) => scan(stored, query, { k: 10 })))).toBeGreaterThan(0.999);
+  });
+
+  it('answers another thread, over the same memory, as it answers here', () => {
+    expect(search(openSimdRows(stored.share()))).toEqual(search(stored));
+  });
+
+  it('has the same nodes however many threads add them', () => {
+    const two = hnswIndex(graphOver(full, members, { threads: 2 }), { rows: stored, members });
+    expect(recall(queries.map((query) => two.search(query, 10)))).toBeGreaterThan(0.95);
+  });
+
+  it('goes on after the 65,536 searches that one mark of what was seen lasts for', () => {
+    const few = sixteenBitRows(matrix.subarray(0, 8 * DIMENSION), DIMENSION);
+    const index = build(few);
+    const [query] = queries as [Float32Array];
+    const first = index.search(query, 3);
+    for (let i = 0; i < 65_536; i++) index.search(query, 1);
+    expect(index.search(query, 3)).toEqual(first);
   });
 
   it('fills k from 0.01 to 100 % of the rows', () => {
@@ -67,29 +97,39 @@ describe('int8 in the graph', () => {
   });
 });
 
-describe('a saved graph', () => {
-  const at = testFolder('usearch');
+describe('the file of a graph', () => {
   const { rows: matrix, queries } = clusteredVectors({ count: 900, dimension: 32, clusters: 60, queries: 20, seed: 9 });
   const rows = float32Rows(matrix, 32);
-  const built = build(rows);
-  built.save(at('whole.usearch'));
+  const members = Uint32Array.from({ length: 450 }, (_, i) => 2 * i);
+  const steps = [...buildGraphFile(at('whole.hnsw'), rows, { members })];
+  const image = readFileSync(at('whole.hnsw'));
 
-  it('answers as it did before it was saved', () => {
-    const loaded = loadUsearch(at('whole.usearch'), rows, everyRow(rows));
-    for (const query of queries) expect(loaded.search(query, 10)).toEqual(built.search(query, 10));
+  it('holds what was built, and what usearch wrote is gone', () => {
+    const read = readGraph(image, { path: 'whole.hnsw', size: 450 });
+    expect(read).toEqual(graphOver(rows, members));
+    expect(existsSync(at('whole.hnsw.usearch'))).toBe(false);
+    const index = hnswIndex(read, { rows, members });
+    const truth = queries.map((query) => scan(rows, query, { k: 1, members })[0]!.row);
+    expect(queries.map((query) => index.search(query, 1)[0]!.row)).toEqual(truth);
   });
 
   it('is refused over another number of rows', () => {
-    expect(() => loadUsearch(at('whole.usearch'), rows, Uint32Array.of(1, 2))).toThrow(
-      /expected 2 vectors of 32, got 900 of 32/,
+    expect(() => readGraph(image, { path: 'whole.hnsw', size: 2 })).toThrow(
+      'whole.hnsw: expected a graph of 2 rows, got 450; build the generation again.',
     );
   });
 
   it('reports each step of the build', () => {
-    const steps: number[] = [];
-    const builder = usearchBuilder(rows, everyRow(rows));
-    for (let step = builder.next(); !step.done; step = builder.next()) steps.push(step.value);
-    expect(steps.at(-1)).toBe(900);
+    expect(steps.at(-1)).toBe(450);
     expect(steps).toEqual(steps.toSorted((a, b) => a - b));
+  });
+
+  it('is not made of a file of another program, or of half a file', () => {
+    writeFileSync(at('other'), new Uint8Array(200));
+    expect(() => readUsearchLinks(at('other'))).toThrow('other: expected a graph of usearch 2, got another head.');
+    writeFileSync(at('short'), new Uint8Array(40));
+    expect(() => readUsearchLinks(at('short'))).toThrow(
+      /short: expected 64 more bytes, got 32: usearch saves in another form/,
+    );
   });
 });

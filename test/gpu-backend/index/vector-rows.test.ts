@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { float32Rows, int8Rows, quantize } from '../../../gpu-backend/index/vector-rows.ts';
+import { float32Rows, int8Rows, int16Rows, quantize, sixteenBits } from '../../../gpu-backend/index/vector-rows.ts';
 import { unit } from '../../fixtures/vectors.ts';
 
 const vector = fc
@@ -20,6 +20,19 @@ describe('int8 rows', () => {
       }),
       { seed: 4, numRuns: 300 },
     );
+  });
+
+  it('of 16 bits keep it to a ten-thousandth', () => {
+    fc.assert(
+      fc.property(vector, vector, (row, query) => {
+        const direction = unit(query);
+        const exact = float32Rows(row, 24).cosine(0, direction);
+        expect(Math.abs(int16Rows(sixteenBits(row), 24).cosine(0, direction) - exact)).toBeLessThan(1e-4);
+      }),
+      { seed: 4, numRuns: 300 },
+    );
+    expect([...sixteenBits([3, -4])]).toEqual([19_660, -26_214]);
+    expect([...sixteenBits([0, 0])]).toEqual([0, 0]);
   });
 
   it('do not depend on the scale of the row', () => {

@@ -28,7 +28,7 @@ function generation(number: number, lost: number): LoadedGeneration {
   };
   return {
     manifest: {
-      format: 2,
+      format: 3,
       number,
       createdAt: '2026-01-15T12:00:00.000Z',
       spaceId: 'space',

@@ -1,0 +1,156 @@
+/**
+ * Approximate search in an HNSW graph (Malkov and Yashunin, 2018), which usearch builds (usearch.ts) and this file walks: over
+ * the very rows that a generation holds, so that every score is the row's cosine and nothing is scored twice.
+ *
+ * The walk is our own because of memory: usearch goes to each neighbour by way of three pointers, one neighbour after the
+ * other, while here all neighbours of a node are scored in one call that asks memory for them together (dots.wat).
+ */
+import { byScore, type Hit, type LocalIndex, requireDimension } from './ann-index.ts';
+import { scan } from './exact.ts';
+import type { HnswGraph } from './hnsw-graph.ts';
+import type { VectorRows } from './vector-rows.ts';
+
+/** Length of the list of candidates: recall against time. */
+export const EXPANSION_SEARCH = 64;
+
+/** A row that a graph proposes costs about as much as this many rows scored in order (measured at 384 dimensions). */
+const SCORES_PER_PROPOSAL = 32;
+
+/** What comes before a filter: the best `count` of the members or somewhat fewer, in any order. */
+export type Propose = (query: Float32Array, count: number) => Hit[];
+
+/**
+ * An index of what is proposed. Filters apply to more hits than asked for, in growing steps, and where that is not enough
+ * the accepted rows are scanned.
+ */
+export function proposedIndex(
+  propose: Propose,
+  { rows, members, atLeast }: { rows: VectorRows; members: ArrayLike<number>; atLeast: number },
+): LocalIndex {
+  return {
+    get size() {
+      return members.length;
+    },
+    dimension: rows.dimension,
+    search(query, k, accept) {
+      requireDimension(query, rows.dimension);
+      const size = members.length;
+      const wanted = Math.min(k, size);
+      if (wanted <= 0) return [];
+      for (let count = Math.min(size, Math.max(atLeast, wanted + Math.max(16, wanted >> 2))); ; ) {
+        const proposed = propose(query, count);
+        const hits = accept === undefined ? proposed : proposed.filter(({ row }) => accept(row));
+        if (hits.length >= wanted) return hits.sort(byScore).slice(0, wanted);
+        // What share of the rows the filter lets through, by what it did to those nearest to the query.
+        const passed = (hits.length + 0.5) / (proposed.length + 1);
+        const needed = Math.max(2 * count, Math.ceil((1.25 * wanted) / passed));
+        const narrow = needed * SCORES_PER_PROPOSAL > passed * size;
+        // The graph does not always reach every row; a scan does.
+        if (accept === undefined || narrow || 2 * needed > size || proposed.length < count) {
+          return scan(rows, query, { k: wanted, members, accept });
+        }
+        count = needed;
+      }
+    },
+  };
+}
+
+/** Proposes by best-first search: `count` candidates are kept, and the best whose neighbours are unseen comes next. */
+function walker(
+  { size, entry, top, links, degree, above, upper, upperDegree }: HnswGraph,
+  { rows, members }: { rows: VectorRows; members: ArrayLike<number> },
+): Propose {
+  const [width, upperWidth] = [1 + degree, 1 + upperDegree];
+  // The search in which a node was seen last.
+  const seen = new Uint16Array(size);
+  let search = 0;
+  const [nodes, asked] = [new Int32Array(width), new Int32Array(width)];
+  const scores = new Float64Array(width);
+  // Candidates, best first; one whose neighbours have been seen is ~node.
+  let [places, values] = [new Int32Array(0), new Float64Array(0)];
+  let touched = 0;
+  return (query, count) => {
+    if (places.length < count) [places, values] = [new Int32Array(count), new Float64Array(count)];
+    if (++search === 65_536) {
+      seen.fill(0);
+      search = 1;
+    }
+    const score = rows.scorer(query);
+    let at = entry;
+    asked[0] = members[at]!;
+    score(asked, 1, scores);
+    let best = scores[0]!;
+    for (let level = top - 1; level >= 0; level--) {
+      for (let from = -1; from !== at; ) {
+        from = at;
+        const list = (above[from]! + level) * upperWidth;
+        const count = upper[list]!;
+        for (let i = 0; i < count; i++) asked[i] = members[upper[list + 1 + i]!]!;
+        if (count > 0) score(asked, count, scores);
+        for (let i = 0; i < count; i++) {
+          if (scores[i]! <= best) continue;
+          best = scores[i]!;
+          at = upper[list + 1 + i]!;
+        }
+      }
+    }
+    let kept = 1;
+    places[0] = at;
+    values[0] = best;
+    seen[at] = search;
+    for (let next = 0; next < kept; ) {
+      const node = places[next]!;
+      if (node < 0) {
+        next++;
+        continue;
+      }
+      places[next] = ~node;
+      const list = node * width;
+      const end = list + links[list]!;
+      let fresh = 0;
+      for (let i = list + 1; i <= end; i++) {
+        const neighbour = links[i]!;
+        if (seen[neighbour] === search) continue;
+        seen[neighbour] = search;
+        nodes[fresh] = neighbour;
+        asked[fresh++] = members[neighbour]!;
+      }
+      // The links that are most likely read next come while the rows do.
+      const after = places[next + 1]! * width;
+      if (next + 1 < kept && after >= 0)
+        touched ^= links[after]! ^ links[after + (degree >> 1)]! ^ links[after + degree]!;
+      if (fresh === 0) continue;
+      score(asked, fresh, scores);
+      for (let i = 0; i < fresh; i++) {
+        const value = scores[i]!;
+        if (kept === count && value <= values[count - 1]!) continue;
+        let to = kept < count ? kept++ : count - 1;
+        for (; to > 0 && values[to - 1]! < value; to--) {
+          values[to] = values[to - 1]!;
+          places[to] = places[to - 1]!;
+        }
+        values[to] = value;
+        places[to] = nodes[i]!;
+        if (to < next) next = to;
+      }
+    }
+    const hits: Hit[] = [];
+    for (let i = 0; i < kept; i++) hits.push({ row: members[~places[i]!]!, score: values[i]! });
+    // Or the reads ahead would be nothing that anybody needs.
+    return touched === Number.MAX_VALUE ? [] : hits;
+  };
+}
+
+/** An index over `members` of the rows: node i of the graph is member i. Throws RangeError when their numbers differ. */
+export function hnswIndex(
+  graph: HnswGraph,
+  {
+    rows,
+    members,
+    expansionSearch = EXPANSION_SEARCH,
+  }: { rows: VectorRows; members: ArrayLike<number>; expansionSearch?: number },
+): LocalIndex {
+  if (graph.size !== members.length)
+    throw new RangeError(`expected a graph of ${members.length} rows, got ${graph.size}`);
+  return proposedIndex(walker(graph, { rows, members }), { rows, members, atLeast: expansionSearch });
+}
