@@ -382,7 +382,17 @@ async function wire({ connection, served, candidate, milvus, scan, config, log }
   });
   const peers =
     database === 'postgres'
-      ? createFollower({ db, spaceId, live, config: servingConfig, publication, follow, revision, now: Date.now })
+      ? createFollower({
+          db,
+          spaceId,
+          live,
+          terms,
+          config: servingConfig,
+          publication,
+          follow,
+          revision,
+          now: Date.now,
+        })
       : undefined;
   return { app, stopping, db, metrics, peers, events, canary, candidateLog };
 }

@@ -2,7 +2,7 @@
  * Changes of campaigns, advertisers and rules of policy: one commit each, in the order of all catalogue commits, and what
  * queries meet (terms.ts) follows before the caller is answered. A pause takes all of a campaign's ads out of cached answers too.
  */
-import { and, asc, eq, isNull } from 'drizzle-orm';
+import { and, asc, eq, gt, isNull } from 'drizzle-orm';
 import type { z } from 'zod';
 import { ACCOUNT_SCHEMAS, type Account, type AccountKind } from '../../shared/contract/accounts.ts';
 import { killEntry } from '../../shared/contract/takedown.ts';
@@ -34,9 +34,9 @@ export interface Accounts {
   remove(kind: AccountKind, id: string): Promise<void>;
 }
 
-/** Brings the terms up to what the database holds. */
-export async function loadTerms(db: Database, terms: Terms): Promise<void> {
-  for (const row of await db.select().from(accounts)) {
+/** Brings the terms up to what the database holds; `since` is a revision up to which they are known. */
+export async function loadTerms(db: Database, terms: Terms, since = -1): Promise<void> {
+  for (const row of await db.select().from(accounts).where(gt(accounts.revision, since))) {
     const { kind, id, revision, definition, deletedAt } = row;
     terms.apply({ kind, id, revision, account: deletedAt === null ? definition : undefined });
   }

@@ -65,6 +65,22 @@ describe('a second backend', () => {
     await eventually(async () => (await answers(first)).ids).toContain(AD.id);
   });
 
+  test('follows campaigns, advertisers and policy of the other', async () => {
+    const found = async (backend: Backend) => (await answers(backend)).ids;
+    const campaign = { id: AD.campaignId, advertiserId: AD.advertiserId, status: 'active' };
+    const negatives = [{ text: AD.title, match: 'broad' }];
+    await call(first.url, `PUT /v1/campaigns/${campaign.id}`, { body: { ...campaign, negatives } });
+    await eventually(() => found(second)).not.toContain(AD.id);
+    await call(second.url, `DELETE /v1/campaigns/${campaign.id}`);
+    await eventually(() => found(first)).toContain(AD.id);
+    const advertiser = { id: AD.advertiserId, status: 'active', policyFlags: ['spirits'] };
+    await call(first.url, `PUT /v1/advertisers/${advertiser.id}`, { body: advertiser });
+    await call(second.url, 'PUT /v1/policies/spirits', { body: { id: 'spirits' } });
+    for (const backend of [first, second]) await eventually(() => found(backend)).not.toContain(AD.id);
+    await call(first.url, 'DELETE /v1/policies/spirits');
+    await eventually(() => found(second)).toContain(AD.id);
+  });
+
   test('takes over the generation that the other publishes, whichever does', async () => {
     for (const [publisher, follower] of [
       [first, second],
