@@ -76,7 +76,7 @@ export function reportTable(report: DetailedReport): string {
   }
   for (const { arm } of report.triggered === undefined ? [] : report.verdicts) {
     const { heading, rows } = triggeredCells(report, { found: report.triggered!, arm });
-    lines.push('', heading, ...align([[arm, 'all units', level, 'diluted', '', 'among triggered', ''], ...rows]));
+    lines.push('', heading, ...align([[`${arm}, ${level}`, 'all units', 'diluted', 'among triggered'], ...rows]));
   }
   for (const { arm, guardrails } of report.verdicts) {
     const rows = guardrails.map((guardrail) => [

@@ -76,14 +76,16 @@ function metricRow(report: DetailedReport, { metric, at }: { metric: MetricRepor
   return html`<tr><th scope="row">${metric.title}</th><td data-label="${control}">${value(metric.unit, base.value)}</td><td data-label="${own.arm}">${value(metric.unit, own.value)}</td><td data-label="difference" class="${tone}">${difference(metric.unit, own.effect)}</td><td data-label="interval">${interval(metric.unit, own.effect)}</td><td data-label="at any look">${interval(metric.unit, anytime)}</td><td data-label="p">${pValue(own.effect)}</td></tr>`;
 }
 
+const TRIGGERED = ['All units', 'Diluted', 'Among triggered'];
+
 /** What the units say that another arm would have treated otherwise: the same effects with less noise. */
 export function triggered(report: DetailedReport, { found, arm }: { found: TriggeredReport; arm: string }): Markup {
   const { heading, rows } = triggeredCells(report, { found, arm });
   const trusted = isTrusted(report);
   return html`<section class="triggered" ${trusted ? '' : raw('data-untrusted')}><h2>Triggered, ${arm} against ${report.experiment.control} ${sqlLink('metrics')}</h2>
 <p>${heading}. Diluted: the effect on everybody, through them alone.</p>
-<div class="scroll"><table><thead><tr><th scope="col">Metric</th><th scope="col">All units</th><th scope="col">${level(report)} interval</th><th scope="col">Diluted</th><th scope="col">interval</th><th scope="col">Among triggered</th><th scope="col">interval</th></tr></thead>
-<tbody>${rows.map(([title, ...cells]) => html`<tr><th scope="row">${title}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table></div></section>`;
+<div class="scroll"><table class="ways"><thead><tr><th scope="col">Metric</th>${TRIGGERED.map((way) => html`<th scope="col">${way}</th>`)}</tr></thead>
+<tbody>${rows.map(([title, ...cells]) => html`<tr><th scope="row">${title}</th>${cells.map((cell, way) => html`<td data-label="${TRIGGERED[way]!}">${cell}</td>`)}</tr>`)}</tbody></table></div></section>`;
 }
 
 /** The primary metric's effect in each segment; nothing where units cannot be told apart. */

@@ -2,7 +2,7 @@
 import * as Plot from '@observablehq/plot';
 import type { Effect, ExperimentReport, MetricReport } from '../../shared/contract/experiments.ts';
 import type { SegmentEffect } from '../../shared/contract/report-detail.ts';
-import { difference, finding, interval } from '../experiments/wording.ts';
+import { difference, finding, withInterval } from '../experiments/wording.ts';
 import { signedTick, svg } from './drawing.ts';
 
 /** An effect as it is drawn; ends and effect in per cent of control. */
@@ -20,6 +20,9 @@ export interface ForestRow {
 
 /** Width below which titles and intervals do not fit side by side. */
 const NARROW = 480;
+/** Letters of a title that fit beside a short effect there. */
+const LETTERS = 29;
+const shortened = (title: string) => (title.length <= LETTERS ? title : `${title.slice(0, LETTERS - 2)}…`);
 
 /** Keeps letters apart from the lines behind them. */
 const halo = { stroke: 'var(--surface)', strokeWidth: 4 } as const;
@@ -46,7 +49,7 @@ function rowOf(
       high: high * 100,
       effect: effect.relative * 100,
       short: difference(metric.unit, effect),
-      long: `${difference(metric.unit, effect)} (${interval(metric.unit, effect)})`,
+      long: withInterval(metric.unit, effect),
       colour: COLOURS[found],
       significant: found !== 'open',
     },
@@ -138,7 +141,7 @@ export function forestPlot(rows: readonly ForestRow[], { width }: { width: numbe
         }),
         Plot.text(rows, {
           y,
-          text: 'title',
+          text: ({ title }: ForestRow) => (width < NARROW ? shortened(title) : title),
           frameAnchor: 'left',
           textAnchor: 'start',
           fontSize: 12,

@@ -49,7 +49,7 @@ th, td { text-align: right; padding: .35rem .5rem; border-bottom: 1px solid var(
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tbody th { font-weight: 400; }
 thead th { white-space: normal; overflow-wrap: anywhere; min-width: 6.5em; font-weight: 600; font-size: .85rem; color: var(--quiet); }
-table.metrics { font-size: .85rem; }
+table.metrics, table.ways { font-size: .85rem; }
 .metrics th, .metrics td { padding-left: .3rem; padding-right: .3rem; }
 tr:last-child > * { border-bottom: 0; }
 .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
@@ -64,12 +64,12 @@ span { overflow-wrap: anywhere; }
 footer { color: var(--quiet); padding-bottom: 2rem; }
 footer a { margin-right: 1rem; }
 @media (max-width: 44rem) {
-  table.metrics { font-size: inherit; }
+  table.metrics, table.ways { font-size: inherit; }
   .wide { display: none; }
   .narrow { display: block; }
   .charts { grid-template-columns: 1fr; }
   .metrics thead, .guardrails thead { display: none; }
-  .metrics tr, .guardrails tr { display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 9fr); column-gap: .75rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .metrics tr, .guardrails tr { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); column-gap: .75rem; padding: .5rem 0; border-bottom: 1px solid var(--line); }
   .metrics tbody tr:last-child, .guardrails tbody tr:last-child { border-bottom: 0; }
   .metrics th, .metrics td, .guardrails th, .guardrails td { border: 0; padding: 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
   .metrics th, .guardrails th { grid-column: 1 / -1; font-weight: 600; }
@@ -78,6 +78,10 @@ footer a { margin-right: 1rem; }
   .guardrails td:nth-child(5) { order: -1; }
   .guardrails th, .guardrails td:nth-child(2) { order: -2; }
   .guardrails td:nth-child(3) { grid-column: 1 / -1; }
-  .metrics td[data-label]::before, .guardrails td[data-label]::before { content: attr(data-label) " "; color: var(--quiet); }
+  .ways thead { display: none; }
+  .ways tr, .ways th, .ways td { display: block; text-align: left; border: 0; padding: 0; white-space: normal; }
+  .ways tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .ways th { font-weight: 600; }
+  .metrics td[data-label]::before, .guardrails td[data-label]::before, .ways td[data-label]::before { content: attr(data-label) " "; color: var(--quiet); }
 }
 `;

@@ -11,6 +11,9 @@ function clock(spanMs: number): (at: Date) => string {
   return (at) => at.toISOString().slice(11, spanMs > 5 * 60_000 ? 16 : 19);
 }
 
+/** Room for half of the last instant. */
+const END = 26;
+
 const timeAxis = (spanMs: number, ticks: number) =>
   ({ type: 'utc', label: null, ticks, tickFormat: clock(spanMs) }) as const;
 
@@ -20,13 +23,15 @@ export interface TrendChartOptions {
   /** Place of the arm in the report, for its colour. */
   arm: number;
   width: number;
+  /** Between two points. */
+  stepMs: number;
 }
 
 /**
  * The running relative effect, per cent of control, within its sequence (there must be one point at least). The scale is
  * twice where the sequence ends; what is wider, as it is at the beginning, is cut at the edge.
  */
-export function trendChart(points: readonly TrendPoint[], { title, arm, width }: TrendChartOptions): string {
+export function trendChart(points: readonly TrendPoint[], { title, arm, width, stepMs }: TrendChartOptions): string {
   const last = points.at(-1)!;
   const effects = points.map(({ relative }) => relative * 100);
   const [low, high] = [
@@ -54,9 +59,9 @@ export function trendChart(points: readonly TrendPoint[], { title, arm, width }:
       height: 200,
       marginLeft: 48,
       marginTop: 12,
-      marginRight: 16,
+      marginRight: END,
       marginBottom: 26,
-      x: timeAxis(last.atMs - points[0]!.atMs, Math.min(width / 90, points.length)),
+      x: timeAxis(Math.max(2 * stepMs, last.atMs - points[0]!.atMs), Math.min(width / 90, points.length)),
       y: { label: null, grid: true, domain: [bottom, top], ticks: 5, tickFormat: signedTick },
       marks: [
         ...marks,
@@ -86,7 +91,7 @@ export function trafficChart(
       height: 180,
       marginLeft: 48,
       marginTop: 12,
-      marginRight: 16,
+      marginRight: END,
       marginBottom: 26,
       x: timeAxis(points.at(-1)!.atMs - points[0]!.atMs, width / 90),
       y: { label: null, grid: true, zero: true, ticks: 4, tickFormat: '~s' },

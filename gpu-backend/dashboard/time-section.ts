@@ -11,11 +11,12 @@ const PANEL = { wide: 456, narrow: 300 };
 
 /** The running effect on the metrics that the verdict is made of. */
 export function trends(report: DetailedReport, { arm, at }: ArmAt): Markup {
+  if (report.experiment.kind === 'switchback') return html``;
   const { series, stepMs } = report.trend;
   const panels = series.flatMap(({ metric, arm: of, points }) => {
     const title = report.metrics.find((each) => each.metric === metric)?.title ?? metric;
     if (of !== arm || points.length === 0) return [];
-    return html`<div><h3>${title}, %</h3>${chart((width) => trendChart(points, { title, arm: at, width }), PANEL)}</div>`;
+    return html`<div><h3>${title}, %</h3>${chart((width) => trendChart(points, { title, arm: at, width, stepMs }), PANEL)}</div>`;
   });
   const trusted = isTrusted(report);
   return html`<section class="trends" ${trusted ? '' : raw('data-untrusted')}><h2>${arm} against ${report.experiment.control} so far, every ${span(stepMs)} ${sqlLink('trend')}</h2>

@@ -51,12 +51,12 @@ export function segmentEffects(rollup: Pick<Rollup, 'strata'>, options: SegmentO
   });
 }
 
-/** The values of each dimension that units have; what is not known is no segment. */
+/** The values of each dimension that units have; what is not known is no segment, nor is what all units have. */
 function segmentsOf({ strata }: Pick<Rollup, 'strata'>): Segment[] {
   const cells = [...strata].map(([key, byArm]) => ({ place: key.split(' '), byArm }));
   return STRATUM.flatMap((dimension, at) =>
     [...Map.groupBy(cells, ({ place }) => place[at] ?? '')]
-      .filter(([value]) => value !== '')
+      .filter(([value], _, all) => value !== '' && all.length > 1)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([value, group]) => ({ dimension, value, strata: group.map(({ byArm }) => byArm) })),
   );

@@ -74,6 +74,11 @@ export function interval(unit: Unit, effect: Effect | null): string {
   return `${low} to ${high}`;
 }
 
+/** Both in one. */
+export function withInterval(unit: Unit, effect: Effect | null): string {
+  return effect === null ? NONE : `${difference(unit, effect)} (${interval(unit, effect)})`;
+}
+
 export function pValue(effect: Effect | null): string {
   return effect === null ? NONE : printPValue(effect.pValue);
 }
@@ -117,7 +122,7 @@ export function interleavingCells({ clicks, units, teamDraft, debiased }: Interl
   };
 }
 
-/** Triggered and diluted effects of an arm beside the full ones: a heading, and title, then difference and interval of each. */
+/** Triggered and diluted effects of an arm beside the full ones: a heading, and title, then all units', diluted, triggered. */
 export function triggeredCells(
   { metrics, arms }: Pick<ExperimentReport, 'metrics' | 'arms'>,
   { found, arm }: { found: TriggeredReport; arm: string },
@@ -132,7 +137,7 @@ export function triggeredCells(
       const effects = found.effects.find((each) => each.metric === metric && each.arm === arm);
       if (effects === undefined) return [];
       const cells = [own[at]!.effect, effects.diluted, effects.triggered];
-      return [[title, ...cells.flatMap((effect) => [difference(unit, effect), interval(unit, effect)])]];
+      return [[title, ...cells.map((effect) => withInterval(unit, effect))]];
     }),
   };
 }

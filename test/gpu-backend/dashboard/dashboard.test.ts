@@ -35,9 +35,15 @@ describe('GET /dashboard', () => {
     return { answer, text, document: parseHTML(text).document };
   }
 
+  /** Traffic of two markets. */
+  const inMarkets = (units: number) =>
+    trafficOf({ seed: 1, units, experiment: 'test' }).map((event) =>
+      event.type === 'impression' && event.unitId.length % 2 === 0 ? { ...event, market: 'gb' } : event,
+    );
+
   it('shows health, effects, numbers and traffic of the experiment', async () => {
     await storeExperiment(database.db, experimentOf('test'));
-    await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
+    await storeEvents(database.db, inMarkets(120));
     const { answer, document, text } = await open({ experiment: 'test' });
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -114,7 +120,7 @@ describe('GET /dashboard', () => {
 
   it('leads from every part with numbers to the SQL that made them', async () => {
     await storeExperiment(database.db, experimentOf('test'));
-    await storeEvents(database.db, trafficOf({ seed: 1, units: 120, experiment: 'test' }));
+    await storeEvents(database.db, inMarkets(120));
     const { document } = await open();
     const parts = [...document.querySelectorAll('section')].filter((part) => part.querySelector('table, svg, .badge'));
     expect(parts.length).toBeGreaterThanOrEqual(6);
