@@ -33,8 +33,8 @@ it('wrangler builds the Worker from the committed wrangler.toml, and it is small
       new Set(['zod/v4/locales/en', 'zod/v4/locales/index']),
     );
     // What a start does without: the runtime's stand-in for Node's process, the schemas of both sides' routes, the student.
-    expect(script.indexOf('(globalThis, "process"')).toBeGreaterThan(0);
-    expect(script.indexOf('(globalThis, "process"')).toBeLessThan(script.indexOf('typeof process'));
+    expect(script.indexOf('globalThis.process = ')).toBeGreaterThan(0);
+    expect(script.indexOf('globalThis.process = ')).toBeLessThan(script.indexOf('typeof process'));
     for (const late of ['route_table', 'load']) expect(script).toContain(`var init_${late} = __esm(`);
   } finally {
     await rm(folder, { recursive: true, force: true });
