@@ -45,19 +45,19 @@ export class KeywordIndex {
   readonly #phrases = new PhraseIndex(closeForm);
   /** By phrase: `3 * slot + match type` of those who booked it. */
   readonly #bookings: number[][] = [];
-  /** By phrase: own bids of bookings, where there are any. */
-  readonly #bids = new Map<number, Map<number, number>>();
+  /** By phrase: own bids, each at the place of its booking, where there are any. */
+  readonly #bids = new Map<number, (number | undefined)[]>();
 
   put(slot: number, keywords: readonly Keyword[]): void {
     for (const { text, match, bidMicros } of keywords) {
       const phrase = this.#phrases.add(text);
       const booking = 3 * slot + TYPES.indexOf(match);
       this.#bookings[phrase] ??= [];
-      this.#bookings[phrase].push(booking);
-      if (bidMicros === undefined) continue;
+      const list = this.#bookings[phrase];
       const bids = this.#bids.get(phrase);
-      if (bids === undefined) this.#bids.set(phrase, new Map([[booking, bidMicros]]));
-      else bids.set(booking, bidMicros);
+      if (bids !== undefined) bids[list.length] = bidMicros;
+      else if (bidMicros !== undefined) this.#bids.set(phrase, [...list.map(() => undefined), bidMicros]);
+      list.push(booking);
     }
   }
 
@@ -71,7 +71,10 @@ export class KeywordIndex {
       if (list === undefined || at < 0) continue;
       list[at] = list.at(-1)!;
       list.pop();
-      this.#bids.get(phrase!)?.delete(booking);
+      const bids = this.#bids.get(phrase!);
+      if (bids === undefined) continue;
+      bids[at] = bids.at(-1);
+      bids.pop();
     }
   }
 
@@ -98,7 +101,9 @@ export class KeywordIndex {
     for (const { phrase, narrowest, share: coverage } of this.#phrases.matching(query)) {
       const bids = this.#bids.get(phrase);
       const least = TYPES.indexOf(narrowest);
-      for (const booking of this.#bookings[phrase] ?? []) {
+      const bookings = this.#bookings[phrase] ?? [];
+      for (let i = 0; i < bookings.length; i++) {
+        const booking = bookings[i]!;
         const type = booking % 3;
         if (type < least) continue; // booked narrower than it matches
         const match = TYPES[type]!;
@@ -106,8 +111,10 @@ export class KeywordIndex {
         const score = TIER[narrowest] + coverage;
         const wanted = also.has(slot);
         if (!wanted && (limit === 0 || (hits.length === limit && score < hits.at(-1)!.score))) continue;
+        const hit = { slot, score, match, coverage, bidMicros: bids?.[i] ?? adOf(slot).bidMicros };
+        if (!wanted && hits.length === limit && !better(hit, hits.at(-1)!)) continue;
+        // Whether it is accepted comes last: asking is what costs.
         if (!accept(slot)) continue;
-        const hit = { slot, score, match, coverage, bidMicros: bids?.get(booking) ?? adOf(slot).bidMicros };
         if (wanted) {
           const known = booked.get(slot);
           if (known === undefined || better(hit, known)) booked.set(slot, hit);

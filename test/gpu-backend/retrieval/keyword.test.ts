@@ -79,6 +79,29 @@ test('negatives hold off what the rules hold off, also after changes', () => {
   );
 });
 
+test('of a keyword that an ad booked twice the higher bid counts, until it is gone', () => {
+  const index = new KeywordIndex();
+  const twice: Keyword[] = [
+    { text: 'shoes', match: 'exact', bidMicros: 9 },
+    { text: 'shoes', match: 'exact', bidMicros: 2 },
+    { text: 'shoes', match: 'exact' },
+  ];
+  const once: Keyword[] = [{ text: 'shoes', match: 'exact' }];
+  index.put(3, once);
+  index.put(7, twice);
+  index.put(8, once);
+  const bids = () =>
+    index.search('shoes', { limit: 5, accept: () => true, adOf }).hits.map(({ slot, bidMicros }) => [slot, bidMicros]);
+  expect(bids()).toEqual([
+    [7, 9],
+    [3, AD_BID],
+    [8, AD_BID],
+  ]);
+  index.remove(3, once);
+  index.remove(7, twice);
+  expect(bids()).toEqual([[8, AD_BID]]);
+});
+
 test('a keyword bids for itself, and the narrowest match decides which one', () => {
   const index = new KeywordIndex();
   index.put(7, [
