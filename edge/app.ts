@@ -9,13 +9,12 @@ import { type EdgeContext, type Isolate, VERSION } from './isolate.ts';
 import { playgroundRoute } from './playground/playground.ts';
 import { rateLimit } from './rate-limit.ts';
 import { reconcileRoute } from './reconcile.ts';
+import { documentOf, methodsOf } from './route-table.ts';
 import { secureHeaders } from './security-headers.ts';
 
-const routeTable = () => import('./route-table.ts');
-
 /** 405 with the methods that the path does have, else 404. */
-async function noRoute(method: string, path: string, requestId: string): Promise<Response> {
-  const methods = (await routeTable()).methodsOf(path);
+function noRoute(method: string, path: string, requestId: string): Response {
+  const methods = methodsOf(path);
   if (methods.length === 0) {
     return problemResponse(
       new HarnessError('not_found', 'No such route; GET /openapi.json lists them all.'),
@@ -45,8 +44,8 @@ export function createApp(isolate: Isolate) {
     .route('/', reconcileRoute(isolate))
     .route('/', healthRoute(isolate))
     .route('/', playgroundRoute(isolate))
-    .get('/openapi.json', async (c) => {
-      document ??= (await routeTable()).documentOf(VERSION);
+    .get('/openapi.json', (c) => {
+      document ??= documentOf(VERSION);
       c.header('cache-control', 'public, max-age=300');
       return c.json(document);
     });

@@ -29,7 +29,7 @@ import { HedgeBudget, LatencyQuantile } from './resilience/hedge.ts';
 import { type Ask, Origins } from './resilience/origins.ts';
 import type { Serving } from './serving.ts';
 import { Slates } from './slates.ts';
-import type { BundleFiles } from './student/load.ts';
+import { type BundleFiles, loadStudent } from './student/load.ts';
 import { QueryEncoder } from './student/query-encoder.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
 import type { KeeperWorld } from './takedown/kill-list-object.ts';
@@ -147,8 +147,7 @@ function logError(message: string, error: unknown): void {
 
 function studentOf(files: BundleFiles | undefined, kernel: object | undefined, now: () => number) {
   if (files === undefined || kernel === undefined) return undefined;
-  const load = async () => (await import('./student/load.ts')).loadStudent(files, kernel);
-  return new QueryEncoder({ load, now, onError: logError });
+  return new QueryEncoder({ load: () => loadStudent(files, kernel), now, onError: logError });
 }
 
 /** Throws `configuration` when a binding is missing or wrong. */

@@ -1,10 +1,7 @@
-/**
- * The routes as others read them: the OpenAPI document, and the methods that a path has. Nothing that a visitor waits for, so
- * the application imports it when it is first asked for: the schemas of both sides take as long to build as all the rest of
- * the Worker's start.
- */
+/** The routes as others read them: the OpenAPI document, and the methods that a path has. */
+
+import { EDGE_ROUTES } from '../shared/contract/edge-routes.ts';
 import { openApi } from '../shared/contract/openapi.ts';
-import { EDGE_ROUTES } from '../shared/contract/routes.ts';
 
 const PATTERNS = EDGE_ROUTES.map(({ method, path }) => ({
   method: method.toUpperCase(),

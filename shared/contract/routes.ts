@@ -1,4 +1,4 @@
-/** Every route of both sides, once: the applications, the OpenAPI documents and the tests read this table. */
+/** Every route of the backend, once: the application, the OpenAPI document and the tests read this table. */
 import { Experiment } from '../experiment.ts';
 import {
   Advertiser,
@@ -10,10 +10,10 @@ import {
   PolicyList,
   PolicyRule,
 } from './accounts.ts';
-import { Ad, AdBatch, AdBatchResult, AdPatch, AdsQuery, AdsResponse, AdUpload } from './ads.ts';
+import { Ad, AdBatch, AdBatchResult, AdPatch, AdUpload } from './ads.ts';
 import { ServingConfig } from './config.ts';
 import { EmbeddingsRequest, EmbeddingsResponse } from './embeddings.ts';
-import { Accepted, ConversionRequest, EventBatch, EventBatchResult } from './events.ts';
+import { EventBatch, EventBatchResult } from './events.ts';
 import { SelfTestResult } from './experiments.ts';
 import { Generation, GenerationList, GenerationRequest } from './generations.ts';
 import { HeadAds } from './head.ts';
@@ -22,48 +22,10 @@ import { JudgementBatch, JudgementResult } from './judgements.ts';
 import { Attributed, ExperimentAudit, ExperimentList, ExperimentPlan, ExperimentStep } from './lifecycle.ts';
 import { ModelRequest, ModelState } from './model.ts';
 import type { Route } from './openapi.ts';
-import { MissingNoted, MissingReport, ReconcileRequest, ReconcileResult, Reconciliation } from './reconciliation.ts';
+import { MissingNoted, MissingReport, ReconcileRequest, ReconcileResult } from './reconciliation.ts';
 import { DetailedReport } from './report-detail.ts';
 import { RetrieveRequest, RetrieveResponse } from './retrieve.ts';
 import { KillList } from './takedown.ts';
-
-export const EDGE_ROUTES: readonly Route[] = [
-  {
-    method: 'get',
-    path: '/v1/ads',
-    summary: 'Ads for a query',
-    query: AdsQuery,
-    answer: AdsResponse,
-    errors: ['bad_request', 'query_empty', 'query_too_long', 'unknown_market', 'unknown_locale', 'too_many_requests'],
-  },
-  {
-    method: 'get',
-    path: '/v1/click/{token}',
-    summary: 'Count a click and go to the ad; a token older than a day redirects without counting',
-    status: 302,
-    errors: ['invalid_token', 'too_many_requests'],
-  },
-  {
-    method: 'post',
-    path: '/v1/conversions',
-    summary: 'Report a conversion of a click',
-    body: ConversionRequest,
-    answer: Accepted,
-    status: 202,
-    errors: ['bad_request', 'invalid_token', 'payload_too_large', 'unsupported_media_type', 'too_many_requests'],
-  },
-  {
-    method: 'post',
-    path: '/v1/reconcile',
-    summary: 'Compare the ids issued in the last day with the rows stored, and name those that are missing',
-    answer: Reconciliation,
-    signed: true,
-    errors: ['unauthorized', 'backend_unavailable', 'deadline_exceeded'],
-  },
-  { method: 'get', path: '/healthz', summary: 'State of this isolate', answer: Health },
-  { method: 'get', path: '/openapi.json', summary: 'This document', produces: 'application/json' },
-  { method: 'get', path: '/', summary: 'The playground', produces: 'text/html' },
-];
 
 export const BACKEND_ROUTES: readonly Route[] = [
   {

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { clientKey } from '../../edge/rate-limit.ts';
+import { EDGE_ROUTES } from '../../shared/contract/edge-routes.ts';
 import type { ImpressionEvent } from '../../shared/contract/events.ts';
-import { EDGE_ROUTES } from '../../shared/contract/routes.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import { sha256Hex } from '../../shared/digest.ts';
 import { headers } from './fuzz.ts';

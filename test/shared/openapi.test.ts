@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { EDGE_ROUTES } from '../../shared/contract/edge-routes.ts';
 import { openApi } from '../../shared/contract/openapi.ts';
-import { BACKEND_ROUTES, EDGE_ROUTES } from '../../shared/contract/routes.ts';
+import { BACKEND_ROUTES } from '../../shared/contract/routes.ts';
 
 test.each([
   ['edge', EDGE_ROUTES],
