@@ -41,82 +41,100 @@ interface Outcome {
 
 const HEADERS = headersOf({ 'content-type': 'application/json', 'cache-control': 'private, no-store' });
 
-export const adsRoute = (isolate: Isolate) =>
-  new Hono<EdgeContext>().get('/v1/ads', async (c) => {
-    const { settings, clock, config, killList, head, rungs, events } = isolate;
-    const startedAt = clock.elapsed();
-    const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
-    const origin = settings.publicUrl ?? originOf(c.req.url);
-    await Promise.all([config.keepUp(waitUntil), killList.keepUp(waitUntil)]);
-    const serving = isolate.serving();
+export interface Asked {
+  requestId: string;
+  /** For what must go on after the answer. */
+  waitUntil: (work: Promise<unknown>) => void;
+}
 
-    const request = serving.requests.read(c.req.url);
-    const unit = await identify(c.req.raw.headers, {
-      keys: settings.keys,
-      newId: clock.newId,
-      policy: settings.consent,
-      known: isolate.visitors,
-    });
-    const { unitId } = unit;
-    const { headers } = c.req.raw;
-    const atMs = clock.now();
-    const visit = await visitOf({ request, headers, unitId, atMs, diversions: serving.diversions });
-    const sticky = await readSticky(unit.consent ? headers : new Headers(), settings.keys, unitId);
-    const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
-    const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
-    head.keepUp(waitUntil);
-    isolate.student?.keepUp(waitUntil);
-    const requestId = c.get('requestId');
-    const trace = () => continueTrace(headers.get(TRACEPARENT), { requestId, newId: clock.newId });
-    const context = { seed: requestId, trace, waitUntil };
-    const others = askOthers(isolate, request, assigned, context);
-    const ofPlan = await retrievePage(isolate, request, assigned, context);
-    const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
-    rungs[page.retrieved.rung] += 1;
-    // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
-    const { device } = visit;
-    const { killed } = isolate.serving();
-    const { auction } = serving.config;
-    const pageOf = (candidates: readonly Candidate[]) =>
-      isolate.slates.of(candidates, { killed, auction, device, slots: request.slots, atMs });
-    const slate = pageOf(page.retrieved.answer?.candidates ?? []);
-    const assignments =
-      others === undefined
-        ? page.assignments
-        : withTriggered(page.assignments, { others: await others, retrieved: page.retrieved, slots: slate, pageOf });
-    const outcome: Outcome = {
-      id: requestId,
-      atMs,
-      request,
-      logged: await loggedQuery(settings, { query: request.normalized, assignments }),
-      serving,
-      unit,
-      visit,
-      page,
-      colo: (c.req.raw as { cf?: { colo?: string } }).cf?.colo,
-      slate,
-      totalMs: 0,
-    };
-    outcome.totalMs = clock.elapsed() - startedAt;
-    await events.log(impressionOf(outcome), waitUntil);
+/** The answer; throws what was wrong with the request. */
+export async function answerAds(isolate: Isolate, asked: Request, { requestId, waitUntil }: Asked): Promise<Response> {
+  const { settings, clock, config, killList, head, rungs, events } = isolate;
+  const startedAt = clock.elapsed();
+  const { url, headers } = asked;
+  const origin = settings.publicUrl ?? originOf(url);
+  await Promise.all([config.keepUp(waitUntil), killList.keepUp(waitUntil)]);
+  const serving = isolate.serving();
 
-    const { experiments } = serving.config;
-    const remember =
-      overrides === undefined && unit.consent
-        ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
-        : undefined;
-    const response = new Response(JSON.stringify(answerOf(outcome, origin)), { headers: HEADERS });
-    for (const cookie of [unit.setCookie, remember]) {
-      if (cookie !== undefined) response.headers.append('set-cookie', cookie);
-    }
-    c.set('secured', true);
-    return response;
+  const request = serving.requests.read(url);
+  const unit = await identify(headers, {
+    keys: settings.keys,
+    newId: clock.newId,
+    policy: settings.consent,
+    known: isolate.visitors,
   });
+  const { unitId } = unit;
+  const atMs = clock.now();
+  const visit = await visitOf({ request, headers, unitId, atMs, diversions: serving.diversions });
+  const sticky = await readSticky(unit.consent ? headers : new Headers(), settings.keys, unitId);
+  const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
+  const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
+  head.keepUp(waitUntil);
+  isolate.student?.keepUp(waitUntil);
+  const trace = () => continueTrace(headers.get(TRACEPARENT), { requestId, newId: clock.newId });
+  const context = { seed: requestId, trace, waitUntil };
+  const others = askOthers(isolate, request, assigned, context);
+  const ofPlan = await retrievePage(isolate, request, assigned, context);
+  const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
+  rungs[page.retrieved.rung] += 1;
+  // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
+  const { device } = visit;
+  const { killed } = isolate.serving();
+  const { auction } = serving.config;
+  const pageOf = (candidates: readonly Candidate[]) =>
+    isolate.slates.of(candidates, { killed, auction, device, slots: request.slots, atMs });
+  const slate = pageOf(page.retrieved.answer?.candidates ?? []);
+  const assignments =
+    others === undefined
+      ? page.assignments
+      : withTriggered(page.assignments, { others: await others, retrieved: page.retrieved, slots: slate, pageOf });
+  const outcome: Outcome = {
+    id: requestId,
+    atMs,
+    request,
+    logged: await loggedQuery(settings, { query: request.normalized, assignments }),
+    serving,
+    unit,
+    visit,
+    page,
+    colo: (asked as { cf?: { colo?: string } }).cf?.colo,
+    slate,
+    totalMs: 0,
+  };
+  outcome.totalMs = clock.elapsed() - startedAt;
+  await events.log(impressionOf(outcome), waitUntil);
+
+  const { experiments } = serving.config;
+  const remember =
+    overrides === undefined && unit.consent
+      ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
+      : undefined;
+  const response = new Response(JSON.stringify(answerOf(outcome, origin)), { headers: HEADERS });
+  for (const cookie of [unit.setCookie, remember]) {
+    if (cookie !== undefined) response.headers.append('set-cookie', cookie);
+  }
+  return response;
+}
+
+/** The same as a route of the application. */
+export const adsRoute = (isolate: Isolate) =>
+  new Hono<EdgeContext>().get('/v1/ads', (c) =>
+    answerAds(isolate, c.req.raw, {
+      requestId: c.get('requestId'),
+      waitUntil: (work) => c.executionCtx.waitUntil(work),
+    }),
+  );
+
+/** The origin that was read last: nearly all requests are sent to one. */
+let read = { start: '', origin: '' };
 
 /** Where this request was sent to; a Host header may hold anything. */
 function originOf(url: string): string {
+  const start = url.slice(0, url.indexOf('/', url.indexOf('//') + 2));
+  if (start === read.start) return read.origin;
   const origin = URL.parse(url)?.origin;
   if (origin === undefined) throw new HarnessError('bad_request', 'Host: expected a host name');
+  read = { start, origin };
   return origin;
 }
 

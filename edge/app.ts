@@ -5,6 +5,7 @@ import { adsRoute } from './ads.ts';
 import { clickRoute } from './click.ts';
 import { conversionsRoute } from './conversions.ts';
 import { healthRoute } from './health.ts';
+import { hotRoute, isAds } from './hot-route.ts';
 import { type EdgeContext, type Isolate, VERSION } from './isolate.ts';
 import { playgroundRoute } from './playground/playground.ts';
 import { rateLimit } from './rate-limit.ts';
@@ -29,7 +30,14 @@ function noRoute(method: string, path: string, requestId: string): Response {
   return response;
 }
 
-export function createApp(isolate: Isolate) {
+/** The answer to an error; one of ours is logged. */
+function refuse(isolate: Isolate, error: unknown, { what, requestId }: { what: string; requestId: string }): Response {
+  if (toProblem(error).status >= 500)
+    isolate.onError(`${what} (${requestId})`, error instanceof Error ? (error.stack ?? error) : error);
+  return problemResponse(error, requestId);
+}
+
+function createRoutes(isolate: Isolate) {
   let document: Record<string, unknown> | undefined;
   const app = new Hono<EdgeContext>()
     .use(async (c, next) => {
@@ -45,19 +53,30 @@ export function createApp(isolate: Isolate) {
     .route('/', healthRoute(isolate))
     .route('/', playgroundRoute(isolate))
     .get('/openapi.json', (c) => {
-      document ??= documentOf(VERSION);
       c.header('cache-control', 'public, max-age=300');
+      document ??= documentOf(VERSION);
       return c.json(document);
     });
   app.notFound((c) => noRoute(c.req.method, c.req.path, c.get('requestId')));
-  app.onError((error, c) => {
-    const requestId = c.get('requestId');
-    if (toProblem(error).status >= 500)
-      isolate.onError(`${c.req.method} ${c.req.path} (${requestId})`, error.stack ?? error);
-    return problemResponse(error, requestId);
-  });
+  app.onError((error, c) =>
+    refuse(isolate, error, { what: `${c.req.method} ${c.req.path}`, requestId: c.get('requestId') }),
+  );
   return app;
 }
 
 /** For `hc<EdgeApp>()`, Hono's typed client. */
-export type EdgeApp = ReturnType<typeof createApp>;
+export type EdgeApp = ReturnType<typeof createRoutes>;
+
+/** Answers every request; never rejects. */
+export function createApp(isolate: Isolate): Pick<EdgeApp, 'fetch'> {
+  const routes = createRoutes(isolate);
+  return {
+    fetch: (request, bindings, context) =>
+      context !== undefined && request.method === 'GET' && isAds(request.url)
+        ? hotRoute(isolate, request, {
+            waitUntil: (work) => context.waitUntil(work),
+            refuse: (error, requestId) => refuse(isolate, error, { what: 'GET /v1/ads', requestId }),
+          })
+        : routes.fetch(request, bindings, context),
+  };
+}

@@ -32,13 +32,22 @@ function decode(entry: CacheEntry): RetrieveResponse {
   return answer;
 }
 
-/** Of requests that are remembered (ads-request.ts); strings, because a promise belongs to the request that made it. */
-const hashes = new WeakMap<AdsRequest, string>();
+/** By plan, of requests that are remembered (ads-request.ts). */
+const keys = new WeakMap<AdsRequest, Map<string, CacheKey>>();
 
-async function hashOf(request: AdsRequest): Promise<string> {
-  const hash = await queryHash(request.normalized);
-  hashes.set(request, hash);
-  return hash;
+async function makeKey(request: AdsRequest, plan: string, generation: number | null): Promise<CacheKey> {
+  const { market, locale, normalized } = request;
+  const known = keys.get(request) ?? new Map<string, CacheKey>();
+  const hash = known.values().next().value?.queryHash ?? (await queryHash(normalized));
+  const key: CacheKey = { normalizerVersion: NORMALIZER_VERSION, generation, plan, market, locale, queryHash: hash };
+  keys.set(request, known.set(plan, key));
+  return key;
+}
+
+/** The key of the request's list under a plan, the same object while it is remembered. */
+function keyOf(request: AdsRequest, plan: string, generation: number | null): CacheKey | Promise<CacheKey> {
+  const known = keys.get(request)?.get(plan);
+  return known?.generation === generation ? known : makeKey(request, plan, generation);
 }
 
 export interface RetrieveContext {
@@ -59,14 +68,7 @@ export async function retrieve(
   const startedAt = clock.elapsed();
   const remainingMs = () => Math.max(50, settings.backendDeadlineMs - (clock.elapsed() - startedAt));
   const noTimings = { backendMs: 0, encodeMs: 0, searchMs: 0 };
-  const key: CacheKey = {
-    normalizerVersion: NORMALIZER_VERSION,
-    generation: config.generation,
-    plan: fingerprint,
-    market,
-    locale,
-    queryHash: hashes.get(request) ?? (await hashOf(request)),
-  };
+  const key = await keyOf(request, fingerprint, config.generation);
   try {
     const { entry, status, ageMs, reason, hedged } = await cache.find({
       key,

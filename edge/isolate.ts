@@ -75,8 +75,7 @@ export interface Clock {
 /** Hono's types for this application. */
 export interface EdgeContext {
   Bindings: EdgeBindings;
-  /** `secured`: the answer has the security headers already. */
-  Variables: { requestId: string; secured?: true };
+  Variables: { requestId: string };
 }
 
 export interface Isolate {

@@ -27,19 +27,22 @@ export function clientKey(headers: Headers): string | undefined {
 }
 
 /** Throws `too_many_requests`; a limiter that fails refuses nobody. */
-export const rateLimit = ({ limiter, onError }: Isolate) =>
+export async function limitRate({ limiter, onError }: Isolate, headers: Headers): Promise<void> {
+  const key = clientKey(headers);
+  if (limiter === undefined || key === undefined) return;
+  const { success } = await limiter.limit({ key }).catch((error: unknown) => {
+    onError('the rate limiter failed', error);
+    return { success: true };
+  });
+  if (success) return;
+  throw new HarnessError('too_many_requests', 'Too many requests from this address; wait a minute.', {
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  });
+}
+
+/** The same for routes of the application. */
+export const rateLimit = (isolate: Isolate) =>
   createMiddleware<EdgeContext>(async (c, next) => {
-    const key = clientKey(c.req.raw.headers);
-    if (limiter !== undefined && key !== undefined) {
-      const { success } = await limiter.limit({ key }).catch((error: unknown) => {
-        onError('the rate limiter failed', error);
-        return { success: true };
-      });
-      if (!success) {
-        throw new HarnessError('too_many_requests', 'Too many requests from this address; wait a minute.', {
-          retryAfterSeconds: RETRY_AFTER_SECONDS,
-        });
-      }
-    }
+    await limitRate(isolate, c.req.raw.headers);
     await next();
   });

@@ -6,15 +6,15 @@ import type { CacheStatus } from '../../shared/contract/ads.ts';
 import { sha256Hex } from '../../shared/digest.ts';
 
 export interface CacheKey {
-  normalizerVersion: number;
+  readonly normalizerVersion: number;
   /** The live generation as far as this isolate knows; `null` before it has heard of one. */
-  generation: number | null;
+  readonly generation: number | null;
   /** Fingerprint of the plan. */
-  plan: string;
-  market: string;
-  locale: string;
+  readonly plan: string;
+  readonly market: string;
+  readonly locale: string;
   /** Hex SHA-256 of the normalized query. */
-  queryHash: string;
+  readonly queryHash: string;
 }
 
 /** Strings and numbers only, so that entries may pass between requests. */
@@ -36,12 +36,20 @@ export interface CachePort {
   put(path: string, entry: CacheEntry): Promise<void>;
 }
 
+/** Keys are never changed, and those of frequent requests come again. */
+const paths = new WeakMap<CacheKey, string>();
+
 /** Every dimension of the key in its own path segment: equal keys, equal paths; different keys, different paths. */
 export function cachePath(key: CacheKey): string {
-  const { normalizerVersion, generation, plan, market, locale, queryHash } = key;
-  return [normalizerVersion, generation ?? 'none', plan, market, locale, queryHash]
-    .map((part) => encodeURIComponent(part))
-    .join('/');
+  let path = paths.get(key);
+  if (path === undefined) {
+    const { normalizerVersion, generation, plan, market, locale, queryHash } = key;
+    path = [normalizerVersion, generation ?? 'none', plan, market, locale, queryHash]
+      .map((part) => encodeURIComponent(part))
+      .join('/');
+    paths.set(key, path);
+  }
+  return path;
 }
 
 /** The query's part of a key. */

@@ -1,0 +1,37 @@
+/**
+ * `GET /v1/ads` by itself. Nearly all requests are for it, and an answer from memory would spend a tenth of its time in router
+ * and middleware; so it passes them by, with the same rate limit, headers and problems. All else is the application's.
+ */
+import { answerAds } from './ads.ts';
+import type { Isolate } from './isolate.ts';
+import { limitRate } from './rate-limit.ts';
+import { secured } from './security-headers.ts';
+
+const PATH = '/v1/ads';
+
+/** Whether a URL has exactly this path; another spelling of it is the router's business. */
+export function isAds(url: string): boolean {
+  const from = url.indexOf('/', url.indexOf('//') + 2);
+  const to = from + PATH.length;
+  return url.startsWith(PATH, from) && (to === url.length || url[to] === '?');
+}
+
+export interface HotRouteOptions {
+  waitUntil: (work: Promise<unknown>) => void;
+  /** The answer to what went wrong. */
+  refuse: (error: unknown, requestId: string) => Response;
+}
+
+export async function hotRoute(
+  isolate: Isolate,
+  request: Request,
+  { waitUntil, refuse }: HotRouteOptions,
+): Promise<Response> {
+  const requestId = isolate.clock.newId();
+  try {
+    await limitRate(isolate, request.headers);
+    return await answerAds(isolate, request, { requestId, waitUntil });
+  } catch (error) {
+    return secured(refuse(error, requestId));
+  }
+}
