@@ -135,6 +135,8 @@ describe.each(DATABASES)('triggered effects on the %s database', (_name, open) =
       ['no', 80],
       ['yes', 160],
     ]);
+    // all have one market, and none a device
+    expect(new Set((await report()).segments.map(({ dimension }) => dimension))).toEqual(new Set(['consent']));
     const check = (found: DetailedReport) => found.checks.find((each) => each.check === 'sample_ratio_segments');
     expect(check(await report())).toMatchObject({ severity: 'ok' });
     await emptyEvents(database.db);

@@ -82,6 +82,29 @@ describe('event loss', () => {
   });
 });
 
+describe('sample ratio of triggered units', () => {
+  const ratio = (control: [number, number], treatment: [number, number]) =>
+    find(
+      'sample_ratio_triggered',
+      evidenceOf(
+        experimentOf('test', { control: 3, treatment: 1 }),
+        {},
+        {
+          compared: [
+            { arm: 'control', triggered: control[0], rest: control[1] },
+            { arm: 'treatment', triggered: treatment[0], rest: treatment[1] },
+          ],
+        },
+      ),
+    )?.severity;
+  it('goes by the intended shares, and looks at those who were never triggered too', () => {
+    expect(ratio([3_000, 9_000], [1_000, 3_000])).toBe('ok');
+    expect(ratio([3_000, 9_000], [1_200, 3_000])).toBe('warning');
+    expect(ratio([3_000, 9_000], [1_000, 3_400])).toBe('warning');
+    expect(ratio([0, 9_000], [0, 3_000])).toBe('ok');
+  });
+});
+
 describe('bots and units in several arms', () => {
   const traffic = (arm: string, more: object) => ({
     arm,
@@ -105,6 +128,14 @@ describe('bots and units in several arms', () => {
       severity: 'alarm',
       received: expect.stringContaining('treatment 4 (14.0 % of its queries)'),
     });
+  });
+
+  it('asks how much a unit searches only where units are people', () => {
+    const heavy = [traffic('control', {}), traffic('treatment', { heavyUnits: 40, heavyQueries: 9_000 })];
+    const severity = (more: object) =>
+      find('bots', evidenceOf(Experiment.parse({ ...test, ...more }), {}, { automation: heavy }))!.severity;
+    const switchback = { kind: 'switchback', switchback: { windowMinutes: 60, washoutMinutes: 0 } };
+    expect([{}, { diversion: 'query' }, switchback].map(severity)).toEqual(['alarm', 'ok', 'ok']);
   });
 
   it('weighs units in several arms by their share', () => {
