@@ -2,13 +2,13 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { medianSorted } from 'simple-statistics';
+import { mean, medianSorted } from 'simple-statistics';
 import { bundleEdge } from '../../scripts/edge-build.ts';
 import { EMBEDDED } from '../../scripts/edge-serve/config.ts';
 import { serveEdge } from '../../scripts/edge-serve.ts';
 import { freePorts } from '../../test/e2e/ports.ts';
 import { bounded, type Row } from '../row.ts';
-import { runWorkerd, untilAnswered } from './workerd.ts';
+import { cpuMicros, runWorkerd, untilAnswered } from './workerd.ts';
 
 export interface StartUpOptions {
   dir: string;
@@ -22,6 +22,13 @@ const EMPTY = `export class Outbox {}
 export class KillList {}
 export default { fetch: () => new Response('ok'), queue() {} };
 `;
+
+interface Start {
+  /** From the start of the process to its first answer. */
+  ms: number;
+  /** Used by then, on all threads. */
+  cpuMs: number;
+}
 
 const median = (values: number[]) => medianSorted(values.toSorted((a, b) => a - b));
 
@@ -41,22 +48,21 @@ export async function startUpRows({ dir, backendUrl, keys, turns }: StartUpOptio
     const url = `http://${host}:${port}`;
     const served = runWorkerd(join(dirs[name], 'config.capnp'), { url, env: { HARNESS_KEYS: keys } });
     const ms = await untilAnswered(`${url}/v1/ads?q=running+shoes`);
+    const cpuMs = cpuMicros(served.pid) / 1_000;
     await served.stop();
-    return ms;
+    return { ms, cpuMs };
   };
-  const times = { edge: [] as number[], empty: [] as number[] };
+  const starts = { edge: [] as Start[], empty: [] as Start[] };
   for (let i = 0; i < turns; i++) {
-    times.empty.push(await start('empty'));
-    times.edge.push(await start('edge'));
+    starts.empty.push(await start('empty'));
+    starts.edge.push(await start('edge'));
   }
+  const over = (of: keyof Start) => starts.edge.map((each, i) => each[of] - starts.empty[i]![of]);
   return [
     bounded('bundle, minified, gzip', gzipSync(script).byteLength / 1_000, 'kB', ['<=', 300]),
-    bounded(
-      'cold start: first answer of /v1/ads, over an empty Worker',
-      median(times.edge.map((ms, i) => ms - times.empty[i]!)),
-      'ms',
-      ['<=', 50],
-    ),
-    { metric: 'the same from the start of the process', value: median(times.edge), unit: 'ms' },
+    bounded('cold start: first answer of /v1/ads, over an empty Worker', median(over('ms')), 'ms', ['<=', 50]),
+    { metric: 'the same from the start of the process', value: median(starts.edge.map(({ ms }) => ms)), unit: 'ms' },
+    // Counted in hundredths of a second, so the mean says more than the median; other processes do not lengthen it.
+    { metric: 'CPU of the first answer, over an empty Worker', value: mean(over('cpuMs')), unit: 'ms' },
   ];
 }
