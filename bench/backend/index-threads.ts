@@ -28,8 +28,7 @@ export function openIndexThreads(asked: Asked, threads: number): IndexThreads {
       const answers = workers.map(
         (worker) =>
           new Promise<number[][]>((resolve, reject) => {
-            worker.once('message', resolve);
-            worker.once('error', reject);
+            worker.removeAllListeners().once('message', resolve).once('error', reject);
             worker.postMessage(effort);
           }),
       );

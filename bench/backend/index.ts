@@ -20,7 +20,9 @@ import { type IndexThreads, openIndexThreads } from './index-threads.ts';
 
 const MIN_RECALL = 0.95;
 const OURS = 'ours';
-const EFFORTS = [10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512];
+const EFFORTS = [
+  10, 12, 14, 16, 20, 24, 28, 32, 40, 44, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512,
+];
 
 /** One of those that are compared. */
 export interface Engine {

@@ -16,6 +16,9 @@ export const EXPANSION_SEARCH = 64;
 /** A row that a graph proposes costs about as much as this many rows scored in order (measured at 384 dimensions). */
 const SCORES_PER_PROPOSAL = 32;
 
+/** Candidates whose neighbours are scored together. */
+const BEAM = 4;
+
 /** What comes before a filter: the best `count` of the members or somewhat fewer, in any order. */
 export type Propose = (query: Float32Array, count: number) => Hit[];
 
@@ -55,29 +58,27 @@ export function proposedIndex(
   };
 }
 
-/** Proposes by best-first search: `count` candidates are kept, and the best whose neighbours are unseen comes next. */
+/** Proposes by best-first search: `count` candidates are kept, and the best whose neighbours are unseen come next. */
 function walker(
   { size, entry, top, links, degree, above, upper, upperDegree }: HnswGraph,
   { rows, members }: { rows: VectorRows; members: ArrayLike<number> },
 ): Propose {
   const [width, upperWidth] = [1 + degree, 1 + upperDegree];
-  // The search in which a node was seen last.
-  const seen = new Uint16Array(size);
-  let search = 0;
-  const [nodes, asked] = [new Int32Array(width), new Int32Array(width)];
-  const scores = new Float64Array(width);
+  // Where all rows are members, a member's place is its row: one read less that misses the cache.
+  const rowOf = members.length === rows.count ? (node: number) => node : (node: number) => members[node]!;
+  // Nodes that this search has seen, a bit each, which the cache holds; and in order, to forget them again.
+  const seen = new Int32Array((size + 31) >> 5);
+  const met = new Int32Array(size);
+  const [nodes, asked] = [new Int32Array(BEAM * width), new Int32Array(BEAM * width)];
+  const scores = new Float64Array(BEAM * width);
+  const [lists, ends] = [new Int32Array(BEAM), new Int32Array(BEAM)];
   // Candidates, best first; one whose neighbours have been seen is ~node.
   let [places, values] = [new Int32Array(0), new Float64Array(0)];
-  let touched = 0;
   return (query, count) => {
     if (places.length < count) [places, values] = [new Int32Array(count), new Float64Array(count)];
-    if (++search === 65_536) {
-      seen.fill(0);
-      search = 1;
-    }
     const score = rows.scorer(query);
     let at = entry;
-    asked[0] = members[at]!;
+    asked[0] = rowOf(at);
     score(asked, 1, scores);
     let best = scores[0]!;
     for (let level = top - 1; level >= 0; level--) {
@@ -85,7 +86,7 @@ function walker(
         from = at;
         const list = (above[from]! + level) * upperWidth;
         const count = upper[list]!;
-        for (let i = 0; i < count; i++) asked[i] = members[upper[list + 1 + i]!]!;
+        for (let i = 0; i < count; i++) asked[i] = rowOf(upper[list + 1 + i]!);
         if (count > 0) score(asked, count, scores);
         for (let i = 0; i < count; i++) {
           if (scores[i]! <= best) continue;
@@ -97,28 +98,34 @@ function walker(
     let kept = 1;
     places[0] = at;
     values[0] = best;
-    seen[at] = search;
+    seen[at >> 5] = 1 << at;
+    met[0] = at;
+    let many = 1;
     for (let next = 0; next < kept; ) {
-      const node = places[next]!;
-      if (node < 0) {
-        next++;
-        continue;
+      // The best few whose neighbours are unseen, together: memory is asked for all of them at once.
+      let opened = 0;
+      for (let i = next; i < kept && opened < BEAM; i++) {
+        const node = places[i]!;
+        if (node >= 0) {
+          lists[opened] = node * width;
+          ends[opened] = node * width + links[node * width]!;
+          places[i] = ~node;
+          opened++;
+        } else if (i === next) next++;
       }
-      places[next] = ~node;
-      const list = node * width;
-      const end = list + links[list]!;
       let fresh = 0;
-      for (let i = list + 1; i <= end; i++) {
-        const neighbour = links[i]!;
-        if (seen[neighbour] === search) continue;
-        seen[neighbour] = search;
-        nodes[fresh] = neighbour;
-        asked[fresh++] = members[neighbour]!;
+      for (let i = 0; i < opened; i++) {
+        const end = ends[i]!;
+        for (let j = lists[i]! + 1; j <= end; j++) {
+          const neighbour = links[j]!;
+          const [word, bit] = [neighbour >> 5, 1 << neighbour];
+          if ((seen[word]! & bit) !== 0) continue;
+          seen[word]! |= bit;
+          met[many++] = neighbour;
+          nodes[fresh] = neighbour;
+          asked[fresh++] = rowOf(neighbour);
+        }
       }
-      // The links that are most likely read next come while the rows do.
-      const after = places[next + 1]! * width;
-      if (next + 1 < kept && after >= 0)
-        touched ^= links[after]! ^ links[after + (degree >> 1)]! ^ links[after + degree]!;
       if (fresh === 0) continue;
       score(asked, fresh, scores);
       for (let i = 0; i < fresh; i++) {
@@ -134,10 +141,10 @@ function walker(
         if (to < next) next = to;
       }
     }
+    for (let i = 0; i < many; i++) seen[met[i]! >> 5] = 0;
     const hits: Hit[] = [];
-    for (let i = 0; i < kept; i++) hits.push({ row: members[~places[i]!]!, score: values[i]! });
-    // Or the reads ahead would be nothing that anybody needs.
-    return touched === Number.MAX_VALUE ? [] : hits;
+    for (let i = 0; i < kept; i++) hits.push({ row: rowOf(~places[i]!), score: values[i]! });
+    return hits;
   };
 }
 
