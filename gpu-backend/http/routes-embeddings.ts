@@ -63,8 +63,9 @@ export function embeddingsRoutes({ encoder }: EmbeddingsRoutesOptions): Endpoint
         const { vectors, tokens } = await encoder.encode(texts, { signal });
         const rows = await mapInTurns(vectors, (vector, index) => {
           const values = cut(vector, length);
-          const embedding = format === 'base64' ? base64(values) : Array.from(values);
-          return JSON.stringify({ object: 'embedding', index, embedding });
+          // Base64 has nothing that JSON would escape.
+          const embedding = format === 'base64' ? `"${base64(values)}"` : JSON.stringify(Array.from(values));
+          return `{"object":"embedding","index":${index},"embedding":${embedding}}`;
         });
         const read = tokens.reduce((sum, count) => sum + count, 0);
         const usage = JSON.stringify({ prompt_tokens: read, total_tokens: read });
