@@ -253,7 +253,8 @@ export const exposures = pgTable(
   },
   (table) => [
     primaryKey({ columns: [table.impressionId, table.experiment] }),
-    index('exposures_experiment_unit').on(table.experiment, table.unitId),
+    // with the impression, so that a unit's queries are found without reading the exposures
+    index('exposures_experiment_unit').on(table.experiment, table.unitId, table.impressionId),
   ],
 );
 
@@ -362,6 +363,10 @@ export const experimentUnitDays = pgTable(
   (table) => [primaryKey({ columns: [table.experiment, table.unitId, table.day, table.arm] })],
 );
 
+/** Places of a unit's first query as one text, in which nothing stands for what is not known. */
+const firstOf = (...places: number[]) =>
+  sql.raw(places.map((place) => `coalesce(first[${place}], '')`).join(` || ' ' || `));
+
 /** The same over all days: one row a unit, whatever its arms. */
 export const experimentUnits = pgTable(
   'experiment_units',
@@ -380,6 +385,11 @@ export const experimentUnits = pgTable(
      * location, cache status and consent; `null` where bots asked them all.
      */
     first: text().array(),
+    /** Market, device and consent of the first, with spaces between, and where and how it was answered: edge location, cache status. */
+    stratum: text()
+      .notNull()
+      .generatedAlwaysAs(firstOf(3, 4, 7)),
+    served: text().notNull().generatedAlwaysAs(firstOf(5, 6)),
     ...seenColumns(),
     ...measureColumns(),
   },
@@ -419,7 +429,7 @@ export const experimentArmDays = pgTable(
     experiment: text().notNull(),
     arm: text().notNull(),
     day: date().notNull(),
-    /** What the units were first seen in (experiments/strata.ts). */
+    /** That of the units. */
     stratum: text().notNull(),
     /** Whether another arm would ever have shown them other ads: `yes`, `no`, or empty where that was not always logged. */
     triggered: text().notNull(),

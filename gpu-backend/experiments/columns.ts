@@ -6,7 +6,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { MeasureName, SumMetric } from '../../shared/metric.ts';
 import { experimentUnitDays, experimentUnits } from '../db/schema.ts';
 import type { Quantity } from './estimators/quantity.ts';
-import { stratumOf, triggeredOf } from './strata.ts';
+import { triggeredOf } from './strata.ts';
 
 export interface Column {
   measure: MeasureName;
@@ -80,8 +80,8 @@ export function unitRows(
     const cap = caps.get(name);
     return sql`${cap === undefined ? read(column) : sql`least(${read(column)}, ${cap}::bigint)`} as ${sql.identifier(name)}`;
   });
-  return sql`select units.unit_id, units.arm, units.mixed,
-      ${stratumOf('units')} as stratum, ${triggeredOf('units')} as triggered, ${list(values)}
+  return sql`select units.unit_id, units.arm, units.mixed, units.stratum,
+      ${triggeredOf('units')} as triggered, ${list(values)}
     from ${experimentUnits} units ${sql.join(joins, sql` `)} where units.experiment = ${experiment}`;
 }
 

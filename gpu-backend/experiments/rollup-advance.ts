@@ -25,7 +25,7 @@ import {
   productName,
 } from '../db/schema.ts';
 import { MEASURES, type Source } from './measures.ts';
-import { stratumOf, triggeredOf } from './strata.ts';
+import { triggeredOf } from './strata.ts';
 
 /** Any number that no other lock has: "ROLL" in ASCII. */
 const ADVISORY_LOCK = 0x524f4c4c;
@@ -72,7 +72,7 @@ export const EXPOSED: Record<Source, SQL> = {
 /** A query with what its unit is told apart by; as text, so that the smallest is the first of all. */
 const FIRST = sql`array[to_char(${impressions.at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS'), ${impressions.id},
     ${impressions.market}, coalesce(${impressions.device}, ''), coalesce(${impressions.colo}, ''), ${impressions.cacheStatus},
-    case ${impressions.consent} when true then 'yes' when false then 'no' else '' end]`; // see PLACES in strata.ts
+    case ${impressions.consent} when true then 'yes' when false then 'no' else '' end]`; // see `stratum` and `served` in schema.ts
 
 /** What a query's counterfactual log adds to its unit; sums over units have no use for it, so it is in no rollup by the day. */
 const COUNTERFACTUAL = {
@@ -145,7 +145,7 @@ function fold(window: Window & { fresh: ReadonlySet<Table> }): SQL {
 
 /** What the sums by arm want to know of a unit. */
 const told = (row: string) =>
-  sql`${sql.identifier(row)}.mixed, ${stratumOf(row)} as stratum, ${triggeredOf(row)} as triggered`;
+  sql`${sql.identifier(row)}.mixed, ${sql.identifier(row)}.stratum, ${triggeredOf(row)} as triggered`;
 
 /**
  * Moves the arms' days from what the touched units came to before to what they come to now: all their days are read as they

@@ -5,7 +5,7 @@
  * A unit counts under the arm that it was exposed to. Rows of bots are left out, and so are units that were seen in more
  * than one arm (a lost cookie, a changed definition), since they were treated with both; both are counted.
  */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import { isSum, type Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { experimentArmDays, experimentUnits, productName } from '../db/schema.ts';
@@ -14,7 +14,8 @@ import { type Column, columnsOf, covariateColumnsOf, isBefore, isKept, nameOf, q
 import type { Estimate } from './estimators/estimate.ts';
 import { estimateQuantity, type Moments, pooled } from './estimators/quantity.ts';
 import { advance } from './rollup-advance.ts';
-import { type RowQuantiles, readRowQuantiles } from './row-quantiles.ts';
+import { type RowQuantiles, rowQuantiles } from './row-quantiles.ts';
+import { readSample, type UnitRecord } from './unit-sample.ts';
 import { readUnitSums } from './unit-sums.ts';
 
 export interface ArmRollup extends Moments {
@@ -29,7 +30,10 @@ export interface Rollup {
   strata: Map<string, Map<string, Moments>>;
   /** Of the units whose every query has the counterfactual log: whether another arm would ever have shown other ads. */
   compared: { triggered: Map<string, Moments>; rest: Map<string, Moments> };
-  /** What is no sum over units. */
+  /** Units by what they were first seen in (strata.ts). */
+  places: { arm: string; stratum: string; served: string; units: number }[];
+  /** Units whose rows were read, and what is no sum over units but of them. */
+  sample: UnitRecord[];
   quantiles: RowQuantiles;
   /** Whether units were seen before the experiment, so that the covariate columns say something. */
   before: boolean;
@@ -60,17 +64,15 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
     .map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
   const pairs = [...pairsOf(groups).values()];
   const kept = groups.flat().filter(isKept);
-  const [armSums, unitSums, quantiles] = await Promise.all([
+  const byQuantile = metrics.filter((metric) => !isSum(metric));
+  const times = [...new Set(byQuantile.map(({ of }) => of))];
+  const [armSums, unitSums, sample] = await Promise.all([
     readArmSums(db, experiment, {
       measures: [...new Set(['queries' as const, ...kept.map(({ measure }) => measure)])],
       pairs: pairs.filter(([a, b]) => isKept(a) && isKept(b)).map(([a, b]) => [a.measure, b.measure] as const),
     }),
     seen.begun === undefined ? [] : readUnitSums(db, experiment, { pairs, begun: seen.begun }),
-    readRowQuantiles(
-      db,
-      experiment,
-      metrics.filter((metric) => !isSum(metric)),
-    ),
+    seen.toMs === undefined ? [] : readSample(db, experiment, { toMs: seen.toMs, times }),
   ]);
   const cell = ({ arm, stratum, triggered }: Omit<ArmSums, 'units'>) => JSON.stringify([arm, stratum, triggered]);
   const others = new Map(unitSums.map((row) => [cell(row as unknown as ArmSums), row]));
@@ -91,7 +93,9 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
       triggered: byArm(cells.filter(({ triggered }) => triggered === 'yes')),
       rest: byArm(cells.filter(({ triggered }) => triggered === 'no')),
     },
-    quantiles,
+    places: seen.places,
+    sample,
+    quantiles: rowQuantiles(sample, byQuantile),
     before,
     fromMs: seen.fromMs,
     toMs: seen.toMs,
@@ -114,30 +118,42 @@ export function estimateMetric({ arms, quantiles }: Rollup, metric: Metric, arm:
     : quantiles.get(metric.key)?.get(arm);
 }
 
-interface Seen extends Pick<Rollup, 'fromMs' | 'toMs' | 'bots' | 'mixedUnits'> {
+interface Seen extends Pick<Rollup, 'fromMs' | 'toMs' | 'bots' | 'mixedUnits' | 'places'> {
   /** First UTC day of any unit. */
   begun: string | undefined;
 }
 
-/** When units were seen, and what is left out. */
+/** Whole milliseconds of an instant, exact in a double. */
+const millis = (at: SQL) => sql`round(extract(epoch from ${at}) * 1000)::float8`;
+
+/** Where and when units were seen first, and what is left out: every unit is looked at, once. */
 async function readSeen(db: Database, experiment: string): Promise<Seen> {
-  const counts = sql`arm is not null and not mixed`;
-  const [row] = await rows<{
-    begun: string | null;
-    from: number | null;
-    to: number | null;
+  const found = await rows<{
+    arm: string | null;
+    mixed: boolean;
+    stratum: string;
+    served: string;
+    units: number;
     bots: number;
-    mixed: number;
+    from_ms: number | null;
+    to_ms: number | null;
   }>(
     db,
-    sql`select to_char(min(first_at) at time zone 'UTC', 'YYYY-MM-DD') as begun,
-        round(extract(epoch from min(first_at) filter (where ${counts})) * 1000)::float8 as "from",
-        round(extract(epoch from max(last_at) filter (where ${counts})) * 1000)::float8 as "to",
-        coalesce(sum(bots), 0)::float8 as bots, (count(*) filter (where mixed))::float8 as mixed
-      from ${experimentUnits} where experiment = ${experiment}`,
+    sql`select arm, mixed, stratum, served, count(*)::float8 as units, sum(bots)::float8 as bots,
+        ${millis(sql`min(first_at)`)} as from_ms, ${millis(sql`max(last_at)`)} as to_ms
+      from ${experimentUnits} where experiment = ${experiment} group by arm, mixed, stratum, served`,
   );
-  const { begun, from, to, bots, mixed } = row!;
-  return { begun: begun ?? undefined, fromMs: from ?? undefined, toMs: to ?? undefined, bots, mixedUnits: mixed };
+  const counted = found.filter(({ arm, mixed }) => arm !== null && !mixed);
+  const least = (of: typeof found) => (of.length === 0 ? undefined : Math.min(...of.map((row) => row.from_ms!)));
+  const begunMs = least(found.filter(({ from_ms }) => from_ms !== null));
+  return {
+    begun: begunMs === undefined ? undefined : new Date(begunMs).toISOString().slice(0, 10),
+    fromMs: least(counted),
+    toMs: counted.length === 0 ? undefined : Math.max(...counted.map((row) => row.to_ms!)),
+    bots: found.reduce((sum, row) => sum + row.bots, 0),
+    mixedUnits: found.reduce((sum, { mixed, units }) => sum + (mixed ? units : 0), 0),
+    places: counted.map(({ arm, stratum, served, units }) => ({ arm: arm!, stratum, served, units })),
+  };
 }
 
 /** Whether any unit at all was seen in the days that covariates come from. */

@@ -1,27 +1,15 @@
 /**
  * What units are told apart by: facts of their first answered query, before any arm could change them, and whether an arm ever
- * could. In SQL, over a row of `experiment_units`.
+ * could.
  */
 import { type SQL, sql } from 'drizzle-orm';
 
-/** Where `first` has each; before them come the query's instant and id. */
-export const PLACES = { market: 3, device: 4, colo: 5, cache: 6, consent: 7 } as const;
+/** What a stratum's key is made of, in this order, with spaces between; empty where it is not known. */
+export const STRATUM = ['market', 'device', 'consent'] as const;
+/** The same of where and how the query was answered: what an arm's plan may have had a part in. */
+export const SERVED = ['colo', 'cache'] as const;
 
-export type Dimension = keyof typeof PLACES;
-
-/** What a stratum's key is made of, in this order, with spaces between. */
-export const STRATUM = ['market', 'device', 'consent'] as const satisfies Dimension[];
-
-/** Empty where it is not known. */
-export const placeOf = (row: string, dimension: Dimension): SQL =>
-  sql`coalesce(${sql.identifier(row)}.first[${sql.raw(String(PLACES[dimension]))}], '')`;
-
-/** The stratum of a unit. */
-export const stratumOf = (row: string): SQL =>
-  sql.join(
-    STRATUM.map((dimension) => placeOf(row, dimension)),
-    sql` || ' ' || `,
-  );
+export type Dimension = (typeof STRATUM | typeof SERVED)[number];
 
 /** Whether another arm would ever have shown other ads: `yes`, `no`, or empty unless all its queries have the counterfactual log. */
 export function triggeredOf(row: string): SQL {

@@ -1,15 +1,72 @@
-/** The units whose rows are read one by one: those with the smallest hashes, so that they are the same in whatever order events came. */
+/**
+ * The units whose rows are read one by one: those with the smallest hashes, so that they are the same in whatever order events
+ * came. They are read once a report, for the trust checks and for quantiles of times.
+ */
 import { type SQL, sql } from 'drizzle-orm';
-import { experimentUnits } from '../db/schema.ts';
+import type { QuantileMetric } from '../../shared/metric.ts';
+import { type Database, rows } from '../db/connect.ts';
+import { clicks, conversions, experimentUnits, exposures, impressions } from '../db/schema.ts';
+import type { SampledUnit } from './checks/evidence.ts';
+import { CONVERSION_MS, watermark } from './checks/late-events.ts';
 
 const SAMPLED_UNITS = 2_000;
 
-/** Units that count: seen in one arm, and not only as bots. */
-export const counted = (experiment: string): SQL =>
-  sql`${experimentUnits.experiment} = ${experiment} and ${experimentUnits.arm} is not null and not ${experimentUnits.mixed}`;
-
-/** Rows of `unit_id` and `arm`. */
+/** Rows of `unit_id` and `arm`, of units that count: seen in one arm, and not only as bots. */
 export const sampledUnits = (experiment: string): SQL =>
-  sql`select ${experimentUnits.unitId} as unit_id, ${experimentUnits.arm} as arm
-      from ${experimentUnits} where ${counted(experiment)}
+  sql`select ${experimentUnits.unitId} as unit_id, ${experimentUnits.arm} as arm from ${experimentUnits}
+      where ${experimentUnits.experiment} = ${experiment} and ${experimentUnits.arm} is not null and not ${experimentUnits.mixed}
       order by md5(${experimentUnits.unitId}), ${experimentUnits.unitId} limit ${SAMPLED_UNITS}`;
+
+/** Queries of the sampled units, those of bots left out: joins from `picked` to impressions. */
+export const sampledQueries = (experiment: string): SQL =>
+  sql`join ${exposures} on ${exposures.experiment} = ${experiment} and ${exposures.unitId} = picked.unit_id
+        join ${impressions} on ${impressions.id} = ${exposures.impressionId} and not ${impressions.bot}`;
+
+type Time = QuantileMetric['of'];
+
+/** A sampled unit with the times of its queries, in milliseconds, as far as they were asked for. */
+export type UnitRecord = Omit<SampledUnit, 'leaks'> & { unitId: string } & Partial<Record<Time, number[]>>;
+
+/** What the sampled units did, in the order of their hashes. `toMs`: the newest query of the experiment. */
+export async function readSample(
+  db: Database,
+  experiment: string,
+  { toMs, times }: { toMs: number; times: readonly Time[] },
+): Promise<UnitRecord[]> {
+  const open = sql`${new Date(watermark(toMs).conversionsMs).toISOString()}::timestamptz`;
+  const window = sql`${`${CONVERSION_MS} milliseconds`}::interval`;
+  const hit = sql`cache_status not in ('miss', 'bypass')`;
+  const names = times.map((time) => sql.identifier(time));
+  const each = (of: (name: SQL, at: number) => SQL) =>
+    sql.join(names.map((name, at) => sql`, ${of(sql`${name}`, at)}`));
+  return rows<UnitRecord>(
+    db,
+    sql`with picked as (${sampledUnits(experiment)}),
+      shown as materialized (
+        select picked.unit_id, picked.arm, ${impressions.id} as id, ${impressions.at} as at, ${impressions.query} as query,
+          ${impressions.cacheStatus} as cache_status, ${impressions.cacheAgeMs} as age_ms${each((name, at) => sql`${impressions[times[at]!]} as ${name}`)}
+        from picked ${sampledQueries(experiment)}),
+      clicked as materialized (
+        select shown.unit_id, shown.at as shown_at, ${clicks.id} as id, ${clicks.at} as at
+        from shown join ${clicks} on ${clicks.impressionId} = shown.id and not ${clicks.bot}),
+      per_query as (
+        select unit_id, arm, count(*)::float8 as queries, count(*) filter (where ${hit})::float8 as hits,
+          coalesce(round(sum(age_ms) filter (where ${hit})), 0)::float8 as age_ms,
+          (count(*) - count(distinct (at, query)))::float8 as duplicates${each((name) => sql`json_agg(${name}) as ${name}`)}
+        from shown group by 1, 2),
+      per_click as (
+        select unit_id, count(*)::float8 as clicks, count(*) filter (where at < shown_at)::float8 as early,
+          count(*) filter (where at > ${open})::float8 as open from clicked group by 1),
+      per_conversion as (
+        select clicked.unit_id, count(*)::float8 as conversions,
+          count(*) filter (where ${conversions.at} < clicked.at)::float8 as early,
+          count(*) filter (where ${conversions.at} > clicked.at + ${window})::float8 as late
+        from clicked join ${conversions} on ${conversions.clickId} = clicked.id group by 1)
+      select unit_id as "unitId", arm, queries, hits, age_ms as "ageMs", duplicates, coalesce(clicks, 0) as clicks,
+        coalesce(per_click.early, 0) as "earlyClicks", coalesce(open, 0) as "openClicks",
+        coalesce(conversions, 0) as conversions, coalesce(per_conversion.early, 0) as "earlyConversions",
+        coalesce(late, 0) as "lateConversions"${each((name) => name)}
+      from per_query left join per_click using (unit_id) left join per_conversion using (unit_id)
+      order by md5(unit_id), unit_id`,
+  );
+}

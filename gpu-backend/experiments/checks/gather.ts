@@ -6,8 +6,6 @@ import { type SQL, sql } from 'drizzle-orm';
 import { type Experiment, INTERLEAVED } from '../../../shared/experiment.ts';
 import { type Database, rows } from '../../db/connect.ts';
 import {
-  clicks,
-  conversions,
   experiments,
   experimentUnitDays,
   experimentUnits,
@@ -17,27 +15,23 @@ import {
 } from '../../db/schema.ts';
 import { readArrivals } from '../arm-sums.ts';
 import type { Rollup } from '../rollup.ts';
-import { type Dimension, PLACES, placeOf } from '../strata.ts';
-import { sampledUnits } from '../unit-sample.ts';
+import { SERVED, STRATUM } from '../strata.ts';
+import { sampledQueries, sampledUnits } from '../unit-sample.ts';
 import { HEAVY_QUERIES } from './automation.ts';
 import type { ArmCount, Arrivals, Automation, Compared, Evidence, Loss, SampledUnit, Segment } from './evidence.ts';
-import { CONVERSION_MS, watermark } from './late-events.ts';
-
-const DIMENSIONS = Object.keys(PLACES) as Dimension[];
 
 /** Everything that the checks ask about an experiment whose events are rolled up. */
 export async function gatherEvidence(db: Database, experiment: Experiment, rollup: Rollup): Promise<Evidence> {
   const { key } = experiment;
   const arms = armCounts(experiment, rollup);
-  const [arrivals, segments, automation, loss, sample] = await Promise.all([
+  const [arrivals, automation, loss, sample] = await Promise.all([
     arrivalsOf(db, key),
-    segmentsOf(db, key),
     automationOf(db, key, { arms, rollup }),
     lossOf(db, key, { arms, rollup }),
     sampleOf(db, experiment, rollup),
   ]);
   const { fromMs, toMs, mixedUnits } = rollup;
-  const compared = comparedOf(arms, rollup);
+  const [segments, compared] = [segmentsOf(rollup), comparedOf(arms, rollup)];
   return { experiment, arms, fromMs, toMs, mixedUnits, arrivals, segments, automation, loss, compared, sample };
 }
 
@@ -68,18 +62,10 @@ async function arrivalsOf(db: Database, key: string): Promise<Arrivals[]> {
     .sort((a, b) => (a.day < b.day ? -1 : 1));
 }
 
-async function segmentsOf(db: Database, key: string): Promise<Segment[]> {
-  const found = await rows<Record<Dimension, string> & { arm: string; units: number }>(
-    db,
-    sql`select arm, count(*)::int as units, ${sql.join(
-      DIMENSIONS.map((dimension) => sql`${placeOf('units', dimension)} as ${sql.identifier(dimension)}`),
-      sql`, `,
-    )}
-      from ${experimentUnits} units where experiment = ${key} and arm is not null and not mixed
-      group by 1, ${sql.raw(DIMENSIONS.map((_, i) => i + 3).join(', '))}`,
-  );
-  return DIMENSIONS.flatMap((dimension) =>
-    [...Map.groupBy(found, (row) => row[dimension])]
+function segmentsOf({ places }: Rollup): Segment[] {
+  const valuesOf = ({ stratum, served }: Rollup['places'][number]) => [...stratum.split(' '), ...served.split(' ')];
+  return [...STRATUM, ...SERVED].flatMap((dimension, at) =>
+    [...Map.groupBy(places, (place) => valuesOf(place)[at]!)]
       .filter(([value]) => value !== '')
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([value, group]) => ({ dimension, value, units: unitsByArm(group) })),
@@ -134,47 +120,23 @@ async function lossOf(db: Database, key: string, { arms, rollup }: Known): Promi
     .map(({ arm }) => ({ arm, stored: rollup.arms.get(arm)?.queries ?? 0, missing: of.get(arm) ?? 0 }));
 }
 
-async function sampleOf(db: Database, experiment: Experiment, { toMs }: Rollup): Promise<SampledUnit[]> {
-  if (toMs === undefined) return [];
-  const open = sql`${new Date(watermark(toMs).conversionsMs).toISOString()}::timestamptz`;
-  const window = sql`${`${CONVERSION_MS} milliseconds`}::interval`;
-  const hit = sql`cache_status not in ('miss', 'bypass')`;
-  return rows<SampledUnit & Record<string, unknown>>(
-    db,
-    sql`with picked as (${sampledUnits(experiment.key)}),
-      shown as materialized (
-        select picked.unit_id, picked.arm, ${impressions.id} as id, ${impressions.at} as at, ${impressions.query} as query,
-          ${impressions.cacheStatus} as cache_status, ${impressions.cacheAgeMs} as age_ms, ${leaked(experiment)} as leak
-        from picked
-        join ${exposures} on ${exposures.experiment} = ${experiment.key} and ${exposures.unitId} = picked.unit_id
-        join ${impressions} on ${impressions.id} = ${exposures.impressionId} and not ${impressions.bot}),
-      clicked as materialized (
-        select shown.unit_id, shown.at as shown_at, ${clicks.id} as id, ${clicks.at} as at
-        from shown join ${clicks} on ${clicks.impressionId} = shown.id and not ${clicks.bot}),
-      per_query as (
-        select unit_id, arm, count(*)::float8 as queries, count(*) filter (where ${hit})::float8 as hits,
-          coalesce(round(sum(age_ms) filter (where ${hit})), 0)::float8 as age_ms,
-          (count(*) - count(distinct (at, query)))::float8 as duplicates, count(*) filter (where leak)::float8 as leaks
-        from shown group by 1, 2),
-      per_click as (
-        select unit_id, count(*)::float8 as clicks, count(*) filter (where at < shown_at)::float8 as early,
-          count(*) filter (where at > ${open})::float8 as open from clicked group by 1),
-      per_conversion as (
-        select clicked.unit_id, count(*)::float8 as conversions,
-          count(*) filter (where ${conversions.at} < clicked.at)::float8 as early,
-          count(*) filter (where ${conversions.at} > clicked.at + ${window})::float8 as late
-        from clicked join ${conversions} on ${conversions.clickId} = clicked.id group by 1)
-      select arm, queries, hits, age_ms as "ageMs", duplicates, leaks, coalesce(clicks, 0) as clicks,
-        coalesce(per_click.early, 0) as "earlyClicks", coalesce(open, 0) as "openClicks",
-        coalesce(conversions, 0) as conversions, coalesce(per_conversion.early, 0) as "earlyConversions",
-        coalesce(late, 0) as "lateConversions"
-      from per_query left join per_click using (unit_id) left join per_conversion using (unit_id)
-      order by md5(unit_id), unit_id`,
-  );
+/** The sample with what a holdout should have kept its units out of. */
+async function sampleOf(db: Database, experiment: Experiment, { sample }: Rollup): Promise<SampledUnit[]> {
+  const leak = leaked(experiment);
+  const found =
+    leak === undefined
+      ? []
+      : await rows<{ unit_id: string; leaks: number }>(
+          db,
+          sql`select picked.unit_id, count(*)::float8 as leaks from (${sampledUnits(experiment.key)}) picked
+              ${sampledQueries(experiment.key)} where ${leak} group by 1`,
+        );
+  const leaks = new Map(found.map((row) => [row.unit_id, row.leaks]));
+  return sample.map(({ unitId, ...unit }) => ({ ...unit, leaks: leaks.get(unitId) ?? 0 }));
 }
 
-/** Whether a query of a held-out unit took part in another experiment, of a layer that is held. */
-function leaked({ key, arms }: Experiment): SQL {
+/** Whether a query of a held-out unit took part in another experiment, of a layer that is held; nothing without holdouts. */
+function leaked({ key, arms }: Experiment): SQL | undefined {
   const held = arms.flatMap(({ key: arm, holdout }) =>
     holdout === undefined
       ? []
@@ -189,7 +151,7 @@ function leaked({ key, arms }: Experiment): SQL {
           }`,
         ],
   );
-  if (held.length === 0) return sql`false`;
+  if (held.length === 0) return undefined;
   return sql`exists (select from ${exposures} other join ${experiments} on ${experiments.key} = other.experiment
     where other.impression_id = ${exposures.impressionId} and other.experiment <> ${key} and (${sql.join(held, sql` or `)})
       and not exists (select from jsonb_array_elements(${experiments.definition} -> 'arms') each where each.value ? 'holdout'))`;
