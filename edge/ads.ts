@@ -173,12 +173,12 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
     cache: retrieved.cache,
     rung: retrieved.rung,
     ...(retrieved.reason === undefined ? {} : { reason: retrieved.reason }),
-    slots: slate.map(({ position, candidate, priceMicros }) => ({
+    slots: slate.map(({ position, candidate, priceMicros, retrievers }) => ({
       position,
       adId: candidate.adId,
       relevance: candidate.relevance,
       priceMicros,
-      retrievers: candidate.sources.map(({ retriever }) => retriever),
+      retrievers,
       ...(teamOf === undefined ? {} : { team: teamOf.get(candidate.adId)! }),
     })),
     timings: timingsOf(outcome),

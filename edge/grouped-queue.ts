@@ -17,7 +17,8 @@ export interface GroupedQueueOptions {
   gatherMs: number;
 }
 
-interface Entry extends Sending {
+interface Entry {
+  sending: Sending;
   /** The event as JSON. */
   text: string;
   resolve: () => void;
@@ -50,7 +51,7 @@ export class GroupedQueue {
     return new Promise((resolve, reject) => {
       const { now, gatherMs } = this.#options;
       const text = JSON.stringify(event);
-      const entry: Entry = Object.assign(sending, { text, resolve, reject });
+      const entry: Entry = { sending, text, resolve, reject };
       const units = text.length + 1;
       const open = this.#open;
       // A group whose first request died with its context is never sent: nobody may join it for long.
@@ -74,9 +75,9 @@ export class GroupedQueue {
     this.#inTheAir = group;
     try {
       await this.#options.queue.send(`[${entries.map(({ text }) => text)}]`, { contentType: 'text' });
-      for (const { diverted, onLate, resolve } of entries) diverted ? onLate() : resolve();
+      for (const { sending, resolve } of entries) sending.diverted ? sending.onLate() : resolve();
     } catch (error) {
-      for (const { diverted, reject } of entries) diverted || reject(error);
+      for (const { sending, reject } of entries) sending.diverted || reject(error);
     } finally {
       if (this.#inTheAir === group) {
         this.#inTheAir = undefined;

@@ -23,9 +23,8 @@ export const secureHeaders = createMiddleware<EdgeContext>(async (c, next) => {
   secured(c.res);
 });
 
-/**
- * Headers made once for all answers of a route: of an answer from memory, setting them one by one would be a tenth of the work.
- */
-export function headersOf(own: Readonly<Record<string, string>>): Headers {
-  return new Headers({ ...SECURITY_HEADERS, ...own });
-}
+/** Headers of a route's answers with these among them, all set at once: one by one they are a tenth of an answer from memory. */
+export const headersOf = (own: Readonly<Record<string, string>>): Record<string, string> => ({
+  ...SECURITY_HEADERS,
+  ...own,
+});

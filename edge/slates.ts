@@ -12,6 +12,8 @@ import { eligible } from './eligibility.ts';
 
 /** One ad of a page. */
 export interface SlateSlot extends AuctionSlot<Candidate> {
+  /** The retrievers that found the ad, for the log. */
+  retrievers: string[];
   /** The click token of this slot on one page. */
   sign: (tail: TokenTail) => string;
 }
@@ -62,8 +64,9 @@ export class Slates {
     const won = held(eligible(candidates, terms), { ...terms.auction, slots: terms.slots });
     return won.map((slot) => {
       const { position: p, priceMicros: c } = slot;
-      const { adId: a, landingUrl: d } = slot.candidate;
-      return { ...slot, sign: clickSigner(this.#keys, { d, a, p, c }) };
+      const { adId: a, landingUrl: d, sources } = slot.candidate;
+      const retrievers = sources.map(({ retriever }) => retriever);
+      return { ...slot, retrievers, sign: clickSigner(this.#keys, { d, a, p, c }) };
     });
   }
 }

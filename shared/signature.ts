@@ -158,7 +158,8 @@ export function tokenHead(ring: KeyRing, purpose: string, head: string): (tail: 
   const body = toBase64Url(encoder.encode(head + ' '.repeat(gap)));
   const key = hmacOf(secret);
   const begun = key.begin(encoder.encode(`${purpose}\n${id}\n${body}`));
-  return ({ base64, bytes }) => `${id}.${body}${base64}.${toBase64Url(key.end(begun, bytes))}`;
+  const start = `${id}.${body}`;
+  return ({ base64, bytes }) => `${start}${base64}.${toBase64Url(key.end(begun, bytes))}`;
 }
 
 /** The payload of a token that {@link signToken} made for this purpose; throws `invalid_token` for any other text. */
