@@ -147,10 +147,18 @@ export class View {
     return scan(this.#generation.rows, query, { k: limit, members, accept: (slot) => this.#servable(slot, scope) });
   }
 
-  /** Cosine of a slot's vector and the query; `undefined` while the ad has no vector. */
-  cosine(slot: number, query: Float32Array): number | undefined {
+  /** Cosine of each slot's vector and the query; none of an ad without a vector. */
+  cosines(slots: readonly number[], query: Float32Array): Map<number, number> {
     const { rows, ads } = this.#generation;
-    return slot < ads.length ? rows.cosine(slot, query) : this.#added.cosine(slot, query);
+    const filed = slots.filter((slot) => slot < ads.length);
+    const scores = new Float64Array(filed.length);
+    rows.scorer(query)(filed, filed.length, scores);
+    const found = new Map(filed.map((slot, i) => [slot, scores[i]!]));
+    for (const slot of slots) {
+      const cosine = slot < ads.length ? undefined : this.#added.cosine(slot, query);
+      if (cosine !== undefined) found.set(slot, cosine);
+    }
+    return found;
   }
 
   /** Puts an ad, new or changed; the caller has compared revisions. Without a vector an unchanged text keeps its own. */

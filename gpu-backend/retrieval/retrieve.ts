@@ -146,11 +146,15 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
         (slot) => view.ad(slot).id,
       ),
     );
-    const scored = new Map(near.map(({ slot, score }) => [slot, score]));
+    const cosines = new Map(near.map(({ slot, score }) => [slot, score]));
+    if (vector !== undefined) {
+      const others = fused.flatMap(({ slot }) => (cosines.has(slot) ? [] : slot));
+      for (const [slot, cosine] of view.cosines(others, vector)) cosines.set(slot, cosine);
+    }
     const ranked = fused
       .map(({ slot, sources }) => {
         const coverage = covered.get(slot) ?? 0;
-        const cosine = vector === undefined ? undefined : (scored.get(slot) ?? view.cosine(slot, vector));
+        const cosine = cosines.get(slot);
         const relevance =
           cosine === undefined ? coverage : relevanceOf({ cosine, coverage, bestCoverage }, calibration);
         return { slot, sources, coverage, cosine, relevance };

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { View } from '../../../gpu-backend/generations/view.ts';
+import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
+import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
+import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
+import { LexicalSegmentBuilder, readSegment } from '../../../gpu-backend/retrieval/lexical-segment.ts';
+import { indexedAd } from '../../../gpu-backend/retrieval/lexical-terms.ts';
+import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
+import { clusteredVectors } from '../../fixtures/vectors.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+const [COUNT, DIMENSION] = [20, 16];
+const { rows: matrix, queries } = clusteredVectors({
+  ...{ count: COUNT, dimension: DIMENSION, clusters: 4, queries: 1, seed: 5 },
+});
+const query = queries[0]!;
+
+function openView(): View {
+  const ads = Array.from({ length: COUNT }, (_, row) => sampleAd({ id: `ad-${row}` }));
+  const words = new LexicalSegmentBuilder();
+  for (const ad of ads) words.add(indexedAd(ad));
+  return new View({
+    manifest: {
+      ...{ format: 3, number: 1, createdAt: '', spaceId: 'space', dimension: DIMENSION, model: 'm', ads: COUNT },
+      ...{
+        markets: {},
+        vectors: { uploaded: 0, bundle: COUNT, student: 0 },
+        lexicalVersion: 1,
+        copyOf: null,
+        files: [],
+      },
+    },
+    ads: ads.map((ad) => ({ ad, revision: 1, source: 'bundle' as const })),
+    rows: float32Rows(matrix, DIMENSION),
+    members: new Map(),
+    indices: new Map(),
+    lexical: new LexicalIndex(readSegment(words.image(), 'test')),
+    keywords: new KeywordIndex(),
+    negatives: new NegativeIndex(),
+  });
+}
+
+test('cosines are those of each slot, in the generation and behind it; none of an ad without a vector', () => {
+  const view = openView();
+  const components = Int8Array.from({ length: DIMENSION }, (_, i) => Math.round(127 * Math.sin(i)));
+  view.put(sampleAd({ id: 'with' }), 2, { components, source: 'uploaded' });
+  view.put(sampleAd({ id: 'without', title: 'words alone' }), 3);
+  const cosine = (vector: ArrayLike<number>) => {
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from(a, (value, i) => value * b[i]!).reduce((x, y) => x + y, 0);
+    return dot(vector, query) / Math.sqrt(dot(vector, vector) * dot(query, query));
+  };
+  const found = view.cosines([COUNT, 3, COUNT + 1, 17, 0], query);
+  expect([...found.keys()].toSorted((a, b) => a - b)).toEqual([0, 3, 17, COUNT]);
+  for (const row of [0, 3, 17])
+    expect(found.get(row)).toBeCloseTo(cosine(matrix.subarray(row * DIMENSION, (row + 1) * DIMENSION)), 5);
+  expect(found.get(COUNT)).toBeCloseTo(cosine(components), 3);
+  expect(view.cosines([], query).size).toBe(0);
+});
