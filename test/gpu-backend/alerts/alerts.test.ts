@@ -31,7 +31,7 @@ async function listen() {
     const read = { get: (name: string) => headers[name] as string | undefined };
     const nonce = await verifyRequest(KEYS, { method, path, body }, read, hook.now);
     calls.push({ alert: Alert.parse(JSON.parse(body)), nonce });
-    response.writeHead(hook.status).end();
+    response.writeHead(hook.status, hook.status === 307 ? { location: '/elsewhere' } : {}).end();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   hook.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/alerts?team=ads`;
@@ -112,12 +112,27 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
     expect(failures).toEqual(Array(length).fill('status 500'));
     expect(await deliver(NOON + retryAfterMs(1) - 1)).toBe(0);
     expect(hook.calls).toHaveLength(length);
-    expect(await deliver(NOON + retryAfterMs(1))).toBe(0);
+    let at = NOON + retryAfterMs(1);
+    // neither what it does not know nor another address is a delivery
+    for (const [attempt, status] of [404, 307].entries()) {
+      hook.status = status;
+      expect(await deliver(at)).toBe(0);
+      expect(failures.at(-1)).toBe(`status ${status}`);
+      at += retryAfterMs(attempt + 2);
+    }
     hook.status = 200;
-    expect(await deliver(NOON + retryAfterMs(1) + retryAfterMs(2))).toBe(length);
-    expect(hook.calls).toHaveLength(3 * length);
+    expect(await deliver(at)).toBe(length);
+    expect(hook.calls).toHaveLength(4 * length);
     expect(new Set(hook.calls.map(({ alert }) => alert.id)).size).toBe(length);
-    expect(new Set(hook.calls.map(({ nonce }) => nonce)).size).toBe(3 * length);
+    expect(new Set(hook.calls.map(({ nonce }) => nonce)).size).toBe(4 * length);
+  });
+
+  it('are in the hands of one sender at a time', async () => {
+    await lopsided();
+    const { length } = await raiseAlerts(database.db, NOON);
+    const [one, other] = await Promise.all([deliver(NOON), deliver(NOON)]);
+    expect(one + other).toBe(length);
+    expect(hook.calls).toHaveLength(length);
   });
 
   it('outlive a webhook that is away and a sender that died with the alert in its hands', async () => {
@@ -147,6 +162,7 @@ it('tell of a guardrail that an arm breaks, unless the numbers are not to be tru
     guardrails: [
       { ...harmed, effect },
       { ...harmed, metric: 'queries', state: 'safe' as const, effect },
+      { ...harmed, metric: 'cpc', state: 'open' as const, effect },
     ],
   };
   const experiment = { ...experimentOf('test'), version: 3 };
