@@ -1,7 +1,8 @@
 /**
  * Whether the statistics keep their word: error rates, coverage, power, saving and interference, each in simulated experiments;
- * and how fast a report is.
+ * and how fast a report is. `--only NAME` makes one part.
  */
+import { HarnessError } from '../shared/problem.ts';
 import { horizonRows } from './experiments/horizon.ts';
 import { interferenceRows } from './experiments/interference.ts';
 import { lookRows } from './experiments/looks.ts';
@@ -9,24 +10,35 @@ import { marketPlanningRows } from './experiments/market-planning.ts';
 import { planningRows } from './experiments/planning.ts';
 import { createPopulation } from './experiments/population.ts';
 import { rollupRows } from './rollups.ts';
-import type { Bench } from './row.ts';
+import type { Bench, Row } from './row.ts';
 
-export const experiments: Bench = async ({ quick, say }) => {
+const population = () => createPopulation(20_000, 1);
+
+const PARTS: Record<string, Bench> = {
   // first, while nothing else has filled the memory
-  const speed = await rollupRows({ quick, say });
-  const population = createPopulation(20_000, 1);
-  return {
-    detail: speed.detail,
-    rows: [
-      ...speed.rows,
-      ...horizonRows(population, quick ? 4_000 : 10_000, say),
-      ...lookRows(population, quick ? 500 : 2_000, say),
-      ...planningRows(createPopulation(2_000, 2), quick ? 1_000 : 5_000, say),
-      ...(await marketPlanningRows(
-        quick ? { queries: 40_000, experiments: 500 } : { queries: 300_000, experiments: 2_000 },
-        say,
-      )),
-      ...interferenceRows(quick ? 20 : 100, say),
-    ],
-  };
+  reports: rollupRows,
+  horizon: async ({ quick, say }) => ({ rows: horizonRows(population(), quick ? 4_000 : 10_000, say) }),
+  looks: async ({ quick, say }) => ({ rows: lookRows(population(), quick ? 500 : 2_000, say) }),
+  planning: async ({ quick, say }) => ({ rows: planningRows(createPopulation(2_000, 2), quick ? 1_000 : 5_000, say) }),
+  market: async ({ quick, say }) => ({
+    rows: await marketPlanningRows(
+      quick ? { queries: 40_000, experiments: 500 } : { queries: 300_000, experiments: 2_000 },
+      say,
+    ),
+  }),
+  interference: async ({ quick, say }) => ({ rows: interferenceRows(quick ? 20 : 100, say) }),
+};
+
+export const experiments: Bench = async ({ quick, only, say }) => {
+  if (only !== undefined && PARTS[only] === undefined)
+    throw new HarnessError('bad_request', `--only: expected one of ${Object.keys(PARTS).join(', ')}, got ${only}.`);
+  const rows: Row[] = [];
+  const details: unknown[] = [];
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (only !== undefined && only !== name) continue;
+    const outcome = await part({ quick, say });
+    rows.push(...outcome.rows);
+    if (outcome.detail !== undefined) details.push(outcome.detail);
+  }
+  return { rows, ...(details.length > 0 && { detail: Object.assign({}, ...details) }) };
 };
