@@ -71,8 +71,9 @@ export class Serving {
     });
     if (merged === undefined) {
       const own = await this.#resolve(assigned);
-      const counterfactuals =
-        options.overrides === undefined ? await this.#counterfactuals(assigned, own) : NO_COUNTERFACTUALS;
+      const isAsked =
+        options.overrides === undefined && assigned.some(({ experiment, unitId }) => isCompared(experiment, unitId));
+      const counterfactuals = isAsked ? await this.#counterfactuals(assigned, own) : NO_COUNTERFACTUALS;
       return { ...own, assignments, assigned, interleaving: undefined, counterfactuals };
     }
     const { key, arms, control } = merged.experiment;
@@ -88,7 +89,6 @@ export class Serving {
 
   async #counterfactuals(assigned: readonly Assigned[], own: KeyedPlan): Promise<readonly Counterfactual[]> {
     const compared = assigned.filter(({ experiment, unitId }) => isCompared(experiment, unitId));
-    if (compared.length === 0) return NO_COUNTERFACTUALS;
     return Promise.all(
       compared.map(async (each) => {
         const others = each.experiment.arms.filter(({ key }) => key !== each.arm.key);
