@@ -35,8 +35,8 @@ interface Remembered extends Pick<SlateTerms, 'killed' | 'auction'> {
   slates: Map<string, Slate>;
 }
 
-/** Slates of a list that are remembered together: all devices with the usual number of slots, and one more. */
-const MAX_SLATES = 4;
+/** Slates of a list that are remembered together: for telephones and for desks. */
+const MAX_SLATES = 2;
 
 export class Slates {
   readonly #keys: KeyRing;

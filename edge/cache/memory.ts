@@ -16,11 +16,12 @@ const MEMORY = 16;
 
 /**
  * Bytes that an entry takes in V8 (measured on lists of 40 candidates): text at one byte a unit, or two where a character
- * lies outside Latin-1; 1.4 times as much once decoded, which the first hit does; path and bookkeeping.
+ * lies outside Latin-1; 1.4 times as much once decoded, which the first hit does; 0.3 times for a slate of four slots
+ * (../slates.ts); path and bookkeeping.
  */
 export function costOf(path: string, { body }: CacheEntry): number {
   const bytesAUnit = /[\u0100-\uffff]/.test(body) ? 2 : 1;
-  return Math.ceil(2.5 * bytesAUnit * body.length) + path.length + 300;
+  return Math.ceil(2.8 * bytesAUnit * body.length) + path.length + 300;
 }
 
 interface Held {
