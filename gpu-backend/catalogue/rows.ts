@@ -8,6 +8,7 @@ type Row = typeof ads.$inferSelect;
 
 /** A vector that came with an upload, in the space served. */
 export interface StoredVector {
+  /** [dimension] int8, or the bytes of [dimension] int16, little-endian. */
   vector: Int8Array;
   /** Digest of the text that was embedded; it belongs to the ad while the ad's text has the same (shared/ad-text). */
   textDigest: string;

@@ -27,11 +27,12 @@ export async function readUpload(value: unknown, space: ServedSpace): Promise<Up
       `The vector of ad ${ad.id} lives in embedding space ${vector.spaceId}, the model served in ${space.spaceId}: send one of that space, or none.`,
     );
   }
-  const bytes = Buffer.from(vector.int8, 'base64');
-  if (bytes.length !== space.dimension) {
+  const [type, base64, width] = 'int16' in vector ? ['int16', vector.int16, 2] : ['int8', vector.int8, 1];
+  const bytes = Buffer.from(base64, 'base64');
+  if (bytes.length !== width * space.dimension) {
     throw new HarnessError(
       'bad_request',
-      `vector.int8: expected ${space.dimension} bytes in base64, got ${bytes.length}.`,
+      `vector.${type}: expected ${width * space.dimension} bytes in base64, got ${bytes.length}.`,
     );
   }
   const stored = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);

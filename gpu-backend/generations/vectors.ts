@@ -23,7 +23,7 @@ export interface CatalogueAd {
   ad: Ad;
   /** The catalogue's counter at the ad's last change; grows with every change of the ad. */
   revision: number;
-  /** Uploaded vector of the ad's present text, [dimension] int8. */
+  /** Uploaded vector of the ad's present text, [dimension] int8 or the bytes of [dimension] int16. */
   uploaded?: Int8Array | undefined;
 }
 
@@ -51,13 +51,16 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
 
   const stored = async ({ ad, uploaded }: Omit<CatalogueAd, 'revision'>): Promise<AdVector | undefined> => {
     if (uploaded !== undefined) {
-      if (uploaded.length !== encoder.dimension) {
-        throw new HarnessError(
-          'bad_request',
-          `ad ${ad.id}: expected a vector of ${encoder.dimension} int8, got ${uploaded.length}.`,
-        );
+      const { dimension } = encoder;
+      if (uploaded.length === dimension) return { components: uploaded, source: 'uploaded' };
+      if (uploaded.length === 2 * dimension) {
+        // A copy, because the bytes may begin anywhere. Not slice(): on a Node Buffer that is a view.
+        return { components: new Int16Array(new Int8Array(uploaded).buffer), source: 'uploaded' };
       }
-      return { components: uploaded, source: 'uploaded' };
+      throw new HarnessError(
+        'bad_request',
+        `ad ${ad.id}: expected a vector of ${dimension} int8 or int16, got ${uploaded.length} bytes.`,
+      );
     }
     const row = rowOf.get(ad.id);
     if (row === undefined || bundleAds.textDigests[row] !== (await adTextDigest(ad))) return undefined;

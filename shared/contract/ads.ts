@@ -65,9 +65,14 @@ export type Ad = z.infer<typeof Ad>;
 export const AdPatch = Ad.omit({ id: true }).partial().meta({ id: 'AdPatch' });
 export type AdPatch = z.infer<typeof AdPatch>;
 
-/** An ad with, optionally, its vector from the teacher: base64 of int8, in the space named. */
+/** An ad with, optionally, its vector from the teacher in the space named: base64 of int16, little-endian, or of int8, which is coarser. Its length does not matter. */
 export const AdUpload = Ad.extend({
-  vector: z.strictObject({ spaceId: z.string(), int8: z.base64() }).optional(),
+  vector: z
+    .union([
+      z.strictObject({ spaceId: z.string(), int16: z.base64() }),
+      z.strictObject({ spaceId: z.string(), int8: z.base64() }),
+    ])
+    .optional(),
 }).meta({ id: 'AdUpload' });
 export type AdUpload = z.infer<typeof AdUpload>;
 

@@ -50,11 +50,19 @@ describe('the ladder of an ad vector', () => {
     await expect(resolving).rejects.toThrow('enough');
   });
 
+  it('reads an upload of 16 bits a component, wherever its bytes begin', async () => {
+    const components = Int16Array.from({ length: house.encoder.dimension }, (_, i) => 300 * i - 5000);
+    const bytes = Buffer.concat([Buffer.from([0]), Buffer.from(components.buffer)]).subarray(1);
+    const uploaded = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const [vector] = await house.ladder.resolve([{ ad: sampleAd({ id: 'fine' }), uploaded }]);
+    expect(vector).toEqual({ components, source: 'uploaded' });
+  });
+
   it('refuses an upload of another dimension', async () => {
     const wrong = { ad: sampleAd({ id: 'wrong' }), uploaded: new Int8Array(3) };
     await expect(house.ladder.resolve([wrong])).rejects.toMatchObject({
       code: 'bad_request',
-      message: 'ad wrong: expected a vector of 32 int8, got 3.',
+      message: 'ad wrong: expected a vector of 32 int8 or int16, got 3 bytes.',
     });
   });
 });
