@@ -12,6 +12,7 @@ import { killRows } from './backend/kill.ts';
 import { lexicalRows } from './backend/lexical.ts';
 import { reductionRows } from './backend/reductions.ts';
 import { retrieveRows } from './backend/retrieve.ts';
+import { scanRows } from './backend/scan.ts';
 import type { Bench, Row } from './row.ts';
 
 type Part = (options: { quick: boolean; say: (line: string) => void }) => Promise<Row[]>;
@@ -35,6 +36,8 @@ const PARTS: Record<string, Part> = {
       ...(quick ? {} : { svg: 'bench/results/backend-growth.svg' }),
       say,
     }),
+  scan: ({ quick, say }) =>
+    scanRows({ sizes: quick ? [30_000] : [30_000, benchAdCount()], seconds: quick ? 1 : 4, say }),
   reductions: ({ say }) => reductionRows({ ads: Math.min(20_000, benchAdCount()), say }),
   churn: ({ quick, say }) =>
     churnRows({ ads: Math.min(quick ? 20_000 : 100_000, benchAdCount()), seconds: quick ? 3 : 10, say }),
