@@ -82,6 +82,8 @@ export function parseGenerationManifest(json: string, where: string): Generation
   }
   const { sha256, ...manifest } = Object(content) as Record<string, unknown>;
   if (sha256 !== digestOf(manifest)) throw damaged(`expected SHA-256 ${digestOf(manifest)}, got ${sha256}`);
+  const { format } = manifest;
+  if (format !== GENERATION_FORMAT) throw damaged(`format: expected ${GENERATION_FORMAT}, got ${format}`);
   const parsed = GenerationManifest.safeParse(manifest);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

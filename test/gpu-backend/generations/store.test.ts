@@ -2,6 +2,7 @@ import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/p
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { GENERATION_FORMAT, manifestJson } from '../../../gpu-backend/generations/layout.ts';
 import { loadGeneration } from '../../../gpu-backend/generations/load.ts';
 import { openGenerationStore } from '../../../gpu-backend/generations/store.ts';
 import { testFolder } from '../../fixtures/folder.ts';
@@ -66,6 +67,17 @@ describe('loadGeneration', () => {
     await expect(loadGeneration(folder(dataDir, 3), { spaceId: 'ffffffffffffffff' })).rejects.toMatchObject({
       code: 'space_mismatch',
       message: expect.stringMatching(new RegExp(`${bundle.manifest.spaceId}.*ffffffffffffffff`)),
+    });
+  });
+
+  it('refuses the format of an older version in one line', async () => {
+    const dataDir = await threeGenerations();
+    const path = folder(dataDir, 3, 'manifest.json');
+    const { sha256: _, ...manifest } = JSON.parse(await readFile(path, 'utf8'));
+    await writeFile(path, manifestJson({ ...manifest, format: 2 }));
+    await expect(loadGeneration(folder(dataDir, 3), { spaceId: bundle.manifest.spaceId })).rejects.toMatchObject({
+      code: 'bundle_damaged',
+      message: `${path}: not a generation's manifest (format: expected ${GENERATION_FORMAT}, got 2); build a new generation.`,
     });
   });
 });
