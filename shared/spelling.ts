@@ -59,11 +59,12 @@ function* edits(word: string, letters: readonly string[]): Generator<string> {
 }
 
 export function openSpelling(table: SpellingTable): Spelling {
-  const rank = new Map(words(table.suggested).map((word, i) => [word, i]));
-  const known = new Set(words(table.known));
-  const letters = commonLetters(rank.keys());
-  const isWord = (word: string) => rank.has(word) || known.has(word);
-  const isRight = (word: string) => isWord(word) || isWord(singular(word)) || !isLetters(word);
+  const suggested = words(table.suggested);
+  const rank = new Map(suggested.map((word, i) => [word, i]));
+  // One look-up tells a word, whichever list it is of: what is only known is never meant.
+  for (const word of words(table.known)) rank.set(word, Number.POSITIVE_INFINITY);
+  const letters = commonLetters(suggested);
+  const isRight = (word: string) => rank.has(word) || rank.has(singular(word)) || !isLetters(word);
 
   const meant = (word: string): string => {
     let [best, bestRank] = [word, Number.POSITIVE_INFINITY];
@@ -74,6 +75,8 @@ export function openSpelling(table: SpellingTable): Spelling {
     return best;
   };
   return (text) => {
+    // Most queries are words that everybody uses.
+    if (text.split(' ').every((word) => rank.has(word))) return text;
     let left = MOST;
     return text.replace(TOKEN, (word) => {
       if (word.length < SHORTEST || word.length > LONGEST || isRight(word) || left === 0) return word;
