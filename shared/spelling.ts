@@ -43,40 +43,90 @@ function commonLetters(among: Iterable<string>): string[] {
     .map(([letter]) => letter);
 }
 
-/** All strings at one edit from a word, some twice; the first letter changes only by a swap with the second. */
-function* edits(word: string, letters: readonly string[]): Generator<string> {
-  const typed = [...word];
-  const before = typed.map((_, at) => typed.slice(0, at).join(''));
-  const after = typed.map((_, at) => typed.slice(at + 1).join(''));
-  for (let at = 0; at + 1 < typed.length; at++) yield before[at]! + typed[at + 1]! + typed[at]! + after[at + 1]!;
-  for (let at = 1; at < typed.length; at++) yield before[at]! + after[at]!;
+/** 32-bit FNV-1a over UTF-16 units: of `text` from a place on, after what `hash` is of. */
+function hashOn(hash: number, text: string, from = 0): number {
+  let on = hash;
+  for (let at = from; at < text.length; at++) on = Math.imul(on ^ text.charCodeAt(at), 0x01000193);
+  return on;
+}
+const START = 0x811c9dc5;
+
+/**
+ * Words by the hash of their letters, in open addressing: a candidate that is no word costs neither a string nor a search, and a text that
+ * is all words a place of memory a word.
+ */
+class WordTable {
+  readonly words: readonly string[];
+  readonly #hashes: Int32Array;
+  /** Numbers of words + 1, by hash. */
+  readonly #places: Int32Array;
+
+  constructor(list: readonly string[]) {
+    this.words = list;
+    this.#hashes = Int32Array.from(list, (word) => hashOn(START, word));
+    this.#places = new Int32Array(2 ** Math.ceil(Math.log2(2 * list.length + 1)));
+    this.#hashes.forEach((hash, word) => {
+      this.#places[this.#placeOf(hash)] ||= word + 1;
+    });
+  }
+
+  #placeOf(hash: number): number {
+    const last = this.#places.length - 1;
+    let at = hash & last;
+    for (let word = this.#places[at]!; word !== 0 && this.#hashes[word - 1] !== hash; word = this.#places[at]!)
+      at = (at + 1) & last;
+    return at;
+  }
+
+  /** Number of the word with this hash, or -1; whether it is the word that was meant is for the caller to see. */
+  numberOf(hash: number): number {
+    return this.#places[this.#placeOf(hash)]! - 1;
+  }
+
+  has(word: string): boolean {
+    return this.words[this.numberOf(hashOn(START, word))] === word;
+  }
+}
+
+/**
+ * All strings at one edit from a word, some twice: its letters before `at`, then `between`, then those from `resume` on. The first letter
+ * changes only by a swap with the second.
+ */
+function forEachEdit(
+  typed: readonly string[],
+  letters: readonly string[],
+  visit: (at: number, between: string, resume: number) => void,
+): void {
+  const { length } = typed;
+  for (let at = 0; at + 1 < length; at++) visit(at, typed[at + 1]! + typed[at]!, at + 2);
+  for (let at = 1; at < length; at++) visit(at, '', at + 1);
   for (const letter of letters)
-    for (let at = 1; at < typed.length; at++) {
-      yield before[at]! + letter + after[at]!;
-      yield before[at]! + letter + typed[at]! + after[at]!;
+    for (let at = 1; at <= length; at++) {
+      visit(at, letter, at);
+      if (at < length) visit(at, letter, at + 1);
     }
-  for (const letter of letters) yield word + letter;
 }
 
 export function openSpelling(table: SpellingTable): Spelling {
   const suggested = words(table.suggested);
-  const rank = new Map(suggested.map((word, i) => [word, i]));
-  // One look-up tells a word, whichever list it is of: what is only known is never meant.
-  for (const word of words(table.known)) rank.set(word, Number.POSITIVE_INFINITY);
+  // What is only known comes behind all that may have been meant.
+  const all = new WordTable([...suggested, ...words(table.known)]);
   const letters = commonLetters(suggested);
-  const isRight = (word: string) => rank.has(word) || rank.has(singular(word)) || !isLetters(word);
+  const isRight = (word: string) => all.has(word) || all.has(singular(word)) || !isLetters(word);
 
   const meant = (word: string): string => {
-    let [best, bestRank] = [word, Number.POSITIVE_INFINITY];
-    for (const candidate of edits(word, letters)) {
-      const at = rank.get(candidate);
-      if (at !== undefined && at < bestRank) [best, bestRank] = [candidate, at];
-    }
-    return best;
+    const typed = [...word];
+    const after = [...typed.keys(), typed.length].map((at) => typed.slice(at).join(''));
+    const hashBefore = after.map((rest) => hashOn(START, word.slice(0, word.length - rest.length)));
+    let best = suggested.length;
+    forEachEdit(typed, letters, (at, between, resume) => {
+      const number = all.numberOf(hashOn(hashOn(hashBefore[at]!, between), after[resume]!));
+      if (number < 0 || number >= best) return;
+      if (all.words[number] === typed.slice(0, at).join('') + between + after[resume]!) best = number;
+    });
+    return best < suggested.length ? suggested[best]! : word;
   };
   return (text) => {
-    // Most queries are words that everybody uses.
-    if (text.split(' ').every((word) => rank.has(word))) return text;
     let left = MOST;
     return text.replace(TOKEN, (word) => {
       if (word.length < SHORTEST || word.length > LONGEST || isRight(word) || left === 0) return word;
