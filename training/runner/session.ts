@@ -25,6 +25,8 @@ export async function openSession(
   const session = await InferenceSession.create(model, {
     intraOpNumThreads: threads,
     logSeverityLevel: 3,
+    // A pool that waits must not take the cores from whatever computes meanwhile: encoders are timed in turn.
+    extra: { 'session.intra_op.allow_spinning': '0' },
     externalData: [...external].map(([path, { data }]) => ({
       path,
       data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
