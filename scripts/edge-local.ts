@@ -120,7 +120,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   }
   return {
     url,
-    async stop(drainMs = 3_000) {
+    async stop(drainMs = 15_000) {
       const undelivered = await drain(url, drainMs).catch(() => 0);
       await miniflare.dispose();
       return { undelivered };

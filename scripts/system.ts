@@ -102,7 +102,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
 
   async function stop(): Promise<{ undelivered: number }> {
     stopping = true;
-    const edge = await services.edge?.stop();
+    // Longer than the edge drains its queue, which lives in memory: what is left in it would be lost.
+    const edge = await services.edge?.stop(20_000);
     await services.backend?.stop();
     return { undelivered: Number(edge?.undelivered ?? 0) };
   }
