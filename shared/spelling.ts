@@ -43,17 +43,16 @@ function commonLetters(among: Iterable<string>): string[] {
     .map(([letter]) => letter);
 }
 
-/** 32-bit FNV-1a over UTF-16 units: of a part of `text`, after what `hash` is of. */
-function hashOn(hash: number, text: string, from = 0, end = text.length): number {
+/** 32-bit FNV-1a over UTF-16 units: of `text`, after what `hash` is of. */
+function hashOn(hash: number, text: string): number {
   let on = hash;
-  for (let at = from; at < end; at++) on = Math.imul(on ^ text.charCodeAt(at), 0x01000193);
+  for (let at = 0; at < text.length; at++) on = Math.imul(on ^ text.charCodeAt(at), 0x01000193);
   return on;
 }
 const START = 0x811c9dc5;
 
 /**
- * Words by the hash of their letters, in open addressing: a candidate that is no word costs neither a string nor a search, and a text that
- * is all words a place of memory a word.
+ * Words by the hash of their letters, in open addressing: a candidate that is no word costs neither a string nor a search.
  */
 class WordTable {
   readonly words: readonly string[];
@@ -85,17 +84,6 @@ class WordTable {
 
   has(word: string): boolean {
     return this.words[this.numberOf(hashOn(START, word))] === word;
-  }
-
-  /** Whether a text is words of the table with a space between each two; as far as hashes tell, which is all but one time in a billion. */
-  isAllOf(text: string): boolean {
-    for (let from = 0; from <= text.length; ) {
-      const space = text.indexOf(' ', from);
-      const end = space < 0 ? text.length : space;
-      if (this.numberOf(hashOn(START, text, from, end)) < 0) return false;
-      from = end + 1;
-    }
-    return true;
   }
 }
 
@@ -138,8 +126,6 @@ export function openSpelling(table: SpellingTable): Spelling {
     return best < suggested.length ? suggested[best]! : word;
   };
   return (text) => {
-    // Most queries are.
-    if (all.isAllOf(text)) return text;
     let left = MOST;
     return text.replace(TOKEN, (word) => {
       if (word.length < SHORTEST || word.length > LONGEST || isRight(word) || left === 0) return word;
