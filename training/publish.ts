@@ -30,7 +30,7 @@ import type { LossPoint } from './phases/train.ts';
 import type { EncoderModel } from './runner/encoder.ts';
 import type { Checkpoint } from './teacher/checkpoint.ts';
 import type { Teacher } from './teacher/teacher.ts';
-import { TextTokenizer } from './teacher/tokenizer.ts';
+import { TextTokenizer, type TokenizerOptions } from './teacher/tokenizer.ts';
 
 /** Names the space that a teacher's vectors live in. */
 export const spaceOf = ({ teacher, checkpoint, projection }: SpaceOptions): Promise<string> =>
@@ -190,6 +190,18 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
   return manifest;
 }
 
+/** How a student reads queries: its tokenizer, with the spelling of a table where there is one. */
+export function readerOf(
+  tokenizerJson: string,
+  { table, ...options }: Omit<TokenizerOptions, 'spelling'> & { table: SpellingTable | undefined },
+): Pick<Candidate, 'tokenizer' | 'spelling'> {
+  const asTyped = new TextTokenizer(tokenizerJson, options);
+  if (table === undefined) return { tokenizer: asTyped };
+  const correct = openSpelling(table);
+  const tokenizer = new TextTokenizer(tokenizerJson, { ...options, spelling: correct });
+  return { tokenizer, spelling: { correct, asTyped } };
+}
+
 /** Reads a published bundle for evaluation. @throws HarnessError naming the file that is missing or altered. */
 export async function readBundle(folder: string): Promise<{
   manifest: Manifest;
@@ -227,13 +239,10 @@ export async function readBundle(folder: string): Promise<{
   );
   const vectors = tensors.get('vectors')!.data;
   const tokenizerJson = text(await checked(manifest.tokenizer));
-  const asTyped = { maxTokens: manifest.maxTokens, padId: 0 };
-  const spelling =
-    manifest.spelling && openSpelling(SpellingTable.parse(JSON.parse(text(await checked(manifest.spelling)))));
+  const table = manifest.spelling && SpellingTable.parse(JSON.parse(text(await checked(manifest.spelling))));
   const candidate: Candidate = {
     model: await checked(manifest.student),
-    tokenizer: new TextTokenizer(tokenizerJson, { ...asTyped, spelling }),
-    ...(spelling ? { spelling: { correct: spelling, asTyped: new TextTokenizer(tokenizerJson, asTyped) } } : {}),
+    ...readerOf(tokenizerJson, { maxTokens: manifest.maxTokens, padId: 0, table }),
     dimension: manifest.dimension,
     vectors: new Int8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
     adIds: text(tensors.get('ids')!.data).split('\n'),

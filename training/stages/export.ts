@@ -1,6 +1,5 @@
 /** The last stage: the student quantised, the catalogue's vectors, the evaluation, and all of it as a bundle. */
 import type { Manifest } from '../../shared/bundle.ts';
-import { openSpelling } from '../../shared/spelling.ts';
 import type { RecipeContext } from '../context.ts';
 import { spellingTable } from '../data/spelling-table.ts';
 import { evaluate } from '../evaluate/evaluate.ts';
@@ -9,10 +8,9 @@ import type { EvaluationReport } from '../evaluate/report.ts';
 import { embeddingWidth } from '../nn/encoder.ts';
 import { sampleTexts, TRAINING_FILES } from '../phases/prepare.ts';
 import type { LossPoint } from '../phases/train.ts';
-import { adsFile, int8Rows, publish, spaceOf } from '../publish.ts';
+import { adsFile, int8Rows, publish, readerOf, spaceOf } from '../publish.ts';
 import { channelRanges, halfModel, int8Model } from '../runner/encoder.ts';
 import { shownUrl } from '../teacher/endpoint-request.ts';
-import { TextTokenizer } from '../teacher/tokenizer.ts';
 import { catalogueVectors } from './catalogue.ts';
 import { headQueries } from './head-queries.ts';
 import type { TrainedStudent } from './train-student.ts';
@@ -31,20 +29,13 @@ export async function exportBundle(
   const { seed, threads } = config;
   const { taught, initial, aligned, refined, floors } = trained;
   const { student } = refined;
-  const { tokenizer: asTyped, tokenizerJson } = initial;
+  const { tokenizer, tokenizerJson } = initial;
   const table = config.export.spelling ? await spellingTable(dataset) : undefined;
-  const spelling = table && openSpelling(table);
-  const tokenizer = spelling
-    ? new TextTokenizer(tokenizerJson, {
-        maxTokens: asTyped.maxTokens,
-        padId: initial.model.config.pad_token_id ?? 0,
-        spelling,
-      })
-    : asTyped;
+  const padId = initial.model.config.pad_token_id ?? 0;
+  const reader = readerOf(tokenizerJson, { maxTokens: tokenizer.maxTokens, padId, table });
   const dimension = embeddingWidth(student);
   const sample = await sampleTexts(aligned.texts, config.export.calibrationTexts);
-  const ranges =
-    sample.length === 0 ? {} : { ranges: await channelRanges(student, { texts: sample, tokenizer: asTyped }) };
+  const ranges = sample.length === 0 ? {} : { ranges: await channelRanges(student, { texts: sample, tokenizer }) };
   const model = int8Model(student, { weightLimit: config.export.weightLimit, ...ranges });
 
   const { ads, vectors: exact } = await catalogueVectors(context, taught.teacher);
@@ -54,10 +45,7 @@ export async function exportBundle(
     calibration,
     described: measures,
   } = await evaluate({
-    candidate: {
-      ...{ model, tokenizer, dimension, vectors, adIds: ads.map(({ id }) => id) },
-      ...(spelling ? { spelling: { correct: spelling, asTyped } } : {}),
-    },
+    candidate: { ...reader, model, dimension, vectors, adIds: ads.map(({ id }) => id) },
     teacher: taught.teacher,
     teacherReadsContext: config.teacher.context,
     ...(taught.checkpoint ? { local: taught.checkpoint } : {}),
