@@ -49,23 +49,25 @@ export async function startService({ name, entry, env, flags = [], onLine, onExi
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   });
-  let lastWords = '';
+  // The reason of a failure is the last line on standard error; standard output goes on to say that all is closed.
+  const lastWords = { stdout: '', stderr: '' };
   let last: Record<string, unknown> = {};
   let stopping = false;
-  const hear = (line: string) => {
-    lastWords = line;
-    onLine(line);
-  };
-  lines(child.stdout!, hear);
-  lines(child.stderr!, hear);
+  for (const from of ['stdout', 'stderr'] as const)
+    lines(child[from]!, (line) => {
+      lastWords[from] = line;
+      onLine(line);
+    });
   const url = await new Promise<string>((resolve, reject) => {
     child.on('message', (message: Record<string, unknown>) => {
       last = message;
       if (message.ready === true) resolve(String(message.url));
     });
-    child.once('exit', (code, signal) =>
-      reject(new HarnessError('configuration', lastWords || `The ${name} ended at once (${signal ?? code}).`)),
-    );
+    // Not on `exit`: what was written last may still be in the pipe then.
+    child.once('close', (code, signal) => {
+      const reason = lastWords.stderr || lastWords.stdout || `The ${name} ended at once (${signal ?? code}).`;
+      reject(new HarnessError('configuration', reason));
+    });
     child.once('error', (cause) =>
       reject(new HarnessError('configuration', `The ${name} could not be started: ${cause.message}`, { cause })),
     );

@@ -3,14 +3,17 @@ import { createWriteStream, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { HarnessError } from '../shared/problem.ts';
 import { progressBar } from './progress.ts';
 import { exitWith, type Service, startService } from './service.ts';
 import { startSystem } from './system.ts';
 
+const PORTS = { edge: 8787, backend: 8788 };
+
 const program = new Command('npm start --')
   .description('Starts backend and edge on this machine, with the bundled market and student.')
-  .option('--port <number>', 'port of the edge', Number, 8787)
-  .option('--backend-port <number>', 'port of the backend', Number, 8788)
+  .option('--port <number>', 'port of the edge', Number, PORTS.edge)
+  .option('--backend-port <number>', 'port of the backend', Number, PORTS.backend)
   .option('--data <folder>', 'where all state lives', '.harness')
   .option('--bundle <folder>', 'the student to serve', 'models/default')
   .option('--live', 'keep people searching and clicking, so that the dashboard moves')
@@ -32,7 +35,11 @@ for (const [name, port] of [
   if (!Number.isInteger(port) || port < 1 || port > 65_535) program.error(`${name}: expected a port from 1 to 65535.`);
 }
 
-mkdirSync(options.data, { recursive: true });
+try {
+  mkdirSync(options.data, { recursive: true });
+} catch (error) {
+  program.error(`--data: ${options.data} cannot be made (${(error as Error).message}).`);
+}
 const logFile = join(options.data, 'system.log');
 const logStream = createWriteStream(logFile, { flags: 'a' });
 const bar = progressBar('ads');
@@ -53,6 +60,30 @@ function startLiveTraffic(edgeUrl: string): Promise<Service> {
   });
 }
 
+/** The options of this command that set what a service's message names. */
+const OPTIONS: Record<string, string> = {
+  PORT: '--backend-port',
+  HARNESS_DATA: '--data',
+  HARNESS_BUNDLE: '--bundle',
+};
+
+function inOptions(error: unknown): unknown {
+  if (!(error instanceof HarnessError)) return error;
+  const message = error.message.replace(
+    /\bset (PORT|HARNESS_DATA|HARNESS_BUNDLE) to\b/g,
+    (_, name) => `set ${OPTIONS[name]} to`,
+  );
+  return new HarnessError(error.code, message, { cause: error });
+}
+
+/** Shown while the bar of the first load is full and the index is not there yet. */
+function showLoad(done: number, total: number): void {
+  bar.update(done, total);
+  if (done < total) return;
+  bar.stop();
+  console.log(`${total.toLocaleString('en-US')} ads loaded; building their index ...`);
+}
+
 let stopRequested = false;
 async function stop(code = 0): Promise<never> {
   if (stopRequested) return new Promise(() => {});
@@ -71,6 +102,7 @@ try {
   const began = performance.now();
   if (!existsSync(options.bundle))
     program.error(`--bundle: no folder ${options.bundle}; make one with npm run recipe.`);
+  console.log('Starting backend and edge ...');
   system = await startSystem({
     dataDir: options.data,
     bundleDir: options.bundle,
@@ -78,19 +110,22 @@ try {
     backendPort: options.backendPort,
     say: console.log,
     log,
-    onProgress: (done, total) => bar.update(done, total),
+    onProgress: showLoad,
   });
   bar.stop();
   if (options.live) traffic = await startLiveTraffic(system.edgeUrl);
+  // The other commands look for the usual ports.
+  const toEdge = options.port === PORTS.edge ? '' : ` --edge ${system.edgeUrl}`;
+  const toBackend = options.backendPort === PORTS.backend ? '' : ` -- --backend ${system.backendUrl}`;
   console.log(`Ready in ${((performance.now() - began) / 1000).toFixed(1)} s.
 
-  ads         ${system.edgeUrl}/v1/ads?q=sofa
+  ads         ${system.edgeUrl}/v1/ads?q=necktie
   playground  ${system.edgeUrl}/
   dashboard   ${system.backendUrl}/dashboard${options.live ? '?refresh=10' : ''}
   state       ${options.data}/  (delete it to start over; log in ${logFile})
 
-${options.live ? 'People are searching and clicking.' : 'Send users:   npm run traffic -- --queries 5000'}
-Read the test: npm run report
+${options.live ? 'People are searching and clicking.' : `Send people:    npm run traffic -- --queries 5000${toEdge}`}
+Read the test:  npm run report${toBackend}
 Ctrl-C stops everything.`);
   system.failed.then((reason) => {
     console.error(`${reason} See ${logFile}.`);
@@ -98,5 +133,5 @@ Ctrl-C stops everything.`);
   });
 } catch (error) {
   bar.stop();
-  if (!stopRequested) exitWith(error);
+  if (!stopRequested) exitWith(inOptions(error));
 }

@@ -1,0 +1,63 @@
+/** What `npm start` says when it cannot: the reason, and the option that mends it. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startService } from '../../scripts/service.ts';
+import { freePort } from '../setup/free-port.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'harness-start-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('a service that ends before it is ready', () => {
+  it('gives its reason, not what it logged while closing', async () => {
+    const entry = join(folder, 'fails.ts');
+    writeFileSync(entry, `console.error('Port 1 is taken.'); console.log('{"msg":"stopped"}'); process.exit(2);`);
+    const heard: string[] = [];
+    const starting = startService({ name: 'it', entry, env: {}, onLine: (line) => heard.push(line) });
+    await expect(starting).rejects.toMatchObject({ code: 'configuration', message: 'Port 1 is taken.' });
+    expect(heard.sort()).toEqual(['Port 1 is taken.', '{"msg":"stopped"}']);
+  });
+
+  it('is named where it gave none', async () => {
+    const entry = join(folder, 'silent.ts');
+    writeFileSync(entry, 'process.exit(3);');
+    const starting = startService({ name: 'edge', entry, env: {}, onLine: () => {} });
+    await expect(starting).rejects.toMatchObject({ message: 'The edge ended at once (3).' });
+  });
+});
+
+describe('npm start', () => {
+  const start = (...args: string[]) => {
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/start.ts', ...args], { encoding: 'utf8' });
+    return { status, stderr };
+  };
+
+  it('names its own option, not the setting of the service that refused', async () => {
+    const [port, backendPort] = [String(await freePort()), String(await freePort())];
+    const { status, stderr } = start(
+      '--port',
+      port,
+      '--backend-port',
+      backendPort,
+      '--data',
+      folder,
+      '--bundle',
+      folder,
+    );
+    expect(stderr).toContain(`${join(folder, 'manifest.json')}: no bundle there; set --bundle to a published folder.`);
+    expect(status).toBe(2);
+  }, 60_000);
+
+  it('refuses a folder that cannot be made', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const { status, stderr } = start('--data', join(file, 'data'));
+    expect(stderr).toMatch(/^--data: .* cannot be made \(E.*\)\.$/m);
+    expect(status).toBe(1);
+  });
+});
