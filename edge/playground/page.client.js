@@ -25,8 +25,15 @@ const newVisitor = /** @type {HTMLInputElement} */ (byId('new-visitor'));
 const status = byId('status');
 const dashboard = /** @type {HTMLAnchorElement} */ (byId('dashboard'));
 
+/** New visitors that are asked for until one is in another arm. */
+const MOST_VISITORS = 12;
+
+const compare = /** @type {HTMLButtonElement} */ (byId('compare'));
+
 /** Searches by arm since the page was opened. */
 const met = new Map();
+/** Arms of the answer that is shown. */
+let shown = '';
 /** The latest search; answers of earlier ones come too late. */
 let latest = 0;
 
@@ -50,22 +57,68 @@ form.addEventListener('submit', (event) => {
   void search();
 });
 
+compare.addEventListener('click', () => void findOtherArm());
+
+/**
+ * The edge's answer; throws Error with its reason when it refuses.
+ * @param {boolean} asNewVisitor without the cookie the edge makes a new visitor, who may fall into another arm
+ */
+async function ask(asNewVisitor) {
+  const url = `/v1/ads?${new URLSearchParams({ q: input.value, market: market.value })}`;
+  const response = await fetch(url, { credentials: asNewVisitor ? 'omit' : 'same-origin' }).catch(() => {
+    throw new Error('The edge does not answer.');
+  });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.detail ?? `The edge answered with status ${response.status}.`);
+  return answer;
+}
+
 async function search() {
   const turn = ++latest;
   say('Searching ...');
+  closeComparison();
   try {
-    const response = await fetch(`/v1/ads?${new URLSearchParams({ q: input.value, market: market.value })}`, {
-      // Without the cookie the edge makes a new visitor, who may fall into another arm.
-      credentials: newVisitor.checked ? 'omit' : 'same-origin',
-    });
-    const answer = await response.json();
-    if (turn !== latest) return;
-    if (response.ok) show(answer);
-    else refuse(answer.detail ?? `The edge answered with status ${response.status}.`);
-  } catch {
-    if (turn === latest) refuse('The edge does not answer.');
+    const answer = await ask(newVisitor.checked);
+    if (turn === latest) show(answer);
+  } catch (error) {
+    if (turn === latest) refuse(/** @type {Error} */ (error).message);
   }
 }
+
+function closeComparison() {
+  byId('comparison').hidden = true;
+  byId('other').hidden = true;
+  byId('main').classList.remove('compared');
+}
+
+/** Asks as new visitors until one is in another arm, and shows its ads beside those that are there. */
+async function findOtherArm() {
+  const turn = latest;
+  compare.disabled = true;
+  try {
+    for (let visitor = 0; visitor < MOST_VISITORS; visitor++) {
+      const answer = await ask(true);
+      if (turn !== latest) return;
+      if (armsOf(answer) === shown) continue;
+      byId('other-title').textContent = `Ads in arm ${armsOf(answer)}`;
+      byId('other-status').textContent = summary(answer);
+      byId('other-ads').replaceChildren(...answer.slots.map(adItem));
+      byId('other').hidden = false;
+      byId('comparison').hidden = true;
+      byId('main').classList.add('compared');
+      byId('other-title').focus(); // the button that had it is gone
+      return;
+    }
+    byId('compare-hint').textContent = `${MOST_VISITORS} new visitors were all in arm ${shown}.`;
+  } catch (error) {
+    if (turn === latest) byId('compare-hint').textContent = /** @type {Error} */ (error).message;
+  } finally {
+    compare.disabled = false;
+  }
+}
+
+/** @param {{assignments: {arm: string}[]}} answer */
+const armsOf = ({ assignments }) => assignments.map(({ arm }) => arm).join(', ');
 
 /**
  * @param {string} text
@@ -78,6 +131,7 @@ function say(text, warn = false) {
 
 /** @param {string} reason */
 function refuse(reason) {
+  byId('ads-title').textContent = 'Ads';
   byId('ads').replaceChildren();
   byId('trace').hidden = true;
   say(reason, true);
@@ -86,16 +140,26 @@ function refuse(reason) {
 /** @param {any} answer an AdsResponse */
 function show(answer) {
   const { slots, degraded } = answer;
-  const count = slots.length === 1 ? '1 ad' : `${slots.length} ads`;
-  if (degraded) say(`${count}; degraded: ${degraded.rung} (${degraded.reason.replaceAll('_', ' ')}).`, true);
-  else say(slots.length === 0 ? 'No ad is relevant enough.' : `${count} for “${answer.query.normalized}”.`);
+  shown = armsOf(answer);
+  if (degraded) say(`${count(slots)}; degraded: ${degraded.rung} (${degraded.reason.replaceAll('_', ' ')}).`, true);
+  else say(summary(answer));
+  byId('ads-title').textContent = shown === '' ? 'Ads' : `Ads in arm ${shown}`;
   byId('ads').replaceChildren(...slots.map(adItem));
+  byId('comparison').hidden = shown === '';
+  byId('compare-hint').textContent = 'Asks as new visitors, who count in the experiment, until one is there.';
   byId('trace').hidden = false;
   showFacts(answer);
   showTimings(answer.timings);
   showArms(answer.assignments);
   byId('answer').textContent = JSON.stringify(answer, null, 2);
 }
+
+/** @param {unknown[]} slots */
+const count = (slots) => (slots.length === 1 ? '1 ad' : `${slots.length} ads`);
+
+/** @param {any} answer */
+const summary = ({ slots, query }) =>
+  slots.length === 0 ? 'No ad is relevant enough.' : `${count(slots)} for “${query.normalized}”.`;
 
 /** @param {any} slot */
 function adItem(slot) {
@@ -129,15 +193,23 @@ function showFacts(answer) {
   );
 }
 
+/**
+ * The edge's clock counts whole milliseconds.
+ * @param {number} ms
+ */
+const time = (ms) => (ms === 0 ? 'under 1 ms' : `${ms.toFixed(1)} ms`);
+
 /** @param {{totalMs: number, backendMs: number, encodeMs: number, searchMs: number}} timings */
 function showTimings({ totalMs, backendMs, encodeMs, searchMs }) {
   /** @type {[string, string, number][]} */
-  const parts = [
+  const all = [
     ['edge', 'Edge', Math.max(0, totalMs - backendMs)],
     ['network', 'Way to the backend and back', Math.max(0, backendMs - encodeMs - searchMs)],
     ['encode', 'Encoding the query', encodeMs],
     ['retrieve', 'Searching', searchMs],
   ];
+  // What did not take part has no time: a cached list needs no backend, words alone no encoder.
+  const parts = all.filter(([name, , ms]) => name === 'edge' || ms > 0);
   const bars = parts.map(([name, , ms]) => {
     const bar = element('span', { class: name });
     bar.style.flexGrow = String(ms);
@@ -145,9 +217,9 @@ function showTimings({ totalMs, backendMs, encodeMs, searchMs }) {
   });
   byId('bar').replaceChildren(...bars);
   const legend = parts.map(([name, title, ms]) =>
-    element('li', {}, element('i', { class: name, 'aria-hidden': 'true' }), `${title}: ${ms.toFixed(1)} ms`),
+    element('li', {}, element('i', { class: name, 'aria-hidden': 'true' }), `${title}: ${time(ms)}`),
   );
-  byId('time-legend').replaceChildren(...legend, element('li', {}, `In all: ${totalMs.toFixed(1)} ms`));
+  byId('time-legend').replaceChildren(...legend, element('li', {}, `In all: ${time(totalMs)}`));
 }
 
 /** @param {{experiment: string, arm: string}[]} assignments */

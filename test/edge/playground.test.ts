@@ -82,6 +82,25 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
     await page.locator('#arms li').nth(1).waitFor();
   }, 30_000);
 
+  it('shows what another arm gets beside the ads, until the next search', async () => {
+    const page = await open('/?q=sofa');
+    await page.getByRole('button', { name: 'Compare with another arm' }).click();
+    const other = page.getByRole('region', { name: /^Ads in arm/ }).nth(1);
+    await other.locator('li').first().waitFor();
+    expect((await page.locator('#ads-title, #other-title').allTextContents()).toSorted()).toEqual([
+      'Ads in arm control',
+      'Ads in arm treatment',
+    ]);
+    expect(await page.evaluate('document.activeElement.id')).toBe('other-title');
+    for (const width of [1_280, 360]) {
+      await page.setViewportSize({ width, height: 800 });
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+    }
+    await page.getByRole('button', { name: 'Search' }).click();
+    await other.waitFor({ state: 'hidden' });
+    expect(problems).toEqual([]);
+  }, 30_000);
+
   it('says what is wrong with a query', async () => {
     const page = await open();
     await page.getByLabel('Search query').fill('\u200b');
