@@ -103,9 +103,14 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
     return writing;
   };
 
-  async function drainAll(store: (events: readonly unknown[]) => Promise<unknown>): Promise<number> {
-    await writing;
+  /** Ends the file between two writes: asked again after each wait, since somebody may have begun one meanwhile. */
+  async function endInPeace(): Promise<void> {
+    while (writing !== undefined) await writing;
     await end();
+  }
+
+  async function drainAll(store: (events: readonly unknown[]) => Promise<unknown>): Promise<number> {
+    await endInPeace();
     let requests = 0;
     for (const name of [...ended.keys()].sort()) {
       const path = join(dir, name);
@@ -146,10 +151,7 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
       });
       return draining;
     },
-    async close() {
-      await writing;
-      await end();
-    },
+    close: endInPeace,
   };
 }
 

@@ -40,6 +40,19 @@ test('what is appended, at once or not, comes out once, also from another proces
   expect(await drained(second)).toEqual([['later']]);
 });
 
+test('what is appended while a drain or the end begins is on disk all the same', async () => {
+  const spool = open();
+  const stored: unknown[] = [];
+  await spool.append(['before']);
+  const drain = spool.drain(async (events) => stored.push(events));
+  await spool.append(['during']);
+  await drain;
+  const closed = spool.close();
+  await spool.append(['at the end']);
+  await closed;
+  expect(byText([...stored, ...(await drained(open()))])).toEqual(byText([['before'], ['during'], ['at the end']]));
+});
+
 test('a file cut anywhere gives every whole frame before the cut', async () => {
   const spool = open();
   for (let i = 0; i < 5; i++) await spool.append([`event ${i}`]);
