@@ -41,7 +41,7 @@ export function differences(before: Experiment | undefined, after: Experiment): 
 function leaves(value: object, path = '', into = new Map<string, unknown>()): Map<string, unknown> {
   for (const [key, child] of Object.entries(value)) {
     const here = path === '' ? key : `${path}.${key}`;
-    if (Array.isArray(child) && child.some((item) => typeof item === 'object')) {
+    if (Array.isArray(child) && child.length > 0 && child.every((item) => typeof item?.key === 'string')) {
       into.set(
         here,
         child.map(({ key }) => key),

@@ -118,5 +118,10 @@ it('names each place where two definitions differ, arms by key', () => {
     { path: 'targeting.share', from: 0.5, to: 1 },
     { path: 'version', from: undefined, to: 2 },
   ]);
+  const guarded = (margin: number) =>
+    as('running', {
+      rules: { primary: 'rpm', guardrails: [margin, 0.02].map((each, i) => ({ metric: `metric-${i}`, margin: each })) },
+    });
+  expect(differences(guarded(0.01), guarded(0.05)).map(({ path }) => path)).toEqual(['rules.guardrails']);
   expect(differences(undefined, running).find(({ path }) => path === 'arms')?.to).toEqual(['control', 'lower']);
 });

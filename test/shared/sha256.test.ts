@@ -32,21 +32,33 @@ it.each([
   expect(hex(hmac.end(hmac.begin(ascii('')), ascii(text)))).toBe(expected);
 });
 
+async function webCrypto(key: Uint8Array, message: Uint8Array): Promise<string> {
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' };
+  const imported = await crypto.subtle.importKey('raw', key.slice(), algorithm, false, ['sign']);
+  return hex(new Uint8Array(await crypto.subtle.sign('HMAC', imported, message.slice())));
+}
+
 it('agrees with WebCrypto, however a message is cut, for one end after the other', async () => {
   const bytes = fc.uint8Array({ maxLength: 200 });
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 150 }), bytes, bytes, bytes, async (key, head, a, b) => {
       const hmac = new HmacSha256(key);
       const started = hmac.begin(head);
-      const imported = await crypto.subtle.importKey('raw', key.slice(), { name: 'HMAC', hash: 'SHA-256' }, false, [
-        'sign',
-      ]);
-      for (const tail of [a, b]) {
-        const whole = new Uint8Array([...head, ...tail]);
-        const expected = await crypto.subtle.sign('HMAC', imported, whole);
-        expect(hex(hmac.end(started, tail))).toBe(hex(new Uint8Array(expected)));
-      }
+      for (const tail of [a, b])
+        expect(hex(hmac.end(started, tail))).toBe(await webCrypto(key, new Uint8Array([...head, ...tail])));
     }),
     { numRuns: 150 },
   );
+});
+
+it('agrees at the borders of blocks, of keys and of messages', async () => {
+  const of = (length: number) => Uint8Array.from({ length }, (_, i) => 7 * i + 1);
+  for (const keyLength of [63, 64, 65]) {
+    const hmac = new HmacSha256(of(keyLength));
+    for (const length of [54, 55, 56, 63, 64, 65, 119, 120])
+      for (const cut of [0, 1, length])
+        expect(hex(hmac.end(hmac.begin(of(length).subarray(0, cut)), of(length).subarray(cut)))).toBe(
+          await webCrypto(of(keyLength), of(length)),
+        );
+  }
 });
