@@ -4,9 +4,10 @@ import type { CheckFinding } from '../../shared/contract/experiments.ts';
 import type { DetailedReport } from '../../shared/contract/report-detail.ts';
 import type { Experiment } from '../../shared/experiment.ts';
 import type { Timeline } from '../experiments/timeline.ts';
-import { excluded, period, sentence, totals } from '../experiments/wording.ts';
+import { excluded, period, sentence, size, totals } from '../experiments/wording.ts';
 import type { Markup } from './drawing.ts';
 import { effects, interleaving, level, segments, triggered } from './effects-section.ts';
+import { glossary } from './glossary-section.ts';
 import { sqlLink, sqlSection } from './sql-section.ts';
 import { STYLE } from './style.ts';
 import { traffic, trends } from './time-section.ts';
@@ -24,6 +25,10 @@ export interface DashboardView {
   alone?: boolean;
 }
 
+/** An interval beside the line of no difference. */
+const ICON =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cg stroke='%231f6fd6' stroke-width='2'%3E%3Cpath d='M3 1v14' stroke='%23808890'/%3E%3Cpath d='M6 8h9'/%3E%3Ccircle cx='10.5' cy='8' r='2.5' fill='%231f6fd6'/%3E%3C/g%3E%3C/svg%3E";
+
 /** The page as HTML that needs nothing else. */
 export async function renderDashboard(view: DashboardView): Promise<string> {
   const { chosen, notice, refreshSeconds, alone = false } = view;
@@ -35,7 +40,7 @@ export async function renderDashboard(view: DashboardView): Promise<string> {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 ${refreshSeconds === undefined ? '' : html`<meta http-equiv="refresh" content="${refreshSeconds}">`}
-<link rel="icon" href="data:,">
+<link rel="icon" href="${ICON}">
 <title>${key === undefined ? '' : `${key} · `}Harness experiments</title>
 <style>${raw(STYLE)}</style>
 </head>
@@ -79,10 +84,10 @@ function experimentBody({ report, timeline, trafficSql }: NonNullable<DashboardV
     : [];
   return html`<h1>${experiment.key}</h1>
 <p>${experiment.description}</p>
-<p class="quiet">${experiment.status} · ${period(report)} · ${level(report)} intervals</p>
+<p class="quiet">${experiment.status} · ${period(report)} · ${report.from === null ? '' : `${size(report)} · `}${level(report)} intervals</p>
 ${
   report.from === null
-    ? html`<section><p>No queries yet. Send some with <code>npm run traffic -- --queries 5000</code>.</p></section>`
+    ? html`<section><p>No queries yet. Send some with <code>npm run traffic -- --queries 5000</code>; those of curl and other programs count as bots.</p></section>`
     : verdicts(report)
 }
 ${health(report)}
@@ -90,6 +95,7 @@ ${report.interleaving === undefined ? '' : interleaving(report, report.interleav
 ${report.from === null ? '' : treatments.map((at) => html`${effects(report, at)}${report.triggered === undefined ? '' : triggered(report, { found: report.triggered, arm: at.arm })}${trends(report, at)}${segments(report, at)}`)}
 <section><h2>By arm ${sqlLink('metrics')}</h2><div class="scroll">${totalsTable(report)}</div></section>
 ${timeline === undefined ? '' : traffic(timeline, arms)}
+${glossary(report)}
 ${sqlSection({ ...report.sql, traffic: trafficSql })}`;
 }
 

@@ -51,6 +51,10 @@ tbody th { font-weight: 400; }
 thead th { white-space: normal; overflow-wrap: anywhere; min-width: 6.5em; font-weight: 600; font-size: .85rem; color: var(--quiet); }
 table.metrics, table.ways { font-size: .85rem; }
 .metrics th, .metrics td { padding-left: .3rem; padding-right: .3rem; }
+.metrics th:first-child { padding-left: 0; }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1.25rem; margin: .75rem 0 0; }
+dt { font-weight: 600; }
+dd { margin: 0; }
 tr:last-child > * { border-bottom: 0; }
 .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
 h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); margin: 0; }
@@ -78,6 +82,8 @@ footer a { margin-right: 1rem; }
   .guardrails td:nth-child(5) { order: -1; }
   .guardrails th, .guardrails td:nth-child(2) { order: -2; }
   .guardrails td:nth-child(3) { grid-column: 1 / -1; }
+  dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
+  dd { margin-bottom: .5rem; }
   .ways thead { display: none; }
   .ways tr, .ways th, .ways td { display: block; text-align: left; border: 0; padding: 0; white-space: normal; }
   .ways tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }

@@ -74,6 +74,9 @@ export function trendChart(points: readonly TrendPoint[], { title, arm, width, s
   );
 }
 
+const short = new Intl.NumberFormat('en-US', { notation: 'compact' });
+const compact = (count: number) => short.format(count);
+
 /** Queries or ads shown by arm over time. */
 export function trafficChart(
   { points }: Timeline,
@@ -94,7 +97,7 @@ export function trafficChart(
       marginRight: END,
       marginBottom: 26,
       x: timeAxis(points.at(-1)!.atMs - points[0]!.atMs, width / 90),
-      y: { label: null, grid: true, zero: true, ticks: 4, tickFormat: '~s' },
+      y: { label: null, grid: true, zero: true, ticks: 4, tickFormat: compact },
       color: { type: 'identity' },
       marks: [
         Plot.ruleY([0], { stroke: 'currentColor', strokeOpacity: 0.4 }),

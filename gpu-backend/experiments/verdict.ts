@@ -72,7 +72,7 @@ export function verdictOn({ arm, checks, rules, metrics, effectOf, isConstant }:
       `The numbers are not to be trusted: ${alarms.map((check) => check.title).join(', ')} failed.`,
     );
   if (primary === null)
-    return say('hold', 'too_few', 'Too few units to judge: every arm needs 100, and one that differs.');
+    return say('hold', 'too_few', 'Too few units to judge: every arm needs 100 of them, not all alike.');
   if (guardrails.some(({ state }) => state === 'harmed'))
     return say('roll_back', 'guardrail_harmed', `Worse than may be lost: ${named('harmed')}.`);
   const side = sideOf(primary, towards(rules.primary));

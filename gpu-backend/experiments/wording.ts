@@ -160,6 +160,12 @@ export function totals(report: ExperimentReport): TotalRow[] {
   ];
 }
 
+/** How much the report is about. */
+export function size({ arms }: Pick<ExperimentReport, 'arms'>): string {
+  const sum = (of: 'units' | 'queries') => whole.format(arms.reduce((total, arm) => total + arm[of], 0));
+  return `${sum('units')} units, ${sum('queries')} queries`;
+}
+
 /** What the report left out, in one sentence. */
 export function excluded({ excluded: { bots, mixedUnits } }: ExperimentReport): string {
   const queries = `${whole.format(bots)} ${bots === 1 ? 'query' : 'queries'} of bots`;

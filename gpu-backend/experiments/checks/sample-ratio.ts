@@ -42,7 +42,9 @@ export function sampleRatioPValue(arms: readonly ArmCount[]): number | undefined
 export function checkSampleRatio(arms: readonly ArmCount[]): Found {
   const units = arms.reduce((sum, arm) => sum + arm.units, 0);
   const weight = arms.reduce((sum, arm) => sum + arm.weight, 0);
-  const expected = printByArm(arms, (arm) => ((units * arm.weight) / weight).toFixed(1));
+  const expected = printByArm(arms, (arm) =>
+    units === 0 ? `${((100 * arm.weight) / weight).toFixed(1)} %` : ((units * arm.weight) / weight).toFixed(1),
+  );
   const received = `${units === 0 ? 'no units yet' : `units ${printByArm(arms, (arm) => String(arm.units))}`}`;
 
   const strangers = arms.filter((arm) => arm.weight === 0 && arm.units > 0).map(({ arm }) => arm);

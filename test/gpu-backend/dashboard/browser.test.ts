@@ -111,6 +111,18 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', {
     await context.close();
   });
 
+  it('explains its words to who unfolds them, on a phone too', async () => {
+    const { page, context, faults } = await newPage(browser, LOOKS.phone);
+    await page.goto(`${url}?experiment=test`);
+    const meaning = page.locator('dt:text-is("Guardrail") + dd');
+    expect(await meaning.isVisible()).toBe(false);
+    await page.getByText('What the words mean').click();
+    expect(await meaning.textContent()).toContain('must not lose more than its margin');
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
   it('leads from one experiment to another, and to a fresh look', async () => {
     const { page, context, faults } = await newPage(browser);
     await page.goto(url);

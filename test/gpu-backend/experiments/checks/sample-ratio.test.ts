@@ -45,7 +45,11 @@ describe('sample ratio', () => {
   });
 
   it('is exact where units are few, and silent where there are none', () => {
-    expect(checkSampleRatio(arms([0, 0], [1, 1]))).toMatchObject({ severity: 'unknown', received: 'no units yet' });
+    expect(checkSampleRatio(arms([0, 0], [1, 1]))).toMatchObject({
+      severity: 'unknown',
+      expected: 'arm-0 50.0 %, arm-1 50.0 %',
+      received: 'no units yet',
+    });
     expect(sampleRatioPValue(arms([8, 0], [1, 1]))).toBeCloseTo(2 / 256, 12);
     expect(severity([9, 0], [1, 1])).toBe('ok');
     expect(severity([40, 8], [99, 1])).toBe('alarm');
