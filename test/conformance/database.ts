@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { createCatalogue } from '../../gpu-backend/catalogue/catalogue.ts';
 import { type Change, changesSince, findAd } from '../../gpu-backend/catalogue/rows.ts';
 import { type Database, rows } from '../../gpu-backend/db/connect.ts';
@@ -18,7 +18,8 @@ import { openServingConfig } from '../../gpu-backend/serving-config/serving-conf
 import { adTextDigest } from '../../shared/ad-text.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
-import { DATABASE_TIMEOUT_MS, type TestDatabase } from '../setup/databases.ts';
+import type { TestDatabase } from '../setup/databases.ts';
+import { useDatabase } from '../setup/hooks.ts';
 import {
   AT_MS,
   sampleAd,
@@ -45,14 +46,10 @@ async function count(db: Database, table: string): Promise<number> {
 
 export function databaseConformance(name: string, open: () => Promise<TestDatabase>): void {
   describe(`the ${name} database`, () => {
-    let database: TestDatabase;
+    const database = useDatabase(open);
     let db: Database;
-    beforeAll(async () => {
-      database = await open();
-      db = database.db;
-    }, DATABASE_TIMEOUT_MS);
-    afterAll(() => database.close());
     beforeEach(async () => {
+      ({ db } = database);
       await db.execute(sql.raw(`truncate ${TABLES}`));
     });
 

@@ -1,20 +1,10 @@
 /** The guide against the backend: every metric that the table and the alert rules name is one that it exposes. */
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Backend } from '../../gpu-backend/main.ts';
-import { call, makeFolders, start, type TestFolders } from '../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
+import { expect, test } from 'vitest';
+import { call } from '../setup/backend.ts';
+import { useBackend } from '../setup/hooks.ts';
 
-let folders: TestFolders;
-let backend: Backend;
-beforeAll(async () => {
-  folders = await makeFolders();
-  backend = await start(folders);
-}, DATABASE_TIMEOUT_MS);
-afterAll(async () => {
-  await backend?.stop();
-  folders?.remove();
-});
+const backend = useBackend({ market: false });
 
 /** Exposed with a real server only. */
 const WITH_SERVER = new Set(['harness_follow_failures']);

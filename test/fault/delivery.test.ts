@@ -1,21 +1,18 @@
 /** Delivery while the backend dies at the worst moments: the real consumer over the real store, N ids are N rows. */
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { consume } from '../../edge/consumer.ts';
 import { noEvents } from '../../edge/events.ts';
 import { rows } from '../../gpu-backend/db/connect.ts';
 import { ingest } from '../../gpu-backend/events/ingest.ts';
 import { missingIds } from '../../gpu-backend/events/reconcile.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
-import { DATABASE_TIMEOUT_MS, openEmbeddedDatabase, type TestDatabase } from '../setup/databases.ts';
+import { openEmbeddedDatabase } from '../setup/databases.ts';
+import { useDatabase } from '../setup/hooks.ts';
 import { sampleClick, sampleImpression } from '../setup/samples.ts';
 
-let database: TestDatabase;
-beforeAll(async () => {
-  database = await openEmbeddedDatabase();
-}, DATABASE_TIMEOUT_MS);
-afterAll(() => database.close());
+const database = useDatabase(openEmbeddedDatabase);
 
 /** How a call to the backend ends: well, before anything is stored, or stored and then no answer. */
 const outcome = fc.constantFrom('answered' as const, 'killed before the commit' as const, 'killed after it' as const);

@@ -1,7 +1,7 @@
 /** The served log as a dataset: what is left out, what is counted once, what a place in the page is worth; on both databases. */
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createCatalogue } from '../../gpu-backend/catalogue/catalogue.ts';
 import type { Database } from '../../gpu-backend/db/connect.ts';
 import { ingest } from '../../gpu-backend/events/ingest.ts';
@@ -11,7 +11,8 @@ import { openDataset } from '../../training/data/dataset.ts';
 import { partOf } from '../../training/data/log-dataset.ts';
 import type { FileName, RowOf } from '../../training/data/records.ts';
 import { testFolder } from '../fixtures/folder.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../setup/databases.ts';
+import { DATABASES } from '../setup/databases.ts';
+import { useDatabase } from '../setup/hooks.ts';
 import { AT_MS, sampleAd, sampleClick, sampleImpression } from '../setup/samples.ts';
 
 const at = testFolder('export-logs');
@@ -105,13 +106,9 @@ async function read<F extends FileName>(folder: string, file: F): Promise<RowOf<
 }
 
 describe.each(DATABASES)('on the %s database', (name, open) => {
-  let database: TestDatabase;
+  const database = useDatabase(open);
   const out = at(name);
-  beforeAll(async () => {
-    database = await open();
-    await fill(database.db);
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  beforeAll(() => fill(database.db));
 
   test('it is a dataset of those who agreed, of what many asked, with each look counted once', async () => {
     const summary = await exportLogs(database.db, { out, ...WINDOW });

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { deliverAlerts, retryAfterMs } from '../../../gpu-backend/alerts/deliver.ts';
 import { alertsOf, raiseAlerts } from '../../../gpu-backend/alerts/raise.ts';
 import { Alert } from '../../../shared/contract/alerts.ts';
@@ -15,7 +15,8 @@ import {
   storeEvents,
   storeExperiment,
 } from '../../fixtures/experiment-traffic.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 
 const KEYS = parseKeyRing('test:0123456789abcdef');
 const NOON = Date.UTC(2026, 3, 1, 12);
@@ -40,16 +41,11 @@ async function listen() {
 }
 
 describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
-  let database: TestDatabase;
+  const database = useDatabase(open);
   let hook: Awaited<ReturnType<typeof listen>>;
-  beforeAll(async () => {
-    database = await open();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
   beforeEach(async () => {
     hook = await listen();
-    await emptyEvents(database.db);
-    await database.db.execute(sql`truncate experiments, alerts`);
+    await emptyEvents(database.db, 'experiments', 'alerts');
     return () => hook.close();
   });
 

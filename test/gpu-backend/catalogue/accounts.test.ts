@@ -1,6 +1,6 @@
 /** Campaigns, advertisers and rules of policy on both databases: what queries meet, the kill list, and budgets of the day. */
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type Accounts, createAccounts, loadTerms } from '../../../gpu-backend/catalogue/accounts.ts';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
 import { killList } from '../../../gpu-backend/catalogue/kill-list.ts';
@@ -11,7 +11,8 @@ import { reached } from '../../../gpu-backend/db/counters.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { Campaign } from '../../../shared/contract/accounts.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 import { sampleAd, sampleClick } from '../../setup/samples.ts';
 
 const NOW = Date.parse('2026-01-12T08:30:00Z'); // a Monday
@@ -25,17 +26,13 @@ const ad = sampleAd();
 const asked = { query: 'running shoes', market: 'us', locale: 'en-US' };
 
 describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
-  let database: TestDatabase;
+  const database = useDatabase(open);
   let db: Database;
   let terms: Terms;
   let accounts: Accounts;
   let changes: number;
-  beforeAll(async () => {
-    database = await open();
-    db = database.db;
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
   beforeEach(async () => {
+    ({ db } = database);
     changes = 0;
     await db.execute(sql.raw('truncate ads, ad_spend, account_spend, accounts, generations, clicks, counters'));
     terms = new Terms({ now: () => NOW });

@@ -1,11 +1,12 @@
 /** Bulk loads on both databases: all or nothing, what is bad by line, and going on after a stop at any chunk. */
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type BadRow, type BulkRow, bulkLoad } from '../../../gpu-backend/catalogue/bulk-load.ts';
 import { changesSince, findAd } from '../../../gpu-backend/catalogue/rows.ts';
 import { type Database, rows } from '../../../gpu-backend/db/connect.ts';
 import { reached } from '../../../gpu-backend/db/counters.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 import { sampleAd } from '../../setup/samples.ts';
 
 const SPACE = { spaceId: '0123456789abcdef', dimension: 4 };
@@ -13,15 +14,11 @@ const good = (n: number) =>
   sampleAd({ id: `ad-${n}`, title: `Ad\t${n} \\N`, negatives: [{ text: 'a\\b', match: 'exact' }] });
 
 describe.each(DATABASES)('a bulk load into the %s database', (_name, open) => {
-  let database: TestDatabase;
+  const database = useDatabase(open);
   let db: Database;
   let report: BadRow[];
-  beforeAll(async () => {
-    database = await open();
-    db = database.db;
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
   beforeEach(async () => {
+    ({ db } = database);
     report = [];
     await db.execute(sql.raw('truncate ads, ad_vectors, bulk_loads, staged_ads, generations, counters'));
   });

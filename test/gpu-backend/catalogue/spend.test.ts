@@ -1,6 +1,6 @@
 /** Budgets of the day, on both databases: what clicks spend, when an ad is on the kill list, and when it leaves. */
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
 import { killList } from '../../../gpu-backend/catalogue/kill-list.ts';
 import { forgetPastDays, untilMidnight } from '../../../gpu-backend/catalogue/spend.ts';
@@ -9,22 +9,19 @@ import { raise, reached } from '../../../gpu-backend/db/counters.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { ClickEvent } from '../../../shared/contract/events.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 import { sampleAd, sampleClick } from '../../setup/samples.ts';
 
 const DAY_MS = 86_400_000;
 
 describe.each(DATABASES)('spend on the %s database', (_name, open) => {
-  let database: TestDatabase;
+  const database = useDatabase(open);
   let db: Database;
   let changes: number;
   let clicks: number;
-  beforeAll(async () => {
-    database = await open();
-    db = database.db;
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
   beforeEach(async () => {
+    ({ db } = database);
     [changes, clicks] = [0, 0];
     await db.execute(sql.raw('truncate ads, ad_spend, generations, clicks, counters'));
     await catalogue().putMany(

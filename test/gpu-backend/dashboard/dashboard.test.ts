@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { sql } from 'drizzle-orm';
 import { parseHTML } from 'linkedom';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { answerDashboard } from '../../../gpu-backend/dashboard/dashboard.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { DECISION_RULES } from '../../../gpu-backend/experiments/verdict.ts';
 import {
+  emptyEvents,
   experimentOf,
   impressionOf,
   START_MS,
@@ -13,21 +13,12 @@ import {
   storeExperiment,
   trafficOf,
 } from '../../fixtures/experiment-traffic.ts';
-import { DATABASE_TIMEOUT_MS, openEmbeddedDatabase, type TestDatabase } from '../../setup/databases.ts';
+import { openEmbeddedDatabase } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 
 describe('GET /dashboard', () => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await openEmbeddedDatabase();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
-  beforeEach(() =>
-    database.db
-      .execute(
-        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, experiments`,
-      )
-      .then(() => {}),
-  );
+  const database = useDatabase(openEmbeddedDatabase);
+  beforeEach(() => emptyEvents(database.db, 'experiments'));
 
   async function open(query: Record<string, string> = {}) {
     const answer = await answerDashboard(database.db, query);

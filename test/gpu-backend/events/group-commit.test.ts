@@ -1,24 +1,21 @@
 /** Group commit on a real server and on the embedded database: what each request is told, and what is in the tables. */
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { rows } from '../../../gpu-backend/db/connect.ts';
 import { ads, generations } from '../../../gpu-backend/db/schema.ts';
 import { type GroupCommitOptions, groupCommit } from '../../../gpu-backend/events/group-commit.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 import { sampleAd, sampleClick, sampleConversion, sampleImpression } from '../../setup/samples.ts';
 
 const TABLES = ['impressions', 'exposures', 'clicks', 'conversions'];
 const STRANGE = 'tab\t line\n return\r back\\slash \\N "quote" \u2028 ünï 𝒳';
 
 describe.each(DATABASES)('on the %s database', (_name, open) => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await open();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  const database = useDatabase(open);
   const truncate = () => database.db.execute(sql.raw(`truncate ${TABLES.join()}, ad_spend`));
   beforeEach(async () => void (await truncate()));
 

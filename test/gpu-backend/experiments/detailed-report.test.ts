@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { renderDashboard } from '../../../gpu-backend/dashboard/page.ts';
 import { rows } from '../../../gpu-backend/db/connect.ts';
 import { buildDetailedReport } from '../../../gpu-backend/experiments/detailed-report.ts';
@@ -9,6 +9,7 @@ import { DetailedReport } from '../../../shared/contract/report-detail.ts';
 import { Experiment, INTERLEAVED } from '../../../shared/experiment.ts';
 import {
   clickOf,
+  emptyEvents,
   experimentOf,
   impressionOf,
   storeEvents,
@@ -16,7 +17,8 @@ import {
   trafficOf,
 } from '../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../fixtures/random.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -40,18 +42,9 @@ const shuffled = <T>(items: readonly T[], seed: number): T[] => {
 };
 
 describe.each(DATABASES)('the detailed report on the %s database', (_name, open) => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await open();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
-  const empty = () =>
-    database.db.execute(
-      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days`,
-    );
+  const database = useDatabase(open);
   beforeEach(async () => {
-    await empty();
-    await database.db.execute(sql`truncate experiments`);
+    await emptyEvents(database.db, 'experiments');
     await storeExperiment(database.db, experimentOf('test'));
   });
   const report = () => buildDetailedReport(database.db, 'test');
@@ -109,7 +102,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
     await storeEvents(database.db, events);
     const first = JSON.stringify(await report());
     expect(first).toContain('"relative"');
-    await empty();
+    await emptyEvents(database.db);
     await storeEvents(database.db, shuffled([...events, ...shuffled(events, 1).slice(0, 100)], 11));
     await storeEvents(database.db, shuffled(events, 12));
     expect(JSON.stringify(await report())).toBe(first);

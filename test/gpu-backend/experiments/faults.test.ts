@@ -2,7 +2,7 @@
  * Faults injected into stored events: each is named by the check that is made for it, and either the estimate stays where it
  * is without the fault, or an alarm says that it is not to be read.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { noteMissing } from '../../../gpu-backend/events/missing.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
@@ -21,7 +21,8 @@ import {
   storeExperiment,
 } from '../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../fixtures/random.ts';
-import { DATABASE_TIMEOUT_MS, openEmbeddedDatabase, type TestDatabase } from '../../setup/databases.ts';
+import { openEmbeddedDatabase } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 
 const DAY_MS = 86_400_000;
 const SUMS = METRICS.filter(isSum);
@@ -55,7 +56,7 @@ const clicksEffect = ({ metrics }: ExperimentReport) =>
   metrics.find(({ metric }) => metric === 'clicks')!.arms.at(-1)!.effect!;
 
 describe('injected faults', () => {
-  let database: TestDatabase;
+  const database = useDatabase(openEmbeddedDatabase);
   let plain: ExperimentReport;
   const split = (key: string) => experimentOf(key);
 
@@ -75,10 +76,8 @@ describe('injected faults', () => {
   }
 
   beforeAll(async () => {
-    database = await openEmbeddedDatabase();
     plain = await reportOn(split('plain'));
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  });
 
   it('no fault: no alarm and no warning, in whatever order events come', async () => {
     expect(Object.entries(severities(plain)).filter(([, severity]) => severity !== 'ok')).toEqual([]);

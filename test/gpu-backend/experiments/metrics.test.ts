@@ -1,5 +1,4 @@
-import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { adjustMetric } from '../../../gpu-backend/experiments/adjustment.ts';
 import { columnsOf, nameOf } from '../../../gpu-backend/experiments/columns.ts';
 import { capped, pooledThreshold } from '../../../gpu-backend/experiments/estimators/cap.ts';
@@ -16,7 +15,8 @@ import {
   storeExperiment,
 } from '../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../fixtures/random.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASE_TIMEOUT_MS, DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 
 const DAY_MS = 86_400_000;
 const metric = (fields: object) =>
@@ -96,17 +96,12 @@ function traffic(): { events: HarnessEvent[]; units: { arm: string; before: numb
 }
 
 describe.each(DATABASES)('columns on the %s database', (_name, open) => {
-  let database: TestDatabase;
+  const database = useDatabase(open);
   const { events, units } = traffic();
   beforeAll(async () => {
-    database = await open();
-    await database.db.execute(
-      sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, experiments`,
-    );
     await storeExperiment(database.db, experimentOf('test'));
     await storeEvents(database.db, events);
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  });
 
   it(
     'are a measure of the first days, up to one cap for all arms, and from before',

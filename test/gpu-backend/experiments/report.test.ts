@@ -1,5 +1,4 @@
-import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
@@ -11,6 +10,7 @@ import { isSum, MeasureName } from '../../../shared/metric.ts';
 import {
   clickOf,
   conversionOf,
+  emptyEvents,
   experimentOf,
   impressionOf,
   START_MS,
@@ -19,7 +19,8 @@ import {
   trafficOf,
 } from '../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../fixtures/random.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 import { expectClose, meanSums, ratioSums } from './golden.ts';
 
 function shuffled<T>(items: readonly T[], seed: number): T[] {
@@ -64,18 +65,8 @@ function oracle(events: readonly HarnessEvent[]) {
 }
 
 describe.each(DATABASES)('report on the %s database', (_name, open) => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await open();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
-  beforeEach(() =>
-    database.db
-      .execute(
-        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days, experiments`,
-      )
-      .then(() => {}),
-  );
+  const database = useDatabase(open);
+  beforeEach(() => emptyEvents(database.db, 'experiments'));
 
   const store = (...events: HarnessEvent[]) => storeEvents(database.db, events);
   const report = (key = 'test') => buildReport(database.db, key);
@@ -180,9 +171,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     const first = JSON.stringify(await report());
     expect(first).toContain('"significant"');
     for (const seed of [1, 2]) {
-      await database.db.execute(
-        sql`truncate impressions, exposures, clicks, conversions, experiment_units, experiment_unit_days, experiment_arm_days`,
-      );
+      await emptyEvents(database.db);
       await store(...shuffled([...events, ...shuffled(events, seed).slice(0, 100)], seed + 10));
       await store(...shuffled(events, seed + 20));
       expect(JSON.stringify(await report())).toBe(first);

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { rows } from '../../../gpu-backend/db/connect.ts';
 import { counters, experimentUnits, productName } from '../../../gpu-backend/db/schema.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
@@ -22,7 +22,8 @@ import {
   storeExperiment,
   trafficOf,
 } from '../../fixtures/experiment-traffic.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 
 const DAY_MS = 86_400_000;
 /** Over three days, in two markets, a third of the answers from a cache, and half of the units with a counterfactual log. */
@@ -41,14 +42,9 @@ const TRAFFIC = trafficOf({ seed: 11, units: 12, experiment: 'test' }).map((even
 );
 
 describe.each(DATABASES)('rollups on the %s database', (name, open) => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await open();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  const database = useDatabase(open);
   beforeEach(async () => {
-    await emptyEvents(database.db);
-    await database.db.execute(sql`truncate experiments, counters`);
+    await emptyEvents(database.db, 'experiments', 'counters');
     await storeExperiment(database.db, experimentOf('test'));
   });
 

@@ -1,6 +1,5 @@
 /** From the counterfactual log in the events to the report's triggered and diluted effects. */
-import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { renderDashboard } from '../../../gpu-backend/dashboard/page.ts';
 import { buildDetailedReport } from '../../../gpu-backend/experiments/detailed-report.ts';
 import { reportTable } from '../../../scripts/report-table.ts';
@@ -15,7 +14,8 @@ import {
   storeExperiment,
 } from '../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../fixtures/random.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 
 const EXPERIMENT = { ...experimentOf('test'), counterfactualShare: 1 };
 
@@ -44,14 +44,9 @@ function traffic({ seed, units, lift }: { seed: number; units: number; lift: num
 }
 
 describe.each(DATABASES)('triggered effects on the %s database', (_name, open) => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await open();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  const database = useDatabase(open);
   beforeEach(async () => {
-    await emptyEvents(database.db);
-    await database.db.execute(sql`truncate experiments`);
+    await emptyEvents(database.db, 'experiments');
     await storeExperiment(database.db, EXPERIMENT);
   });
   const report = () => buildDetailedReport(database.db, 'test');

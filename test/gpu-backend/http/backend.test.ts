@@ -1,7 +1,6 @@
 /** The backend as its callers see it: every route, on a running service with its embedded database. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { z } from 'zod';
-import type { Backend } from '../../../gpu-backend/main.ts';
 import type { Ad, AdBatchResult } from '../../../shared/contract/ads.ts';
 import { ServingConfig } from '../../../shared/contract/config.ts';
 import { ExperimentReport } from '../../../shared/contract/experiments.ts';
@@ -9,59 +8,41 @@ import { Generation, type GenerationList } from '../../../shared/contract/genera
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
 import { BACKEND_ROUTES } from '../../../shared/contract/routes.ts';
 import { DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
-import {
-  call,
-  loadTestMarket,
-  makeFolders,
-  retrieval,
-  start,
-  TEST_ADS,
-  type TestFolders,
-} from '../../setup/backend.ts';
+import { call, loadTestMarket, retrieval, TEST_ADS } from '../../setup/backend.ts';
 import { DATABASE_TIMEOUT_MS } from '../../setup/databases.ts';
+import { useBackend } from '../../setup/hooks.ts';
 import { sampleAd, sampleClick, sampleExperiment, sampleImpression } from '../../setup/samples.ts';
 
-let folders: TestFolders;
-let backend: Backend;
-let url: string;
-beforeAll(async () => {
-  folders = await makeFolders();
-  backend = await start(folders);
-  url = backend.url;
-}, DATABASE_TIMEOUT_MS);
-afterAll(async () => {
-  await backend?.stop();
-  folders?.remove();
-});
+const backend = useBackend({ market: false });
 
 const retrieve = async (query: string, change: Parameters<typeof retrieval>[1] = {}) => {
-  const answer = await call<RetrieveResponse>(url, 'POST /v1/retrieve', { body: retrieval(query, change) });
+  const answer = await call<RetrieveResponse>(backend.url, 'POST /v1/retrieve', { body: retrieval(query, change) });
   expect(answer.status, JSON.stringify(answer.body)).toBe(200);
   return RetrieveResponse.parse(answer.body);
 };
 const found = async (query: string) => (await retrieve(query)).candidates.map(({ adId }) => adId);
-const config = async () => ServingConfig.parse((await call(url, 'GET /v1/config')).body);
+const config = async () => ServingConfig.parse((await call(backend.url, 'GET /v1/config')).body);
 
 describe('before the first generation', () => {
   test('the process is alive, and not ready', async () => {
-    expect((await call(url, 'GET /healthz', { unsigned: true })).body).toMatchObject({ status: 'degraded' });
-    const ready = await call(url, 'GET /readyz', { unsigned: true });
+    expect((await call(backend.url, 'GET /healthz', { unsigned: true })).body).toMatchObject({ status: 'degraded' });
+    const ready = await call(backend.url, 'GET /readyz', { unsigned: true });
     expect([ready.status, ready.body.code, ready.headers.get('retry-after')]).toEqual([503, 'not_ready', '1']);
-    const asked = await call(url, 'POST /v1/retrieve', { body: retrieval('sofa') });
+    const asked = await call(backend.url, 'POST /v1/retrieve', { body: retrieval('sofa') });
     expect([asked.status, asked.body.code]).toEqual([503, 'not_ready']);
   });
 
   test('an empty catalogue is not built', async () => {
-    const built = await call(url, 'POST /v1/generations', { body: { action: 'build' } });
+    const built = await call(backend.url, 'POST /v1/generations', { body: { action: 'build' } });
     expect([built.status, built.body.code]).toEqual([409, 'conflict']);
   });
 });
 
 describe('with the market loaded', () => {
-  beforeAll(() => loadTestMarket(url), DATABASE_TIMEOUT_MS);
+  beforeAll(() => loadTestMarket(backend.url), DATABASE_TIMEOUT_MS);
 
   test('it is ready, and says on what it runs', async () => {
-    const ready = await call(url, 'GET /readyz', { unsigned: true });
+    const ready = await call(backend.url, 'GET /readyz', { unsigned: true });
     expect(ready.body).toMatchObject({
       status: 'ok',
       version: '0.1.0',
@@ -89,83 +70,87 @@ describe('with the market loaded', () => {
       ['GET /v1/config', true],
       ['GET /nowhere', true],
     ] as const) {
-      const { headers } = await call(url, route, { unsigned });
+      const { headers } = await call(backend.url, route, { unsigned });
       expect(headers.get('harness-config-version')).toBe(String(version));
       expect(headers.get('harness-generation')).toBe(String(generation));
       expect(headers.get('x-request-id')).toMatch(/^[\w-]{36}$/);
     }
-    const { headers } = await call(url, 'GET /healthz', { headers: { 'x-request-id': 'edge-1' } });
+    const { headers } = await call(backend.url, 'GET /healthz', { headers: { 'x-request-id': 'edge-1' } });
     expect(headers.get('x-request-id')).toBe('edge-1');
   });
 
   test('an ad is paused from the acknowledgement on, killed at the edges, and comes back', async () => {
     const before = await config();
-    const paused = await call<Ad>(url, 'PATCH /v1/ads/ad-1-0', { body: { status: 'paused' } });
+    const paused = await call<Ad>(backend.url, 'PATCH /v1/ads/ad-1-0', { body: { status: 'paused' } });
     expect(paused.body).toEqual({ ...TEST_ADS.find(({ id }) => id === 'ad-1-0'), status: 'paused' });
     expect(await found('red car')).not.toContain('ad-1-0');
     const after = await config();
     expect(after.killList).toEqual(['ad-1-0']);
     expect(after.version).toBeGreaterThan(before.version);
-    await call(url, 'PATCH /v1/ads/ad-1-0', { body: { status: 'active' } });
+    await call(backend.url, 'PATCH /v1/ads/ad-1-0', { body: { status: 'active' } });
     expect(await found('red car')).toContain('ad-1-0');
     expect((await config()).killList).toEqual([]);
   });
 
   test('an ad is created, replaced and removed', async () => {
     const ad = sampleAd({ id: 'ad:new', title: 'purple teapot', description: '' });
-    expect((await call(url, 'PUT /v1/ads/ad:new', { body: ad })).body).toEqual(ad);
+    expect((await call(backend.url, 'PUT /v1/ads/ad:new', { body: ad })).body).toEqual(ad);
     expect(await found('purple teapot')).toContain('ad:new');
     const other = { ...ad, title: 'orange kettle' };
-    expect((await call(url, 'PUT /v1/ads/ad%3Anew', { body: other })).status).toBe(200);
+    expect((await call(backend.url, 'PUT /v1/ads/ad%3Anew', { body: other })).status).toBe(200);
     expect((await found('orange kettle'))[0]).toBe('ad:new');
     expect(
       (await retrieve('purple teapot', { plan: { retrievers: ['lexical'], k: 5, minRelevance: 0 } })).candidates,
     ).toEqual([]);
-    expect((await call(url, 'DELETE /v1/ads/ad:new')).status).toBe(204);
+    expect((await call(backend.url, 'DELETE /v1/ads/ad:new')).status).toBe(204);
     expect(await found('orange kettle')).not.toContain('ad:new');
     expect((await config()).killList).toEqual(['ad:new']);
-    expect((await call(url, 'DELETE /v1/ads/ad:new')).body).toMatchObject({ code: 'not_found' });
-    expect((await call(url, 'PUT /v1/ads/other', { body: ad })).body).toMatchObject({ code: 'bad_request' });
+    expect((await call(backend.url, 'DELETE /v1/ads/ad:new')).body).toMatchObject({ code: 'not_found' });
+    expect((await call(backend.url, 'PUT /v1/ads/other', { body: ad })).body).toMatchObject({ code: 'bad_request' });
   });
 
   test('a batch reports its bad rows; the colon in its path is no parameter', async () => {
-    const { status, body } = await call<AdBatchResult>(url, 'POST /v1/ads:batch', {
+    const { status, body } = await call<AdBatchResult>(backend.url, 'POST /v1/ads:batch', {
       body: { ads: [sampleAd({ id: 'ad-ok', status: 'paused' }), sampleAd({ id: 'spaces in it' }), 7] },
     });
     expect([status, body.accepted, body.rejected.map(({ index }) => index)]).toEqual([200, 1, [1, 2]]);
-    expect((await call(url, 'POST /v1/ads:other', { body: {} })).status).toBe(404);
-    expect((await call(url, 'POST /v1/adsXbatch', { body: {} })).status).toBe(404);
+    expect((await call(backend.url, 'POST /v1/ads:other', { body: {} })).status).toBe(404);
+    expect((await call(backend.url, 'POST /v1/adsXbatch', { body: {} })).status).toBe(404);
   });
 
   test('a vector of another space is refused with both names', async () => {
     const vector = { spaceId: 'feedfeedfeedfeed', int8: 'AAAA' };
-    const { status, body } = await call(url, 'PUT /v1/ads/ad-v', { body: { ...sampleAd({ id: 'ad-v' }), vector } });
+    const { status, body } = await call(backend.url, 'PUT /v1/ads/ad-v', {
+      body: { ...sampleAd({ id: 'ad-v' }), vector },
+    });
     expect([status, body.code]).toEqual([409, 'space_mismatch']);
     expect(body.detail).toContain('feedfeedfeedfeed');
   });
 
   test('a generation is built beside the live one, and brought back under a new number', async () => {
     const { generation: first } = await config();
-    await call(url, 'PATCH /v1/ads/ad-2-0', { body: { status: 'paused' } });
+    await call(backend.url, 'PATCH /v1/ads/ad-2-0', { body: { status: 'paused' } });
     const builds = await Promise.all(
-      [1, 2].map(() => call(url, 'POST /v1/generations', { body: { action: 'build' } })),
+      [1, 2].map(() => call(backend.url, 'POST /v1/generations', { body: { action: 'build' } })),
     );
     expect(builds.map(({ status }) => status).sort()).toEqual([201, 409]);
     const built = Generation.parse(builds.find(({ status }) => status === 201)!.body);
     expect(built).toMatchObject({ number: first! + 1, status: 'live', reason: null });
     expect(await config()).toMatchObject({ generation: built.number, killList: [] }); // it was built without ad-2-0
     expect(await found('red shoe')).not.toContain('ad-2-0');
-    const back = await call(url, 'POST /v1/generations', { body: { action: 'rollback', to: first } });
+    const back = await call(backend.url, 'POST /v1/generations', { body: { action: 'rollback', to: first } });
     expect([back.status, back.body.number]).toEqual([201, built.number + 1]);
     expect(await found('red shoe')).not.toContain('ad-2-0'); // ads are as the catalogue has them now
-    const { body } = await call<z.infer<typeof GenerationList>>(url, 'GET /v1/generations');
+    const { body } = await call<z.infer<typeof GenerationList>>(backend.url, 'GET /v1/generations');
     expect(body.live).toBe(built.number + 1);
     expect(body.generations.map(({ number, status }) => [number, status])).toEqual([
       [first, 'retired'],
       [built.number, 'retired'],
       [built.number + 1, 'live'],
     ]);
-    const unknown = await call(url, 'POST /v1/generations', { body: { action: 'rollback', to: 4_000_000_000 } });
+    const unknown = await call(backend.url, 'POST /v1/generations', {
+      body: { action: 'rollback', to: 4_000_000_000 },
+    });
     expect(unknown.body).toMatchObject({ code: 'not_found' });
     expect((await config()).generation).toBe(built.number + 1);
   });
@@ -176,11 +161,11 @@ describe('with the market loaded', () => {
       sampleClick({ id: 'http-impression-1:1', impressionId: 'http-impression-1' }),
       { type: 'impression' },
     ];
-    const stored = await call(url, 'POST /v1/events', { body: { events } });
+    const stored = await call(backend.url, 'POST /v1/events', { body: { events } });
     expect(stored.body).toMatchObject({ stored: 2, duplicates: 0, rejected: [{ index: 2 }] });
-    const again = await call(url, 'POST /v1/events', { body: { events: events.slice(0, 2) } });
+    const again = await call(backend.url, 'POST /v1/events', { body: { events: events.slice(0, 2) } });
     expect(again.body).toEqual({ stored: 0, duplicates: 2, rejected: [] });
-    const report = await call(url, `GET /v1/experiments/${DEFAULT_EXPERIMENT}/report`, { unsigned: true });
+    const report = await call(backend.url, `GET /v1/experiments/${DEFAULT_EXPERIMENT}/report`, { unsigned: true });
     const treatment = ExperimentReport.parse(report.body).arms.find(({ arm }) => arm === 'treatment');
     expect(treatment).toEqual({ arm: 'treatment', units: 1, queries: 1 });
   });
@@ -188,25 +173,25 @@ describe('with the market loaded', () => {
   test('experiments are read by anyone, and changed by a signed call that the configuration then carries', async () => {
     const { version } = await config();
     const experiment = sampleExperiment();
-    expect((await call(url, 'PUT /v1/experiments/threshold', { body: experiment })).body).toEqual(experiment);
-    expect((await call(url, 'GET /v1/experiments/threshold', { unsigned: true })).body).toEqual(experiment);
+    expect((await call(backend.url, 'PUT /v1/experiments/threshold', { body: experiment })).body).toEqual(experiment);
+    expect((await call(backend.url, 'GET /v1/experiments/threshold', { unsigned: true })).body).toEqual(experiment);
     const changed = await config();
     expect(changed.version).toBe(version + 1);
     expect(changed.experiments).toContainEqual(experiment);
     const overlapping = sampleExperiment({ key: 'second' });
-    const refused = await call(url, 'PUT /v1/experiments/second', { body: overlapping });
+    const refused = await call(backend.url, 'PUT /v1/experiments/second', { body: overlapping });
     expect([refused.status, refused.body.code]).toEqual([409, 'conflict']);
-    const misplaced = await call(url, 'PUT /v1/experiments/third', { body: overlapping });
+    const misplaced = await call(backend.url, 'PUT /v1/experiments/third', { body: overlapping });
     expect(misplaced.body).toMatchObject({ code: 'bad_request' });
-    expect((await call(url, 'GET /v1/experiments/none', { unsigned: true })).status).toBe(404);
-    expect((await call(url, 'GET /v1/experiments/none/report', { unsigned: true })).status).toBe(404);
+    expect((await call(backend.url, 'GET /v1/experiments/none', { unsigned: true })).status).toBe(404);
+    expect((await call(backend.url, 'GET /v1/experiments/none/report', { unsigned: true })).status).toBe(404);
   });
 
   test('the dashboard and the metrics can be looked at', async () => {
-    const dashboard = await call<string>(url, 'GET /dashboard', { unsigned: true });
+    const dashboard = await call<string>(backend.url, 'GET /dashboard', { unsigned: true });
     expect(dashboard.headers.get('content-type')).toContain('text/html');
     expect(dashboard.body).toContain(DEFAULT_EXPERIMENT);
-    const { body: metrics } = await call<string>(url, 'GET /metrics', { unsigned: true });
+    const { body: metrics } = await call<string>(backend.url, 'GET /metrics', { unsigned: true });
     expect(metrics).toMatch(
       /harness_http_requests_total\{route="\/v1\/ads\/\{id\}",method="PATCH",status="200"\} [1-9]/,
     );
@@ -218,11 +203,11 @@ describe('with the market loaded', () => {
   });
 
   test('the document lists every route, and every route answers', async () => {
-    const { body } = await call<{ paths: Record<string, Record<string, unknown>> }>(url, 'GET /openapi.json');
+    const { body } = await call<{ paths: Record<string, Record<string, unknown>> }>(backend.url, 'GET /openapi.json');
     for (const { method, path, signed } of BACKEND_ROUTES) {
       expect(body.paths[path]).toHaveProperty(method);
       const sample = path.replace('{id}', 'ad-0-0').replace('{key}', DEFAULT_EXPERIMENT);
-      const unsigned = await call(url, `${method.toUpperCase()} ${sample}`, { unsigned: true });
+      const unsigned = await call(backend.url, `${method.toUpperCase()} ${sample}`, { unsigned: true });
       expect([path, unsigned.status]).toEqual([path, signed ? 401 : 200]);
     }
   });

@@ -1,34 +1,13 @@
 /** Whatever is sent, the answer is a problem with a code, never a 500, and the service goes on. */
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Backend } from '../../../gpu-backend/main.ts';
+import { describe, expect, test } from 'vitest';
 import { BACKEND_ROUTES } from '../../../shared/contract/routes.ts';
 import { Problem } from '../../../shared/problem.ts';
-import {
-  type CallOptions,
-  call,
-  loadTestMarket,
-  makeFolders,
-  retrieval,
-  start,
-  type TestFolders,
-} from '../../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../../setup/databases.ts';
+import { type CallOptions, call, retrieval } from '../../setup/backend.ts';
+import { useBackend } from '../../setup/hooks.ts';
 import { sampleAd, sampleClick, sampleExperiment, sampleImpression } from '../../setup/samples.ts';
 
-let folders: TestFolders;
-let backend: Backend;
-let url: string;
-beforeAll(async () => {
-  folders = await makeFolders();
-  backend = await start(folders);
-  url = backend.url;
-  await loadTestMarket(url);
-}, DATABASE_TIMEOUT_MS);
-afterAll(async () => {
-  await backend?.stop();
-  folders?.remove();
-});
+const backend = useBackend();
 
 const VALID: Record<string, unknown> = {
   'post /v1/retrieve': retrieval('red sofa'),
@@ -89,7 +68,7 @@ const WRONG: unknown[] = [
 ];
 
 async function refuses(route: `${string} ${string}`, options: CallOptions) {
-  const answer = await call(url, route, options);
+  const answer = await call(backend.url, route, options);
   expect(
     answer.status,
     `${route} ${JSON.stringify(options).slice(0, 300)} ${JSON.stringify(answer.body)}`,
@@ -204,7 +183,7 @@ test('a body that is too large is refused, announced or not', async () => {
   const body = new ReadableStream({
     pull: (controller) => (left-- > 0 ? controller.enqueue(chunk) : controller.close()),
   });
-  const streamed = await fetch(`${url}/v1/retrieve`, {
+  const streamed = await fetch(`${backend.url}/v1/retrieve`, {
     method: 'POST',
     body,
     headers: signature,
@@ -218,11 +197,11 @@ test('a plan in which nothing can be found is answered with nothing', async () =
     const answer = await refuses('POST /v1/retrieve', { body: retrieval(query) });
     expect(answer.status).toBe(200);
   }
-  expect((await call(url, 'GET /readyz', { unsigned: true })).status).toBe(200);
+  expect((await call(backend.url, 'GET /readyz', { unsigned: true })).status).toBe(200);
 });
 
 test('bytes that are no HTTP end their connection, not the service', async () => {
-  const { port, hostname } = new URL(url);
+  const { port, hostname } = new URL(backend.url);
   for (const bytes of [
     '\0\0\0\0',
     'GET',
@@ -238,5 +217,5 @@ test('bytes that are no HTTP end their connection, not the service', async () =>
         .resume();
     });
   }
-  expect((await call(url, 'GET /healthz', { unsigned: true })).status).toBe(200);
+  expect((await call(backend.url, 'GET /healthz', { unsigned: true })).status).toBe(200);
 });

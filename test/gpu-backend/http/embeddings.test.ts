@@ -1,26 +1,22 @@
 /** `POST /v1/embeddings` on a running service, asked by OpenAI's own client. */
 import OpenAI, { APIError } from 'openai';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Backend } from '../../../gpu-backend/main.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { EmbeddingsResponse } from '../../../shared/contract/embeddings.ts';
 import { Problem } from '../../../shared/problem.ts';
-import { call, makeFolders, start, type TestFolders } from '../../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../../setup/databases.ts';
+import { call } from '../../setup/backend.ts';
+import { useBackend } from '../../setup/hooks.ts';
 
 const API_KEY = 'sk-0123456789abcdef';
 const MODEL = 'tiny-1';
-let folders: TestFolders;
-let backend: Backend;
+const backend = useBackend({
+  market: false,
+  bundle: { cutDimensions: [16] },
+  environment: { HARNESS_API_KEYS: `other:${'x'.repeat(16)},shop:${API_KEY}` },
+});
 let openai: OpenAI;
 const client = (apiKey: string) => new OpenAI({ apiKey, baseURL: `${backend.url}/v1`, maxRetries: 0 });
-beforeAll(async () => {
-  folders = await makeFolders({ cutDimensions: [16] });
-  backend = await start(folders, { HARNESS_API_KEYS: `other:${'x'.repeat(16)},shop:${API_KEY}` });
+beforeAll(() => {
   openai = client(API_KEY);
-}, DATABASE_TIMEOUT_MS);
-afterAll(async () => {
-  await backend?.stop();
-  folders?.remove();
 });
 
 /** What the client throws for a request. */

@@ -1,13 +1,14 @@
 /** Which ads an edge is given for the time without a backend, on both databases. */
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { Live } from '../../../gpu-backend/generations/live.ts';
 import { createHeadAds } from '../../../gpu-backend/retrieval/head-ads.ts';
 import type { Ad } from '../../../shared/contract/ads.ts';
 import { HeadAds } from '../../../shared/contract/head.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 import { sampleAd, sampleImpression } from '../../setup/samples.ts';
 
 /** As much of a live view as the head is made of. */
@@ -17,15 +18,13 @@ function liveWith(ads: readonly Ad[]): Live {
 }
 
 describe.each(DATABASES)('the head on the %s database', (_name, open) => {
-  let database: TestDatabase;
+  const database = useDatabase(open);
   let db: Database;
   let pages = 0;
-  beforeAll(async () => {
-    database = await open();
-    db = database.db;
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
-  beforeEach(() => db.execute(sql.raw('truncate impressions, exposures')));
+  beforeEach(async () => {
+    ({ db } = database);
+    await db.execute(sql`truncate impressions, exposures`);
+  });
 
   const shown = (market: string, adIds: string[], change: { bot?: boolean; qa?: boolean; atMs?: number } = {}) =>
     sampleImpression({

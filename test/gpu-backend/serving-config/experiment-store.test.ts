@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import {
   auditOf,
   getExperiment,
@@ -10,17 +10,14 @@ import {
 import { openServingConfig } from '../../../gpu-backend/serving-config/serving-config.ts';
 import type { ExperimentStep } from '../../../shared/contract/lifecycle.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
 import { sampleExperiment } from '../../setup/samples.ts';
 
 const ana = { by: 'ana', keyId: 'k1', why: 'first try' };
 
 describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await open();
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  const database = useDatabase(open);
   beforeEach(() => database.db.execute(sql`truncate experiments, experiment_audit, counters`).then(() => {}));
 
   const put = (change: Parameters<typeof sampleExperiment>[0] = {}) =>

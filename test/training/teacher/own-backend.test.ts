@@ -2,16 +2,15 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll } from 'vitest';
-import type { Backend } from '../../../gpu-backend/main.ts';
 import type { EmbeddingsResponse } from '../../../shared/contract/embeddings.ts';
 import { ENDPOINT_DEFAULTS, endpointTeacher } from '../../../training/teacher/endpoint.ts';
 import { teacherConformance } from '../../conformance/teacher.ts';
 import { testFolder } from '../../fixtures/folder.ts';
-import { call, makeFolders, start, type TestFolders } from '../../setup/backend.ts';
+import { call } from '../../setup/backend.ts';
+import { useBackend } from '../../setup/hooks.ts';
 
 const folder = testFolder('own-backend');
-let folders: TestFolders;
-let backend: Backend;
+const backend = useBackend({ market: false });
 // The backend takes signed requests only: between the two stands what signs them, as the edge does.
 const signer = createServer(async (request, response) => {
   const chunks: Buffer[] = [];
@@ -21,15 +20,11 @@ const signer = createServer(async (request, response) => {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 });
 beforeAll(async () => {
-  folders = await makeFolders();
-  backend = await start(folders);
   await new Promise<void>((resolve) => signer.listen(0, '127.0.0.1', resolve));
 });
 afterAll(async () => {
   signer.close();
   signer.closeAllConnections();
-  await backend?.stop();
-  folders?.remove();
 });
 const open = (encodingFormat: 'float' | 'base64') => {
   const url = `http://127.0.0.1:${(signer.address() as AddressInfo).port}/v1`;

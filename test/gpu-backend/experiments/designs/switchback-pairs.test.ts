@@ -1,6 +1,5 @@
 /** A served switchback, from its events to the report, and its estimator against the one that is held against the market's truth. */
-import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { renderDashboard } from '../../../../gpu-backend/dashboard/page.ts';
 import { comparePairs } from '../../../../gpu-backend/experiments/designs/paired-clusters.ts';
 import { analyseSwitchback } from '../../../../gpu-backend/experiments/designs/switchback.ts';
@@ -18,14 +17,14 @@ import { Experiment } from '../../../../shared/experiment.ts';
 import { sideAt, windowAt, windowUnit } from '../../../../shared/switchback.ts';
 import {
   clickOf,
-  emptyEvents,
   experimentOf,
   impressionOf,
   storeEvents,
   storeExperiment,
 } from '../../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../../fixtures/random.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES, type TestDatabase } from '../../../setup/databases.ts';
+import { DATABASES } from '../../../setup/databases.ts';
+import { useDatabase } from '../../../setup/hooks.ts';
 
 const HOUR_MS = 3_600_000;
 const width = ({ interval: [low, high] }: { interval: [number, number] }) => high - low;
@@ -148,14 +147,8 @@ function traffic(hours: number): HarnessEvent[] {
 }
 
 describe.each(DATABASES)('a switchback on the %s database', (_name, open) => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await open();
-    await emptyEvents(database.db);
-    await database.db.execute(sql`truncate experiments`);
-    await storeExperiment(database.db, EXPERIMENT);
-  }, DATABASE_TIMEOUT_MS);
-  afterAll(() => database.close());
+  const database = useDatabase(open);
+  beforeAll(() => storeExperiment(database.db, EXPERIMENT));
 
   it('is reported by blocks, without the washout and without alarms about people', async () => {
     const empty = await buildDetailedReport(database.db, 'switched');
