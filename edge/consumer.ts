@@ -43,7 +43,7 @@ interface Letter {
 /** Never throws: what was not stored is retried, after a pause that grows with the attempts. */
 export async function consume(batch: EventMessages, options: ConsumerOptions): Promise<void> {
   const dead = batch.queue.endsWith('-dead');
-  const read = batch.messages.map((message) => ({ message, events: eventsOf(message) }));
+  const read = batch.messages.flatMap((message) => readLetter(message, options) ?? []);
   for (const letters of splitBatches(read, ({ events }) => events)) {
     const events = letters.flatMap((letter) => letter.events);
     try {
@@ -61,8 +61,20 @@ export async function consume(batch: EventMessages, options: ConsumerOptions): P
   }
 }
 
-const eventsOf = ({ body }: EventMessage): readonly HarnessEvent[] =>
-  typeof body === 'string' ? JSON.parse(body) : [body];
+/** `undefined` for a message that is no list of events: said, and done with, so that it holds up none of the others. */
+function readLetter(message: EventMessage, { counts, onError }: ConsumerOptions): Letter | undefined {
+  const { body } = message;
+  try {
+    const events: unknown = typeof body === 'string' ? JSON.parse(body) : [body];
+    if (!Array.isArray(events)) throw new TypeError(`expected a list of events, got ${typeof events}`);
+    return { message, events };
+  } catch (error) {
+    message.ack();
+    counts.rejected += 1;
+    onError('a message of the queue could not be read', error);
+    return undefined;
+  }
+}
 
 /** What the backend refuses now it will refuse always: said once, then done with. */
 function settle(

@@ -54,8 +54,8 @@ export class Outbox {
   }
 
   async fetch(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
     try {
-      const { pathname } = new URL(request.url);
       const given = pathname === '/reconcile' ? undefined : await request.json();
       if (pathname === '/put') await this.put(given as HarnessEvent[]);
       else if (pathname === '/note') this.#shelf.note(given as string[], this.#world().now());
@@ -63,6 +63,8 @@ export class Outbox {
       else throw new HarnessError('not_found', `${pathname}: expected /put, /note or /reconcile`);
       return new Response(null, { status: 204 });
     } catch (error) {
+      // The caller is told no more of a fault than that there was one.
+      if (!(error instanceof HarnessError)) this.#world().onError(`outbox: ${pathname} failed`, error);
       return problemResponse(error);
     }
   }

@@ -105,10 +105,14 @@ describe('the queue consumer', () => {
   });
 
   /** Each message has the events of some ids, and is named after them. */
-  async function consumed(edge: Edge, messages: readonly string[][], queue = 'harness-events') {
+  const consumed = (edge: Edge, messages: readonly string[][], queue?: string) =>
+    delivered(edge, new Map(messages.map((ids) => [ids.join('+'), JSON.stringify(ids.map(event))])), queue);
+
+  /** Bodies by the name of their message. */
+  async function delivered(edge: Edge, messages: ReadonlyMap<string, string>, queue = 'harness-events') {
     const batch = createMessageBatch<string>(
       queue,
-      messages.map((ids) => ({ id: ids.join('+'), timestamp: 1, attempts: 1, body: JSON.stringify(ids.map(event)) })),
+      [...messages].map(([id, body]) => ({ id, timestamp: 1, attempts: 1, body })),
     );
     const { storeEvents, outboxes, events, onError } = edge.isolate;
     await consume(batch, {
@@ -143,6 +147,15 @@ describe('the queue consumer', () => {
     const result = await consumed(edge, [['event-001', 'event-002'], ['event-003']]);
     expect(result.explicitAcks).toHaveLength(2);
     expect(edge.isolate.events.counts).toMatchObject({ delivered: 2, rejected: 1 });
+  });
+
+  it('is done with a message that is no list of events, and stores the others of its batch', async () => {
+    const edge = edgeUnderTest();
+    const bodies = { cut: '[{"type":"cli', text: '"event"', whole: JSON.stringify([event('event-001')]) };
+    const result = await delivered(edge, new Map(Object.entries(bodies)));
+    expect(result.explicitAcks).toEqual(['cut', 'text', 'whole']);
+    expect((await edge.told()).stored).toEqual(['event-001']);
+    expect(edge.isolate.events.counts).toMatchObject({ delivered: 1, rejected: 2 });
   });
 
   it('drains the dead letters of an outage that goes on into the outbox, which delivers them after it', async () => {
