@@ -49,6 +49,20 @@ test('a worked example: rank by bid x relevance, pay what keeps the position', (
   ]);
 });
 
+test('at the borders: a bid at the reserve takes part, one of nothing never, and ties go to the smaller id', () => {
+  const ids = (ads: Bidder[], change: Partial<AuctionConfig> = {}) =>
+    auction(ads, { ...config, ...change }).map(({ candidate }) => candidate.adId);
+  expect(ids([bidder('a', 100, 1)])).toEqual(['a']);
+  expect(ids([bidder('a', 0, 1)], { reserveMicros: 0 })).toEqual([]);
+  expect(ids([bidder('b', 500, 1), bidder('a', 500, 1), bidder('c', 500, 1)])).toEqual(['a', 'b', 'c']);
+});
+
+test('prices are whole: up to what keeps the position, and no further than the bid', () => {
+  const prices = (ads: Bidder[]) => auction(ads, config).map(({ priceMicros }) => priceMicros);
+  expect(prices([bidder('a', 1000, 0.9), bidder('b', 500, 1)])).toEqual([556, 100]); // 500 / 0.9
+  expect(prices([bidder('a', 214, 0.3), bidder('b', 214, 0.3)])).toEqual([214, 100]); // 214 * 0.3 / 0.3 is more, as doubles have it
+});
+
 test('one ad an advertiser, the better one; bids below the reserve stay out', () => {
   const slots = auction([bidder('a1', 500, 1, 'x'), bidder('a2', 900, 1, 'x'), bidder('b', 99, 1)], config);
   expect(slots.map(({ candidate }) => candidate.adId)).toEqual(['a2']);

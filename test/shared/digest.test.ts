@@ -1,7 +1,7 @@
 /** Run in Node and in workerd, which do not both have the codecs that `digest.ts` would rather use. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { fromBase64Url, sha256Hex, toBase64Url } from '../../shared/digest.ts';
+import { canonicalJson, fromBase64Url, sha256Hex, toBase64Url } from '../../shared/digest.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -28,6 +28,11 @@ it('reads back what it spelt, and no other spelling', () => {
     }),
   );
   for (const other of ['Zh', 'Zg==', 'Zm9', 'Z', '+/', 'Zg\n']) expect(fromBase64Url(other), other).toBeUndefined();
+});
+
+it('writes a value in one way, whatever the order of its keys', () => {
+  const value = { b: [2, { d: 1, c: 'x' }], a: null, absent: undefined };
+  expect(canonicalJson(value)).toBe('{"a":null,"b":[2,{"c":"x","d":1}]}');
 });
 
 it('digests as FIPS 180-4 does', async () => {

@@ -4,6 +4,7 @@ import {
   type KeyRing,
   MAX_SKEW_MS,
   parseKeyRing,
+  SIGNATURE_HEADERS,
   signRequest,
   signToken,
   tokenHead,
@@ -33,6 +34,28 @@ describe('requests', () => {
     ['another body', { body: '{"query":"sofa" }' }],
   ])('%s is refused', async (_, over) => {
     expect(await code(verifyRequest(ring, { ...request, ...over }, await headers(), nowMs))).toBe('unauthorized');
+  });
+  test.each([
+    [SIGNATURE_HEADERS.timestamp, String(nowMs + 1)],
+    [SIGNATURE_HEADERS.nonce, 'nonce-0002'],
+    [SIGNATURE_HEADERS.keyId, 'k0'],
+  ])('another %s than was signed is refused', async (name, value) => {
+    const sent = await headers();
+    sent.set(name, value);
+    const twoNames: KeyRing = [...ring, { id: 'k0', secret: ring[0]!.secret }];
+    expect(await code(verifyRequest(twoNames, request, sent, nowMs))).toBe('unauthorized');
+  });
+  test.each([
+    [7, 'unauthorized'],
+    [8, 'accepted'],
+    [64, 'accepted'],
+    [65, 'unauthorized'],
+  ])('a nonce of %i characters is %s', async (length, outcome) => {
+    const signed = await signRequest(ring, request, { nowMs, nonce: 'n'.repeat(length) });
+    expect(await code(verifyRequest(ring, request, new Headers(signed), nowMs))).toBe(outcome);
+  });
+  test.each([-MAX_SKEW_MS, MAX_SKEW_MS])('a clock off by %i ms is borne', async (skew) => {
+    expect(await code(verifyRequest(ring, request, await headers({}, nowMs + skew), nowMs))).toBe('accepted');
   });
   test.each([-MAX_SKEW_MS - 1, MAX_SKEW_MS + 1])('a clock off by %i ms is refused', async (skew) => {
     expect(await code(verifyRequest(ring, request, await headers({}, nowMs + skew), nowMs))).toBe('unauthorized');
@@ -83,7 +106,7 @@ describe('tokens', () => {
   });
   test('signed in two parts they are what they are signed in one, with spaces where the parts meet', async () => {
     const rotated: KeyRing = [{ id: 'k2', secret: 'the new secret, long enough' }, ...ring];
-    for (const head of ['{"a":1', '{"a":12', '{"a":123', `{"ä":"${'✓'.repeat(70)}"`]) {
+    for (const head of ['{"a":1', '{"a":12', '{"a":123', `{"ä":"${'✓'.repeat(71)}"`]) {
       const sign = tokenHead(rotated, 'click', head);
       for (const tail of ['}', `,"é":"${'x'.repeat(90)}"}`]) {
         const token = sign(tokenTail(tail));
