@@ -1,7 +1,7 @@
 /** What `GET /v1/ads` was asked: the query string read strictly, checked, normalized. Every fault is a 400 with a code. */
 import { LRUCache } from 'lru-cache';
-import { AdsQuery } from '../shared/contract/ads.ts';
 import type { ServingConfig } from '../shared/contract/config.ts';
+import { AdsQuery } from '../shared/contract/query-route.ts';
 import { HarnessError, parse } from '../shared/problem.ts';
 import { codePoints, MAX_QUERY_LENGTH, normalize } from '../shared/text.ts';
 

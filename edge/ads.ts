@@ -1,8 +1,8 @@
 /** `GET /v1/ads`: the whole way of a query through the edge, one step a line. */
 import { Hono } from 'hono';
 import type { Visit } from '../shared/assignment.ts';
-import type { AdsResponse } from '../shared/contract/ads.ts';
 import type { ImpressionEvent } from '../shared/contract/events.ts';
+import type { AdsResponse } from '../shared/contract/query-route.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { readOverride } from '../shared/qa-override.ts';

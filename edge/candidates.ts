@@ -1,5 +1,5 @@
 /** The candidate list of a query under a plan: from the cache, from an origin, or, when neither has one, empty with a reason. */
-import type { CacheStatus, Rung } from '../shared/contract/ads.ts';
+import type { CacheStatus, Rung } from '../shared/contract/query-route.ts';
 import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { NORMALIZER_VERSION } from '../shared/text.ts';

@@ -2,7 +2,7 @@
  * The candidates of a page: those of the visit's plan, or, in an interleaving, those of two plans merged by team draft.
  * Each plan keeps a cache entry of its own; what is merged is never cached, because every page draws its coins anew.
  */
-import { Rung } from '../shared/contract/ads.ts';
+import { Rung } from '../shared/contract/query-route.ts';
 import type { Assignment } from '../shared/experiment.ts';
 import { interleave } from '../shared/interleave.ts';
 import type { AdsRequest } from './ads-request.ts';

@@ -3,8 +3,8 @@
  * adapters; everything else receives it.
  */
 import { LRUCache } from 'lru-cache';
-import type { Rung } from '../shared/contract/ads.ts';
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
+import type { Rung } from '../shared/contract/query-route.ts';
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { Backend } from './backend.ts';
 import type { CachePort } from './cache/cache-port.ts';

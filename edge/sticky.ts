@@ -16,12 +16,14 @@ const ONE_YEAR_SECONDS = 31_536_000;
 const MAX_RECORDS = 16;
 
 /** Short names, because it travels with every request. */
-const Payload = z.strictObject({
-  /** The unit. */
-  u: z.string(),
-  /** Arm and version by experiment. */
-  a: z.record(z.string(), z.tuple([z.string(), z.int()])),
-});
+const Payload = z.lazy(() =>
+  z.strictObject({
+    /** The unit. */
+    u: z.string(),
+    /** Arm and version by experiment. */
+    a: z.record(z.string(), z.tuple([z.string(), z.int()])),
+  }),
+);
 
 export type StickyRecords = ReadonlyMap<string, StickyRecord>;
 

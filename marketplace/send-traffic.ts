@@ -2,7 +2,7 @@
  * Sends visits through an edge in the order of their time, so many at once: searches, clicks at once, purchases when their
  * time comes. Visits of one person wait for each other, since a person has one cookie jar.
  */
-import type { AdsResponse } from '../shared/contract/ads.ts';
+import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { type LateOrder, LateOrders } from './late-orders.ts';
 import { FLAT_OUT, type Pace } from './pace.ts';
 import { createTally, type TrafficSummary } from './traffic-counts.ts';

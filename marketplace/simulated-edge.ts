@@ -5,9 +5,9 @@
  */
 import { type Assigned, assign } from '../shared/assignment.ts';
 import { type AuctionSlot, auction, type Bidder } from '../shared/auction.ts';
-import type { AdsResponse } from '../shared/contract/ads.ts';
 import type { ServingConfig } from '../shared/contract/config.ts';
 import type { HarnessEvent } from '../shared/contract/events.ts';
+import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { hash32, isCompared } from '../shared/experiment.ts';
 import type { PlanPatch } from '../shared/plan.ts';
 import type { Market } from './market.ts';

@@ -1,5 +1,5 @@
 /** What traffic was sent: counted exactly, in all and by arm, so that it can be held against the experiment's report. */
-import type { AdsResponse } from '../shared/contract/ads.ts';
+import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { armIn } from './visits.ts';
 
 /** What was sent in one arm, or in all. */

@@ -3,7 +3,7 @@
  * of one's own needs `atMs`, `user`, `market` and `query`; `clicks` name ads, which are clicked again where they are shown.
  */
 import { z } from 'zod';
-import { AdId, Market } from '../shared/contract/ads.ts';
+import { AdId, Market } from '../shared/contract/names.ts';
 import { Device } from '../shared/experiment.ts';
 import { Micros } from '../shared/money.ts';
 import { HarnessError } from '../shared/problem.ts';

@@ -1,5 +1,5 @@
 /** Live traffic: people of the market search through a running edge, click by the click model and sometimes buy. */
-import type { AdsResponse } from '../shared/contract/ads.ts';
+import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { DEPARTMENTS } from './departments.ts';

@@ -1,6 +1,7 @@
 /** Somebody's browser against the edge: searches with a cookie jar, follows ads without leaving, reports purchases. */
-import { AdsResponse } from '../shared/contract/ads.ts';
+
 import { CLICK_ID_PARAMETER } from '../shared/contract/events.ts';
+import { AdsResponse } from '../shared/contract/query-route.ts';
 import type { Device } from '../shared/experiment.ts';
 import type { Person } from './users.ts';
 

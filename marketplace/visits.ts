@@ -2,7 +2,7 @@
  * What somebody does with the answers: looks over the slots, clicks by the click model, buys sooner or later; a crawler
  * follows links at random and never buys. Chance comes from streams of the session, so nothing depends on what others do.
  */
-import type { AdsResponse } from '../shared/contract/ads.ts';
+import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { departmentOf } from './departments.ts';
 import type { Query } from './queries.ts';
 import type { Random } from './random.ts';

@@ -28,43 +28,45 @@ const Digest = z.string().regex(/^[0-9a-f]{64}$/);
 const BundleFile = z.strictObject({ file: z.string().regex(/^[\w.-]+$/), sha256: Digest, bytes: z.int().positive() });
 export type BundleFile = z.infer<typeof BundleFile>;
 
-export const Manifest = z
-  .strictObject({
-    manifestVersion: z.literal(MANIFEST_VERSION),
-    /** Name of the model as answers and logs carry it, for example `default-4x384-int8`. */
-    name: z.string().regex(/^[\w.-]{1,64}$/),
-    spaceId: z.string().regex(/^[0-9a-f]{16}$/),
-    dimension: z.int().positive(),
-    /** Lengths to which its vectors may be cut and still search (Matryoshka); none unless it was trained for them. */
-    cutDimensions: z.array(z.int().positive()).optional(),
-    normalizerVersion: z.int().positive(),
-    /** Longest input, in tokens; longer queries are cut. */
-    maxTokens: z.int().positive(),
-    student: BundleFile.extend({
-      precision: z.enum(['int8', 'fp16', 'fp32']),
-      layers: z.int().nonnegative(),
-      hidden: z.int().positive(),
-      parameters: z.int().positive(),
-    }),
-    /** The student in fp16, for GPUs: they have no kernels for the int8 graph. */
-    studentFp16: BundleFile.optional(),
-    tokenizer: BundleFile,
-    /** What the student's queries are spelled by (shared/spelling.ts); it reads them as typed where there is none. */
-    spelling: BundleFile.optional(),
-    ads: BundleFile.extend({ count: z.int().nonnegative() }),
-    /** Queries for which the teacher's own vector takes the place of the student's. */
-    headQueries: BundleFile.extend({ count: z.int().positive() }).optional(),
-    report: BundleFile,
-    /** The teacher's measures of each test query: its weights are no part of a bundle. */
-    teacherMeasures: BundleFile.optional(),
-    /** Weights of the logistic relevance map (shared/relevance.ts), fitted on validation queries. */
-    calibration: RelevanceMap,
-    teacher: z.strictObject({ name: z.string(), sha256: Digest, license: z.string(), source: z.string() }),
-    license: z.string(),
-    /** How it was made: the recipe's configuration and the digest of its data. */
-    provenance: z.strictObject({ config: z.record(z.string(), z.unknown()), dataSha256: Digest, seed: z.int() }),
-  })
-  .meta({ id: 'Manifest' });
+export const Manifest = z.lazy(() =>
+  z
+    .strictObject({
+      manifestVersion: z.literal(MANIFEST_VERSION),
+      /** Name of the model as answers and logs carry it, for example `default-4x384-int8`. */
+      name: z.string().regex(/^[\w.-]{1,64}$/),
+      spaceId: z.string().regex(/^[0-9a-f]{16}$/),
+      dimension: z.int().positive(),
+      /** Lengths to which its vectors may be cut and still search (Matryoshka); none unless it was trained for them. */
+      cutDimensions: z.array(z.int().positive()).optional(),
+      normalizerVersion: z.int().positive(),
+      /** Longest input, in tokens; longer queries are cut. */
+      maxTokens: z.int().positive(),
+      student: BundleFile.extend({
+        precision: z.enum(['int8', 'fp16', 'fp32']),
+        layers: z.int().nonnegative(),
+        hidden: z.int().positive(),
+        parameters: z.int().positive(),
+      }),
+      /** The student in fp16, for GPUs: they have no kernels for the int8 graph. */
+      studentFp16: BundleFile.optional(),
+      tokenizer: BundleFile,
+      /** What the student's queries are spelled by (shared/spelling.ts); it reads them as typed where there is none. */
+      spelling: BundleFile.optional(),
+      ads: BundleFile.extend({ count: z.int().nonnegative() }),
+      /** Queries for which the teacher's own vector takes the place of the student's. */
+      headQueries: BundleFile.extend({ count: z.int().positive() }).optional(),
+      report: BundleFile,
+      /** The teacher's measures of each test query: its weights are no part of a bundle. */
+      teacherMeasures: BundleFile.optional(),
+      /** Weights of the logistic relevance map (shared/relevance.ts), fitted on validation queries. */
+      calibration: RelevanceMap,
+      teacher: z.strictObject({ name: z.string(), sha256: Digest, license: z.string(), source: z.string() }),
+      license: z.string(),
+      /** How it was made: the recipe's configuration and the digest of its data. */
+      provenance: z.strictObject({ config: z.record(z.string(), z.unknown()), dataSha256: Digest, seed: z.int() }),
+    })
+    .meta({ id: 'Manifest' }),
+);
 export type Manifest = z.infer<typeof Manifest>;
 
 /** Everything that decides what a vector means. Equal identity, comparable vectors. */

@@ -64,116 +64,112 @@ export const Arm = z.strictObject({
 });
 export type Arm = z.infer<typeof Arm>;
 
-export const Experiment = z
-  .strictObject({
-    key: Key,
-    layer: Key,
-    description: z.string().max(500).default(''),
-    /** What may follow what: experiment-lifecycle.ts. */
-    status: z.enum(['draft', 'running', 'stopped', 'archived']),
-    /**
-     * `split` (unless given) shows a unit one arm; `interleaving` merges the candidates of its two arms into one page;
-     * `switchback` shows everybody in a market the same of its two arms, by windows of time (switchback.ts).
-     */
-    kind: z.enum(['split', 'interleaving', 'switchback']).optional(),
-    /** Of a switchback. What is asked during the washout, at the head of a window, is no exposure. */
-    switchback: Windows.optional(),
-    /**
-     * Traffic set apart by visitor: the experiment sees only units of this range, and experiments without a domain see
-     * only units of none. Whoever names a domain gives it the same range; a layer lies in one domain.
-     */
-    domain: z.strictObject({ key: Key, buckets: Range }).optional(),
-    /** `user` unless given; the same for all experiments of a layer. */
-    diversion: Diversion.optional(),
-    targeting: Targeting.optional(),
-    /** Half-open range of the layer's buckets. */
-    buckets: Range,
-    /** The arm that the others are compared with. */
-    control: Key,
-    arms: z.array(Arm).min(2).max(20),
-    /** IANA zone that the experiment's days are told in; UTC unless given. */
-    timeZone: z
-      .string()
-      .max(64)
-      .refine(isTimeZone, { message: 'expected an IANA time zone such as Europe/Berlin' })
-      .optional(),
-    /**
-     * Share of the units for which the edge also works out what the other arms would have shown, and logs whether it differs
-     * (edge/counterfactual.ts); absent, none. A split's only, whose arms hold nobody out.
-     */
-    counterfactualShare: z.number().gt(0).max(1).optional(),
-    /** Metrics of its own, beside those that every report has; read by reports alone. */
-    metrics: Metrics.optional(),
-    /** What its arms are judged by, instead of the rules of all; read by reports alone. */
-    rules: DecisionRules.optional(),
-    /** Visitors keep the arm that they were first shown, in a signed cookie, when weights or arms change. */
-    sticky: z.boolean().optional(),
-    /** 1 unless given. Raising it deals the arms anew to everybody without a sticky record. */
-    version: z.int().min(1).optional(),
-    /** Block: visitors whose sticky record is of a lower version take no part any more. */
-    minVersion: z.int().min(1).optional(),
-  })
-  .refine(({ arms }) => new Set(arms.map(({ key }) => key)).size === arms.length, {
-    path: ['arms'],
-    message: 'expected distinct arm keys',
-  })
-  .refine(({ arms, control }) => arms.some(({ key }) => key === control), {
-    path: ['control'],
-    message: 'expected the key of one of the arms',
-  })
-  .refine(({ kind, arms }) => kind !== 'interleaving' || (arms.length === 2 && arms.every((arm) => !arm.holdout)), {
-    path: ['arms'],
-    message: 'expected two arms without holdout for an interleaving',
-  })
-  .refine(
-    ({ counterfactualShare, kind, arms }) =>
-      counterfactualShare === undefined || ((kind ?? 'split') === 'split' && arms.every((arm) => !arm.holdout)),
-    {
-      path: ['counterfactualShare'],
-      message: 'expected a split without holdout: only there an arm is a page of its own',
-    },
-  )
-  .refine(({ kind, switchback }) => (kind === 'switchback') === (switchback !== undefined), {
-    path: ['switchback'],
-    message: 'expected windows for a switchback, and for nothing else',
-  })
-  .refine(({ kind, arms }) => kind !== 'switchback' || (arms.length === 2 && arms.every((arm) => !arm.holdout)), {
-    path: ['arms'],
-    message: 'expected two arms without holdout for a switchback',
-  })
-  .refine((experiment) => experiment.kind !== 'switchback' || takesAll(experiment), {
-    path: ['kind'],
-    message: 'expected a switchback of whole markets: no domain, diversion, locales, devices or share, all buckets',
-  })
-  .refine(
-    ({ kind, sticky, diversion }) => !sticky || ((kind ?? 'split') === 'split' && (diversion ?? 'user') === 'user'),
-    {
-      path: ['sticky'],
-      message: 'expected a split by user: only visitors carry a record',
-    },
-  )
-  .refine(({ sticky, version = 1, minVersion = 1 }) => minVersion === 1 || (sticky && minVersion <= version), {
-    path: ['minVersion'],
-    message: 'expected a sticky experiment, and at most its version',
-  })
-  .meta({ id: 'Experiment' });
-export type Experiment = z.infer<typeof Experiment>;
+const Fields = z.strictObject({
+  key: Key,
+  layer: Key,
+  description: z.string().max(500).default(''),
+  /** What may follow what: experiment-lifecycle.ts. */
+  status: z.enum(['draft', 'running', 'stopped', 'archived']),
+  /**
+   * `split` (unless given) shows a unit one arm; `interleaving` merges the candidates of its two arms into one page;
+   * `switchback` shows everybody in a market the same of its two arms, by windows of time (switchback.ts).
+   */
+  kind: z.enum(['split', 'interleaving', 'switchback']).optional(),
+  /** Of a switchback. What is asked during the washout, at the head of a window, is no exposure. */
+  switchback: Windows.optional(),
+  /**
+   * Traffic set apart by visitor: the experiment sees only units of this range, and experiments without a domain see
+   * only units of none. Whoever names a domain gives it the same range; a layer lies in one domain.
+   */
+  domain: z.strictObject({ key: Key, buckets: Range }).optional(),
+  /** `user` unless given; the same for all experiments of a layer. */
+  diversion: Diversion.optional(),
+  targeting: Targeting.optional(),
+  /** Half-open range of the layer's buckets. */
+  buckets: Range,
+  /** The arm that the others are compared with. */
+  control: Key,
+  arms: z.array(Arm).min(2).max(20),
+  /** IANA zone that the experiment's days are told in; UTC unless given. */
+  timeZone: z
+    .string()
+    .max(64)
+    .refine(isTimeZone, { message: 'expected an IANA time zone such as Europe/Berlin' })
+    .optional(),
+  /**
+   * Share of the units for which the edge also works out what the other arms would have shown, and logs whether it differs
+   * (edge/counterfactual.ts); absent, none. A split's only, whose arms hold nobody out.
+   */
+  counterfactualShare: z.number().gt(0).max(1).optional(),
+  /** Metrics of its own, beside those that every report has; read by reports alone. */
+  metrics: Metrics.optional(),
+  /** What its arms are judged by, instead of the rules of all; read by reports alone. */
+  rules: DecisionRules.optional(),
+  /** Visitors keep the arm that they were first shown, in a signed cookie, when weights or arms change. */
+  sticky: z.boolean().optional(),
+  /** 1 unless given. Raising it deals the arms anew to everybody without a sticky record. */
+  version: z.int().min(1).optional(),
+  /** Block: visitors whose sticky record is of a lower version take no part any more. */
+  minVersion: z.int().min(1).optional(),
+});
+type Fields = z.infer<typeof Fields>;
 
-function takesAll({
-  domain,
-  diversion,
-  targeting = {},
-  buckets: [from, to],
-}: {
-  domain?: unknown;
-  diversion?: unknown;
-  targeting?: Targeting | undefined;
-  buckets: [number, number];
-}): boolean {
+function takesAll({ domain, diversion, targeting = {}, buckets: [from, to] }: Fields): boolean {
   const { locales, devices, share = 1 } = targeting;
   const narrowed = [domain, diversion, locales, devices].some((each) => each !== undefined);
   return !narrowed && share === 1 && from === 0 && to === BUCKETS;
 }
+
+const isSplit = ({ kind }: Fields) => (kind ?? 'split') === 'split';
+const holdsNobodyOut = ({ arms }: Fields) => arms.every((arm) => !arm.holdout);
+const isPair = (fields: Fields) => fields.arms.length === 2 && holdsNobodyOut(fields);
+
+/** What fields have to do with each other: at which it is said, when it is right, and what else was expected. */
+const RULES: readonly [field: keyof Fields, isRight: (fields: Fields) => boolean, message: string][] = [
+  ['arms', ({ arms }) => new Set(arms.map(({ key }) => key)).size === arms.length, 'expected distinct arm keys'],
+  ['control', ({ arms, control }) => arms.some(({ key }) => key === control), 'expected the key of one of the arms'],
+  [
+    'arms',
+    (fields) => fields.kind !== 'interleaving' || isPair(fields),
+    'expected two arms without holdout for an interleaving',
+  ],
+  [
+    'counterfactualShare',
+    (fields) => fields.counterfactualShare === undefined || (isSplit(fields) && holdsNobodyOut(fields)),
+    'expected a split without holdout: only there an arm is a page of its own',
+  ],
+  [
+    'switchback',
+    ({ kind, switchback }) => (kind === 'switchback') === (switchback !== undefined),
+    'expected windows for a switchback, and for nothing else',
+  ],
+  [
+    'arms',
+    (fields) => fields.kind !== 'switchback' || isPair(fields),
+    'expected two arms without holdout for a switchback',
+  ],
+  [
+    'kind',
+    (fields) => fields.kind !== 'switchback' || takesAll(fields),
+    'expected a switchback of whole markets: no domain, diversion, locales, devices or share, all buckets',
+  ],
+  [
+    'sticky',
+    (fields) => !fields.sticky || (isSplit(fields) && (fields.diversion ?? 'user') === 'user'),
+    'expected a split by user: only visitors carry a record',
+  ],
+  [
+    'minVersion',
+    ({ sticky = false, version = 1, minVersion = 1 }) => minVersion === 1 || (sticky && minVersion <= version),
+    'expected a sticky experiment, and at most its version',
+  ],
+];
+
+export const Experiment = Fields.superRefine((fields, context) => {
+  for (const [field, isRight, message] of RULES)
+    if (!isRight(fields)) context.addIssue({ code: 'custom', path: [field], message });
+}).meta({ id: 'Experiment' });
+export type Experiment = z.infer<typeof Experiment>;
 
 /** The arm key under which an interleaved page is logged: it belongs to both arms, its slots to one each. */
 export const INTERLEAVED = 'interleaved';

@@ -8,40 +8,30 @@ import { canonicalJson, sha256Hex } from './digest.ts';
 export const RetrieverName = z.enum(['lexical', 'dense', 'keyword']);
 export type RetrieverName = z.infer<typeof RetrieverName>;
 
-const BundleName = z.string().min(1).max(128);
+const SETTINGS = {
+  /** Which retrievers run. */
+  retrievers: z.array(RetrieverName).min(1),
+  /** Candidates that leave the backend, after fusion. */
+  k: z.int().min(1).max(200),
+  /** Candidates whose calibrated relevance lies below it are dropped. */
+  minRelevance: z.number().min(0).max(1),
+  /**
+   * Vectors are asked only where, by what words and keywords found, the probability that they find more is at least this
+   * (gpu-backend/retrieval/gate.ts); absent, always.
+   */
+  denseGate: z.number().min(0).max(1).optional(),
+  /** Name of the bundle whose student encodes the query, of those that the backend has open; absent, the one served. */
+  model: z.string().min(1).max(128).optional(),
+};
 
+/** All of them, the retrievers in canonical (sorted, unique) order. */
 export const Plan = z
-  .strictObject({
-    /** Which retrievers run, in canonical (sorted, unique) order. */
-    retrievers: z
-      .array(RetrieverName)
-      .min(1)
-      .transform((names) => [...new Set(names)].sort()),
-    /** Candidates that leave the backend, after fusion. */
-    k: z.int().min(1).max(200),
-    /** Candidates whose calibrated relevance lies below it are dropped. */
-    minRelevance: z.number().min(0).max(1),
-    /**
-     * Vectors are asked only where, by what words and keywords found, the probability that they find more is at least this
-     * (gpu-backend/retrieval/gate.ts); absent, always.
-     */
-    denseGate: z.number().min(0).max(1).optional(),
-    /** Name of the bundle whose student encodes the query, of those that the backend has open; absent, the one served. */
-    model: BundleName.optional(),
-  })
+  .strictObject({ ...SETTINGS, retrievers: SETTINGS.retrievers.transform((names) => [...new Set(names)].sort()) })
   .meta({ id: 'Plan' });
 export type Plan = z.infer<typeof Plan>;
 
 /** What an arm sets; absent fields keep the default plan's value. */
-export const PlanPatch = z
-  .strictObject({
-    retrievers: z.array(RetrieverName).min(1).optional(),
-    k: z.int().min(1).max(200).optional(),
-    minRelevance: z.number().min(0).max(1).optional(),
-    denseGate: z.number().min(0).max(1).optional(),
-    model: BundleName.optional(),
-  })
-  .meta({ id: 'PlanPatch' });
+export const PlanPatch = z.strictObject(SETTINGS).partial().meta({ id: 'PlanPatch' });
 export type PlanPatch = z.infer<typeof PlanPatch>;
 
 /** The default plan with the arms' patches applied in layer order; the result is complete and canonical. */

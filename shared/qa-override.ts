@@ -9,12 +9,14 @@ import { type KeyRing, signToken, verifyToken } from './signature.ts';
 const PURPOSE = 'qa';
 
 /** Short names, because it travels in a URL. */
-const Payload = z.strictObject({
-  /** Arm by experiment. */
-  a: z.record(z.string(), z.string()),
-  /** Expiry, UTC seconds. */
-  x: z.int(),
-});
+const Payload = z.lazy(() =>
+  z.strictObject({
+    /** Arm by experiment. */
+    a: z.record(z.string(), z.string()),
+    /** Expiry, UTC seconds. */
+    x: z.int(),
+  }),
+);
 
 /** A token that forces these arms, by experiment, until `expiresAtMs`. */
 export function signOverride(

@@ -2,14 +2,16 @@
 import * as z from 'zod';
 import { HarnessError } from './problem.ts';
 
-export const QueryVector = z
-  .strictObject({
-    /** SHA-256 of the student's file, as its bundle's manifest has it: vectors of two students are not to be mixed. */
-    studentSha256: z.string().regex(/^[0-9a-f]{64}$/),
-    /** [dimension] float32 of length one. */
-    values: z.base64().max(65_536),
-  })
-  .meta({ id: 'QueryVector' });
+export const QueryVector = z.lazy(() =>
+  z
+    .strictObject({
+      /** SHA-256 of the student's file, as its bundle's manifest has it: vectors of two students are not to be mixed. */
+      studentSha256: z.string().regex(/^[0-9a-f]{64}$/),
+      /** [dimension] float32 of length one. */
+      values: z.base64().max(65_536),
+    })
+    .meta({ id: 'QueryVector' }),
+);
 export type QueryVector = z.infer<typeof QueryVector>;
 
 export function packFloats(values: Float32Array): string {

@@ -10,7 +10,7 @@ import { createMarket, MARKET_SEED } from '../../marketplace/market.ts';
 import { backendClient } from '../../scripts/backend-client.ts';
 import { serveEdge } from '../../scripts/edge-serve.ts';
 import { startService } from '../../scripts/service.ts';
-import type { AdsResponse } from '../../shared/contract/ads.ts';
+import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { MAX_RECONCILED_IDS } from '../../shared/contract/reconciliation.ts';
 import { parseKeyRing } from '../../shared/signature.ts';
 import { freePorts } from '../../test/e2e/ports.ts';

@@ -2,7 +2,7 @@
  * Where candidate lists are kept between requests: one interface, an adapter a tier. What is stored depends on nothing
  * but its key, so a key names everything that an answer of the backend depends on, and nothing of a person.
  */
-import type { CacheStatus } from '../../shared/contract/ads.ts';
+import type { CacheStatus } from '../../shared/contract/query-route.ts';
 import { sha256Hex } from '../../shared/digest.ts';
 
 export interface CacheKey {

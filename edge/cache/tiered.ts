@@ -4,7 +4,7 @@
  * up to the hard expiry, while the backend is away. A list found in a far tier is copied to the nearer ones. A cache that
  * stands in front of the backend (workers-cache.ts) answers in its name, and says since when it has the list.
  */
-import type { CacheStatus } from '../../shared/contract/ads.ts';
+import type { CacheStatus } from '../../shared/contract/query-route.ts';
 import { HarnessError, type ProblemCode } from '../../shared/problem.ts';
 import { TIMED_OUT, within } from '../deadline.ts';
 import { type CacheEntry, type CacheKey, type CachePort, cachePath } from './cache-port.ts';

@@ -3,8 +3,9 @@
  * refers to a row that may come later, and the answer is given after the commit. A malformed event is refused by index and
  * holds up none of the others: a batch that the database refuses as a whole is stored event by event.
  */
-import type { Rung } from '../../shared/contract/ads.ts';
+
 import { type EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
+import type { Rung } from '../../shared/contract/query-route.ts';
 import type { Database } from '../db/connect.ts';
 import { isDataError, refusal } from '../db/sql-error.ts';
 import { unstorable } from '../db/storable.ts';

@@ -3,8 +3,8 @@
  * several times cheaper, which refuses everything when one row is there already or does not fit.
  */
 import { sql } from 'drizzle-orm';
-import type { Rung } from '../../shared/contract/ads.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
+import type { Rung } from '../../shared/contract/query-route.ts';
 import { spend } from '../catalogue/spend.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { type CopyText, type CopyTransaction, copyText } from '../db/copy.ts';

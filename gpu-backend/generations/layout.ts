@@ -14,7 +14,8 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { Ad, Market } from '../../shared/contract/ads.ts';
+import { Ad } from '../../shared/contract/ads.ts';
+import { Market } from '../../shared/contract/names.ts';
 import { HarnessError } from '../../shared/problem.ts';
 
 export const GENERATION_FORMAT = 3;

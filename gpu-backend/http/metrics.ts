@@ -1,7 +1,7 @@
 /** Prometheus metrics: rate, errors and duration a route; what the encoder, the index and the events are doing. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Rung } from '../../shared/contract/ads.ts';
 import type { EventBatchResult } from '../../shared/contract/events.ts';
+import type { Rung } from '../../shared/contract/query-route.ts';
 import type { RetrieveResponse } from '../../shared/contract/retrieve.ts';
 import type { Device } from '../encoder/encoder.ts';
 

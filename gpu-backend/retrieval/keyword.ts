@@ -3,7 +3,8 @@
  * match ranks above a wider one, then the keyword that says more of the query, then the higher bid.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Ad, Keyword } from '../../shared/contract/ads.ts';
+import type { Ad } from '../../shared/contract/ads.ts';
+import type { Keyword } from '../../shared/contract/keyword.ts';
 import { closeForm, MatchType } from '../../shared/match-type.ts';
 import { NegativeIndex } from './negatives.ts';
 import { PhraseIndex } from './phrase-index.ts';

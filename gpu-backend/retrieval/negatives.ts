@@ -1,5 +1,5 @@
 /** Negative keywords: whose ads a query must not bring up, whichever retriever would find them. */
-import type { Keyword } from '../../shared/contract/ads.ts';
+import type { Keyword } from '../../shared/contract/keyword.ts';
 import { literalForm, type MatchType } from '../../shared/match-type.ts';
 import { PhraseIndex } from './phrase-index.ts';
 

@@ -6,7 +6,8 @@
 import * as z from 'zod';
 import { Micros } from '../money.ts';
 import { Schedule } from '../schedule.ts';
-import { AdId, AdStatus, AdTerms, Market } from './ads.ts';
+import { AdStatus, AdTerms } from './ads.ts';
+import { AdId, Market } from './names.ts';
 
 const Name = z.string().trim().max(200).optional();
 /** Of all its ads together, by their clicks of a UTC day; absent: as far as the ads' own budgets go. */

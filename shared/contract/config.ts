@@ -4,7 +4,7 @@ import { AuctionConfig } from '../auction.ts';
 import { Experiment } from '../experiment.ts';
 import { conflict } from '../experiment-set.ts';
 import { Plan } from '../plan.ts';
-import { Locale, Market } from './ads.ts';
+import { Locale, Market } from './names.ts';
 
 export const ServingConfig = z
   .object({

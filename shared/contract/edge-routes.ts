@@ -2,10 +2,11 @@
  * Every route of the edge, once: the application, the OpenAPI document and the tests read this table. Apart from the backend's,
  * whose schemas take as long to build as all the rest of the Worker's start.
  */
-import { AdsQuery, AdsResponse } from './ads.ts';
+
 import { Accepted, ConversionRequest } from './events.ts';
 import { Health } from './health.ts';
 import type { Route } from './openapi.ts';
+import { AdsQuery, AdsResponse } from './query-route.ts';
 import { Reconciliation } from './reconciliation.ts';
 
 export const EDGE_ROUTES: readonly Route[] = [

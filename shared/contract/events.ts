@@ -5,7 +5,8 @@
 import * as z from 'zod';
 import { Assignment, Device } from '../experiment.ts';
 import { Micros } from '../money.ts';
-import { AdId, CacheStatus, Locale, Market, Rung } from './ads.ts';
+import { AdId, Locale, Market } from './names.ts';
+import { CacheStatus, Rung } from './query-route.ts';
 
 const EventBase = z.strictObject({
   id: z.string().min(8).max(64),
@@ -13,105 +14,119 @@ const EventBase = z.strictObject({
   atMs: z.int().positive(),
 });
 
-export const ImpressionEvent = EventBase.extend({
-  type: z.literal('impression'),
-  /** Keyed hash of the first-party id; never the id itself. */
-  unitId: z.string().min(1).max(64),
-  bot: z.boolean(),
-  /** Whether the visitor may be known by a cookie: without that, the next request of the same person is another unit. */
-  consent: z.boolean().optional(),
-  /** A signed override forced an arm: left out of every analysis. */
-  qa: z.boolean().optional(),
-  device: Device.optional(),
-  /** Where the edge answered: the airport code of its location. */
-  colo: z.string().min(1).max(16).optional(),
-  market: Market,
-  locale: Locale,
-  /** Normalized query. */
-  query: z.string().max(1_000),
-  assignments: z.array(Assignment),
-  planFingerprint: z.string(),
-  configVersion: z.int(),
-  generation: z.int().nullable(),
-  model: z.string().nullable(),
-  cache: z.strictObject({ status: CacheStatus, ageMs: z.number() }),
-  rung: Rung,
-  reason: z.string().optional(),
-  slots: z.array(
-    z.strictObject({
-      position: z.int().min(1),
-      adId: AdId,
-      relevance: z.number(),
-      priceMicros: Micros,
-      retrievers: z.array(z.string()),
-      /** On an interleaved page: the arm whose plan the slot, and a click on it, is credited to. */
-      team: z.string().optional(),
-    }),
-  ),
-  timings: z.strictObject({ totalMs: z.number(), backendMs: z.number(), encodeMs: z.number(), searchMs: z.number() }),
-});
+export const ImpressionEvent = z.lazy(() =>
+  EventBase.extend({
+    type: z.literal('impression'),
+    /** Keyed hash of the first-party id; never the id itself. */
+    unitId: z.string().min(1).max(64),
+    bot: z.boolean(),
+    /** Whether the visitor may be known by a cookie: without that, the next request of the same person is another unit. */
+    consent: z.boolean().optional(),
+    /** A signed override forced an arm: left out of every analysis. */
+    qa: z.boolean().optional(),
+    device: Device.optional(),
+    /** Where the edge answered: the airport code of its location. */
+    colo: z.string().min(1).max(16).optional(),
+    market: Market,
+    locale: Locale,
+    /** Normalized query. */
+    query: z.string().max(1_000),
+    assignments: z.array(Assignment),
+    planFingerprint: z.string(),
+    configVersion: z.int(),
+    generation: z.int().nullable(),
+    model: z.string().nullable(),
+    cache: z.strictObject({ status: CacheStatus, ageMs: z.number() }),
+    rung: Rung,
+    reason: z.string().optional(),
+    slots: z.array(
+      z.strictObject({
+        position: z.int().min(1),
+        adId: AdId,
+        relevance: z.number(),
+        priceMicros: Micros,
+        retrievers: z.array(z.string()),
+        /** On an interleaved page: the arm whose plan the slot, and a click on it, is credited to. */
+        team: z.string().optional(),
+      }),
+    ),
+    timings: z.strictObject({ totalMs: z.number(), backendMs: z.number(), encodeMs: z.number(), searchMs: z.number() }),
+  }),
+);
 export type ImpressionEvent = z.infer<typeof ImpressionEvent>;
 
 /** One click of a slot. The id is `impressionId:position`, so that a replayed token counts once. */
-export const ClickEvent = EventBase.extend({
-  id: z.string().min(8).max(80),
-  type: z.literal('click'),
-  impressionId: z.string(),
-  adId: AdId,
-  position: z.int().min(1),
-  chargeMicros: Micros,
-  bot: z.boolean(),
-});
+export const ClickEvent = z.lazy(() =>
+  EventBase.extend({
+    id: z.string().min(8).max(80),
+    type: z.literal('click'),
+    impressionId: z.string(),
+    adId: AdId,
+    position: z.int().min(1),
+    chargeMicros: Micros,
+    bot: z.boolean(),
+  }),
+);
 export type ClickEvent = z.infer<typeof ClickEvent>;
 
-export const ConversionEvent = EventBase.extend({
-  type: z.literal('conversion'),
-  /** The click that it follows. */
-  clickId: z.string().min(8).max(80),
-  valueMicros: Micros,
-});
+export const ConversionEvent = z.lazy(() =>
+  EventBase.extend({
+    type: z.literal('conversion'),
+    /** The click that it follows. */
+    clickId: z.string().min(8).max(80),
+    valueMicros: Micros,
+  }),
+);
 export type ConversionEvent = z.infer<typeof ConversionEvent>;
 
-export const HarnessEvent = z
-  .discriminatedUnion('type', [ImpressionEvent, ClickEvent, ConversionEvent])
-  .meta({ id: 'Event' });
+export const HarnessEvent = z.lazy(() =>
+  z.discriminatedUnion('type', [ImpressionEvent, ClickEvent, ConversionEvent]).meta({ id: 'Event' }),
+);
 export type HarnessEvent = z.infer<typeof HarnessEvent>;
 
 /** `POST /v1/events`. A malformed event is rejected by index and never blocks the others. */
-export const EventBatch = z.strictObject({ events: z.array(z.unknown()).min(1).max(1_000) }).meta({ id: 'EventBatch' });
-export const EventBatchResult = z
-  .object({
-    stored: z.int(),
-    duplicates: z.int(),
-    rejected: z.array(z.object({ index: z.int(), reason: z.string() })),
-    /** Kept on the backend's disk while its database is away, and stored when that is back. */
-    spooled: z.int().optional(),
-  })
-  .meta({ id: 'EventBatchResult' });
+export const EventBatch = z.lazy(() =>
+  z.strictObject({ events: z.array(z.unknown()).min(1).max(1_000) }).meta({ id: 'EventBatch' }),
+);
+export const EventBatchResult = z.lazy(() =>
+  z
+    .object({
+      stored: z.int(),
+      duplicates: z.int(),
+      rejected: z.array(z.object({ index: z.int(), reason: z.string() })),
+      /** Kept on the backend's disk while its database is away, and stored when that is back. */
+      spooled: z.int().optional(),
+    })
+    .meta({ id: 'EventBatchResult' }),
+);
 export type EventBatchResult = z.infer<typeof EventBatchResult>;
 
 /** Payload of a click token; short names, because it travels in every clickUrl. */
-export const ClickToken = z.strictObject({
-  /** Impression id. */
-  i: z.string(),
-  /** Ad id. */
-  a: AdId,
-  /** Position, 1-based. */
-  p: z.int().min(1),
-  /** Landing URL. */
-  d: z.url({ protocol: /^https?$/ }),
-  /** Charge in micros. */
-  c: Micros,
-  /** Expiry, UTC seconds. */
-  x: z.int(),
-});
+export const ClickToken = z.lazy(() =>
+  z.strictObject({
+    /** Impression id. */
+    i: z.string(),
+    /** Ad id. */
+    a: AdId,
+    /** Position, 1-based. */
+    p: z.int().min(1),
+    /** Landing URL. */
+    d: z.url({ protocol: /^https?$/ }),
+    /** Charge in micros. */
+    c: Micros,
+    /** Expiry, UTC seconds. */
+    x: z.int(),
+  }),
+);
 export type ClickToken = z.infer<typeof ClickToken>;
 export const CLICK_TOKEN = 'click';
 
 /** `POST /v1/conversions` at the edge: the click id that the redirect appended to the landing URL as `hclid`. */
-export const ConversionRequest = z
-  .strictObject({ clickId: z.string().min(8).max(400), orderId: z.string().min(1).max(64), valueMicros: Micros })
-  .meta({ id: 'ConversionRequest' });
+export const ConversionRequest = z.lazy(() =>
+  z
+    .strictObject({ clickId: z.string().min(8).max(400), orderId: z.string().min(1).max(64), valueMicros: Micros })
+    .meta({ id: 'ConversionRequest' }),
+);
 export type ConversionRequest = z.infer<typeof ConversionRequest>;
 export const CLICK_ID_PARAMETER = 'hclid';
-export const Accepted = z.object({ id: z.string() }).meta({ id: 'Accepted' });
+export const Accepted = z.lazy(() => z.object({ id: z.string() }).meta({ id: 'Accepted' }));

@@ -1,6 +1,6 @@
 /** What people say of ads beside queries, for the share of ads shown that have nothing to do with the query. */
 import * as z from 'zod';
-import { AdId, Locale, Market } from './ads.ts';
+import { AdId, Locale, Market } from './names.ts';
 
 export const Judgement = z.strictObject({
   market: Market,

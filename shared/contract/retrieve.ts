@@ -5,7 +5,7 @@ import { MatchType } from '../match-type.ts';
 import { Plan, RetrieverName } from '../plan.ts';
 import { QueryVector } from '../query-vector.ts';
 import { Schedule } from '../schedule.ts';
-import { Locale, Market } from './ads.ts';
+import { Locale, Market } from './names.ts';
 
 export const RetrieveRequest = z
   .strictObject({

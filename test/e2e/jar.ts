@@ -1,5 +1,5 @@
 /** A visitor with a cookie, as a browser keeps it. */
-import type { AdsResponse } from '../../shared/contract/ads.ts';
+import type { AdsResponse } from '../../shared/contract/query-route.ts';
 
 export interface Visitor {
   search(query: string, parameters?: Record<string, string>): Promise<AdsResponse>;

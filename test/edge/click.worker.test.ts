@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { clickSigner, clickTail } from '../../edge/click.ts';
-import type { AdsResponse } from '../../shared/contract/ads.ts';
 import { ClickEvent, ConversionEvent } from '../../shared/contract/events.ts';
+import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { TEST_KEYS } from './stand-in.ts';
 import { edgeUnderTest, noOutbox } from './under-test.worker.ts';
 

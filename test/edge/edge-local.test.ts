@@ -2,7 +2,7 @@
 import { connect, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
-import { AdsResponse } from '../../shared/contract/ads.ts';
+import { AdsResponse } from '../../shared/contract/query-route.ts';
 import { freePort } from './free-port.ts';
 import { type Behaviour, TEST_KEYS, type Told } from './stand-in.ts';
 import { startStandIn } from './stand-in-server.ts';

@@ -10,8 +10,8 @@ import { createApp } from '../../edge/app.ts';
 import { createIsolate, type Isolate } from '../../edge/isolate.ts';
 import { Outbox } from '../../edge/outbox/outbox.ts';
 import kernel from '../../edge/student/linear.wasm';
-import { AdsResponse } from '../../shared/contract/ads.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
+import { AdsResponse } from '../../shared/contract/query-route.ts';
 import { Problem } from '../../shared/problem.ts';
 import type { Behaviour, Told } from './stand-in.ts';
 

@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Backend } from '../../gpu-backend/main.ts';
 import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
-import type { AdsResponse } from '../../shared/contract/ads.ts';
+import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import { type Visitor, visitor } from '../e2e/jar.ts';
 import { call, loadTestMarket, makeFolders, start, TEST_KEYS, type TestFolders } from '../setup/backend.ts';

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { formatSummary } from '../../marketplace/summary-table.ts';
 import { logLine, parseLog, replayed } from '../../marketplace/traffic-log.ts';
 import { runTraffic, type TrafficOptions } from '../../marketplace/traffic-run.ts';
-import type { AdsResponse } from '../../shared/contract/ads.ts';
 import { ConversionRequest } from '../../shared/contract/events.ts';
+import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import { tinyMarket } from '../fixtures/tiny-market.ts';
 

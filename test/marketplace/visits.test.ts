@@ -3,7 +3,7 @@ import { createRandom } from '../../marketplace/random.ts';
 import { parseEffect, type TrueEffect } from '../../marketplace/true-effect.ts';
 import type { User } from '../../marketplace/users.ts';
 import { visitOf } from '../../marketplace/visits.ts';
-import type { AdsResponse } from '../../shared/contract/ads.ts';
+import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { tinyMarket } from '../fixtures/tiny-market.ts';
 
 const market = tinyMarket();

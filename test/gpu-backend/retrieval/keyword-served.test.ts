@@ -1,6 +1,6 @@
 /** Keywords and negatives in a whole retrieval: their own source, their own bids, and what a negative holds off. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Keyword } from '../../../shared/contract/ads.ts';
+import type { Keyword } from '../../../shared/contract/keyword.ts';
 import type { RetrieverName } from '../../../shared/plan.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';

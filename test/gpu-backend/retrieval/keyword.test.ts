@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
 import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
-import type { Keyword } from '../../../shared/contract/ads.ts';
+import type { Keyword } from '../../../shared/contract/keyword.ts';
 import { closeForm, literalForm, MatchType, matches } from '../../../shared/match-type.ts';
 
 const text = fc
