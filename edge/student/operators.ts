@@ -1,11 +1,11 @@
 /**
  * The operators that a student's graph is made of: those that the recipe emits for BERT and static encoders
- * (training/onnx/emit.ts), on one text, with ONNX's meaning (opset 20). A closed list: a graph with another one is refused
+ * (training/onnx/emit.ts), on one text, with ONNX's meaning (opset 23). A closed list: a graph with another one is refused
  * when it is opened, never half run.
  */
 import { HarnessError } from '../../shared/problem.ts';
 import type { OnnxNode } from './onnx.ts';
-import { elementwise, floats, matmul, misfit, type RowLoop, sizeOf, type Tensor, transpose } from './tensor.ts';
+import { elementwise, floats, matmul, misfit, type RowLoop, sizeOf, type Tensor } from './tensor.ts';
 
 type Attributes = OnnxNode['attributes'];
 type Operator = (inputs: readonly Tensor[], attributes: Attributes) => Tensor[];
@@ -89,6 +89,38 @@ function reshape([x, shape]: readonly Tensor[]): Tensor[] {
   return [{ dims: dims.map((dim) => (dim === -1 ? x!.data.length / known : dim)), data: x!.data }];
 }
 
+/** ONNX: a length of 1 keeps the operand's. */
+function expand([x, shape]: readonly Tensor[]): Tensor[] {
+  const dims = Array.from(shape!.data);
+  return [elementwise(sum, x!, { dims, data: new Float32Array(sizeOf(dims)) })];
+}
+
+/** Each head's queries against its keys, on [1, tokens, heads * width]; the bias is added to the scores [1, 1, tokens, tokens]. */
+function attention([query, key, value, bias]: readonly Tensor[], attributes: Attributes): Tensor[] {
+  const heads = number(attributes, 'q_num_heads', 1);
+  const [batch, tokens = 0, hidden = 0] = query!.dims;
+  if (batch !== 1 || hidden % heads !== 0 || bias!.data.length !== tokens * tokens)
+    throw misfit(`expected one text, ${heads} heads and a bias for each pair`, query!, bias!);
+  const [q, k, v, added] = [query!, key!, value!, bias!].map((each) => floats(each).data) as Float32Array[];
+  const width = hidden / heads;
+  const out = new Float32Array(tokens * hidden);
+  const scores = new Float32Array(tokens);
+  for (let head = 0; head < hidden; head += width) {
+    for (let i = 0; i < tokens; i++) {
+      for (let j = 0; j < tokens; j++) {
+        let dot = 0;
+        for (let c = head; c < head + width; c++) dot += q![i * hidden + c]! * k![j * hidden + c]!;
+        scores[j] = dot / Math.sqrt(width) + added![i * tokens + j]!;
+      }
+      softmax(scores, 0, tokens);
+      for (let j = 0; j < tokens; j++) {
+        for (let c = head; c < head + width; c++) out[i * hidden + c]! += scores[j]! * v![j * hidden + c]!;
+      }
+    }
+  }
+  return [{ dims: query!.dims, data: out }];
+}
+
 function slice([x, start, end, axis]: readonly Tensor[]): Tensor[] {
   const at = first(axis!) < 0 ? first(axis!) + x!.dims.length : first(axis!);
   const length = x!.dims[at]!;
@@ -106,37 +138,27 @@ function slice([x, start, end, axis]: readonly Tensor[]): Tensor[] {
   return [{ dims, data }];
 }
 
-function reduceSum([x, axes]: readonly Tensor[], attributes: Attributes): Tensor[] {
-  const axis = first(axes!);
-  if (axes!.data.length !== 1 || (axis !== -1 && axis !== x!.dims.length - 1))
-    throw misfit('expected a sum over the last axis', x!);
-  const { data } = byRow(x!, (row, at, length) => {
-    let sum = 0;
-    for (let i = at; i < at + length; i++) sum += row[i]!;
-    row[at] = sum;
-  });
-  const length = x!.dims.at(-1)!;
-  const kept = number(attributes, 'keepdims', 1) === 1 ? [1] : [];
-  return [{ dims: [...x!.dims.slice(0, -1), ...kept], data: data.filter((_, i) => i % length === 0) }];
+const sum: RowLoop = (out, a, b, { o, ia, ib, aStep, bStep, length }) => {
+  for (let i = 0; i < length; i++) out[o + i] = a[ia + i * aStep]! + b[ib + i * bStep]!;
+};
+
+/** Shares that add up to one. */
+function softmax(row: Float32Array, at: number, length: number): void {
+  let most = Number.NEGATIVE_INFINITY;
+  for (let i = at; i < at + length; i++) most = Math.max(most, row[i]!);
+  let total = 0;
+  for (let i = at; i < at + length; i++) total += row[i] = Math.exp(row[i]! - most);
+  for (let i = at; i < at + length; i++) row[i]! /= total;
 }
 
 export const OPERATORS: Readonly<Record<string, Operator>> = {
-  Add: between((out, a, b, { o, ia, ib, aStep, bStep, length }) => {
-    for (let i = 0; i < length; i++) out[o + i] = a[ia + i * aStep]! + b[ib + i * bStep]!;
-  }),
+  Add: between(sum),
   Sub: between((out, a, b, { o, ia, ib, aStep, bStep, length }) => {
     for (let i = 0; i < length; i++) out[o + i] = a[ia + i * aStep]! - b[ib + i * bStep]!;
   }),
   Mul: between((out, a, b, { o, ia, ib, aStep, bStep, length }) => {
     for (let i = 0; i < length; i++) out[o + i] = a[ia + i * aStep]! * b[ib + i * bStep]!;
   }),
-  Div: between((out, a, b, { o, ia, ib, aStep, bStep, length }) => {
-    for (let i = 0; i < length; i++) out[o + i] = a[ia + i * aStep]! / b[ib + i * bStep]!;
-  }),
-  Max: between((out, a, b, { o, ia, ib, aStep, bStep, length }) => {
-    for (let i = 0; i < length; i++) out[o + i] = Math.max(a[ia + i * aStep]!, b[ib + i * bStep]!);
-  }),
-  Sqrt: mapped(Math.sqrt),
   Gelu: mapped((x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2))),
   Identity: ([x]) => [x!],
   Cast: ([x]) => [{ dims: x!.dims, data: Float32Array.from(x!.data) }],
@@ -147,21 +169,20 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   Gather: gather,
   Reshape: reshape,
   Slice: slice,
-  Transpose: ([x], { perm }) => [transpose(x!, perm as number[])],
   MatMul: ([a, b]) => [matmul(a!, b!)],
-  ReduceSum: reduceSum,
-  Softmax: ([x]) => [
+  Concat: (parts) => whole(...parts.flatMap(({ data }) => Array.from(data))),
+  Expand: expand,
+  Attention: attention,
+  LpNormalization: ([x]) => [
     byRow(x!, (row, at, length) => {
-      let most = Number.NEGATIVE_INFINITY;
-      for (let i = at; i < at + length; i++) most = Math.max(most, row[i]!);
-      let sum = 0;
-      for (let i = at; i < at + length; i++) sum += row[i] = Math.exp(row[i]! - most);
-      for (let i = at; i < at + length; i++) row[i]! /= sum;
+      let squares = 0;
+      for (let i = at; i < at + length; i++) squares += row[i]! ** 2;
+      if (squares > 0) for (let i = at; i < at + length; i++) row[i]! /= Math.sqrt(squares);
     }),
   ],
-  LayerNormalization: ([x, gain], attributes) => {
+  LayerNormalization: ([x, gain, bias], attributes) => {
     const epsilon = number(attributes, 'epsilon', 1e-5);
-    const scale = floats(gain!).data;
+    const [scale, shift] = [floats(gain!).data, floats(bias!).data];
     return [
       byRow(x!, (row, at, length) => {
         let [sum, squares] = [0, 0];
@@ -169,7 +190,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
         const mean = sum / length;
         for (let i = at; i < at + length; i++) squares += (row[i]! - mean) ** 2;
         const inverse = 1 / Math.sqrt(squares / length + epsilon);
-        for (let i = 0; i < length; i++) row[at + i] = (row[at + i]! - mean) * inverse * scale[i]!;
+        for (let i = 0; i < length; i++) row[at + i] = (row[at + i]! - mean) * inverse * scale[i]! + shift[i]!;
       }),
     ];
   },

@@ -78,21 +78,6 @@ export function elementwise(loop: RowLoop, first: Tensor, second: Tensor): Tenso
   return { dims, data: out };
 }
 
-/** The axes in another order. */
-export function transpose(tensor: Tensor, perm: readonly number[]): Tensor<Float32Array> {
-  const { dims: from, data } = floats(tensor);
-  const dims = perm.map((axis) => from[axis]!);
-  const own = from.map((_, axis) => sizeOf(from.slice(axis + 1)));
-  const moved = perm.map((axis) => own[axis]!);
-  const out = new Float32Array(data.length);
-  const [length, step] = [dims.at(-1)!, moved.at(-1)!];
-  let o = 0;
-  rows(dims, [moved], ([start]) => {
-    for (let i = 0, at = start!; i < length; i++, at += step) out[o++] = data[at]!;
-  });
-  return { dims, data: out };
-}
-
 /** The last two axes multiplied, for each index of the others, which both operands have alike. */
 export function matmul(first: Tensor, second: Tensor): Tensor<Float32Array> {
   const [a, b] = [floats(first), floats(second)];

@@ -132,6 +132,8 @@ const RULES: { readonly [O in Op]: Rule<O> } = {
     const slope = graph.times(graph.times(graph.times(y, y), dy), -1 / sizeOf(x!, lastAxis(x!)));
     return [graph.times(graph.standardize(x!, node.attributes.epsilon), slope)];
   },
+  unitRows: INFERENCE_ONLY,
+  layerNorm: INFERENCE_ONLY,
   reduceSum: ({ graph, node, inputs: [x], dy }) => [graph.expandAs(keepAxes(graph, dy, x!, node.attributes.axes), x!)],
   reduceMean: ({ graph, node, inputs: [x], dy }) => {
     const { axes } = node.attributes;
@@ -146,6 +148,7 @@ const RULES: { readonly [O in Op]: Rule<O> } = {
   },
   matmul: matmulGradient,
   matmulInt8: INFERENCE_ONLY,
+  attention: INFERENCE_ONLY,
   reshape: ({ graph, inputs: [x], dy }) => [graph.reshape(dy, x!.shape)],
   transpose: ({ graph, node, dy }) => {
     const { perm } = node.attributes;

@@ -23,9 +23,15 @@ export type Operand = Value | number;
 
 /** Nodes in the order in which they were added, and the outputs by name. */
 export class Graph {
+  /** Whether layers are added as the one operator that the runtime has a kernel for, which has no gradient. */
+  readonly fused: boolean;
   readonly nodes: Value[] = [];
   readonly outputs = new Map<string, Value>();
   readonly #known = new Map<string, Value>();
+
+  constructor({ fused = false }: { readonly fused?: boolean } = {}) {
+    this.fused = fused;
+  }
 
   /** Adds an operator, or finds the equal one. @throws GraphError where operands do not fit. */
   add<O extends Op>(op: O, inputs: readonly Value[], attributes: Attributes[O]): Value {

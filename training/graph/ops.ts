@@ -26,7 +26,7 @@ interface Leaf {
   readonly shape: Shape;
 }
 
-/** Operators and their attributes. Axes are never negative; softmax, standardize and inverseStd work along the last axis. */
+/** Operators and their attributes. Axes are never negative; those from softmax to layerNorm work along the last axis. */
 export interface Attributes {
   // leaves
   /** Fed with each run: a batch, a step number. */
@@ -71,6 +71,10 @@ export interface Attributes {
   standardize: { readonly epsilon: number };
   /** 1 / sqrt(variance + epsilon), keeping the axis with length 1. */
   inverseStd: { readonly epsilon: number };
+  /** Rows of length 1; a row of zeros stays. Inference only. */
+  unitRows: None;
+  /** (x [..., n], gain [n], bias [n]): layer normalisation (Ba et al., 2016). Inference only. */
+  layerNorm: { readonly epsilon: number };
 
   // reductions
   reduceSum: Reduction;
@@ -82,6 +86,11 @@ export interface Attributes {
   matmul: { readonly transA: boolean; readonly transB: boolean };
   /** (x float32, weights int8 [k, n], scale float32 [n]): x is quantised as it comes. Inference only. */
   matmulInt8: None;
+  /**
+   * (query, key, value [batch, tokens, heads * width], bias [batch, 1, 1, tokens]): scaled dot-product attention of each head
+   * (Vaswani et al., 2017), the heads side by side. Inference only.
+   */
+  attention: { readonly heads: number };
 
   // moving data
   reshape: { readonly shape: Shape };
@@ -131,11 +140,14 @@ export const ARITY: Readonly<Record<Op, number | 'any'>> = {
   softmax: 1,
   standardize: 1,
   inverseStd: 1,
+  unitRows: 1,
+  layerNorm: 3,
   reduceSum: 1,
   reduceMean: 1,
   reduceMax: 1,
   matmul: 2,
   matmulInt8: 3,
+  attention: 4,
   reshape: 1,
   transpose: 1,
   expandAs: 2,

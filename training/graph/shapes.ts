@@ -149,6 +149,16 @@ const RULES: ShapeRules = {
   softmax: unary,
   standardize: unary,
   inverseStd: (_, [x]) => ({ dtype: float(x!).dtype, shape: withAxis(x!.shape, x!.shape.length - 1, 1) }),
+  unitRows: unary,
+  layerNorm: (_, [x, ...vectors]) => {
+    const { dtype, shape } = float(x!);
+    for (const vector of vectors)
+      if (!sameShape(float(vector).shape, shape.slice(-1)))
+        throw new GraphError(
+          `expected a gain and a bias of ${showShape(shape.slice(-1))}, received ${showShape(vector.shape)}`,
+        );
+    return { dtype, shape };
+  },
   reduceSum: reduction,
   reduceMean: reduction,
   reduceMax: reduction,
@@ -166,6 +176,20 @@ const RULES: ShapeRules = {
         `expected one scale a column of ${showShape(weights!.shape)}, received ${showShape(scale!.shape)}`,
       );
     return { dtype: 'float32', shape };
+  },
+  attention: ({ heads }, [query, key, value, bias]) => {
+    const { dtype, shape } = float(query!);
+    const [batch, tokens, hidden] = shape;
+    for (const each of [key, value])
+      if (!sameShape(each!.shape, shape))
+        throw new GraphError(`expected ${showShape(shape)}, received ${showShape(each!.shape)}`);
+    if (shape.length !== 3 || typeof hidden !== 'number' || hidden % heads !== 0)
+      throw new GraphError(`expected [batch, tokens, ${heads} * width], received ${showShape(shape)}`);
+    if (!sameShape(float(bias!).shape, [batch!, 1, 1, tokens!]))
+      throw new GraphError(
+        `expected a bias of ${showShape([batch!, 1, 1, tokens!])}, received ${showShape(bias!.shape)}`,
+      );
+    return { dtype, shape };
   },
   reshape: ({ shape }, [x]) => {
     if (productOf(shape) !== productOf(x!.shape))

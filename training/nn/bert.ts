@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Graph, Value } from '../graph/graph.ts';
 import type { Architecture, TokenInputs } from './architecture.ts';
-import { attention, layerNorm, linear, maskBias, mergeHeads, splitHeads } from './layers.ts';
+import { layerNorm, linear, maskBias, multiHeadAttention } from './layers.ts';
 
 /** The fields of `config.json` that decide the computation; others are ignored. */
 export const BertConfig = z.object({
@@ -36,12 +36,9 @@ function encoderLayer(
 ): Value {
   const { hidden_size: hidden, num_attention_heads: heads, layer_norm_eps: epsilon } = config;
   const prefix = layerPrefix(layer);
-  const project = (name: string) =>
-    splitHeads(g, linear(g, x, { name: `${prefix}attention.self.${name}`, out: hidden }), heads);
-  const context = mergeHeads(
-    g,
-    attention(g, { query: project('query'), key: project('key'), value: project('value'), bias }),
-  );
+  const project = (name: string) => linear(g, x, { name: `${prefix}attention.self.${name}`, out: hidden });
+  const [query, key, value] = [project('query'), project('key'), project('value')];
+  const context = multiHeadAttention(g, { query, key, value, bias, heads });
   const attended = linear(g, context, { name: `${prefix}attention.output.dense`, out: hidden });
   const middle = layerNorm(g, g.plus(attended, x), { name: `${prefix}attention.output.LayerNorm`, epsilon });
   const inner = linear(g, middle, { name: `${prefix}intermediate.dense`, out: config.intermediate_size });

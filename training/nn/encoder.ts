@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Graph, Value } from '../graph/graph.ts';
 import type { Architecture, FeedForwardNames, TokenInputs } from './architecture.ts';
 import { BERT, BertConfig } from './bert.ts';
-import { firstPool, lastPool, meanPool, normalizeRows, project } from './layers.ts';
+import { firstPool, lastPool, meanPool, normalizeRows, project, sumPool } from './layers.ts';
 import { QWEN3, Qwen3Config } from './qwen3.ts';
 import { STATIC, StaticConfig } from './static.ts';
 
@@ -57,12 +57,14 @@ export const feedForward = (config: EncoderConfig, layer: number): FeedForwardNa
 export const statesOf = (g: Graph, config: EncoderConfig, inputs: TokenInputs): Value[] =>
   architectureOf(config).states(g, config, inputs);
 
-const POOL = { mean: meanPool, cls: firstPool, last: lastPool };
+const POOL = { mean: meanPool, sum: sumPool, cls: firstPool, last: lastPool };
 
 /** One vector a text, float32 [batch, width]. */
 export function embeddingOf(g: Graph, { config, pooling, projection }: EncoderShape, inputs: TokenInputs): Value {
   const hidden = architectureOf(config).output(g, config, statesOf(g, config, inputs).at(-1)!);
-  const pooled = POOL[pooling.mode](g, hidden, inputs.attentionMask);
+  // A mean that is brought to length 1 points where the sum does.
+  const mode = pooling.mode === 'mean' && pooling.normalize ? 'sum' : pooling.mode;
+  const pooled = POOL[mode](g, hidden, inputs.attentionMask);
   const vector = projection ? project(g, pooled, { name: PROJECTION, out: projection }) : pooled;
   return pooling.normalize ? normalizeRows(g, vector) : vector;
 }

@@ -15,7 +15,9 @@ export function linear(g: Graph, x: Value, { name, out }: { name: string; out: n
 export function layerNorm(g: Graph, x: Value, { name, epsilon }: { name: string; epsilon: number }): Value {
   const width = x.shape.at(-1)!;
   const gain = g.parameter(`${name}.weight`, [width]);
-  return g.plus(g.times(g.standardize(x, epsilon), gain), g.parameter(`${name}.bias`, [width]));
+  const bias = g.parameter(`${name}.bias`, [width]);
+  if (g.fused) return g.add('layerNorm', [x, gain, bias], { epsilon });
+  return g.plus(g.times(g.standardize(x, epsilon), gain), bias);
 }
 
 /** Root-mean-square normalisation over the last axis with gain (Zhang and Sennrich, 2019). */
@@ -85,13 +87,28 @@ export function attention(
   return g.matmul(g.apply('softmax', g.plus(scores, bias)), value);
 }
 
+/** Attention of each head over [batch, tokens, heads * width], the heads side by side; bias [batch, 1, 1, tokens]. */
+export function multiHeadAttention(
+  g: Graph,
+  { query, key, value, bias, heads }: Record<'query' | 'key' | 'value' | 'bias', Value> & { heads: number },
+): Value {
+  if (g.fused) return g.add('attention', [query, key, value, bias], { heads });
+  const split = (x: Value) => splitHeads(g, x, heads);
+  return mergeHeads(g, attention(g, { query: split(query), key: split(key), value: split(value), bias }));
+}
+
+/** Hidden states [batch, tokens, dim] -> [batch, dim]: the sum over unmasked tokens. */
+export function sumPool(g: Graph, hidden: Value, mask: Value): Value {
+  const [batch, tokens, dim] = hidden.shape as [number, number, number];
+  // A product instead of a masked sum: one pass over the states, forwards and backwards.
+  const weights = g.reshape(g.cast(mask, 'float32'), [batch, 1, tokens]);
+  return g.reshape(g.matmul(weights, hidden), [batch, dim]);
+}
+
 /** Hidden states [batch, tokens, dim] -> [batch, dim]: the mean over unmasked tokens. */
 export function meanPool(g: Graph, hidden: Value, mask: Value): Value {
-  const [batch, tokens, dim] = hidden.shape as [number, number, number];
-  const weights = g.cast(mask, 'float32');
-  // A product instead of a masked sum: one pass over the states, forwards and backwards.
-  const sum = g.reshape(g.matmul(g.reshape(weights, [batch, 1, tokens]), hidden), [batch, dim]);
-  return g.over(sum, g.maximum(g.sum(weights, [1], true), 1e-9));
+  const count = g.sum(g.cast(mask, 'float32'), [1], true);
+  return g.over(sumPool(g, hidden, mask), g.maximum(count, 1e-9));
 }
 
 /** Hidden states [batch, tokens, dim] -> [batch, dim]: the first token. */
@@ -111,5 +128,6 @@ export function lastPool(g: Graph, hidden: Value, mask: Value): Value {
 
 /** Rows of [batch, dim] scaled to length 1. */
 export function normalizeRows(g: Graph, x: Value): Value {
+  if (g.fused) return g.add('unitRows', [x], {});
   return g.over(x, g.maximum(g.apply('sqrt', g.sum(g.times(x, x), [1], true)), 1e-12));
 }

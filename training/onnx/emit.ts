@@ -62,6 +62,13 @@ function layerNormalization({ write, node, names, inputs }: EmitContext<'standar
   return write.node('LayerNormalization', [names[0]!, ones], attributes, outputs)[output]!;
 }
 
+/** The runtime wants a row of biases for each query: [batch, 1, 1, tokens] becomes [batch, 1, tokens, tokens]. */
+function squareBias(write: Writer, bias: string): string {
+  const one = write.literal('int64', [1]);
+  const tokens = write.one('Shape', [bias], { start: 3, end: 4 });
+  return write.one('Expand', [bias, write.one('Concat', [one, one, tokens, one], { axis: 0 })]);
+}
+
 const RULES: { readonly [O in Op]: EmitRule<O> } = {
   input: ({ node }) => node.attributes.name,
   parameter: ({ node }) => node.attributes.name,
@@ -100,6 +107,9 @@ const RULES: { readonly [O in Op]: EmitRule<O> } = {
   softmax: ({ write, names }) => write.one('Softmax', names, { axis: -1 }),
   standardize: (context) => layerNormalization(context, 0),
   inverseStd: (context) => layerNormalization(context, 2),
+  unitRows: ({ write, names }) => write.one('LpNormalization', names, { axis: -1, p: 2 }),
+  layerNorm: ({ write, node, names }) =>
+    write.one('LayerNormalization', names, { axis: -1, epsilon: { float: node.attributes.epsilon } }),
   reduceSum: reduce('ReduceSum'),
   reduceMean: reduce('ReduceMean'),
   reduceMax: reduce('ReduceMax'),
@@ -120,6 +130,11 @@ const RULES: { readonly [O in Op]: EmitRule<O> } = {
       write.one('Mul', [xScale!, scale!]),
     ]);
   },
+  attention: ({ write, node: { attributes }, names: [query, key, value, bias] }) =>
+    write.one('Attention', [query!, key!, value!, squareBias(write, bias!)], {
+      q_num_heads: attributes.heads,
+      kv_num_heads: attributes.heads,
+    }),
   reshape: ({ write, node, names, inputs }) =>
     write.one('Reshape', [names[0]!, write.literal('int64', reshapeTarget(inputs[0]!.shape, node.shape))]),
   transpose: ({ write, node, names }) => write.one('Transpose', names, { perm: node.attributes.perm }),

@@ -10,9 +10,9 @@ const { onnx } = onnxProto;
 type INode = InstanceType<typeof onnx.NodeProto>;
 export type GraphProto = InstanceType<typeof onnx.GraphProto>;
 
-/** Opset 20 is the first with Gelu, 18 with reductions whose axes are an operand; IR 9 carries it. */
-const OPSET = 20;
-const IR_VERSION = 9;
+/** Opset 20 is the first with Gelu, 18 with reductions whose axes are an operand; IR 9 carries it. Attention came with 23, and IR 11. */
+const PLAIN = { opset: 20, irVersion: 9 };
+const WITH_ATTENTION = { opset: 23, irVersion: 11 };
 
 /** Arrays that hold the values of a tensor. */
 export type TypedArray = Float32Array | Float16Array | BigInt64Array | Int32Array | Int8Array | Uint8Array;
@@ -154,10 +154,11 @@ export function encodeModel(graph: GraphProto): Uint8Array<ArrayBuffer> {
       'configuration',
       `model '${graph.name}': expected at most 2 GB of weights in a file, received ${bytes} bytes; write it in int8 or fp16.`,
     );
+  const { opset, irVersion } = graph.node.some(({ opType }) => opType === 'Attention') ? WITH_ATTENTION : PLAIN;
   const model = onnx.ModelProto.create({
-    irVersion: IR_VERSION,
+    irVersion,
     producerName: 'harness',
-    opsetImport: [{ domain: '', version: OPSET }],
+    opsetImport: [{ domain: '', version: opset }],
     graph,
   });
   return Uint8Array.from(onnx.ModelProto.encode(model).finish());

@@ -91,7 +91,8 @@ export function quantize(
   for (const [operand, products] of sharers) {
     const matrices = products.map((node) => weightOf(node)!);
     const range = ranges.get(matrices[0]!.name);
-    if (!range) continue;
+    // What attention averages has no channels that stand out.
+    if (!range || graph.node(operand).op === 'attention') continue;
     const factors = smoothingFactors(
       range,
       matrices.map(({ data }) => data),

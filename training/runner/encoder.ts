@@ -19,8 +19,9 @@ function addEncoder(graph: Graph, model: EncoderModel): void {
   graph.output('embedding', embeddingOf(graph, model, tokenInputs(graph, ['batch', 'tokens'])));
 }
 
-function encoderGraph(model: EncoderModel): Graph {
-  const graph = new Graph();
+/** @param fused Whether layers may be operators that only newer runtimes, and not all devices, have. */
+function encoderGraph(model: EncoderModel, { fused }: { fused: boolean } = { fused: true }): Graph {
+  const graph = new Graph({ fused });
   addEncoder(graph, model);
   return graph;
 }
@@ -41,7 +42,7 @@ export function int8Model(
 
 /** As `floatModel`, with products in float16 and matrices stored in it: half the size, for GPUs, which have no int8 kernels. */
 export function halfModel(model: EncoderModel): Uint8Array<ArrayBuffer> {
-  const half = halve(encoderGraph(model), model.weights);
+  const half = halve(encoderGraph(model, { fused: false }), model.weights);
   return emitModel(half.graph, { name: 'encoder', initializers: half.weights });
 }
 

@@ -189,6 +189,35 @@ const CASES: Readonly<Record<Op, readonly Case[]>> = {
       reference: (x) => rows(x, (row) => [1 / Math.sqrt(moments(row).variance + EPSILON)]),
     },
   ],
+  unitRows: [
+    {
+      operands: [random([2, 3, 6])],
+      build: (g, [x]) => g.add('unitRows', [x!], {}),
+      reference: (x) => rows(x, (row) => row.map((value) => value / Math.hypot(...row))),
+      gradient: false,
+    },
+    {
+      what: 'zeros',
+      operands: [{ shape: [2, 3], data: [0, 0, 0, 0, 3, 4] }],
+      build: (g, [x]) => g.add('unitRows', [x!], {}),
+      reference: () => ({ shape: [2, 3], data: [0, 0, 0, 0, 0.6, 0.8] }),
+      gradient: false,
+    },
+  ],
+  layerNorm: [
+    {
+      operands: [random([2, 3, 6]), random([6]), random([6])],
+      build: (g, [x, gain, bias]) => g.add('layerNorm', [x!, gain!, bias!], { epsilon: EPSILON }),
+      reference: (x, gain, bias) =>
+        rows(x, (row) => {
+          const { mean, variance } = moments(row);
+          return row.map(
+            (value, i) => ((value - mean) / Math.sqrt(variance + EPSILON)) * gain.data[i]! + bias.data[i]!,
+          );
+        }),
+      gradient: false,
+    },
+  ],
   reduceSum: reductions('sum', (values) => values.reduce((a, b) => a + b, 0)),
   reduceMean: reductions('mean', (values) => values.reduce((a, b) => a + b, 0) / values.length),
   reduceMax: reductions('max', (values) => Math.max(...values)),
@@ -225,6 +254,30 @@ const CASES: Readonly<Record<Op, readonly Case[]>> = {
       gradient: false,
       // Activations have 256 levels.
       tolerance: 0.05,
+    },
+  ],
+  attention: [
+    {
+      what: 'two heads, the second text one token shorter',
+      operands: [
+        ...[random([2, 3, 8]), random([2, 3, 8]), random([2, 3, 8])],
+        { shape: [2, 1, 1, 3], data: [0, 0, 0, 0, 0, -1e9] },
+      ],
+      build: (g, operands) => g.add('attention', operands, { heads: 2 }),
+      reference: (query, key, value, bias) =>
+        tensor([2, 3, 8], ([text, at, place]) => {
+          const head = place! - (place! % 4);
+          const scores = [0, 1, 2].map((other) => {
+            const dot = [0, 1, 2, 3].map(
+              (i) => get(query, [text!, at!, head + i]) * get(key, [text!, other, head + i]),
+            );
+            return dot.reduce((a, b) => a + b) / 2 + get(bias, [text!, 0, 0, other]);
+          });
+          const shares = scores.map((score) => Math.exp(score));
+          const sum = shares.reduce((a, b) => a + b);
+          return shares.reduce((all, share, other) => all + (share / sum) * get(value, [text!, other, place!]), 0);
+        }),
+      gradient: false,
     },
   ],
   reshape: [
