@@ -212,7 +212,7 @@ function showTimings({ totalMs, backendMs, encodeMs, searchMs }) {
   const parts = all.filter(([name, , ms]) => name === 'edge' || ms > 0);
   const bars = parts.map(([name, , ms]) => {
     const bar = element('span', { class: name });
-    bar.style.flexGrow = String(ms);
+    bar.style.flexGrow = String(Math.max(ms, 0.1));
     return bar;
   });
   byId('bar').replaceChildren(...bars);
