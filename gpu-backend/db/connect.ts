@@ -3,6 +3,7 @@
  * Everything else in the backend sees the Database type only.
  */
 import { mkdirSync } from 'node:fs';
+import { connect as openSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type SQL, sql } from 'drizzle-orm';
 import type { PgDatabase } from 'drizzle-orm/pg-core';
@@ -35,6 +36,31 @@ const MINIMUM_VERSION = 15;
 const backoff = (attempt: number) => Math.min(0.1 * 2 ** attempt, 1);
 const quiet = { onnotice: () => {} };
 
+/** Where the driver would go itself, a place an attempt. */
+interface Places {
+  host: string[];
+  port: number[];
+  /** Of a Unix socket, in place of the others. */
+  path: string | false;
+}
+
+/** The driver's option for sockets of one's own, which its typings leave out. */
+const over = (socket: (places: Places) => unknown) => ({ socket }) as object;
+
+/**
+ * Sockets that send at once. The driver sends a COPY, and any large statement, in several writes: by Nagle's algorithm (RFC 896)
+ * the last of them waits for the server's acknowledgement, which a server that itself waits for that write delays by 40 ms.
+ */
+function undelayed(): (places: Places) => Socket {
+  let attempts = 0;
+  return ({ host: hosts, port: ports, path }) => {
+    const at = attempts++ % hosts.length;
+    const [host, port] = [hosts[at]!, ports[at]!];
+    const socket = openSocket(path ? { path } : { host, port }).setNoDelay();
+    return Object.assign(socket, { host }); // the name that a certificate must have
+  };
+}
+
 /** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has none of its own. */
 export async function openPglite(folder: DataFolder, onRestart: () => void = () => {}): Promise<Connection> {
   const dir = join(folder.path, 'pglite');
@@ -46,9 +72,13 @@ export async function openPglite(folder: DataFolder, onRestart: () => void = () 
       { cause },
     );
   });
-  // `socket` is an option that the typings of postgres.js leave out.
-  const options = { ...quiet, max: 1, user: 'postgres', database: 'postgres', socket: () => embedded.socket() };
-  const client = postgres(options as postgres.Options<Record<string, never>>);
+  const client = postgres({
+    ...quiet,
+    max: 1,
+    user: 'postgres',
+    database: 'postgres',
+    ...over(() => embedded.socket()),
+  });
   return {
     db: drizzle(client),
     kind: 'pglite',
@@ -63,7 +93,7 @@ export async function openPglite(folder: DataFolder, onRestart: () => void = () 
 /** A real server; throws `configuration` in one line, without the password, when it cannot be used. */
 export async function openPostgres(url: string): Promise<Connection> {
   const where = placeOf(url);
-  const client = postgres(url, { ...quiet, max: 10, connect_timeout: 5, backoff });
+  const client = postgres(url, { ...quiet, max: 10, connect_timeout: 5, backoff, ...over(undelayed()) });
   const db = drizzle(client);
   try {
     const [row] = await rows<{ version: number }>(

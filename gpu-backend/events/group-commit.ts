@@ -21,8 +21,11 @@ export interface GroupCommitOptions extends IngestOptions {
 
 /** Groups under way at once: one is prepared here while the server stores another. */
 const GROUPS = 2;
-/** Events of a group at most, unless one request alone has more. */
-const GROUP_EVENTS = 5_000;
+/**
+ * Events of a group at most, unless one request alone has more: enough that a transaction costs little beside its rows, and few
+ * enough that not all requests are in one group, whose making and storing would take turns.
+ */
+const GROUP_EVENTS = 2_000;
 
 interface Request {
   values: readonly unknown[];
@@ -51,20 +54,32 @@ export function groupCommit(options: GroupCommitOptions): (values: readonly unkn
     return group;
   };
 
-  async function store(group: readonly Request[]): Promise<void> {
+  /** Commits the group; `undefined` where COPY refuses it, or would. */
+  async function copy(group: readonly Request[]): Promise<Inserted | undefined> {
     const events = group.flatMap(({ batch }) => batch.events);
     if (group.length > 1) events.sort((a, b) => (a.id < b.id ? -1 : 1)); // as in readBatch
-    let inserted: Inserted | undefined;
     try {
-      inserted = await copyEvents(copying!, events);
+      return await copyEvents(copying!, events);
     } catch (error) {
       if (!isDataError(error) && refusal(error)?.code !== '25P02') throw error;
       onRefusedGroup?.(error);
+      return undefined;
     }
-    if (inserted === undefined) {
-      for (const { values, resolve, reject } of group) await ingest(values, options).then(resolve, reject);
-      return;
+  }
+
+  async function store(group: readonly Request[]): Promise<void> {
+    underWay++;
+    let inserted: Inserted | undefined;
+    try {
+      inserted = await copy(group);
+      if (inserted === undefined)
+        for (const { values, resolve, reject } of group) await ingest(values, options).then(resolve, reject);
+    } finally {
+      underWay--;
+      // Before anybody is answered: who is comes with the next request, and while that is read the server would stand still.
+      next();
     }
+    if (inserted === undefined) return;
     onRungs?.(inserted.rungs);
     if (inserted.killListChanged) await onKillListChange?.();
     for (const { batch, resolve } of group)
@@ -74,15 +89,9 @@ export function groupCommit(options: GroupCommitOptions): (values: readonly unkn
   function next(): void {
     while (underWay < GROUPS && waiting.length > 0) {
       const group = takeGroup();
-      underWay++;
-      store(group)
-        .catch((error) => {
-          for (const { reject } of group) reject(error);
-        })
-        .finally(() => {
-          underWay--;
-          next();
-        });
+      store(group).catch((error) => {
+        for (const { reject } of group) reject(error);
+      });
     }
   }
 
