@@ -25,6 +25,8 @@ export interface EmbeddingLoadResult {
   p99: number;
   /** At fixed times: how late this process sent what was due. */
   lagP99?: number | undefined;
+  /** Seconds of processor time of this process, from the first request on. */
+  cpuSeconds: number;
 }
 
 /** Runs the load in another process. */
@@ -41,12 +43,14 @@ async function run(load: EmbeddingLoad): Promise<EmbeddingLoadResult> {
   });
   const client = preparedRequests({ url, connections });
   let failed = 0;
+  const before = process.cpuUsage();
   const timed = await timedLoad(load, async (index) => {
     const status = await client.send(requests[(from + index) % requests.length]!);
     if (status !== 200) failed++;
   });
+  const { user, system } = process.cpuUsage(before);
   client.close();
-  return { ...timed, failed };
+  return { ...timed, failed, cpuSeconds: (user + system) / 1e6 };
 }
 
 runLoadSent(import.meta.filename, run);

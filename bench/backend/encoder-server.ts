@@ -16,14 +16,23 @@ import { listen } from '../../gpu-backend/http/server.ts';
 import { serve } from '../../scripts/service.ts';
 import { parseKeyRing } from '../../shared/signature.ts';
 import { absentEndpoints } from '../../test/setup/absent-endpoints.ts';
+import { encoderMeter } from './encoder-meter.ts';
 
 const server = await listen({ host: '127.0.0.1', port: 0 });
 const workers = Number(process.env.HARNESS_ENCODER_WORKERS);
-const pool = await createEncoder({ bundle: await loadBundle('models/default'), workers, maxQueued: 100_000 });
+const { workerUrl, read } = encoderMeter();
+const pool = await createEncoder({
+  bundle: await loadBundle('models/default'),
+  workers,
+  maxQueued: 100_000,
+  workerUrl,
+});
 const encoder = cachedEncoder(pool, { maxBytes: 1 });
 const metrics = createMetrics();
 metrics.gauge({ name: 'harness_encoder_encoded', help: 'Texts encoded.', read: () => encoder.stats().encoded });
 metrics.gauge({ name: 'harness_encoder_batches', help: 'Batches run.', read: () => encoder.stats().batches });
+for (const part of ['eventLoop', 'workers', 'process'] as const)
+  metrics.gauge({ name: `harness_bench_cpu_${part}`, help: 'Seconds of processor time.', read: () => read()[part] });
 const operations = operationsRoutes({
   ...{ version: 'bench', metrics },
   health: () => ({ device: encoder.device }),

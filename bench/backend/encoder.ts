@@ -12,14 +12,13 @@ import { bounded, type Row } from '../row.ts';
 import { bareThroughput } from './encoder-bare.ts';
 import { applyEmbeddingLoad, type EmbeddingLoad } from './encoder-load.ts';
 import { startEncoderPeer } from './encoder-peer.ts';
+import { saturate, scrape } from './encoder-saturation.ts';
 
 const KEY = 'a-secret-of-this-measurement';
 /** In flight at saturation: enough that the queue holds the next batch while one is computed and its answers travel. */
 const SATURATION = 256;
 /** The pool's default on a CPU. */
 const TOKEN_BUDGET = 192;
-/** The histogram of the event loop's delays counts from timer to timer; this long is no delay. */
-const SAMPLED_EVERY_MS = 10;
 /** p99 at which the service and the peer are compared. */
 const P99_MS = 15;
 
@@ -29,36 +28,6 @@ export interface EncoderOptions {
   /** Turns of bare session and service. */
   turns: number;
   say: (line: string) => void;
-}
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
-
-/** What `/metrics` says now; reading the delay of the event loop begins it anew. */
-async function scrape(url: string) {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const read = (name: string) => Number(new RegExp(`^harness_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
-  return {
-    encoded: read('encoder_encoded'),
-    batches: read('encoder_batches'),
-    lagMs: Math.max(0, 1_000 * read('nodejs_eventloop_lag_p99_seconds') - SAMPLED_EVERY_MS),
-  };
-}
-
-/** Milliseconds that `/healthz` takes, asked again and again until `over` resolves; what is not 200 is infinitely late. */
-async function askHealth(url: string, over: Promise<unknown>): Promise<number[]> {
-  const took: number[] = [];
-  let going = true;
-  const end = () => {
-    going = false;
-  };
-  over.then(end, end);
-  while (going) {
-    const began = performance.now();
-    const { status } = await fetch(`${url}/healthz`);
-    took.push(status === 200 ? performance.now() - began : Number.POSITIVE_INFINITY);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return took;
 }
 
 /** Distinct queries of the market's log, in a fixed random order. */
@@ -90,56 +59,14 @@ export async function encoderRows({ seconds, turns, say }: EncoderOptions): Prom
   const rows: Row[] = [];
   try {
     await apply({ connections: SATURATION, seconds: 1 });
-    const turnsDone: {
-      share: number;
-      service: number;
-      bare: number;
-      batch: number;
-      lagMs: number;
-      healthMs: number[];
-    }[] = [];
-    let failed = 0;
-    for (let turn = 0; turn < turns; turn++) {
-      say(`turn ${turn + 1} of ${turns}: saturation, then the bare session at the same batch`);
-      const before = await scrape(server.url);
-      const loading = apply({ connections: SATURATION, seconds });
-      const healthMs = await askHealth(server.url, loading);
-      const full = await loading;
-      const after = await scrape(server.url);
-      failed += full.failed;
-      const batch = Math.max(1, Math.round((after.encoded - before.encoded) / (after.batches - before.batches)));
-      const service = full.answers / full.seconds;
-      const bare = await bareThroughput({ texts, batch, tokenBudget: TOKEN_BUDGET, seconds }, workers);
-      turnsDone.push({ share: service / bare, service, bare, batch, lagMs: after.lagMs, healthMs });
-    }
-    const middle = (pick: (turn: (typeof turnsDone)[number]) => number) => median(turnsDone.map(pick));
-    const saturation = middle(({ service }) => service);
-    const healthMs = turnsDone.flatMap((turn) => turn.healthMs).toSorted((a, b) => a - b);
-    rows.push(
-      {
-        metric: "encoder service: saturation, requests of one text, base64 as OpenAI's client asks",
-        value: saturation,
-        unit: `requests/s, ${workers} workers`,
-      },
-      {
-        metric: 'bare session at the same batch',
-        value: middle(({ bare }) => bare),
-        unit: `texts/s, batch ${middle(({ batch }) => batch)}`,
-      },
-      bounded(
-        'encoder service / bare session',
-        middle(({ share }) => share),
-        'ratio',
-        ['>=', 0.9],
-      ),
-      { metric: 'encoder service: event-loop lag at saturation, p99', value: middle(({ lagMs }) => lagMs), unit: 'ms' },
-      bounded(
-        'encoder service: /healthz at saturation, slowest',
-        healthMs.at(-1) ?? Number.POSITIVE_INFINITY,
-        `ms of ${healthMs.length} calls`,
-        ['<=', 1_000],
-      ),
-    );
+    const full = await saturate({
+      ...{ url: server.url, workers, turns, say },
+      load: () => apply({ connections: SATURATION, seconds }),
+      bare: (batch) => bareThroughput({ texts, batch, tokenBudget: TOKEN_BUDGET, seconds }, workers),
+    });
+    const { saturation } = full;
+    let { failed } = full;
+    rows.push(...full.rows);
 
     say('open loop at 70 % of saturation');
     await scrape(server.url);
@@ -171,7 +98,7 @@ export async function encoderRows({ seconds, turns, say }: EncoderOptions): Prom
     }
     const bareAt = (batch: number) =>
       bareThroughput({ texts, batch, tokenBudget: TOKEN_BUDGET, seconds: seconds / 2 }, 1);
-    const [single, batched] = [await bareAt(1), await bareAt(64)];
+    const [single, batched] = [await bareAt(1), await bareAt(64)].map(({ rate }) => rate) as [number, number];
     rows.push(
       bounded('batches of mixed lengths / one text at a time', batched / single, 'ratio of texts/s', ['>=', 1]),
       bounded('encoder service: answers other than 200', failed, 'answers', ['<=', 0]),

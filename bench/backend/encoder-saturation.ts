@@ -1,0 +1,154 @@
+/**
+ * The encoder service with as much to do as it can, in turns with the bare session: what it keeps of the session's throughput,
+ * whether it still answers who asks after its health, and whose processor time a request costs. The load generator, the event loop and the
+ * session share the cores, so the ratio is also given on the processor time that the generator left.
+ */
+import { availableParallelism } from 'node:os';
+import { bounded, type Row } from '../row.ts';
+import type { BareResult } from './encoder-bare.ts';
+import type { EmbeddingLoadResult } from './encoder-load.ts';
+import type { ThreadTimes } from './encoder-meter.ts';
+
+/** The histogram of the event loop's delays counts from timer to timer; this long is no delay. */
+const SAMPLED_EVERY_MS = 10;
+
+export interface SaturationOptions {
+  url: string;
+  workers: number;
+  turns: number;
+  /** Saturates the service for a while. */
+  load: () => Promise<EmbeddingLoadResult>;
+  /** The bare session on batches of so many texts. */
+  bare: (batch: number) => Promise<BareResult>;
+  say: (line: string) => void;
+}
+
+interface Turn {
+  service: number;
+  bare: number;
+  batch: number;
+  lagMs: number;
+  healthMs: number[];
+  /** The generator's part of all processor time that there was. */
+  generatorShare: number;
+  /** Microseconds of processor time a request. */
+  spent: Record<'generator' | 'eventLoop' | 'session' | 'reading' | 'aroundSession' | 'collection', number>;
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+/** What `/metrics` says now; reading the delay of the event loop begins it anew. */
+export async function scrape(url: string) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const read = (name: string) => Number(new RegExp(`^harness_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+  const times: ThreadTimes = {
+    eventLoop: read('bench_cpu_eventLoop'),
+    workers: read('bench_cpu_workers'),
+    process: read('bench_cpu_process'),
+  };
+  return {
+    encoded: read('encoder_encoded'),
+    batches: read('encoder_batches'),
+    lagMs: Math.max(0, 1_000 * read('nodejs_eventloop_lag_p99_seconds') - SAMPLED_EVERY_MS),
+    times,
+  };
+}
+
+/** Milliseconds that `/healthz` takes, asked again and again until `over` resolves; what is not 200 is infinitely late. */
+async function askHealth(url: string, over: Promise<unknown>): Promise<number[]> {
+  const took: number[] = [];
+  let going = true;
+  const end = () => {
+    going = false;
+  };
+  over.then(end, end);
+  while (going) {
+    const began = performance.now();
+    const { status } = await fetch(`${url}/healthz`);
+    took.push(status === 200 ? performance.now() - began : Number.POSITIVE_INFINITY);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return took;
+}
+
+async function takeTurn({ url, load, bare }: SaturationOptions): Promise<Turn & { failed: number }> {
+  const before = await scrape(url);
+  const loading = load();
+  const healthMs = await askHealth(url, loading);
+  const full = await loading;
+  const after = await scrape(url);
+  const encoded = after.encoded - before.encoded;
+  const batch = Math.max(1, Math.round(encoded / (after.batches - before.batches)));
+  const alone = await bare(batch);
+  const each = (thread: keyof ThreadTimes) => (1e6 * (after.times[thread] - before.times[thread])) / encoded;
+  const [session, reading] = [1e6 * alone.session, 1e6 * alone.reading];
+  return {
+    ...{ service: full.answers / full.seconds, bare: alone.rate, batch, lagMs: after.lagMs, healthMs },
+    generatorShare: full.cpuSeconds / (full.seconds * availableParallelism()),
+    spent: {
+      generator: (1e6 * full.cpuSeconds) / full.answers,
+      ...{ eventLoop: each('eventLoop'), session, reading },
+      aroundSession: each('workers') - session - reading,
+      collection: each('process') - each('eventLoop') - each('workers'),
+    },
+    failed: full.failed,
+  };
+}
+
+/** The rows, the service's requests a second at saturation, and how many were not answered with 200. */
+export async function saturate(options: SaturationOptions): Promise<{
+  rows: Row[];
+  saturation: number;
+  failed: number;
+}> {
+  const turns: Awaited<ReturnType<typeof takeTurn>>[] = [];
+  for (let turn = 1; turn <= options.turns; turn++) {
+    options.say(`turn ${turn} of ${options.turns}: saturation, then the bare session at the same batch`);
+    turns.push(await takeTurn(options));
+  }
+  const middle = (pick: (turn: Turn) => number) => median(turns.map(pick));
+  const saturation = middle(({ service }) => service);
+  const healthMs = turns.flatMap((turn) => turn.healthMs);
+  const spent = (whose: string, part: keyof Turn['spent']): Row => ({
+    metric: `encoder service: processor time a request at saturation, ${whose}`,
+    value: middle((turn) => turn.spent[part]),
+    unit: 'us',
+  });
+  const rows: Row[] = [
+    {
+      metric: "encoder service: saturation, requests of one text, base64 as OpenAI's client asks",
+      value: saturation,
+      unit: `requests/s, ${options.workers} workers`,
+    },
+    {
+      metric: 'bare session at the same batch',
+      value: middle(({ bare }) => bare),
+      unit: `texts/s, batch ${middle(({ batch }) => batch)}`,
+    },
+    bounded(
+      'encoder service / bare session',
+      middle(({ service, bare }) => service / bare),
+      'ratio',
+      ['>=', 0.9],
+    ),
+    {
+      metric: 'encoder service / bare session on the processor time that the load generator left',
+      value: middle(({ service, bare, generatorShare }) => service / (bare * (1 - generatorShare))),
+      unit: `ratio, generator ${(100 * middle(({ generatorShare }) => generatorShare)).toFixed(1)} % of the cores`,
+    },
+    spent('load generator', 'generator'),
+    spent('event loop (HTTP, JSON, queue)', 'eventLoop'),
+    spent('session (of the bare one)', 'session'),
+    spent('spelling and tokenizer (of the bare one)', 'reading'),
+    spent('rest of the worker threads (tensors, messages, colder caches)', 'aroundSession'),
+    spent('threads beside them (garbage collection, compilation)', 'collection'),
+    { metric: 'encoder service: event-loop lag at saturation, p99', value: middle(({ lagMs }) => lagMs), unit: 'ms' },
+    bounded(
+      'encoder service: /healthz at saturation, slowest',
+      healthMs.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...healthMs),
+      `ms of ${healthMs.length} calls`,
+      ['<=', 1_000],
+    ),
+  ];
+  return { rows, saturation, failed: turns.reduce((sum, { failed }) => sum + failed, 0) };
+}
