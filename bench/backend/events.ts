@@ -1,22 +1,25 @@
 /**
  * Events into a real Postgres server that syncs each commit to disk: the same rows by bare COPY (one statement a table,
  * text made beforehand, into the same tables with their indexes), by the ingest function, and through HTTP of a backend
- * process. The three take turns, so that a machine that is busy meets all of them; rates are medians over the turns.
+ * process, whose requests are signed and are bytes before the clock runs: their sender is another machine in earnest. The
+ * three take turns, so that a machine that is busy meets all of them; rates are medians over the turns.
  */
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
-import { openPostgres } from '../../gpu-backend/db/connect.ts';
+import { openPostgres, rows as rowsOf } from '../../gpu-backend/db/connect.ts';
 import { copyText } from '../../gpu-backend/db/copy.ts';
 import { migrate } from '../../gpu-backend/db/migrate.ts';
 import { clicks, conversions, exposures, impressions } from '../../gpu-backend/db/schema.ts';
 import { groupCommit } from '../../gpu-backend/events/group-commit.ts';
 import { clickRow, conversionRow, exposureRows, impressionRow, ofType } from '../../gpu-backend/events/rows.ts';
 import { startService } from '../../scripts/service.ts';
-import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
-import { call, makeFolders, TEST_KEYS } from '../../test/setup/backend.ts';
+import type { HarnessEvent } from '../../shared/contract/events.ts';
+import { parseKeyRing, signRequest } from '../../shared/signature.ts';
+import { makeFolders, TEST_KEYS } from '../../test/setup/backend.ts';
 import { startPostgresServer } from '../../test/setup/postgres-server.ts';
 import { bounded, type Row } from '../row.ts';
 import { inFlight, pageEvents, pieces } from './event-mix.ts';
+import { prepare, preparedRequests } from './prepared-requests.ts';
 
 /**
  * Events of a request and requests in flight: what a queue of Cloudflare's hands over at most (wrangler.toml), by some of the
@@ -62,37 +65,55 @@ export async function eventRows({ pages, turns, say }: EventRowsOptions): Promis
     copyText(conversions, ofType(events, 'conversion').map(conversionRow)),
     copyText(clicks, ofType(events, 'click').map(clickRow)),
   ];
-  const allStored = (results: EventBatchResult[]) => {
-    const stored = results.reduce((sum, result) => sum + result.stored, 0);
-    if (stored !== events.length) throw new Error(`expected ${events.length} events stored, got ${stored}`);
+  const allStored = async () => {
+    const [row] = await rowsOf<{ n: number }>(
+      db,
+      sql`select ((select count(*) from ${impressions}) + (select count(*) from ${clicks}) + (select count(*) from ${conversions}))::int as n`,
+    );
+    if (row!.n !== events.length) throw new Error(`expected ${events.length} events stored, got ${row!.n}`);
   };
-  const through =
-    <T>(requests: readonly T[], flights: number, store: (request: T) => Promise<EventBatchResult>) =>
-    async () => {
-      const results: EventBatchResult[] = [];
-      await inFlight(requests, flights, async (request) => results.push(await store(request)));
-      allStored(results);
-    };
-  const post = async (raw: string) =>
-    (await call<EventBatchResult>(backend.url, 'POST /v1/events', { raw, headers: JSON_TYPE })).body;
+  const ring = parseKeyRing(TEST_KEYS);
+  const request = async (body: string) => {
+    const at = { nowMs: Date.now(), nonce: crypto.randomUUID() };
+    const signature = await signRequest(ring, { method: 'POST', path: PATH, body }, at);
+    const headers = Object.entries(signature).map(([name, value]) => `${name}: ${value}`);
+    return prepare(backend.url, PATH, { headers, body });
+  };
 
-  const ways = new Map<string, () => Promise<void>>([['bare COPY', () => copying!(tables, async () => undefined)]]);
+  /** What is done before the clock runs gives what is done while it does. */
+  const ways = new Map<string, () => Promise<() => Promise<void>>>([
+    ['bare COPY', async () => () => copying!(tables, async () => undefined)],
+  ]);
   for (const { size, flights } of LOADS) {
     const batches = pieces<HarnessEvent>(events, size);
     const bodies = batches.map((batch) => JSON.stringify({ events: batch }));
-    ways.set(`ingest, requests of ${size}`, through(batches, flights, groupCommit({ db, copying })));
-    ways.set(`HTTP, requests of ${size}`, through(bodies, flights, post));
+    const store = groupCommit({ db, copying });
+    ways.set(`ingest, requests of ${size}`, async () => () => inFlight(batches, flights, store));
+    ways.set(`HTTP, requests of ${size}`, async () => {
+      const requests = await Promise.all(bodies.map(request));
+      return async () => {
+        const { send, close } = preparedRequests({ url: backend.url, connections: flights });
+        await inFlight(requests, flights, async (bytes) => {
+          const status = await send(bytes);
+          if (status !== 200) throw new Error(`expected events taken, got status ${status}`);
+        });
+        close();
+      };
+    });
   }
   const rates = new Map([...ways.keys()].map((way) => [way, [] as number[]]));
   try {
     for (let turn = -1; turn < turns; turn++) {
-      for (const [way, run] of ways) {
+      for (const [way, ready] of ways) {
         await db.execute(sql`truncate impressions, exposures, clicks, conversions, ad_spend`);
         await db.execute(sql`checkpoint`);
+        const run = await ready();
         const began = performance.now();
         await run();
+        const ms = performance.now() - began;
+        await allStored();
         // The first turn is for the compilers and the server's files to warm up.
-        if (turn >= 0) rates.get(way)!.push((1_000 * events.length) / (performance.now() - began));
+        if (turn >= 0) rates.get(way)!.push((1_000 * events.length) / ms);
       }
       say(`turn ${turn + 1} of ${turns}`);
     }
@@ -113,6 +134,6 @@ export async function eventRows({ pages, turns, say }: EventRowsOptions): Promis
   return rows;
 }
 
-const JSON_TYPE = { 'content-type': 'application/json' };
+const PATH = '/v1/events';
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;

@@ -101,6 +101,32 @@ describe.each(DATABASES)('on the %s database', (_name, open) => {
     expect(results[3]!.rejected[0]!.reason).toContain('the database refuses it');
   });
 
+  test('what comes while transactions run forms the next ones, bounded, and those begin before anybody is answered', async () => {
+    const { copying } = database;
+    if (copying === undefined) return;
+    const groups: number[] = [];
+    const told: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const store = storing({
+      copying: async (tables, work) => {
+        groups.push(tables[0]!.text.split('\n').length - 1);
+        told.push('begun');
+        await gate.promise;
+        return copying(tables, work);
+      },
+    });
+    const request = (of: number, size: number) =>
+      Array.from({ length: size }, (_, i) => sampleImpression({ id: `impression-${of}-${i}`, assignments: [] }));
+    const sizes = [1, 1, 2, 3, 1_995, 1, 2_500, 1];
+    const results = sizes.map((size, of) => store(request(of, size)));
+    for (const result of results) void result.then(() => told.push('answered'));
+    expect(groups).toEqual([1, 1]); // at once, and no more than two at a time
+    gate.resolve();
+    expect((await Promise.all(results)).map(({ stored }) => stored)).toEqual(sizes);
+    expect(groups).toEqual([1, 1, 2 + 3 + 1_995, 1, 2_500, 1]);
+    expect(told.slice(0, 4)).toEqual(['begun', 'begun', 'begun', 'answered']);
+  });
+
   test('a budget that the clicks use up is told before the answer, and new impressions are counted once', async () => {
     const { db } = database;
     await db.execute(sql`truncate ads, generations`);
