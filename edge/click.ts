@@ -15,7 +15,7 @@ export const CLICK_VALID_SECONDS = 24 * 3_600;
 export const CLICK_ID = 'click-id';
 
 /** `impression:position`, the id of a click. */
-export const clickIdOf = (impressionId: string, position: number) => `${impressionId}:${position}`;
+const clickIdOf = (impressionId: string, position: number) => `${impressionId}:${position}`;
 
 /** Signs the tokens of one slot, whoever it is shown to: only {@link clickTail} differs. */
 export function clickSigner(keys: KeyRing, { d, a, p, c }: Omit<ClickToken, 'i' | 'x'>): (tail: TokenTail) => string {

@@ -10,7 +10,7 @@ import { hmac, type KeyRing, signToken, verifyToken } from '../shared/signature.
 /** The `__Host-` prefix binds the cookie to this very host, over https. */
 export const UNIT_COOKIE = '__Host-harness-unit';
 /** Set by the site's own consent banner: `granted` or `denied`. */
-export const CONSENT_COOKIE = 'harness-consent';
+const CONSENT_COOKIE = 'harness-consent';
 const PURPOSE = 'unit';
 const ONE_YEAR_SECONDS = 31_536_000;
 
@@ -47,7 +47,7 @@ export function readCookie(header: string | null, name: string): string | undefi
 }
 
 /** What the visitor said: the browser's Global Privacy Control, then the banner's cookie, then the site's policy. */
-export function hasConsent(headers: Headers, policy: 'assumed' | 'required'): boolean {
+function hasConsent(headers: Headers, policy: 'assumed' | 'required'): boolean {
   if (headers.get('sec-gpc') === '1') return false;
   const said = readCookie(headers.get('cookie'), CONSENT_COOKIE);
   return policy === 'required' ? said === 'granted' : said !== 'denied';

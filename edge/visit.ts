@@ -11,7 +11,7 @@ const MOBILE = /Mobi|iPhone|iPod|Windows Phone/i;
 const TABLET = /iPad|Tablet|PlayBook|Kindle|Silk\/(?!.*Mobile)|Android(?!.*Mobile)/i;
 
 /** The kind of device that the headers speak of; `desktop` where they say nothing. */
-export function deviceOf(headers: Headers): Device {
+function deviceOf(headers: Headers): Device {
   const userAgent = headers.get('user-agent') ?? '';
   if (TABLET.test(userAgent)) return 'tablet';
   return headers.get('sec-ch-ua-mobile') === '?1' || MOBILE.test(userAgent) ? 'mobile' : 'desktop';

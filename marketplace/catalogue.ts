@@ -20,7 +20,7 @@ export interface CatalogueAd {
 }
 
 /** Every sold concept has so many active ads in the first market: enough for precision at 10 to mean something. */
-export const FEWEST_ADS = 10;
+const FEWEST_ADS = 10;
 /** The most common concept has so many more, falling off with its rank. */
 const MORE_ADS = 20;
 const HALF_RANK = 80;

@@ -32,7 +32,7 @@ export interface Concept {
 /** Concepts by id, sold ones first, each part by falling commonness. */
 export type Concepts = ReadonlyMap<string, Concept>;
 
-export const SOLD_CONCEPTS = 2_200;
+const SOLD_CONCEPTS = 2_200;
 /** A concept with more narrower meanings in WordNet is too vague to sell (`implement`). */
 const MOST_NARROWER = 100;
 /** A broader term spans at least and at most so many sold concepts. */

@@ -13,7 +13,7 @@ import type { Query } from './queries.ts';
 import type { Split } from './splits.ts';
 
 /** Raised whenever a file changes its fields. */
-export const DATASET_VERSION = 1;
+const DATASET_VERSION = 1;
 const SPLITS: readonly Split[] = ['train', 'validation', 'test'];
 
 /** What `meta.json` holds. */

@@ -3,7 +3,7 @@ import type { Random } from './random.ts';
 import type { HeldOut } from './splits.ts';
 import type { WordNet } from './wordnet.ts';
 
-export const GENERAL_LINES = 90_000;
+const GENERAL_LINES = 90_000;
 const SHORTEST = 3;
 const LONGEST = 300;
 

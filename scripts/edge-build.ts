@@ -70,7 +70,7 @@ export async function bundle(entry: string, options: { minify?: boolean } = {}):
 }
 
 /** Bundle and options together. */
-export async function buildEdge(): Promise<EdgeBuild> {
+async function buildEdge(): Promise<EdgeBuild> {
   const [script, workerOptions] = await Promise.all([bundleEdge(), readWorkerOptions()]);
   return { script, workerOptions };
 }

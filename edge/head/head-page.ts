@@ -8,7 +8,7 @@ import type { Page } from '../interleaved.ts';
 import type { Isolate } from '../isolate.ts';
 
 /** What an impression has in place of a plan's fingerprint. */
-export const HEAD_PLAN = 'head';
+const HEAD_PLAN = 'head';
 
 /** The page as it is unless it is empty for want of a list and the head has ads. */
 export async function orHead(

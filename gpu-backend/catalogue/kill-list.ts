@@ -11,7 +11,7 @@ import { type Database, rows } from '../db/connect.ts';
 import { accountSpend, accounts, adSpend, ads } from '../db/schema.ts';
 
 /** Catalogue revision that the live generation covers; `undefined` before the first. */
-export async function liveRevision(db: Database): Promise<number | undefined> {
+async function liveRevision(db: Database): Promise<number | undefined> {
   const [row] = await rows<{ revision: number }>(
     db,
     sql`select catalogue_revision::float8 as revision from generations

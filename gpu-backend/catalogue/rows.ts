@@ -23,7 +23,7 @@ export interface Change {
   stored: StoredVector | undefined;
 }
 
-export function adOf(row: Row): Ad {
+function adOf(row: Row): Ad {
   return {
     id: row.id,
     advertiserId: row.advertiserId,

@@ -6,7 +6,7 @@ import type { Database } from './connect.ts';
 const dialect = new PgDialect();
 
 /** A statement with its parameters in their places, without the source code's indentation. */
-export function printSql(query: SQL): string {
+function printSql(query: SQL): string {
   const { sql: text } = dialect.sqlToQuery(sql`${query}`.inlineParams());
   const lines = text.split('\n').map((line) => line.trimEnd());
   const indents = lines.slice(1).flatMap((line) => (line === '' ? [] : [line.length - line.trimStart().length]));

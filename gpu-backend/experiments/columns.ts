@@ -17,7 +17,7 @@ export interface Column {
 }
 
 /** UTC days before an experiment's first query whose sums serve as covariates. */
-export const BEFORE_DAYS = 28;
+const BEFORE_DAYS = 28;
 
 /** Whether the rollups keep its sums (arm-sums.ts); those of the others are made from one row a unit (unit-sums.ts). */
 export const isKept = ({ windowDays, capQuantile, before }: Column): boolean =>

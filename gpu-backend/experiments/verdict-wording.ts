@@ -9,7 +9,7 @@ export const DECISIONS: Readonly<Record<Decision, string>> = {
   none: 'No verdict',
 };
 
-export const STATES: Readonly<Record<Guardrail['state'], string>> = {
+const STATES: Readonly<Record<Guardrail['state'], string>> = {
   safe: 'holds',
   open: 'not shown yet',
   harmed: 'broken',

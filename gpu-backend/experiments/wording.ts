@@ -178,7 +178,7 @@ export function sentence({ expected, received, action }: CheckFinding): string {
 }
 
 /** An instant to the minute, UTC. */
-export function minute(instant: string): string {
+function minute(instant: string): string {
   return `${instant.slice(0, 10)} ${instant.slice(11, 16)}`;
 }
 

@@ -44,7 +44,7 @@ function comparedOf(arms: readonly ArmCount[], { compared: { triggered, rest } }
 }
 
 /** Arms in the order of the definition, then any that it does not have. An interleaving shows its units both arms at once. */
-export function armCounts({ kind, arms }: Experiment, rollup: Rollup): ArmCount[] {
+function armCounts({ kind, arms }: Experiment, rollup: Rollup): ArmCount[] {
   const weights = new Map(
     kind === 'interleaving' ? [[INTERLEAVED, 1]] : arms.map(({ key, weight }) => [key, weight] as const),
   );

@@ -11,7 +11,7 @@ import { ALPHA, sampleRatioPValue } from './sample-ratio.ts';
 
 const HOUR_MS = 3_600_000;
 /** Time that delivery may take: the outbox waits out longer failures of the backend, and its ledger names what is missing. */
-export const DELIVERY_MS = HOUR_MS;
+const DELIVERY_MS = HOUR_MS;
 /** Time after its click in which a conversion is waited for. */
 export const CONVERSION_MS = 7 * 24 * HOUR_MS;
 

@@ -62,6 +62,6 @@ export const segmentRatio: Check = {
 const nameOf = ({ dimension, value }: Segment) => `${NAMES[dimension]} ${value}`;
 
 /** Whether the arms change nothing that an answer depends on: an A/A test. */
-export function samePlans({ arms }: Experiment): boolean {
+function samePlans({ arms }: Experiment): boolean {
   return new Set(arms.map(({ parameters }) => canonicalJson(parameters))).size === 1;
 }

@@ -14,7 +14,7 @@ export interface SequenceOptions {
   tunedUnits?: number;
 }
 
-export const DEFAULT_TUNED_UNITS = 10_000;
+const DEFAULT_TUNED_UNITS = 10_000;
 /** Units an arm below which the central limit theorem that the sequence rests on is not trusted. */
 export const FEWEST_UNITS = 100;
 
