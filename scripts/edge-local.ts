@@ -8,6 +8,7 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOp
 import type { EventCounts } from '../edge/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { buildEdgeApart, WASM_MODULE } from './edge-build.ts';
+import { isRemark, V8_FLAGS } from './edge-serve/config.ts';
 
 export interface EdgeOptions {
   port: number;
@@ -31,9 +32,6 @@ export interface RunningEdge {
   /** Waits until queue and outbox have delivered what they hold, at most `drainMs`, then ends workerd. */
   stop(drainMs?: number): Promise<{ undelivered: number }>;
 }
-
-/** Keeps workerd's memory near what is alive: its defaults suit machines that run nothing else. */
-const V8_FLAGS = '--max-semi-space-size=1 --heap-growing-percent=20';
 
 /** Throws `configuration` that names the port unless it can be listened on. */
 async function requireFreePort(host: string, port: number): Promise<void> {
@@ -83,7 +81,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const { port, host = '127.0.0.1', onLine = console.error } = options;
   await requireFreePort(host, port);
   const { script, workerOptions } = await buildEdgeApart();
-  process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS;
+  process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS.join(' ');
   const settings: V4MiniflareOptions = {
     ...(workerOptions as Record<string, unknown>),
     modules: [
@@ -105,8 +103,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     cf: false,
     telemetry: { enabled: false },
     log: new Log(LogLevel.WARN),
-    // workerd remarks that it cannot use its compile cache under V8 flags; nobody needs to act on that.
-    handleStructuredLogs: ({ message }) => message.startsWith('NOSENTRY') || onLine(message),
+    handleStructuredLogs: ({ message }) => isRemark(message) || onLine(message),
     ...(options.persistDir === undefined ? {} : { resourcePersistencePath: options.persistDir }),
   };
   const miniflare = withoutSignalHandlers(() => new Miniflare(convertV4MiniflareOptions(settings)));

@@ -13,7 +13,7 @@ import { HarnessError, Problem } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
 import { buildEdgeApart, bundle, WASM_MODULE } from './edge-build.ts';
-import { EMBEDDED, serveConfig } from './edge-serve/config.ts';
+import { EMBEDDED, isRemark, serveConfig } from './edge-serve/config.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 
@@ -104,7 +104,8 @@ export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
   const words: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk: string) => {
-      for (const line of chunk.split('\n').filter(Boolean)) {
+      for (const line of chunk.split('\n')) {
+        if (line === '' || isRemark(line)) continue;
         words.length < 5 && words.push(line);
         onLine(line);
       }

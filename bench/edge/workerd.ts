@@ -2,7 +2,9 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { bundle } from '../../scripts/edge-build.ts';
+import { isRemark, V8_FLAGS } from '../../scripts/edge-serve/config.ts';
 import { workerdBinary } from '../../scripts/edge-serve.ts';
 
 export interface Served {
@@ -28,8 +30,9 @@ export function residentMb(pid: number): number {
 export function runWorkerd(config: string, options: { url: string; env?: Record<string, string> }): Served {
   const child = spawn(workerdBinary(), ['serve', '--experimental', config], {
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
+  createInterface(child.stderr).on('line', (line) => isRemark(line) || console.error(line));
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   return {
     url: options.url,
@@ -52,7 +55,7 @@ export async function untilAnswered(url: string): Promise<number> {
   }
 }
 
-/** A Worker without bindings. */
+/** A Worker without bindings, under the flags of the edge. */
 export async function serveWorker(entry: string, options: { port: number; dir: string }): Promise<Served> {
   const { port, dir } = options;
   mkdirSync(dir, { recursive: true });
@@ -61,6 +64,7 @@ export async function serveWorker(entry: string, options: { port: number; dir: s
     join(dir, 'config.capnp'),
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
+  v8Flags = ${JSON.stringify(V8_FLAGS)},
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
   services = [(name = "main", worker = (
     modules = [(name = "worker.js", esModule = embed "worker.js")], compatibilityDate = "2026-11-01"))]
