@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { assign, type Visit } from '../../shared/assignment.ts';
-import { armOf, BUCKETS, bucket, Experiment } from '../../shared/experiment.ts';
+import { armOf, BUCKETS, bucket, Experiment, isCompared } from '../../shared/experiment.ts';
 import { conflict } from '../../shared/experiment-set.ts';
 
 const experiment = (patch: Partial<Experiment> = {}) =>
@@ -68,6 +68,18 @@ test('a share lets in as many as it says', () => {
   const some = experiment({ targeting: { share: 0.3 } });
   const share = units(5_000).filter((unit) => assign(visit(unit), [some]).length === 1).length / 5_000;
   expect(Math.abs(share - 0.3)).toBeLessThan(4 * Math.sqrt((0.3 * 0.7) / 5_000));
+});
+
+test('range, share, arm and counterfactual log are drawn apart from each other', () => {
+  const half = experiment({ buckets: [5_000, BUCKETS], targeting: { share: 0.5 }, counterfactualShare: 0.5 });
+  const inRange = units(10_000).filter((unit) => bucket('layer:retrieval', unit) >= 5_000);
+  const inside = inRange.flatMap((unit) => assign(visit(unit), [half]).map(({ arm }) => ({ unit, arm: arm.key })));
+  const shares = [
+    inside.length / inRange.length,
+    inside.filter(({ arm }) => arm === 'a').length / inside.length,
+    inside.filter(({ unit }) => isCompared(half, unit)).length / inside.length,
+  ];
+  for (const share of shares) expect(Math.abs(share - 0.5)).toBeLessThan(4 * Math.sqrt(0.25 / inside.length));
 });
 
 test('experiments of one layer exclude each other; draft and stopped ones assign nobody', () => {
@@ -275,6 +287,16 @@ describe('the schema refuses', () => {
     [
       'an interleaving of three',
       { kind: 'interleaving', arms: ['a', 'b', 'c'].map((key) => ({ key, weight: 1, parameters: {} })) },
+    ],
+    [
+      'an interleaving with a holdout',
+      {
+        kind: 'interleaving',
+        arms: [
+          { key: 'a', weight: 1, parameters: {}, holdout: 'all' },
+          { key: 'b', weight: 1, parameters: {} },
+        ],
+      },
     ],
     ['a sticky query', { sticky: true, diversion: 'query' }],
     ['a block without records', { minVersion: 2, version: 2 }],

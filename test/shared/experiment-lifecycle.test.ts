@@ -26,6 +26,7 @@ test.each<[string, Experiment | undefined, Experiment, LifecycleAction, RegExp |
   ['a moved range', running, as('running', { buckets: [2_001, 9_000] }), 'ramp', /out/],
   ['a smaller share', running, as('running', { targeting: { share: 0.4 } }), 'ramp', /share of 0.4/],
   ['other weights', running, as('running', { arms }), 'edit', /arms.control.weight decides .* version 2 or later/],
+  ['another control', running, as('running', { control: 'lower' }), 'edit', /control decides/],
   ['records of arms', running, as('running', { sticky: true }), 'edit', /sticky decides/],
   ['another counterfactual log', running, as('running', { counterfactualShare: 0.2 }), 'edit', undefined],
   ['arms in another order', running, as('running', { arms: running.arms.toReversed() }), 'edit', /arms decides/],

@@ -28,6 +28,7 @@ test('patches apply in order and absent fields keep the default', () => {
   const patches: PlanPatch[] = [{ k: 10 }, { retrievers: ['dense'], k: 20 }];
   expect(resolvePlan(base, patches)).toEqual({ retrievers: ['dense'], k: 20, minRelevance: 0.2 });
   expect(resolvePlan(base, [])).toEqual(base);
+  expect(resolvePlan(base, [{ k: undefined }])).toEqual(base);
 });
 
 test('a patch out of range is refused', () => {
