@@ -53,7 +53,10 @@ function searchOf(url: string): string {
 /** The requests under one configuration. What was read lately is not read again: the head's query strings come all the time. */
 export class AdsRequests {
   readonly #config: ServingConfig;
-  readonly #known = new LRUCache<string, AdsRequest>({ max: REMEMBERED.entries });
+  readonly #known = new LRUCache<string, AdsRequest>({
+    maxSize: REMEMBERED.entries,
+    sizeCalculation: () => 1,
+  });
 
   constructor(config: ServingConfig) {
     this.#config = config;

@@ -69,14 +69,16 @@ export type EdgeApp = ReturnType<typeof createRoutes>;
 
 /** Answers every request; never rejects. */
 export function createApp(isolate: Isolate): Pick<EdgeApp, 'fetch'> {
-  const routes = createRoutes(isolate);
+  let routes: EdgeApp | undefined;
   return {
-    fetch: (request, bindings, context) =>
-      context !== undefined && request.method === 'GET' && isAds(request.url)
-        ? hotRoute(isolate, request, {
-            waitUntil: (work) => context.waitUntil(work),
-            refuse: (error, requestId) => refuse(isolate, error, { what: 'GET /v1/ads', requestId }),
-          })
-        : routes.fetch(request, bindings, context),
+    fetch(request, bindings, context) {
+      if (context !== undefined && request.method === 'GET' && isAds(request.url))
+        return hotRoute(isolate, request, {
+          waitUntil: (work) => context.waitUntil(work),
+          refuse: (error, requestId) => refuse(isolate, error, { what: 'GET /v1/ads', requestId }),
+        });
+      routes ??= createRoutes(isolate);
+      return routes.fetch(request, bindings, context);
+    },
   };
 }

@@ -50,7 +50,7 @@ const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
 const HEAD_COUNT = 5;
 /** Longest that an event waits for others to share a call to the queue; nothing while no call is in the air. */
 const GATHER_EVENTS_MS = 5;
-/** Visitors whose cookies need no second look: about 3 MB. */
+/** Visitors whose cookies need no second look: about 3 MB, which a `max` would lay out at the start. */
 const VISITORS = 10_000;
 /** Longest wait for KV on the way to the backend. */
 const KV_READ_MS = 20;
@@ -236,7 +236,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     backend,
     origins,
     config,
-    visitors: new LRUCache({ max: VISITORS }),
+    visitors: new LRUCache({ maxSize: VISITORS, sizeCalculation: () => 1 }),
     killList,
     serving: servingNow({ config, killList }),
     keeperWorld: { now, load: loadKillList, onError: logError },

@@ -24,6 +24,7 @@ const STRAY_JOINER =
 const INVISIBLE = /[\u00AD\u061C\u115F\u1160\u180E\u200B\u200E\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/gu;
 const CONTROL_OR_SPACE = /[\p{Cc}\p{Z}\uFFFD\s]+/gu;
 const TURKIC = /^(tr|az)\b/i;
+const PRINTABLE_ASCII = /^[ -~]*$/;
 
 /** Before NFKC, which takes a double prime apart and makes a spacing accent a space; after it, for what it brings up. */
 function unifyQuotes(text: string): string {
@@ -44,6 +45,8 @@ function pass(text: string, locale: string): string {
 
 /** The normalized query; idempotent, and never throws. `locale` is a BCP 47 tag; only the Turkic i depends on it. */
 export function normalize(query: string, locale = 'en'): string {
+  // What most queries come to: nothing in them has another form, and the patterns above are costly to build.
+  if (PRINTABLE_ASCII.test(query) && !TURKIC.test(locale)) return query.toLowerCase().replace(/ +/g, ' ').trim();
   // One mapping can expose the next (a removed joiner lets marks compose), so go on to the fixed point; two passes suffice in practice.
   let previous = query;
   for (let round = 0; round < 4; round++) {

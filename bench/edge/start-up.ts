@@ -1,6 +1,7 @@
 /** How large the Worker is, and how long the first visitor waits for it: workerd from its start to the first answer. */
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { mean, medianSorted } from 'simple-statistics';
 import { bundleEdge } from '../../scripts/edge-build.ts';
@@ -37,7 +38,10 @@ export async function startUpRows({ dir, backendUrl, keys, turns }: StartUpOptio
   const [port] = await freePorts(1);
   const dirs = { edge: join(dir, 'edge'), empty: join(dir, 'empty') };
   const host = '127.0.0.1';
-  const first = await serveEdge({ host, port: port!, backendUrl, keys, dataDir: dirs.edge, onLine: () => undefined });
+  // A queue on disk would deliver what the turn before has left in it.
+  const queueModule = fileURLToPath(new URL('./queue-elsewhere.worker.ts', import.meta.url));
+  const options = { host, port: port!, backendUrl, keys, dataDir: dirs.edge, queueModule, onLine: () => undefined };
+  const first = await serveEdge(options);
   await first.stop();
   // Objects stay behind in their folder, whose path is in the configuration.
   cpSync(dirs.edge, dirs.empty, { recursive: true, filter: (path) => !path.endsWith('objects') });

@@ -34,7 +34,7 @@ const REMEMBERED = 2_000;
 export class KvCache implements CachePort {
   readonly status = 'kv';
   readonly #options: KvCacheOptions;
-  readonly #writtenAtMs = new LRUCache<string, number>({ max: REMEMBERED });
+  readonly #writtenAtMs = new LRUCache<string, number>({ maxSize: REMEMBERED, sizeCalculation: () => 1 });
 
   constructor(options: KvCacheOptions) {
     this.#options = options;

@@ -58,6 +58,17 @@ describe('normalize', () => {
     );
   });
 
+  it('takes a text of printable ASCII for what it is beside other words', () => {
+    const one = fc.integer({ min: 0x20, max: 0x7e }).map((unit) => String.fromCharCode(unit));
+    const ascii = fc.string({ unit: fc.oneof(one, fc.constantFrom(' ', 'I')), maxLength: 20 });
+    fc.assert(
+      fc.property(ascii, locale, (from, tag) => {
+        expect(normalize(`${from} é`, tag)).toBe(`${normalize(from, tag)} é`.trim());
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   it('grows a text by no more than its longest mapping, 18 units for U+FDFA', () => {
     fc.assert(
       fc.property(query, locale, (from, tag) => {
