@@ -1,6 +1,8 @@
 /** `npm run traffic`: the options of traffic, its progress bar, its log, and a summary by arm. */
+import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { stderr, stdout } from 'node:process';
+import { finished } from 'node:stream/promises';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
@@ -84,21 +86,37 @@ export function createTrafficCommand(run: (order: TrafficOrder) => Promise<Traff
     .allowExcessArguments(false)
     .action(async (options: CommandOptions) => {
       const order = orderOf(options);
-      const record = options.record === undefined ? undefined : createWriteStream(options.record);
+      const record = options.record === undefined ? undefined : await openRecord(options.record);
       const { signal, release } = untilInterrupted();
       const bar = progressBar();
       const summary = await run({
         ...order,
         signal,
         onProgress: bar.update,
-        ...(record === undefined ? {} : { onAnswer: (answer, met) => void record.write(`${logLine(answer, met)}\n`) }),
+        ...(record === undefined ? {} : { onAnswer: (answer, met) => record.write(logLine(answer, met)) }),
       }).finally(() => {
         bar.stop();
         release();
-        record?.end();
       });
+      await record?.close();
       stdout.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : formatSummary(summary));
     });
+}
+
+/** A file of lines; both it and its end throw `configuration` where the disk does not take them. */
+async function openRecord(path: string): Promise<{ write(line: string): void; close(): Promise<void> }> {
+  const refused = (cause: unknown): never => {
+    throw new HarnessError('configuration', `--record: ${path} cannot be written (${(cause as Error).message}).`, {
+      cause,
+    });
+  };
+  const stream = createWriteStream(path);
+  await once(stream, 'open').catch(refused);
+  stream.on('error', () => {}); // told at the end
+  return {
+    write: (line) => void stream.write(`${line}\n`),
+    close: () => finished(stream.end()).catch(refused),
+  };
 }
 
 function orderOf(options: CommandOptions): TrafficOrder {

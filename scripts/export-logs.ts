@@ -53,9 +53,11 @@ async function writeFolder(out: string, fill: (put: Put) => Promise<void>): Prom
   const streams = new Map<FileName, ReturnType<typeof createWriteStream>>(
     WRITTEN.map((file) => [file, createWriteStream(join(beside, file))]),
   );
+  for (const stream of streams.values()) stream.on('error', () => {}); // told by the next write, or at the end
   try {
     await fill(async (file, row) => {
       const stream = streams.get(file)!;
+      if (stream.errored !== null) throw stream.errored;
       if (!stream.write(`${JSON.stringify(row)}\n`)) await once(stream, 'drain');
     });
   } finally {

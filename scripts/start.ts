@@ -1,5 +1,5 @@
 /** `npm start`: the whole system on this machine, until Ctrl-C. */
-import { createWriteStream, existsSync, mkdirSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -35,14 +35,19 @@ for (const [name, port] of [
   if (!Number.isInteger(port) || port < 1 || port > 65_535) program.error(`${name}: expected a port from 1 to 65535.`);
 }
 
-try {
-  mkdirSync(options.data, { recursive: true });
-} catch (error) {
-  program.error(`--data: ${options.data} cannot be made (${(error as Error).message}).`);
-}
 const logFile = join(options.data, 'system.log');
-const logStream = createWriteStream(logFile, { flags: 'a' });
+const logStream = openLog();
 const bar = progressBar('ads');
+
+function openLog() {
+  try {
+    mkdirSync(options.data, { recursive: true });
+    const stream = createWriteStream(logFile, { fd: openSync(logFile, 'a') });
+    return stream.once('error', ({ message }) => console.error(`The log ends here: ${logFile}: ${message}.`));
+  } catch (error) {
+    return program.error(`--data: ${options.data} cannot be made or written (${(error as Error).message}).`);
+  }
+}
 
 let system: Awaited<ReturnType<typeof startSystem>> | undefined;
 let traffic: Service | undefined;

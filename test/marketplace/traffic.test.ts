@@ -1,6 +1,10 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Hono } from 'hono';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { formatSummary } from '../../marketplace/summary-table.ts';
+import { createTrafficCommand } from '../../marketplace/traffic.ts';
 import { logLine, parseLog, replayed } from '../../marketplace/traffic-log.ts';
 import { runTraffic, type TrafficOptions } from '../../marketplace/traffic-run.ts';
 import { ConversionRequest } from '../../shared/contract/events.ts';
@@ -177,6 +181,21 @@ describe('runTraffic', () => {
     expect(again.log.texts.toSorted()).toEqual(first.log.texts.toSorted());
     const { users, clicks, conversions, conversionValueMicros } = first.summary;
     expect(again.summary).toMatchObject({ requests: 400, users, clicks, conversions, conversionValueMicros });
+  });
+
+  it('records into a file that is whole when the command ends, and refuses one that cannot be written', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'harness-record-'));
+    onTestFinished(() => rmSync(dir, { recursive: true }));
+    const said = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    onTestFinished(() => said.mockRestore());
+    const record = (file: string) =>
+      createTrafficCommand(async ({ onAnswer }) => (await run({ queries: 50, ...(onAnswer && { onAnswer }) })).summary)
+        .exitOverride()
+        .parseAsync(['--queries', '50', '--json', '--record', file], { from: 'user' });
+    await record(join(dir, 'log'));
+    expect(parseLog(readFileSync(join(dir, 'log'), 'utf8'))).toHaveLength(50);
+    await expect(record(join(dir, 'none', 'log'))).rejects.toMatchObject({ code: 'configuration' });
+    await expect(record(join(dir, 'none', 'log'))).rejects.toThrow(/^--record: .* cannot be written \(ENOENT/);
   });
 
   it('stops when told to: visits in flight are finished, the rest is not begun', async () => {

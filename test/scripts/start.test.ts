@@ -1,6 +1,6 @@
 /** What `npm start` says when it cannot: the reason, and the option that mends it. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -53,11 +53,15 @@ describe('npm start', () => {
     expect(status).toBe(2);
   }, 60_000);
 
-  it('refuses a folder that cannot be made', () => {
+  it('refuses a folder that cannot be made, and one that its log cannot be written to', () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
-    const { status, stderr } = start('--data', join(file, 'data'));
-    expect(stderr).toMatch(/^--data: .* cannot be made \(E.*\)\.$/m);
-    expect(status).toBe(1);
+    const taken = join(folder, 'taken');
+    mkdirSync(join(taken, 'system.log'), { recursive: true });
+    for (const data of [join(file, 'data'), taken]) {
+      const { status, stderr } = start('--data', data);
+      expect(stderr).toMatch(/^--data: .* cannot be made or written \(E.*\)\.$/m);
+      expect(status).toBe(1);
+    }
   });
 });
