@@ -3,14 +3,14 @@ import { afterAll, beforeAll } from 'vitest';
 import type { Backend } from '../../gpu-backend/main.ts';
 import type { TinyBundleOptions } from '../fixtures/tiny-bundle.ts';
 import { loadTestMarket, makeFolders, start, type TestFolders } from './backend.ts';
-import { DATABASE_TIMEOUT_MS, type TestDatabase } from './databases.ts';
+import type { TestDatabase } from './databases.ts';
 
 /** A migrated, empty database; there from the first hook on. */
 export function useDatabase(open: () => Promise<TestDatabase>): Omit<TestDatabase, 'close'> {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await open();
-  }, DATABASE_TIMEOUT_MS);
+  });
   afterAll(() => database?.close());
   return {
     get db() {
@@ -37,7 +37,7 @@ export function useBackend({ market = true, bundle, environment }: UseBackendOpt
     folders = await makeFolders(bundle);
     backend = await start(folders, environment);
     if (market) await loadTestMarket(backend.url);
-  }, DATABASE_TIMEOUT_MS);
+  });
   afterAll(async () => {
     await backend?.stop();
     folders?.remove();

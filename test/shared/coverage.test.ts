@@ -1,0 +1,41 @@
+import { expect, it, test } from 'vitest';
+import { coverage, singular, TERMS_VERSION, terms, termWeight } from '../../shared/coverage.ts';
+
+// Who changes an answer raises TERMS_VERSION: stored indices and fitted relevance maps were made with these.
+test.each([
+  // Harman's three rules and their exceptions.
+  ['parties', 'party'],
+  ['heroes', 'heroes'],
+  ['houses', 'house'],
+  ['shoes', 'shoes'],
+  ['cats', 'cat'],
+  ['glass', 'glass'],
+  ['virus', 'virus'],
+  ['gas', 'gas'],
+  // The e that only the plural has, and that of the few singulars that end so.
+  ['dresses', 'dress'],
+  ['dishes', 'dish'],
+  ['watches', 'watch'],
+  ['boxes', 'box'],
+  ['quizzes', 'quizz'],
+  ['axe', 'ax'],
+])('%s is indexed as %s', (word, term) => expect([singular(word), TERMS_VERSION]).toEqual([term, 1]));
+
+it('takes each word of a text once, and none that says nothing', () => {
+  expect(terms('the red shoes, and red café-chairs')).toEqual(['red', 'shoes', 'cafe', 'chair']);
+});
+
+it('weighs a term by the probabilistic idf, which is never negative', () => {
+  expect(termWeight(2, 0)).toBeCloseTo(Math.log(6), 12);
+  expect(termWeight(10, 3)).toBeCloseTo(Math.log(1 + 7.5 / 3.5), 12);
+  expect(termWeight(2, 2)).toBeGreaterThan(0);
+});
+
+it('is the share of the weight that is met, by how sure each match is; of no terms, nothing', () => {
+  const weights = new Map([
+    ['red', 1],
+    ['sofa', 3],
+  ]);
+  expect(coverage(weights, (term) => (term === 'sofa' ? 0.6 : 0))).toBeCloseTo(0.45, 12);
+  expect(coverage(new Map(), () => 1)).toBe(0);
+});
