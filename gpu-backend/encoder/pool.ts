@@ -42,16 +42,15 @@ interface Started {
 function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) => void): Promise<Started> {
   const worker = new Worker(url, { workerData: settings, execArgv: [] });
   const send = (message: ToWorker) => worker.postMessage(message);
-  const pending = new Map<number, { resolve(done: Awaited<ReturnType<Lane>>): void; reject(error: unknown): void }>();
-  let nextId = 0;
+  // In the order asked, as the worker answers. A Map that entries pass through has V8 keep what was in it until a full garbage collection.
+  const pending: { resolve(done: Awaited<ReturnType<Lane>>): void; reject(error: unknown): void }[] = [];
   let [closing, ended, ready] = [false, false, false];
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
 
   return new Promise<Started>((resolve, reject) => {
     const lost = (why: string) => {
       ended = true;
-      for (const { reject: rejectRun } of pending.values()) rejectRun(new LaneLost(why));
-      pending.clear();
+      for (const { reject: rejectRun } of pending.splice(0)) rejectRun(new LaneLost(why));
       if (!ready) reject(new HarnessError('not_ready', `An encoder worker did not start: ${why}.`));
       else if (!closing) onLost(why);
     };
@@ -69,9 +68,8 @@ function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) =
             lane: (texts) =>
               new Promise((resolveRun, rejectRun) => {
                 if (ended) return rejectRun(new LaneLost('it had ended'));
-                const id = nextId++;
-                pending.set(id, { resolve: resolveRun, reject: rejectRun });
-                send({ kind: 'run', id, texts });
+                pending.push({ resolve: resolveRun, reject: rejectRun });
+                send({ kind: 'run', texts });
               }),
             async close() {
               closing = true;
@@ -84,12 +82,10 @@ function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) =
           reject(new HarnessError('bundle_damaged', message.message));
           break;
         case 'done':
-          pending.get(message.id)?.resolve({ vectors: message.vectors, tokens: message.tokens });
-          pending.delete(message.id);
+          pending.shift()?.resolve({ vectors: message.vectors, tokens: message.tokens });
           break;
         case 'error':
-          pending.get(message.id)?.reject(new HarnessError('internal', `The encoder failed: ${message.message}`));
-          pending.delete(message.id);
+          pending.shift()?.reject(new HarnessError('internal', `The encoder failed: ${message.message}`));
           break;
       }
     });

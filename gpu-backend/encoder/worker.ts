@@ -28,13 +28,14 @@ export interface WorkerSettings {
   tokenBudget: number;
 }
 
-export type ToWorker = { kind: 'run'; id: number; texts: string[] } | { kind: 'close' };
+/** Runs are answered in the order in which they came. */
+export type ToWorker = { kind: 'run'; texts: string[] } | { kind: 'close' };
 export type FromWorker =
   | { kind: 'ready'; device: Device }
   | { kind: 'failed'; message: string }
   /** vectors [texts, dimension]; tokens read of each text. */
-  | { kind: 'done'; id: number; vectors: Float32Array<ArrayBuffer>; tokens: Int32Array<ArrayBuffer> }
-  | { kind: 'error'; id: number; message: string };
+  | { kind: 'done'; vectors: Float32Array<ArrayBuffer>; tokens: Int32Array<ArrayBuffer> }
+  | { kind: 'error'; message: string };
 
 const port = parentPort;
 if (port === null) throw new Error('worker.ts runs as a worker thread of pool.ts only.');
@@ -84,9 +85,9 @@ try {
       }
       try {
         const { vectors, tokens } = await encode(session, tokenizer, message.texts);
-        say({ kind: 'done', id: message.id, vectors, tokens }, [vectors.buffer, tokens.buffer]);
+        say({ kind: 'done', vectors, tokens }, [vectors.buffer, tokens.buffer]);
       } catch (error) {
-        say({ kind: 'error', id: message.id, message: reason(error) });
+        say({ kind: 'error', message: reason(error) });
       }
     });
   });
