@@ -1,7 +1,8 @@
 /**
  * The vectors that the index is measured on, as raw float32 files that peers in other languages read too: ads as the teacher
  * sees them, queries as the student does, so that queries are out of the ads' distribution as they are in service, and the
- * true neighbours of each query. Made once and kept under `.cache/bench`; the same count, the same bytes.
+ * true neighbours of each query. Made once and kept under `.cache/bench`; the same count, the same bytes. Ads do not change with
+ * the student, and neither does what is built over them.
  *
  * An ad's vector is that of one of the market's ads, drawn a little towards a second one's and towards nowhere: so they stay
  * clustered, and float32 has something that int8 loses. Fewer ads are the first of many.
@@ -24,7 +25,7 @@ const [SECOND, NOISE] = [0.3, 0.35];
 const BLOCK = 20_000;
 
 export interface BenchVectors {
-  /** Folder for what is made of them. */
+  /** Folder for what is made of the ads, and of nothing else. */
   dir: string;
   files: { ads: string; queries: string; truth: string };
   count: number;
@@ -115,13 +116,14 @@ export async function benchVectors(
   { of = count, say }: { of?: number; say: (line: string) => void },
 ): Promise<BenchVectors> {
   const bundle = await loadBundle('models/default');
-  const { spaceId, dimension, student } = bundle.manifest;
-  const dir = join('.cache', 'bench', `index-${spaceId}-${student.sha256.slice(0, 8)}`);
+  const { spaceId, dimension, ads: own, student } = bundle.manifest;
+  const dir = join('.cache', 'bench', `index-${spaceId}-${own.sha256.slice(0, 8)}`);
+  const by = student.sha256.slice(0, 8);
   mkdirSync(dir, { recursive: true });
   const files = {
     ads: join(dir, `ads-${of}.f32`),
-    queries: join(dir, 'queries.f32'),
-    truth: join(dir, `truth-${count}.u32`),
+    queries: join(dir, `queries-${by}.f32`),
+    truth: join(dir, `truth-${count}-${by}.u32`),
   };
   if (!existsSync(files.ads)) {
     say(`writing ${of} ad vectors`);

@@ -18,7 +18,7 @@ interface Loaded {
 
 /** Which part of a generation a file is. */
 const partOf = (file: string) =>
-  file.endsWith('.usearch') ? 'graph' : file.startsWith('vectors') ? 'vectors' : file.split('.')[0]!;
+  file.endsWith('.hnsw') ? 'graph' : file.startsWith('vectors') ? 'vectors' : file.split('.')[0]!;
 
 /** Loads a generation of so many ads; the first time it is built too. */
 export async function footprintRows({ ads, say }: { ads: number; say: (line: string) => void }): Promise<Row[]> {
@@ -27,7 +27,7 @@ export async function footprintRows({ ads, say }: { ads: number; say: (line: str
   const rows: Row[] = [{ metric: `build an ad, ${size}`, value: (buildSeconds * 1e6) / ads, unit: 'us' }];
   for (const file of (await readdir(path)).sort()) {
     const { size: bytes } = await stat(join(path, file));
-    if (file !== 'manifest.json')
+    if (!file.endsWith('.json'))
       rows.push({ metric: `on disk, ${partOf(file)}, ${size}`, value: bytes / ads, unit: 'B/ad' });
   }
   // What is garbage is no cost of an ad, so the process can collect it.

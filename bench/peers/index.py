@@ -1,9 +1,9 @@
 """faiss-cpu HNSW and hnswlib over the same float32 files as ours, asked by bench/backend/index.ts.
 
-    python index.py DIR COUNT DIMENSION M EF_CONSTRUCTION
+    python index.py ADS QUERIES TRUTH OUT COUNT DIMENSION M EF_CONSTRUCTION
 
-Reads ads-*.f32, queries.f32 and truth-COUNT.u32 of DIR, builds what is not there yet with all threads and keeps it beside
-them. Says {"ready": {engine: version}} on stdout, then answers each line {"engine", "ef", "threads", "seconds"} of stdin with
+Reads the files of bench/backend/ad-vectors.ts, builds what is not there yet with all threads and keeps it in OUT, which holds
+indexes of these ads alone. Says {"ready": {engine: version}} on stdout, then answers each line {"engine", "ef", "threads", "seconds"} of stdin with
 {"recall", "queriesPerSecond"}: the whole batch of queries in one call, again until the seconds are over.
 
     pip install faiss-cpu hnswlib
@@ -22,6 +22,7 @@ import numpy
 ads_file, queries_file, truth_file, out = sys.argv[1:5]
 count, dimension, m, ef_construction = (int(value) for value in sys.argv[5:])
 K = 10
+versions = {"faiss": version("faiss-cpu"), "hnswlib": version("hnswlib")}
 
 queries = numpy.fromfile(queries_file, dtype=numpy.float32).reshape(-1, dimension)
 truth = numpy.fromfile(truth_file, dtype=numpy.uint32).reshape(-1, K)
@@ -44,7 +45,7 @@ class Faiss:
     """IndexHNSWFlat, inner product."""
 
     def __init__(self):
-        path = os.path.join(out, f"faiss-{count}-{m}-{ef_construction}.index")
+        path = os.path.join(out, f"faiss-{versions['faiss']}-{count}-{m}-{ef_construction}.index")
         if not os.path.exists(path):
             log(f"faiss: building over {count} ads")
             index = faiss.IndexHNSWFlat(dimension, m, faiss.METRIC_INNER_PRODUCT)
@@ -64,7 +65,7 @@ class Hnswlib:
     """Index('ip')."""
 
     def __init__(self):
-        path = os.path.join(out, f"hnswlib-{count}-{m}-{ef_construction}.index")
+        path = os.path.join(out, f"hnswlib-{versions['hnswlib']}-{count}-{m}-{ef_construction}.index")
         self.index = hnswlib.Index("ip", dimension)
         if not os.path.exists(path):
             log(f"hnswlib: building over {count} ads")
@@ -85,7 +86,6 @@ for name, make in (("faiss", Faiss), ("hnswlib", Hnswlib)):
     before = resident()
     engines[name] = make()
     memory[name] = resident() - before
-versions = {"faiss": version("faiss-cpu"), "hnswlib": version("hnswlib")}
 print(json.dumps({"ready": versions, "memory": memory}), flush=True)
 
 for line in sys.stdin:

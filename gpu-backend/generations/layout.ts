@@ -2,7 +2,7 @@
  * What a generation is on disk: one immutable folder over one catalogue snapshot in one embedding space.
  *
  *   <dataDir>/generations/<number>/
- *     manifest.json       this schema and its own sha256; written last
+ *     manifest.json       this schema and its own sha256; written last, and once more with what the gate found
  *     ads.jsonl           {revision, source, ad} a line; the line number is the ad's row
  *     vectors.safetensors vectors I16 [rows, dimension], each of length 32767; metadata.spaceId
  *     <market>.hnsw       links of the graph over the rows of the ads booked in that market; none where Milvus holds it
@@ -42,6 +42,8 @@ export const GenerationManifest = z.strictObject({
   markets: z.record(Market, z.int().positive()),
   vectors: z.record(VectorSource, z.int().nonnegative()),
   lexicalVersion: z.int(),
+  /** Length of each market's list of candidates, as the gate found it; absent before, and where search is exact. */
+  expansionSearch: z.record(Market, z.int().positive()).optional(),
   /** Where Milvus holds the index: its collections, by market. */
   collections: z.record(Market, z.string()).optional(),
   /** The generation whose content this one brings back. */

@@ -81,11 +81,12 @@ async function openIndices(
           `Generation ${manifest.number} has its index in Milvus: set HARNESS_MILVUS, or build a new generation.`,
         );
       }
-      const graph = async () => {
-        if (collection !== undefined) return milvus!.open(collection, rows, list);
+      const expansionSearch = manifest.expansionSearch?.[market];
+      const graph = async (): Promise<AnnIndex> => {
+        if (collection !== undefined) return milvus!.open(collection, rows, { members: list, expansionSearch });
         const file = join(path, indexFile(market));
         const links = readGraph(await readFile(file), { path: file, size: list.length });
-        return hnswIndex(links, { rows, members: list });
+        return hnswIndex(links, { rows, members: list, expansionSearch });
       };
       indices.set(market, await (scan === undefined ? graph() : scan.open(rows, list, graph)));
     }

@@ -10,7 +10,7 @@ import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Milvus } from '../index/milvus.ts';
 import { seal, syncFolder } from './build.ts';
-import { FILES, type GenerationManifest, parseGenerationManifest } from './layout.ts';
+import { FILES, type GenerationManifest, manifestJson, parseGenerationManifest } from './layout.ts';
 import { closeGeneration, type LoadedGeneration, loadGeneration, type SearchedIn } from './load.ts';
 
 const Published = z.object({ publishedAt: z.string(), recall: z.number().nullable() });
@@ -37,8 +37,14 @@ export interface GenerationStore {
   folder(number: number): string;
   /** Loads the generation in a folder; throws what {@link loadGeneration} throws. */
   load(path: string, options: { spaceId: string }): Promise<LoadedGeneration>;
-  /** Makes a built generation the live one, durably, and removes what is older than the last `keep`. */
-  publish(number: number, options: { recall: number | null; nowMs: number }): Promise<void>;
+  /**
+   * Makes a built generation the live one, durably, and removes what is older than the last `keep`. `expansionSearch`, where
+   * the gate looked for it, joins the manifest.
+   */
+  publish(
+    number: number,
+    options: { recall: number | null; expansionSearch?: GenerationManifest['expansionSearch']; nowMs: number },
+  ): Promise<void>;
   /** Leaves of a built generation only the record that it failed, and why. */
   fail(number: number, options: { reason: string; nowMs: number }): Promise<void>;
   /** A new generation with the content of a published one; throws `not_found` when there is none of that number. */
@@ -142,11 +148,14 @@ export async function openGenerationStore({
       if (!named.has(collection)) await milvus.discard(collection);
   };
 
-  const publish: GenerationStore['publish'] = async (number, { recall, nowMs }) => {
+  const publish: GenerationStore['publish'] = async (number, { recall, expansionSearch, nowMs }) => {
+    const manifest = await manifestOf(number);
+    if (manifest !== undefined && expansionSearch !== undefined)
+      await replaceFile(folder(number), FILES.manifest, manifestJson({ ...manifest, expansionSearch }));
     const record = { publishedAt: new Date(nowMs).toISOString(), recall };
     await replaceFile(folder(number), 'published.json', `${JSON.stringify(record)}\n`);
     // Before the pointer: a fault here leaves the old generation live. Only others search by the alias.
-    for (const [market, collection] of Object.entries((await manifestOf(number))?.collections ?? {}))
+    for (const [market, collection] of Object.entries(manifest?.collections ?? {}))
       await milvus?.promote(milvus.aliasOf(market), collection);
     await replaceFile(dir, 'live', `${number}\n`);
     await collect(number);

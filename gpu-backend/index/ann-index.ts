@@ -12,6 +12,11 @@ export interface AnnIndex {
   readonly size: number;
   readonly dimension: number;
   /**
+   * Length of the list of candidates: recall against time, for every search that begins after it is set. What recall needs
+   * grows with the index, and the gate finds it (generations/gate.ts). Absent where a search is exact.
+   */
+  expansionSearch?: number;
+  /**
    * The `k` best rows that `accept` lets through (all of them when absent), best first, ties by row; fewer only when
    * fewer are accepted. `query` is [dimension] float32, L2-normalised. A promise where the index is another machine's
    * or a device's: then `accept` may have changed its mind by the time of the answer, and the caller asks it again. Throws, or rejects

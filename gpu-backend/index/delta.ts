@@ -1,15 +1,8 @@
-/**
- * The ads that came since the generation was built: searched exactly as long as they are few, by a graph of their own as they
- * become many. A vector joins the graph some `put`s later than it could be found, so nothing waits for the graph.
- */
+/** The ads that came since the generation was built, in a graph of their own: found from the moment that `put` returns. */
 import { byScore, type Hit } from './ann-index.ts';
-import { scan } from './exact.ts';
+import { growingIndex } from './growing-graph.ts';
 import { type SimdRows, simdRows } from './simd-rows.ts';
-import { growingIndex } from './usearch.ts';
 import { sixteenBits } from './vector-rows.ts';
-
-/** So many are scored exactly with each query; costs less than a search of the graph. */
-const SCANNED = 256;
 
 /** What has gone keeps its row: a row is never used twice. */
 const GONE = -1;
@@ -20,8 +13,6 @@ export class DeltaIndex {
   /** Slot of each row. */
   readonly #slots: number[] = [];
   readonly #rowOf = new Map<number, number>();
-  /** Rows that are not in the graph yet, oldest first. */
-  #recent: number[] = [];
 
   constructor(dimension: number) {
     this.#rows = simdRows(new Int16Array(0), dimension);
@@ -39,15 +30,12 @@ export class DeltaIndex {
     return row === undefined ? undefined : this.#rows.cosine(row, query);
   }
 
-  /** Adds the vector of a slot that had none, of any length; a slot is never used twice. Found by the next search. */
+  /** Adds the vector of a slot that had none, of any length; a slot is never used twice. */
   put(slot: number, vector: ArrayLike<number>): void {
     const row = this.#rows.append(sixteenBits(vector));
     this.#slots[row] = slot;
     this.#rowOf.set(slot, row);
-    this.#recent.push(row);
-    if (this.#recent.length <= SCANNED) return;
-    const oldest = this.#recent.shift()!;
-    if (this.#slots[oldest] !== GONE) this.#graph.add(oldest);
+    this.#graph.add(row);
   }
 
   /** Takes a slot out; what is asked for next does without it. */
@@ -60,12 +48,9 @@ export class DeltaIndex {
 
   /** The `k` best slots that `accept` lets through, best first, ties by slot. */
   search(query: Float32Array, k: number, accept: (slot: number) => boolean): Hit[] {
-    const here = (row: number) => this.#slots[row] !== GONE && accept(this.#slots[row]!);
-    const recent = scan(this.#rows, query, { k, members: this.#recent, accept: here });
-    const older = this.#graph.search(query, k, here);
-    return [...recent, ...older]
+    return this.#graph
+      .search(query, k, (row) => this.#slots[row] !== GONE && accept(this.#slots[row]!))
       .map(({ row, score }) => ({ row: this.#slots[row]!, score }))
-      .sort(byScore)
-      .slice(0, k);
+      .sort(byScore);
   }
 }

@@ -10,7 +10,7 @@ import { scan } from './exact.ts';
 import type { HnswGraph } from './hnsw-graph.ts';
 import type { VectorRows } from './vector-rows.ts';
 
-/** Length of the list of candidates: recall against time. */
+/** Length of the list of candidates where nobody says; enough for about 100,000 rows. */
 export const EXPANSION_SEARCH = 64;
 
 /** A row that a graph proposes costs about as much as this many rows scored in order (measured at 384 dimensions). */
@@ -28,9 +28,14 @@ export type Propose = (query: Float32Array, count: number) => Hit[];
  */
 export function proposedIndex(
   propose: Propose,
-  { rows, members, atLeast }: { rows: VectorRows; members: ArrayLike<number>; atLeast: number },
-): LocalIndex {
-  return {
+  {
+    rows,
+    members,
+    expansionSearch = EXPANSION_SEARCH,
+  }: { rows: VectorRows; members: ArrayLike<number>; expansionSearch?: number | undefined },
+): LocalIndex & { expansionSearch: number } {
+  const index: LocalIndex & { expansionSearch: number } = {
+    expansionSearch,
     get size() {
       return members.length;
     },
@@ -40,7 +45,7 @@ export function proposedIndex(
       const size = members.length;
       const wanted = Math.min(k, size);
       if (wanted <= 0) return [];
-      for (let count = Math.min(size, Math.max(atLeast, wanted + Math.max(16, wanted >> 2))); ; ) {
+      for (let count = Math.min(size, Math.max(index.expansionSearch, wanted + Math.max(16, wanted >> 2))); ; ) {
         const proposed = propose(query, count);
         const hits = accept === undefined ? proposed : proposed.filter(({ row }) => accept(row));
         if (hits.length >= wanted) return hits.sort(byScore).slice(0, wanted);
@@ -56,16 +61,22 @@ export function proposedIndex(
       }
     },
   };
+  return index;
 }
 
-/** Proposes by best-first search: `count` candidates are kept, and the best whose neighbours are unseen come next. */
-function walker(
-  { size, entry, top, links, degree, above, upper, upperDegree }: HnswGraph,
-  { rows, members }: { rows: VectorRows; members: ArrayLike<number> },
+/**
+ * Proposes by best-first search: `count` candidates are kept, and the best whose neighbours are unseen come next, from
+ * `graph.entry` as it is by then. Best first; nodes are `members`, or rows where there are none.
+ */
+export function walker(
+  graph: HnswGraph,
+  { rows, members }: { rows: VectorRows; members?: ArrayLike<number> },
 ): Propose {
+  const { size, top, links, degree, above, upper, upperDegree } = graph;
   const [width, upperWidth] = [1 + degree, 1 + upperDegree];
   // Where all rows are members, a member's place is its row: one read less that misses the cache.
-  const rowOf = members.length === rows.count ? (node: number) => node : (node: number) => members[node]!;
+  const rowOf =
+    members === undefined || members.length === rows.count ? (node: number) => node : (node: number) => members[node]!;
   // Nodes that this search has seen, a bit each, which the cache holds; and in order, to forget them again.
   const seen = new Int32Array((size + 31) >> 5);
   const met = new Int32Array(size);
@@ -77,7 +88,7 @@ function walker(
   return (query, count) => {
     if (places.length < count) [places, values] = [new Int32Array(count), new Float64Array(count)];
     const score = rows.scorer(query);
-    let at = entry;
+    let at = graph.entry;
     asked[0] = rowOf(at);
     score(asked, 1, scores);
     let best = scores[0]!;
@@ -151,13 +162,10 @@ function walker(
 /** An index over `members` of the rows: node i of the graph is member i. Throws RangeError when their numbers differ. */
 export function hnswIndex(
   graph: HnswGraph,
-  {
-    rows,
-    members,
-    expansionSearch = EXPANSION_SEARCH,
-  }: { rows: VectorRows; members: ArrayLike<number>; expansionSearch?: number },
-): LocalIndex {
+  options: { rows: VectorRows; members: ArrayLike<number>; expansionSearch?: number | undefined },
+): LocalIndex & { expansionSearch: number } {
+  const { members } = options;
   if (graph.size !== members.length)
     throw new RangeError(`expected a graph of ${members.length} rows, got ${graph.size}`);
-  return proposedIndex(walker(graph, { rows, members }), { rows, members, atLeast: expansionSearch });
+  return proposedIndex(walker(graph, options), options);
 }

@@ -9,6 +9,7 @@ import { DataType, MilvusClient } from '@zilliz/milvus2-sdk-node';
 import { HarnessError } from '../../shared/problem.ts';
 import { type AnnIndex, byScore, type Hit, requireDimension } from './ann-index.ts';
 import { scan } from './exact.ts';
+import { EXPANSION_SEARCH } from './hnsw.ts';
 import type { VectorRows } from './vector-rows.ts';
 
 export interface MilvusOptions {
@@ -45,7 +46,11 @@ export interface Milvus {
   /** Makes the collection, in the place of one of that name; yields how many rows are in. */
   build(collection: string, rows: VectorRows, members: ArrayLike<number>): AsyncGenerator<number, void>;
   /** The index over a collection; throws `bundle_damaged` when it holds another number of rows or is not there. */
-  open(collection: string, rows: VectorRows, members: ArrayLike<number>): Promise<AnnIndex>;
+  open(
+    collection: string,
+    rows: VectorRows,
+    options: { members: ArrayLike<number>; expansionSearch?: number | undefined },
+  ): Promise<AnnIndex>;
   /** Lets the alias name that collection, at once for all who search by it. */
   promote(alias: string, collection: string): Promise<void>;
   /** Removes a collection that may be there; one that cannot be removed is left, and that is told. */
@@ -57,7 +62,7 @@ export interface Milvus {
 const CHUNK = 1_000;
 /** Most hits that Milvus gives a search. */
 const MOST_HITS = 16_384;
-const HNSW = { M: 16, efConstruction: 128, ef: 64 };
+const HNSW = { M: 16, efConstruction: 128 };
 /** Steps of a build (flush, index, load) take their time. */
 const BUILD_MS = 600_000;
 const CONNECT_MS = 5_000;
@@ -114,14 +119,21 @@ export async function openMilvus(options: MilvusOptions): Promise<Milvus> {
     );
   }
 
-  const over = (collection: string, rows: VectorRows, members: ArrayLike<number>): AnnIndex => {
+  const over = (
+    collection: string,
+    rows: VectorRows,
+    {
+      members,
+      expansionSearch = EXPANSION_SEARCH,
+    }: { members: ArrayLike<number>; expansionSearch?: number | undefined },
+  ): AnnIndex => {
     const size = members.length;
     const propose = async (query: Float32Array, count: number): Promise<Hit[]> => {
       const asked = client.search({
         collection_name: collection,
         data: [Array.from(query)],
         limit: count,
-        params: { ef: Math.max(HNSW.ef, count) },
+        params: { ef: Math.max(index.expansionSearch!, count) },
         timeout: deadlineMs,
       });
       const { results } = requireSuccess(await within(asked, deadlineMs));
@@ -142,9 +154,10 @@ export async function openMilvus(options: MilvusOptions): Promise<Milvus> {
         count = Math.min(most, Math.max(2 * count, Math.ceil((1.25 * wanted) / share)));
       }
     };
-    return {
+    const index: AnnIndex = {
       size,
       dimension: rows.dimension,
+      expansionSearch,
       async search(query, k, accept = () => true) {
         requireDimension(query, rows.dimension);
         const wanted = Math.min(k, size);
@@ -166,6 +179,7 @@ export async function openMilvus(options: MilvusOptions): Promise<Milvus> {
         return scan(rows, query, { k: wanted, members, accept });
       },
     };
+    return index;
   };
 
   const drop = async (collection: string) => {
@@ -213,19 +227,19 @@ export async function openMilvus(options: MilvusOptions): Promise<Milvus> {
       );
       requireSuccess(await client.loadCollectionSync({ collection_name: collection }));
     },
-    async open(collection, rows, members) {
+    async open(collection, rows, options) {
       const { value } = requireSuccess(await client.hasCollection({ collection_name: collection }));
       const count = value
         ? Number(requireSuccess(await client.getCollectionStatistics({ collection_name: collection })).data.row_count)
         : 0;
-      if (count !== members.length) {
+      if (count !== options.members.length) {
         throw new HarnessError(
           'bundle_damaged',
-          `Milvus collection ${collection}: expected ${members.length} vectors, got ${value ? count : 'no such collection'}; build the generation again.`,
+          `Milvus collection ${collection}: expected ${options.members.length} vectors, got ${value ? count : 'no such collection'}; build the generation again.`,
         );
       }
       requireSuccess(await client.loadCollectionSync({ collection_name: collection }));
-      return over(collection, rows, members);
+      return over(collection, rows, options);
     },
     async promote(alias, collection) {
       const named = { collection_name: collection, alias };

@@ -4,7 +4,7 @@
  * other threads may score the rows that are there.
  */
 import { readFileSync } from 'node:fs';
-import { bounded, UNIT_16, type VectorRows } from './vector-rows.ts';
+import { bounded, type Scorer, UNIT_16, type VectorRows } from './vector-rows.ts';
 
 /** Rows scored a call. */
 const BLOCK = 512;
@@ -52,6 +52,8 @@ export interface SharedRows {
 export interface SimdRows extends VectorRows {
   /** Adds a row, [dimension] int16 at length {@link UNIT_16}; answers its number. Throws RangeError when the memory is full. */
   append(vector: Int16Array): number;
+  /** The row in the place of a query. */
+  scorerOf(row: number): Scorer;
   /** The rows that are there now. */
   share(): SharedRows;
 }
@@ -93,10 +95,10 @@ export function openSimdRows({ memory: shared, count: made, dimension }: SharedR
   /** The query that is in its place. */
   let placed: Int16Array | undefined;
 
-  const scorer: VectorRows['scorer'] = (vector) => {
-    const rounded = new Int16Array(stride / 2);
-    for (let i = 0; i < dimension; i++) rounded[i] = Math.round(vector[i]! * UNIT_16);
-    return (rows, listed, scores) => {
+  /** [stride / 2], of length {@link UNIT_16}. */
+  const scorerBy =
+    (rounded: Int16Array): Scorer =>
+    (rows, listed, scores) => {
       if (placed !== rounded) place.set(rounded);
       placed = rounded;
       for (let from = 0; from < listed; from += BLOCK) {
@@ -109,6 +111,10 @@ export function openSimdRows({ memory: shared, count: made, dimension }: SharedR
         }
       }
     };
+  const scorer: VectorRows['scorer'] = (vector) => {
+    const rounded = new Int16Array(stride / 2);
+    for (let i = 0; i < dimension; i++) rounded[i] = Math.round(vector[i]! * UNIT_16);
+    return scorerBy(rounded);
   };
   const one = new Float64Array(1);
   return {
@@ -117,6 +123,7 @@ export function openSimdRows({ memory: shared, count: made, dimension }: SharedR
     },
     dimension,
     scorer,
+    scorerOf: (row) => scorerBy(data.slice((row * stride) / 2, ((row + 1) * stride) / 2)),
     cosine(row, vector) {
       scorer(vector)([row], 1, one);
       return one[0]!;

@@ -1,12 +1,10 @@
 /**
  * usearch builds the graphs: in native code, on several threads, with int8 inside, which halves the memory that a build reads
- * against float16. What it has built is walked by hnsw.ts. A graph that rows join one by one is searched by usearch itself, and
- * what that proposes is scored by the rows.
+ * against float16. What it has built is walked by hnsw.ts.
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import usearch from 'usearch';
-import type { LocalIndex } from './ann-index.ts';
-import { EXPANSION_SEARCH, proposedIndex } from './hnsw.ts';
+import { EXPANSION_SEARCH } from './hnsw.ts';
 import { graphImage, type HnswGraph, readUsearchLinks } from './hnsw-graph.ts';
 import type { VectorRows } from './vector-rows.ts';
 
@@ -77,28 +75,4 @@ export function* buildGraphFile(
 ): Generator<number, void> {
   const graph = yield* buildGraph(rows, members, { ...options, scratch: `${path}.usearch` });
   writeFileSync(path, graphImage(graph));
-}
-
-/** An index that rows join one by one; each `add` holds the thread for a little more than a search. */
-export function growingIndex(rows: VectorRows): LocalIndex & { add(row: number): void } {
-  const members: number[] = [];
-  const graph = createGraph(rows.dimension, DEFAULT_HNSW);
-  const index = proposedIndex(
-    (query, count) => {
-      const { keys } = graph.search(query, count, 1);
-      // The low half of each key is the row; whole keys would be an object each.
-      const halves = new Uint32Array(keys.buffer, keys.byteOffset, 2 * keys.length);
-      const found = Uint32Array.from(keys, (_, i) => halves[2 * i]!);
-      const scores = new Float64Array(found.length);
-      rows.scorer(query)(found, found.length, scores);
-      return Array.from(found, (row, i) => ({ row, score: scores[i]! }));
-    },
-    { rows, members, atLeast: EXPANSION_SEARCH },
-  );
-  return Object.assign(index, {
-    add(row: number) {
-      graph.add(BigUint64Array.of(BigInt(row)), rows.unit(row), 1);
-      members.push(row);
-    },
-  });
 }

@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { checkGeneration, measureRecall } from '../../../gpu-backend/generations/gate.ts';
+import { checkGeneration } from '../../../gpu-backend/generations/gate.ts';
 import type { LoadedGeneration } from '../../../gpu-backend/generations/load.ts';
-import type { AnnIndex } from '../../../gpu-backend/index/ann-index.ts';
-import { exactIndex } from '../../../gpu-backend/index/exact.ts';
-import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
+import type { AnnIndex, LocalIndex } from '../../../gpu-backend/index/ann-index.ts';
+import { exactIndex, scan } from '../../../gpu-backend/index/exact.ts';
+import { hnswIndex } from '../../../gpu-backend/index/hnsw.ts';
+import { buildGraph, type HnswOptions } from '../../../gpu-backend/index/usearch.ts';
+import { float32Rows, type VectorRows } from '../../../gpu-backend/index/vector-rows.ts';
 import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
 import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
 import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
+import { testFolder } from '../../fixtures/folder.ts';
 import { clusteredVectors } from '../../fixtures/vectors.ts';
 
 const { rows: matrix, queries } = clusteredVectors({ count: 200, dimension: 16, clusters: 20, queries: 40, seed: 1 });
@@ -48,29 +51,86 @@ const generation = (index: AnnIndex): LoadedGeneration => ({
 });
 
 describe('the gate', () => {
-  it('measures the share of the true ten that the index finds', async () => {
-    expect(await measureRecall(generation(exactIndex(rows)), queries)).toBe(1);
-    expect(await measureRecall(generation(forgetful(3)), queries)).toBeCloseTo(0.7, 10);
-    expect(await measureRecall(generation(exactIndex(rows)), [])).toBeNull();
+  const options = { spaceId: 'space', queries, liveAds: 0 };
+
+  it('says what share of the true ten the index finds', async () => {
+    const whole = generation(exactIndex(rows));
+    expect(await checkGeneration(whole, options)).toEqual({ recall: 1, expansionSearch: {} });
+    expect(await checkGeneration(whole, { ...options, queries: [] })).toEqual({ recall: null, expansionSearch: {} });
+  });
+
+  it('says it of the market where it is least', async () => {
+    const markets = ['gb', 'us'];
+    const two = {
+      ...generation(exactIndex(rows)),
+      members: new Map(markets.map((market) => [market, members])),
+      indices: new Map(markets.map((market) => [market, market === 'gb' ? forgetful(2) : exactIndex(rows)])),
+    };
+    await expect(checkGeneration(two, options)).rejects.toMatchObject({
+      message:
+        'Generation 5, market gb, has recall@10 0.8000 against exact search on 40 queries: expected at least 0.95.',
+    });
   });
 
   it('refuses an index that finds too little, with the numbers', async () => {
-    const options = { spaceId: 'space', queries, liveAds: 0 };
     await expect(checkGeneration(generation(forgetful(1)), options)).rejects.toMatchObject({
       code: 'gate_failed',
-      message: 'Generation 5 has recall@10 0.9000 against exact search on 40 queries: expected at least 0.95.',
+      message:
+        'Generation 5, market us, has recall@10 0.9000 against exact search on 40 queries: expected at least 0.95.',
     });
-    await expect(checkGeneration(generation(exactIndex(rows)), options)).resolves.toBe(1);
   });
 
   it('refuses another space, and a size below half of the live one unless forced', async () => {
     const whole = generation(exactIndex(rows));
-    const options = { spaceId: 'space', queries, liveAds: 401 };
-    await expect(checkGeneration(whole, { ...options, spaceId: 'other' })).rejects.toMatchObject({
+    const smaller = { ...options, liveAds: 401 };
+    await expect(checkGeneration(whole, { ...smaller, spaceId: 'other' })).rejects.toMatchObject({
       code: 'space_mismatch',
     });
-    await expect(checkGeneration(whole, options)).rejects.toMatchObject({ code: 'gate_failed' });
-    await expect(checkGeneration(whole, { ...options, liveAds: 400 })).resolves.toBe(1);
-    await expect(checkGeneration(whole, { ...options, force: true })).resolves.toBe(1);
+    await expect(checkGeneration(whole, smaller)).rejects.toMatchObject({ code: 'gate_failed' });
+    await expect(checkGeneration(whole, { ...smaller, liveAds: 400 })).resolves.toMatchObject({ recall: 1 });
+    await expect(checkGeneration(whole, { ...smaller, force: true })).resolves.toMatchObject({ recall: 1 });
+  });
+
+  describe('over a graph that searches too little', () => {
+    const at = testFolder('gate');
+    const wide = clusteredVectors({ count: 3000, dimension: 24, clusters: 20, queries: 40, seed: 1 });
+    const over = float32Rows(wide.rows, 24);
+    const all = Uint32Array.from({ length: 3000 }, (_, row) => row);
+    const graph = (links: Pick<HnswOptions, 'connectivity' | 'expansionAdd'>) => {
+      const steps = buildGraph(over, all, { ...links, scratch: at('scratch.usearch') });
+      for (let step = steps.next(); ; step = steps.next())
+        if (step.done) return hnswIndex(step.value, { rows: over, members: all });
+    };
+    const recallOf = (index: LocalIndex, of: VectorRows) =>
+      wide.queries.reduce((sum, query) => {
+        const truth = new Set(scan(of, query, { k: 10 }).map(({ row }) => row));
+        return sum + index.search(query, 10).filter(({ row }) => truth.has(row)).length / 10;
+      }, 0) / wide.queries.length;
+    const check = (index: AnnIndex) =>
+      checkGeneration(
+        { ...generation(index), rows: over, members: new Map([['us', all]]) },
+        { ...options, queries: wide.queries },
+      );
+
+    it('lengthens the list of candidates until recall is what is wanted, and no further', async () => {
+      const index = graph({ connectivity: 4, expansionAdd: 16 });
+      expect(recallOf(index, over)).toBeLessThan(0.9);
+      const { recall, expansionSearch } = await check(index);
+      expect(recall).toBeGreaterThanOrEqual(0.96);
+      expect(recallOf(index, over)).toBeCloseTo(recall!, 10);
+      expect(expansionSearch).toEqual({ us: index.expansionSearch });
+      index.expansionSearch = 96;
+      expect(recallOf(index, over)).toBeLessThan(0.96);
+    });
+
+    it('leaves one that finds enough as it is', async () => {
+      expect(await check(graph({ connectivity: 16, expansionAdd: 128 }))).toMatchObject({
+        expansionSearch: { us: 64 },
+      });
+    });
+
+    it('refuses one that finds too little with the longest list', async () => {
+      await expect(check(graph({ connectivity: 2, expansionAdd: 4 }))).rejects.toMatchObject({ code: 'gate_failed' });
+    });
   });
 });

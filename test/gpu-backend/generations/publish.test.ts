@@ -34,7 +34,10 @@ describe('publication', () => {
     expect(generation).toMatchObject({ number: 1, status: 'live', ads: 36, model: 'tiny-1', recall: 1 });
     expect([...new Set(phases)]).toEqual(['vectors', 'index', 'check']);
     const manifest = JSON.parse(await readFile(join(house.store.folder(1), 'manifest.json'), 'utf8'));
-    expect(manifest).toMatchObject({ markets: { gb: 24, us: 24 }, vectors: { bundle: 36, student: 0, uploaded: 0 } });
+    expect(manifest).toMatchObject({
+      ...{ markets: { gb: 24, us: 24 }, vectors: { bundle: 36, student: 0, uploaded: 0 } },
+      expansionSearch: { gb: 64, us: 64 },
+    });
     expect((await house.ids('red sofa', { k: 1 }))[0]).toBe('sofa-red');
   });
 
@@ -131,6 +134,6 @@ describe('publication', () => {
   });
 
   it('keeps the gate where it is', () => {
-    expect(GATE).toEqual({ k: 10, minRecall: 0.95, minSizeShare: 0.5 });
+    expect(GATE).toEqual({ k: 10, minRecall: 0.95, wanted: 0.96, minSizeShare: 0.5 });
   });
 });

@@ -167,6 +167,20 @@ describe('the generation store', () => {
     expect(await house.store.nextNumber()).toBe(5);
   });
 
+  it('searches a generation as the gate found it necessary: once published, brought back, or copied by a rollback', async () => {
+    const dataDir = await threeGenerations();
+    const store = await openGenerationStore({ dir: join(dataDir, 'generations') });
+    const { spaceId } = bundle.manifest;
+    const lists = async (path: string) =>
+      Array.from((await loadGeneration(path, { spaceId })).indices.values(), ({ expansionSearch }) => expansionSearch);
+    await store.publish(3, { recall: 1, expansionSearch: { gb: 128, us: 320 }, nowMs: 0 });
+    expect(await lists(store.folder(3))).toEqual([128, 320]);
+    expect(await lists(await store.copy(3, { number: 4, nowMs: 0 }))).toEqual([128, 320]);
+    await store.publish(4, { recall: 1, nowMs: 0 });
+    expect(await lists(store.folder(4))).toEqual([128, 320]);
+    expect(await lists(store.folder(2))).toEqual([64, 64]);
+  });
+
   it('starts empty', async () => {
     const store = await openGenerationStore({ dir: at('empty') });
     expect(await store.list()).toEqual({ live: null, generations: [] });

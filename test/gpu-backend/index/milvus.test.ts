@@ -34,7 +34,7 @@ if ('missing' in server) {
     return { collection, steps };
   };
   const build = async (rows: VectorRows, members = everyRow(rows)) =>
-    milvus.open((await collect(rows, members)).collection, rows, members);
+    milvus.open((await collect(rows, members)).collection, rows, { members });
 
   afterAll(async () => {
     for (const collection of made) await milvus.discard(collection);
@@ -58,7 +58,7 @@ if ('missing' in server) {
       const { collection, steps } = await collect(rows);
       expect(steps).toEqual([1000, 2000, 2500]);
       // Nothing may be scanned here: what is found was found there.
-      const index = await (await open({ scanRows: 0 })).open(collection, rows, everyRow(rows));
+      const index = await (await open({ scanRows: 0 })).open(collection, rows, { members: everyRow(rows) });
       const accept = (row: number) => row % 12 === 0;
       for (const query of queries) {
         const truth = new Set(scan(rows, query, { k: 10, accept }).map(({ row }) => row));
@@ -70,8 +70,12 @@ if ('missing' in server) {
 
     it('is refused over another number of rows, and when it is not there', async () => {
       const { collection } = await collect(rows, Uint32Array.of(3, 4, 5));
-      await expect(milvus.open(collection, rows, Uint32Array.of(1, 2))).rejects.toThrow(/expected 2 vectors, got 3;/);
-      await expect(milvus.open(`${own}_none`, rows, Uint32Array.of(1))).rejects.toThrow(/got no such collection/);
+      await expect(milvus.open(collection, rows, { members: Uint32Array.of(1, 2) })).rejects.toThrow(
+        /expected 2 vectors, got 3;/,
+      );
+      await expect(milvus.open(`${own}_none`, rows, { members: Uint32Array.of(1) })).rejects.toThrow(
+        /got no such collection/,
+      );
     });
 
     it('is what an alias names, from one moment to the next, and back', async () => {
@@ -84,7 +88,7 @@ if ('missing' in server) {
       ] as const) {
         await milvus.promote(alias, collection);
         const members = Uint32Array.from({ length: size }, (_, i) => i + 1);
-        const index = await milvus.open(alias, rows, members);
+        const index = await milvus.open(alias, rows, { members });
         expect((await index.search(queries[0]!, 10)).map(({ row }) => row).toSorted()).toEqual([...members]);
       }
     });
@@ -96,10 +100,12 @@ if ('missing' in server) {
 
     it('is stood in for by a scan where the market is small, and the query is refused where it is not', async () => {
       const { collection } = await collect(rows);
-      const small = await (await open({ deadlineMs: 0 })).open(collection, rows, everyRow(rows));
+      const small = await (await open({ deadlineMs: 0 })).open(collection, rows, { members: everyRow(rows) });
       expect(await small.search(queries[0]!, 10)).toEqual(scan(rows, queries[0]!, { k: 10 }));
       expect(fallbacks.splice(0)).toEqual([{ to: 'scan', reason: 'no answer within 0 ms' }]);
-      const large = await (await open({ deadlineMs: 0, scanRows: 299 })).open(collection, rows, everyRow(rows));
+      const large = await (await open({ deadlineMs: 0, scanRows: 299 })).open(collection, rows, {
+        members: everyRow(rows),
+      });
       await expect(Promise.resolve(large.search(queries[0]!, 10))).rejects.toMatchObject({
         code: 'backend_unavailable',
         retryAfterSeconds: 1,
