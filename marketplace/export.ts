@@ -41,4 +41,4 @@ export function createExportCommand(): Command {
     });
 }
 
-if (argv[1] === import.meta.filename) await createExportCommand().parseAsync();
+if (argv[1] === import.meta.filename) await createExportCommand().name('npm run market --').parseAsync();

@@ -1,4 +1,5 @@
 /** Live traffic: people of the market search through a running edge, click by the click model and sometimes buy. */
+import { setImmediate } from 'node:timers/promises';
 import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError } from '../shared/problem.ts';
@@ -63,8 +64,16 @@ export async function runTraffic(options: TrafficOptions): Promise<TrafficSummar
   const { edge, experiment = DEFAULT_EXPERIMENT, signal, replay, onProgress, onAnswer } = options;
   const doFetch = options.fetch ?? fetch;
   await expectEdge(edge, doFetch);
+  // Making a market takes seconds, in which the edge may hang up: that is heard before the connection is used again.
+  const market = options.market ?? (replay === undefined ? createMarket({ seed: MARKET_SEED }) : undefined);
+  await setImmediate();
   const { nowMs = Date.now() } = options;
-  const visits = replay ?? visitsOf({ ...options, experiment }, { fromMs: nowMs, searchesADay: searchesADay(options) });
+  const visits =
+    replay ??
+    visitsOf(
+      { ...options, ...(market && { market }), experiment },
+      { fromMs: nowMs, searchesADay: searchesADay(options) },
+    );
   const total = replay?.length ?? options.queries;
   return sendTraffic({
     visits,

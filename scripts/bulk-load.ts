@@ -1,4 +1,4 @@
-/** `node scripts/bulk-load.ts FILE`: a file of ads into the catalogue. Killed, it goes on where it was when called again. */
+/** `npm run load -- FILE`: a file of ads into the catalogue. Killed, it goes on where it was when called again. */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { bulkLoad } from '../gpu-backend/catalogue/bulk-load.ts';
@@ -17,7 +17,7 @@ const share = (text: string): number => {
   return value;
 };
 
-const program = new Command('node scripts/bulk-load.ts')
+const program = new Command('npm run load --')
   .description(
     'Loads a file of ads into the catalogue: all of it at once, or nothing. The embedded database must not be in use by a backend; a running backend serves the ads with its next generation.',
   )

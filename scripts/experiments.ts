@@ -2,7 +2,7 @@
  * `npm run experiments`: experiments as files in git. `plan` shows how the files of a folder differ from what the backend has,
  * `apply` shows the same and then makes it so. What has no file is named and left alone.
  */
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { basename } from 'node:path';
 import { Command } from 'commander';
@@ -25,8 +25,10 @@ export interface Plan {
   unmanaged: string[];
 }
 
-/** The definitions in a folder, by key; throws `bad_request` naming the file and the field, and for a file named otherwise than its key. */
+/** The definitions in a folder, by key; throws `bad_request` naming the file and the field, for a file named otherwise than its key, and where there is no folder. */
 export function readDefinitions(dir: string): Experiment[] {
+  if (!existsSync(dir))
+    throw new HarnessError('bad_request', `--dir: expected a folder of KEY.json files, got ${dir}.`);
   return globSync(`${dir}/*.json`)
     .sort()
     .map((file) => {

@@ -1,4 +1,4 @@
-/** `node scripts/override.ts`: signs an override, with which a request sees the arm of one's choice and counts for nothing. */
+/** `npx node scripts/override.ts`: signs an override, with which a request sees the arm of one's choice and counts for nothing. */
 import { Command } from 'commander';
 import { HarnessError } from '../shared/problem.ts';
 import { signOverride } from '../shared/qa-override.ts';
@@ -34,7 +34,7 @@ async function run(pairs: readonly string[], { hours, data, edge }: CommandOptio
 }
 
 if (import.meta.main) {
-  const program = new Command('node scripts/override.ts')
+  const program = new Command('npx node scripts/override.ts')
     .description(
       'Sign a link that forces arms of experiments, drafts too; what it shows is left out of every analysis.',
     )

@@ -23,10 +23,24 @@ const answers = (edgeUrl: string) =>
 
 const LOCAL = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
+/** Traffic through the edge; throws `backend_unavailable` when not one search was answered. */
+async function sendLive(order: TrafficOrder): Promise<TrafficSummary> {
+  const summary = await runTraffic(order);
+  if (summary.requests === 0 || summary.answers + summary.crawled > 0) return summary;
+  const got = Object.entries(summary.refused).map(
+    ([status, times]) =>
+      `${status === '0' ? 'no answer' : `status ${status}`} ${times === 1 ? 'once' : `${times} times`}`,
+  );
+  throw new HarnessError(
+    'backend_unavailable',
+    `--edge: expected the edge at ${order.edge}, got ${got.join(', ')}; npm start says where it is.`,
+  );
+}
+
 /** Sends the traffic through an edge that is there, with the backend behind it. */
 async function send(order: TrafficOrder, backend: () => BackendClient): Promise<TrafficSummary> {
   if (order.aA) await backend()('PUT', `/v1/experiments/${A_A.key}`, A_A);
-  if (order.past === undefined) return runTraffic(order);
+  if (order.past === undefined) return sendLive(order);
   return simulatePast({
     ...order,
     queries: order.queries!,

@@ -106,7 +106,9 @@ export function problemResponse(
 export function parse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.infer<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
+  // A misspelt field is missing under its right name too: what is not known says more.
+  const { issues } = result.error;
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!;
   const path = issue.path.length === 0 ? what : `${what}.${issue.path.join('.')}`;
   throw new HarnessError('bad_request', `${path}: ${issue.message}`);
 }

@@ -41,7 +41,10 @@ export function createAuthenticator(options: { keys: KeyRing; now: () => number;
     requireHeaders(headers) {
       for (const name of Object.values(SIGNATURE_HEADERS)) {
         if (!headers.get(name))
-          throw new HarnessError('unauthorized', `Signature refused: expected the header ${name}.`);
+          throw new HarnessError(
+            'unauthorized',
+            `Signature refused: expected the header ${name}; docs/api.md says how a call is signed.`,
+          );
       }
     },
     async authenticate(request, headers) {

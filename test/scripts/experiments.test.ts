@@ -16,6 +16,15 @@ it('the files of the repository are the experiments that ship', () => {
   expect(readDefinitions('experiments')).toEqual(DEFAULT_CONFIG.experiments);
 });
 
+it('what cannot be read is refused: no folder, and a misspelt field by its own name', () => {
+  expect(() => readDefinitions('experiment')).toThrow('--dir: expected a folder of KEY.json files, got experiment.');
+  const dir = mkdtempSync(join(tmpdir(), 'harness-experiments-'));
+  const { status, ...rest } = sampleExperiment();
+  writeFileSync(join(dir, 'threshold.json'), JSON.stringify({ ...rest, satus: status }));
+  expect(() => readDefinitions(dir)).toThrow(/threshold\.json: Unrecognized key: "satus"$/);
+  rmSync(dir, { recursive: true });
+});
+
 describe('experiments as files', () => {
   let folders: TestFolders;
   let backend: Backend;
