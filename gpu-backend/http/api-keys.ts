@@ -1,5 +1,5 @@
 /** Bearer keys of programs that cannot sign, such as OpenAI's clients: good for the routes that say so, and for nothing else. */
-import { hash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { HarnessError } from '../../shared/problem.ts';
 import type { KeyRing } from '../../shared/signature.ts';
 import type { HeaderReader } from './auth.ts';
@@ -9,16 +9,15 @@ export interface ApiKeys {
   bearer(headers: HeaderReader): string | null;
 }
 
-const digest = (text: string) => hash('sha256', text, 'buffer');
-
 export function createApiKeys(keys: KeyRing): ApiKeys {
-  const known = keys.map(({ id, secret }) => ({ id, digest: digest(secret) }));
+  const known = keys.map(({ id, secret }) => ({ id, secret: Buffer.from(secret) }));
   return {
     bearer(headers) {
       const [scheme = '', token = ''] = (headers.get('authorization') ?? '').split(' ');
       if (scheme.toLowerCase() !== 'bearer') return null;
-      const given = digest(token);
-      const key = known.find((candidate) => timingSafeEqual(candidate.digest, given));
+      // The time tells how long a secret is and nothing of what it is; digests would hide that too, at ten times the price.
+      const given = Buffer.from(token);
+      const key = known.find(({ secret }) => secret.length === given.length && timingSafeEqual(secret, given));
       if (key !== undefined) return key.id;
       throw new HarnessError(
         'unauthorized',
