@@ -15,7 +15,8 @@ import { raiseAlerts } from './alerts/raise.ts';
 import { createAccounts, loadTerms } from './catalogue/accounts.ts';
 import { createCatalogue } from './catalogue/catalogue.ts';
 import { followInto } from './catalogue/follow.ts';
-import { forgetPastDays, untilMidnight } from './catalogue/spend.ts';
+import { followDays } from './catalogue/new-day.ts';
+import { forgetPastDays } from './catalogue/spend.ts';
 import { Terms } from './catalogue/terms.ts';
 import { exitWith, parseCommandLine } from './command-line.ts';
 import { type BackendConfig, parseConfig } from './config.ts';
@@ -73,8 +74,6 @@ const DRAIN_MS = 1_500;
 const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
 /** How often the index is compared with exact search on what was asked lately. */
 const CANARY_MS = 60_000;
-/** How long after a failure the budgets of a new day are tried again. */
-const NEW_DAY_RETRY_MS = 10_000;
 /** How often other backends on the same database are followed; with the edge's half second, a pause holds everywhere within one. */
 const FOLLOW_MS = 200;
 /** Postgres' advisory lock of publications; any number that nothing else takes. */
@@ -310,24 +309,13 @@ async function wire({ connection, served, candidate, milvus, scan, config, log }
   };
 
   const stopping = new AbortController();
-  /** Budgets of a new day, now where a day began while the service was down, and at every midnight. */
-  const newDay = async () => {
-    if (await forgetPastDays(db)) await onKillListChange();
-    inTime(untilMidnight(Date.now()));
-  };
-  const inTime = (ms: number) => {
-    const timer = setTimeout(
-      () =>
-        newDay().catch((err) => {
-          log.error({ err }, 'budgets of the new day: will be tried again');
-          inTime(NEW_DAY_RETRY_MS);
-        }),
-      ms,
-    );
-    timer.unref();
-    stopping.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
-  };
-  await newDay();
+  const endDays = await followDays({
+    forget: () => forgetPastDays(db),
+    onKillListChange,
+    now: Date.now,
+    onError: (err) => log.error({ err }, 'budgets of the new day: will be tried again'),
+  });
+  stopping.signal.addEventListener('abort', endDays, { once: true });
   const notReady = () => {
     if (stopping.signal.aborted) return 'The backend is stopping.';
     if (live.view !== undefined) return undefined;
