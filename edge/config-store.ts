@@ -97,16 +97,22 @@ export class ConfigStore {
     const age = now() - (this.#confirmedAtMs ?? Number.NEGATIVE_INFINITY);
     const due = age >= refreshMs && now() - this.#attemptedAtMs >= refreshMs;
     const news = this.#heardVersion > Math.max(this.#serving.config.version, this.#askedVersion);
-    if (due || news) waitUntil(this.refresh().then(() => this.#remember()));
+    // Kept alive by the request that begins it: the others would hang about until its answer is there, or for long if it died.
+    if ((due || news) && this.#underWay === undefined) waitUntil(this.refresh().then(() => this.#remember()));
     if (age >= staleMs && this.#flight?.awaited) await within(this.#flight.done, waitMs);
+  }
+
+  /** The refresh in the air; one that died with its request is none after a while, or it would stop all later ones. */
+  get #underWay(): Flight | undefined {
+    const { now, staleMs } = this.#options;
+    return this.#flight !== undefined && now() - this.#flight.startedAtMs < 2 * staleMs ? this.#flight : undefined;
   }
 
   /** One refresh at a time; never rejects. */
   refresh(): Promise<void> {
+    if (this.#underWay !== undefined) return this.#underWay.done;
     const { now, staleMs } = this.#options;
     const startedAtMs = now();
-    // A refresh that died with its request must not stop all later ones.
-    if (this.#flight !== undefined && startedAtMs - this.#flight.startedAtMs < 2 * staleMs) return this.#flight.done;
     // While the backend is away attempts follow each other; only the first after a silence is worth waiting for.
     const awaited = startedAtMs - this.#attemptedAtMs >= staleMs;
     this.#attemptedAtMs = startedAtMs;

@@ -24,12 +24,15 @@ type ExecutionContext = Parameters<ReturnType<typeof createApp>['fetch']>[2] & L
 
 let edge: Edge | undefined;
 
-/** Not at module level: the runtime gives neither bindings nor randomness before the first request. */
-function edgeOf(env: EdgeBindings, { exports }: Loopback): Edge {
+/**
+ * Not at module level: the runtime gives neither bindings nor randomness before the first request. `exports` is read once: it is made
+ * when it is read, and a context that has it is kept until a full collection.
+ */
+function edgeOf(env: EdgeBindings, loopback: Loopback): Edge {
   if (edge === undefined) {
     const { caches } = globalThis as unknown as { caches: { open(name: string): Promise<ResponseCache> } };
     const openCache = () => caches.open('harness-candidates');
-    const isolate = createIsolate(env, { openCache, candidates: exports?.Candidates, kernel });
+    const isolate = createIsolate(env, { openCache, candidates: loopback.exports?.Candidates, kernel });
     edge = { isolate, app: createApp(isolate) };
   }
   return edge;

@@ -1,0 +1,49 @@
+/** Who keeps a refresh of the configuration alive: the request that began it, and nobody else. */
+import { expect, it } from 'vitest';
+import { ConfigStore } from '../../edge/config-store.ts';
+import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
+
+const TIMES = { refreshMs: 1_000, staleMs: 3_000, waitMs: 0 };
+
+/** A store whose loads never end, like those of a request that died. */
+function deadStore() {
+  let [nowMs, loads] = [0, 0];
+  const load = () => {
+    loads += 1;
+    return new Promise(() => undefined);
+  };
+  const store = new ConfigStore({
+    ...TIMES,
+    bundled: DEFAULT_CONFIG,
+    load,
+    now: () => nowMs,
+    onError: () => undefined,
+  });
+  /** A request at a time; resolves with how many works it was given to stay for. */
+  const request = async (atMs: number) => {
+    nowMs = atMs;
+    let works = 0;
+    await store.keepUp(() => {
+      works += 1;
+    });
+    return works;
+  };
+  return { store, request, loads: () => loads };
+}
+
+it("holds no request to another one's refresh, old or newly heard of", async () => {
+  const { store, request, loads } = deadStore();
+  expect(await request(0)).toBe(1);
+  expect(await request(TIMES.refreshMs)).toBe(0);
+  store.heard({ configVersion: DEFAULT_CONFIG.version + 1, generation: null });
+  expect(await request(TIMES.refreshMs + 1)).toBe(0);
+  expect(loads()).toBe(1);
+});
+
+it('begins anew when a refresh died with its request', async () => {
+  const { request, loads } = deadStore();
+  expect(await request(0)).toBe(1);
+  expect(await request(2 * TIMES.staleMs - 1)).toBe(0);
+  expect(await request(2 * TIMES.staleMs)).toBe(1);
+  expect(loads()).toBe(2);
+});
