@@ -456,7 +456,11 @@ function startBackground({
   const alerts = startPeriodic({
     everyMs: ALERTS_MS,
     async work(signal) {
-      for (const { id } of await raiseAlerts(db, Date.now())) log.warn({ alert: id }, 'alert');
+      const raised = await raiseAlerts(db, {
+        nowMs: Date.now(),
+        onFailure: (experiment, cause) => failed('alerts')(new Error(`of ${experiment}`, { cause })),
+      });
+      for (const { id } of raised) log.warn({ alert: id }, 'alert');
       await deliverAlerts(db, { url, keys, now: Date.now, signal, onFailure });
     },
     onError: failed('alerts'),

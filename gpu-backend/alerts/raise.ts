@@ -45,24 +45,38 @@ function brokenGuardrail(arm: string, { metric, title, margin, effect }: Guardra
   };
 }
 
+export interface RaiseOptions {
+  nowMs: number;
+  /** Told of an experiment that could not be looked at; it keeps no other from being. */
+  onFailure: (experiment: string, error: unknown) => void;
+}
+
 /** Looks at every running experiment and puts the alerts that are new into the outbox; gives them. */
-export async function raiseAlerts(db: Database, nowMs: number): Promise<Alert[]> {
+export async function raiseAlerts(db: Database, { nowMs, onFailure }: RaiseOptions): Promise<Alert[]> {
   const raised: Alert[] = [];
   for (const { key, status } of await listExperiments(db)) {
     if (status !== 'running') continue;
-    const { report, verdicts } = await judge(db, key);
-    const found = alertsOf({ ...report, verdicts }, nowMs);
-    if (found.length === 0) continue;
-    const at = new Date(nowMs);
-    const fresh = await rows<{ key: string }>(
-      db,
-      sql`${insertRecords(
-        alerts,
-        found.map((alert) => ({ key: alert.id, body: alert, raisedAt: at, attempts: 0, nextAttemptAt: at })),
-      )} on conflict do nothing returning key`,
-    );
-    const ids = new Set(fresh.map((row) => row.key));
-    raised.push(...found.filter(({ id }) => ids.has(id)));
+    try {
+      raised.push(...(await raiseFor(db, key, nowMs)));
+    } catch (error) {
+      onFailure(key, error);
+    }
   }
   return raised;
+}
+
+async function raiseFor(db: Database, key: string, nowMs: number): Promise<Alert[]> {
+  const { report, verdicts } = await judge(db, key);
+  const found = alertsOf({ ...report, verdicts }, nowMs);
+  if (found.length === 0) return [];
+  const at = new Date(nowMs);
+  const fresh = await rows<{ key: string }>(
+    db,
+    sql`${insertRecords(
+      alerts,
+      found.map((alert) => ({ key: alert.id, body: alert, raisedAt: at, attempts: 0, nextAttemptAt: at })),
+    )} on conflict do nothing returning key`,
+  );
+  const ids = new Set(fresh.map((row) => row.key));
+  return found.filter(({ id }) => ids.has(id));
 }

@@ -57,21 +57,19 @@ export async function openCandidateLog(options: CandidateLogOptions): Promise<Ca
       const rows = waiting;
       waiting = [];
       const text = rows.join('');
-      if (bytes > 0 && bytes + text.length > fileBytes) {
-        number++;
-        bytes = 0;
-        for (const old of (await filesIn(dir)).slice(0, -(files - 1) || undefined)) await rm(pathOf(old));
+      try {
+        if (bytes > 0 && bytes + text.length > fileBytes) {
+          number++;
+          bytes = 0;
+          for (const old of (await filesIn(dir)).slice(0, -(files - 1) || undefined)) await rm(pathOf(old));
+        }
+        await appendFile(pathOf(number), text);
+        bytes += Buffer.byteLength(text);
+        logged += rows.length;
+      } catch (error) {
+        dropped += rows.length;
+        onError(error);
       }
-      await appendFile(pathOf(number), text).then(
-        () => {
-          bytes += Buffer.byteLength(text);
-          logged += rows.length;
-        },
-        (error: unknown) => {
-          dropped += rows.length;
-          onError(error);
-        },
-      );
     }
   };
 

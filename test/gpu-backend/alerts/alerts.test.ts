@@ -59,6 +59,13 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
       ),
     );
   }
+  const raise = (nowMs: number) =>
+    raiseAlerts(database.db, {
+      nowMs,
+      onFailure: (_experiment, error) => {
+        throw error;
+      },
+    });
   const failures: string[] = [];
   const deliver = (nowMs: number) => {
     hook.now = nowMs;
@@ -74,20 +81,37 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
 
   it('tell of a sample-ratio mismatch, signed, once a day as long as it lasts', async () => {
     await lopsided();
-    const raised = await raiseAlerts(database.db, NOON);
+    const raised = await raise(NOON);
     expect(sampleRatio(raised)).toMatchObject([
       { id: 'test@1:sample_ratio:2026-04-01', experiment: 'test', report: '/v1/experiments/test/report' },
     ]);
-    await Promise.all([raiseAlerts(database.db, NOON + 1), raiseAlerts(database.db, NOON + 2)]);
+    await Promise.all([raise(NOON + 1), raise(NOON + 2)]);
     expect(await deliver(NOON + 3)).toBe(raised.length);
     expect(await deliver(NOON + 4)).toBe(0);
     expect(sampleRatio(hook.calls.map(({ alert }) => alert))).toEqual(sampleRatio(raised));
-    await raiseAlerts(database.db, NOON + DAY_MS);
+    await raise(NOON + DAY_MS);
     await deliver(NOON + DAY_MS);
     expect(sampleRatio(hook.calls.map(({ alert }) => alert)).map(({ id }) => id)).toEqual([
       'test@1:sample_ratio:2026-04-01',
       'test@1:sample_ratio:2026-04-02',
     ]);
+  });
+
+  it('are raised of the others where one experiment cannot be looked at', async () => {
+    await lopsided('broken');
+    await lopsided();
+    let looks = 0;
+    const db = new Proxy(database.db, {
+      get(target, name) {
+        if (name === 'select' && ++looks === 2) throw new Error('the first look after the list');
+        const value = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const unseen: string[] = [];
+    const raised = await raiseAlerts(db, { nowMs: NOON, onFailure: (experiment) => unseen.push(experiment) });
+    expect(sampleRatio(raised).map(({ experiment }) => experiment)).toEqual(['test']);
+    expect(unseen).toEqual(['broken']);
   });
 
   it('are not raised for what is well, or does not run', async () => {
@@ -96,12 +120,12 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
     await database.db.execute(
       sql`update experiments set definition = jsonb_set(definition, '{status}', '"stopped"') where key = 'stopped'`,
     );
-    expect(await raiseAlerts(database.db, NOON)).toEqual([]);
+    expect(await raise(NOON)).toEqual([]);
   });
 
   it('are tried again, later and later, until the webhook takes them, under the same id', async () => {
     await lopsided();
-    const { length } = await raiseAlerts(database.db, NOON);
+    const { length } = await raise(NOON);
     hook.status = 500;
     failures.length = 0;
     expect(await deliver(NOON)).toBe(0);
@@ -125,7 +149,7 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
 
   it('are in the hands of one sender at a time', async () => {
     await lopsided();
-    const { length } = await raiseAlerts(database.db, NOON);
+    const { length } = await raise(NOON);
     const [one, other] = await Promise.all([deliver(NOON), deliver(NOON)]);
     expect(one + other).toBe(length);
     expect(hook.calls).toHaveLength(length);
@@ -133,7 +157,7 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
 
   it('outlive a webhook that is away and a sender that died with the alert in its hands', async () => {
     await lopsided();
-    const { length } = await raiseAlerts(database.db, NOON);
+    const { length } = await raise(NOON);
     hook.close();
     failures.length = 0;
     expect(await deliver(NOON)).toBe(0);
