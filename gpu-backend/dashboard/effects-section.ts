@@ -60,10 +60,10 @@ function otherEstimates(report: DetailedReport, at: number): Markup {
   const rows = report.metrics.map(({ title, unit, arms }) => ({ title, unit, ...arms[at]! }));
   const by = rows.find(({ adjusted }) => adjusted !== undefined)?.adjusted?.by;
   const basis = by === undefined ? '' : by === 'before' ? ' by the days before' : ' by market, device and consent';
-  return html`<details><summary>Adjusted, Bayesian, read together</summary><div class="scroll"><table><thead><tr><th scope="col">Metric</th><th scope="col">Adjusted${basis}</th><th scope="col">${level(report)} interval</th><th scope="col">Variance left</th><th scope="col">Chance above 0</th><th scope="col">p, all metrics together (Holm)</th></tr></thead>
+  return html`<details><summary>Adjusted, Bayesian, read together</summary><div class="scroll"><table class="ways"><thead><tr><th scope="col">Metric</th><th scope="col">Adjusted${basis}</th><th scope="col">${level(report)} interval</th><th scope="col">Variance left</th><th scope="col">Chance above 0</th><th scope="col">p, all metrics together (Holm)</th></tr></thead>
 <tbody>${rows.map(
     ({ title, unit, adjusted, posterior, together }) =>
-      html`<tr><th scope="row">${title}</th><td>${difference(unit, adjusted?.effect ?? null)}</td><td>${interval(unit, adjusted?.effect ?? null)}</td><td>${share(adjusted?.varianceShare)}</td><td>${share(posterior?.chancePositive)}</td><td>${together === undefined ? NONE : printPValue(together.holm)}</td></tr>`,
+      html`<tr><th scope="row">${title}</th><td data-label="adjusted">${difference(unit, adjusted?.effect ?? null)}</td><td data-label="interval">${interval(unit, adjusted?.effect ?? null)}</td><td data-label="variance left">${share(adjusted?.varianceShare)}</td><td data-label="chance above 0">${share(posterior?.chancePositive)}</td><td data-label="p, all metrics together">${together === undefined ? NONE : printPValue(together.holm)}</td></tr>`,
   )}</tbody></table></div></details>`;
 }
 

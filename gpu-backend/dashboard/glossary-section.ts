@@ -15,7 +15,7 @@ export function glossary(report: DetailedReport): Markup {
       `${level(report)} interval`,
       'Where the true difference lies, for one look at a sample size that was decided before.',
     ],
-    ['At any look', 'The same for who looks every day and may stop when it leaves 0. Wider; verdicts go by it.'],
+    ['At any look', 'The same for readers who look every day and may stop when it leaves 0. Wider; verdicts go by it.'],
     ['p', 'How often chance alone makes a difference as large where there is none.'],
     [
       'Guardrail',

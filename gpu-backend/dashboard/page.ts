@@ -85,11 +85,7 @@ function experimentBody({ report, timeline, trafficSql }: NonNullable<DashboardV
   return html`<h1>${experiment.key}</h1>
 <p>${experiment.description}</p>
 <p class="quiet">${experiment.status} · ${period(report)} · ${report.from === null ? '' : `${size(report)} · `}${level(report)} intervals</p>
-${
-  report.from === null
-    ? html`<section><p>No queries yet. Send some with <code>npm run traffic -- --queries 5000</code>; those of curl and other programs count as bots.</p></section>`
-    : verdicts(report)
-}
+${report.from === null ? html`<section><p>${noQueries(experiment.status)}</p></section>` : verdicts(report)}
 ${health(report)}
 ${report.interleaving === undefined ? '' : interleaving(report, report.interleaving)}
 ${report.from === null ? '' : treatments.map((at) => html`${effects(report, at)}${report.triggered === undefined ? '' : triggered(report, { found: report.triggered, arm: at.arm })}${trends(report, at)}${segments(report, at)}`)}
@@ -97,6 +93,15 @@ ${report.from === null ? '' : treatments.map((at) => html`${effects(report, at)}
 ${timeline === undefined ? '' : traffic(timeline, arms)}
 ${glossary(report)}
 ${sqlSection({ ...report.sql, traffic: trafficSql })}`;
+}
+
+/** Why there is nothing yet, and what to do. */
+function noQueries(status: Experiment['status']): Markup {
+  if (status === 'running')
+    return html`No queries yet. Send some with <code>npm run traffic -- --queries 5000</code>; those of curl and other programs count as bots.`;
+  if (status === 'draft')
+    return html`Nobody is in a draft. Give it the status <code>running</code> in its file, then <code>npm run experiments -- apply</code>.`;
+  return html`It had no queries before it was stopped.`;
 }
 
 const TONE = { ok: 'good', unknown: 'plain', warning: 'warn', alarm: 'bad' } as const;

@@ -118,6 +118,13 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', {
     expect(await meaning.isVisible()).toBe(false);
     await page.getByText('What the words mean').click();
     expect(await meaning.textContent()).toContain('must not lose more than its margin');
+    // The other estimates are read without scrolling, too.
+    await page.getByText('Adjusted, Bayesian, read together').first().click();
+    const label = `getComputedStyle(document.querySelector('details .ways td'), '::before').content`;
+    expect(await page.evaluate(label)).toBe('"adjusted "');
+    const wide =
+      "[...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth).length";
+    expect(await page.evaluate(wide)).toBe(0);
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
     expect(faults).toEqual([]);
     await context.close();

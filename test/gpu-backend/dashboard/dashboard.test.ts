@@ -179,6 +179,8 @@ describe('GET /dashboard', () => {
     expect(page.document.querySelector('h1')!.textContent).toBe('student-retrieval');
     expect(page.document.querySelector('[aria-current=page]')!.textContent).toBe('student-retrieval');
     expect(page.text).toContain('No queries yet');
+    await storeExperiment(database.db, { ...experimentOf('later'), status: 'draft' });
+    expect((await open({ experiment: 'later' })).text).toContain('Nobody is in a draft.');
     const unknown = await open({ experiment: 'nothing' });
     expect([unknown.answer.status, unknown.document.querySelector('[role=alert]')!.textContent]).toEqual([
       404,
