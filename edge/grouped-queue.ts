@@ -1,5 +1,6 @@
 /**
- * The queue, with group commit: while one call to it is in the air, events of other requests gather for the next one. Each
+ * The queue, with group commit: while one call to it is in the air, events of other requests gather for the next one, and where
+ * groups follow each other closely each lingers for company (as Kafka's `linger.ms` and Postgres' `commit_delay`). Each
  * request still waits until the queue has its own event; call and message, which cost more than the event, are shared.
  */
 import type { HarnessEvent } from '../shared/contract/events.ts';
@@ -9,12 +10,16 @@ import type { Sending } from './events.ts';
 
 /** UTF-16 units of a message, of which each takes at most three bytes: a queue takes messages of 128 KB. */
 const MAX_UNITS = 42_000;
+/** A group that opens within so many milliseconds of the last one is not likely to stay alone. */
+const BUSY_MS = 3;
 
 export interface GroupedQueueOptions {
   queue: EventQueue;
   now: () => number;
   /** Longest that events gather; a queue that is slow or hangs gets its next call then. */
   gatherMs: number;
+  /** How long a group lingers where it is busy and no call is in the air; 0 for not at all. */
+  lingerMs: number;
 }
 
 interface Entry {
@@ -36,6 +41,7 @@ export class GroupedQueue {
   readonly #options: GroupedQueueOptions;
   #open: Group | undefined;
   #inTheAir: Group | undefined;
+  #openedAtMs = Number.NEGATIVE_INFINITY;
   /** Wakes the groups that wait for the call in the air. */
   readonly #waiting = new Set<() => void>();
 
@@ -61,16 +67,20 @@ export class GroupedQueue {
         return;
       }
       const group: Group = { entries: [entry], units, openedAtMs: now() };
+      const isBusy = group.openedAtMs - this.#openedAtMs <= BUSY_MS;
       this.#open = group;
+      this.#openedAtMs = group.openedAtMs;
       // The call carries events of other requests: it outlives the patience of the one that makes it.
-      sending.waitUntil(this.#send(group));
+      sending.waitUntil(this.#send(group, isBusy));
     });
   }
 
   /** Runs in the request that opened the group, whose I/O the call is. Never rejects. */
-  async #send(group: Group): Promise<void> {
+  async #send(group: Group, isBusy: boolean): Promise<void> {
     const { entries } = group;
+    const { lingerMs } = this.#options;
     if (this.#inTheAir !== undefined) await this.#turn();
+    else if (isBusy && lingerMs > 0) await new Promise((resolve) => setTimeout(resolve, lingerMs));
     if (this.#open === group) this.#open = undefined;
     this.#inTheAir = group;
     try {

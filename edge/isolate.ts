@@ -48,8 +48,10 @@ const HEAD_DEADLINE_MS = 10_000;
 const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
 /** A query is of the head when this isolate met it so often among its last tens of thousands. */
 const HEAD_COUNT = 5;
-/** Longest that an event waits for others to share a call to the queue; nothing while no call is in the air. */
+/** Longest that an event waits for others to share a call to the queue while one is in the air. */
 const GATHER_EVENTS_MS = 5;
+/** How long an event waits for others where they come by the hundred a second: a call to the queue costs as much as an answer. */
+const LINGER_EVENTS_MS = 1;
 /** Visitors whose cookies need no second look: about 3 MB, which a `max` would lay out at the start. */
 const VISITORS = 10_000;
 /** Longest wait for KV on the way to the backend. */
@@ -221,7 +223,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     onError: logError,
   });
   const events = new EventLog({
-    queue: new GroupedQueue({ queue: env.EVENTS, now, gatherMs: GATHER_EVENTS_MS }),
+    queue: new GroupedQueue({ queue: env.EVENTS, now, gatherMs: GATHER_EVENTS_MS, lingerMs: LINGER_EVENTS_MS }),
     park: (parked) => outboxes.put(parked),
     direct: directDelivery(storeEvents),
     note: (event, waitUntil) => ledger.note(ledgerEntry(event), waitUntil),

@@ -9,7 +9,7 @@ afterEach(() => void vi.useRealTimers());
 const event = (id: string): HarnessEvent => ({ type: 'conversion', id, atMs: 1, clickId: 'click:1', valueMicros: 1 });
 
 /** A queue whose calls end when the test says so. */
-function heldQueue() {
+function heldQueue({ lingerMs = 0 } = {}) {
   const calls: { message: string; ids: string[]; end: (error?: Error) => void }[] = [];
   const take = (message: string) =>
     new Promise<void>((resolve, reject) => {
@@ -20,6 +20,7 @@ function heldQueue() {
     queue: { send: take },
     now: Date.now,
     gatherMs: 5,
+    lingerMs,
   });
   const done: string[] = [];
   const late: string[] = [];
@@ -134,11 +135,33 @@ it('keeps below what one message may carry, in characters of three bytes too', a
   expect(calls.flatMap(({ ids }) => ids).sort()).toEqual(ids.sort());
 });
 
+it('lingers for company where groups follow each other closely, and not otherwise', async () => {
+  const { calls, done, send, turn } = heldQueue({ lingerMs: 1 });
+  const sentAlone = (id: string) => {
+    void send(id);
+    expect(calls.at(-1)!.ids).toEqual([id]);
+    calls.at(-1)!.end();
+  };
+  sentAlone('a');
+  await turn();
+  for (const id of ['b', 'c']) void send(id);
+  await turn();
+  expect(calls).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(calls[1]!.ids).toEqual(['b', 'c']);
+  calls[1]!.end();
+  await turn();
+  expect(done).toEqual(['a', 'b', 'c']);
+  await vi.advanceTimersByTimeAsync(10);
+  sentAlone('d');
+});
+
 it('lets nobody join a group that is never sent', async () => {
   const queue = new GroupedQueue({
     queue: { send: (message) => (message.includes('in the air') ? new Promise(() => undefined) : Promise.resolve()) },
     now: Date.now,
     gatherMs: 5,
+    lingerMs: 0,
   });
   const options = () => ({ waitUntil: () => undefined, diverted: false, onLate: () => undefined });
   void queue.send(event('in the air'), options());
