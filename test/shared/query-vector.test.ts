@@ -23,6 +23,7 @@ it('what is no vector of this width and of length one is refused', () => {
     unpackUnitVector(packFloats(Float32Array.from(values)), dimension);
   expect([...read(unit)]).toEqual([...unit]);
   expect(() => read(unit, 3)).toThrow('vector.values: expected 12 bytes, got 8.');
+  expect(() => read([1, 0], 1)).toThrow('vector.values: expected 4 bytes, got 8.');
   for (const values of [
     [0, 0],
     [0.6, 0.81],

@@ -47,7 +47,10 @@ describe('a damaged file is refused', () => {
   huge.set([255, 255, 255, 255, 255, 255, 255, 255]);
   const header = file.slice();
   header[8] = 0;
+  const text = '{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,2]}}';
+  const twoBytes = Uint8Array.of(text.length, ...new Uint8Array(7), ...new TextEncoder().encode(text), 1, 2);
   test.each([
+    ['more bytes than its shape has', twoBytes],
     ['empty', new Uint8Array(0)],
     ['truncated data', file.subarray(0, file.length - 1)],
     ['truncated header', file.subarray(0, 20)],

@@ -30,6 +30,18 @@ describe('spelling', () => {
     ['a name that nothing is near', 'xyzzyq'],
   ])('leaves %s alone', (_, text) => expect(spelling(text)).toBe(text));
 
+  it('is not misled by a string that has the hash of a word', () => {
+    const [word, other] = ['derulem', 'famolaf']; // one FNV-1a in 32 bits
+    const misled = openSpelling({ suggested: `${word} fabric`, known: '' });
+    expect([misled(other), misled('famolas'), misled('derulm')]).toEqual([other, 'famolas', word]);
+  });
+
+  it('leaves words alone that are too long to be any', () => {
+    const long = 'ab'.repeat(12);
+    const table = openSpelling({ suggested: long, known: '' });
+    expect([table(`${long}b`), table(long.slice(0, -1))]).toEqual([`${long}b`, long]);
+  });
+
   it('prefers the commoner of two words that are as near', () => {
     expect(openSpelling({ suggested: 'boat boats', known: '' })('boatz')).toBe('boat');
     expect(openSpelling({ suggested: 'boats boat', known: '' })('boatz')).toBe('boats');

@@ -17,6 +17,12 @@ describe('tokenIds', () => {
     expect(golden.cases.map(([text]) => [text, ids(text)])).toEqual(golden.cases);
   });
 
+  it('are one at least, also of a text that a tokenizer without special tokens makes none of', () => {
+    const encode = (text: string) => ({ ids: [...text].map((letter) => letter.charCodeAt(0)) });
+    const ids = tokenIds({ encode }, { maxTokens: 2, padding: 3 });
+    expect([ids(''), ids('a'), ids('abc')]).toEqual([[3], [97], [97, 98]]);
+  });
+
   it('are cut to the length of the model, with the special token that ends every text', () => {
     const ids = read(6);
     for (const [text, whole] of golden.cases) {

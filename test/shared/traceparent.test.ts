@@ -15,6 +15,7 @@ describe('parseTraceparent', () => {
     expect(parseTraceparent(`00-${TRACE}-${PARENT}-01`)).toEqual({ ...context, sampled: true });
     expect(parseTraceparent(`00-${TRACE}-${PARENT}-00`)).toEqual({ ...context, sampled: false });
     expect(parseTraceparent(`00-${TRACE}-${PARENT}-03`)).toEqual({ ...context, sampled: true });
+    expect(parseTraceparent(`00-${TRACE}-${PARENT}-02`)).toEqual({ ...context, sampled: false });
     // A later version is read by what is known of it.
     expect(parseTraceparent(`cc-${TRACE}-${PARENT}-01-what-the-future-brings`)).toEqual({ ...context, sampled: true });
   });
