@@ -1,6 +1,7 @@
 /**
  * From rollups to sufficient statistics: exact sums over units, by arm and stratum, of each column and of products of columns.
- * Those of plain measures are kept (arm-sums.ts), the others come from one row a unit (unit-sums.ts).
+ * Those of plain measures are kept (arm-sums.ts), capped ones are these less what lies above (capped-sums.ts), and the others come
+ * from one row a unit (unit-sums.ts).
  *
  * A unit counts under the arm that it was exposed to. Rows of bots are left out, and so are units that were seen in more
  * than one arm (a lost cookie, a changed definition), since they were treated with both; both are counted.
@@ -10,13 +11,14 @@ import { isSum, type Metric } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { experimentArmDays, experimentUnits, productName } from '../db/schema.ts';
 import { type ArmSums, readArmSums } from './arm-sums.ts';
+import { cappedSums, type Excess, isCappedPair, readExcess, withoutCaps } from './capped-sums.ts';
 import { type Column, columnsOf, covariateColumnsOf, isBefore, isKept, nameOf, quantityOf } from './columns.ts';
 import type { Estimate } from './estimators/estimate.ts';
 import { estimateQuantity, type Moments, pooled } from './estimators/quantity.ts';
 import { advance } from './rollup-advance.ts';
 import { type RowQuantiles, rowQuantiles } from './row-quantiles.ts';
 import { readSample, type UnitRecord } from './unit-sample.ts';
-import { readUnitSums } from './unit-sums.ts';
+import { readUnitSums, type UnitSums } from './unit-sums.ts';
 
 export interface ArmRollup extends Moments {
   arm: string;
@@ -63,22 +65,31 @@ export async function rollUp(db: Database, experiment: string, metrics: readonly
     .filter(isSum)
     .map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
   const pairs = [...pairsOf(groups).values()];
-  const kept = groups.flat().filter(isKept);
+  const capped = before ? [] : pairs.filter(isCappedPair); // for covariates every unit is read in any case
+  const others = pairs.filter((pair) => !capped.includes(pair));
+  const kept = [...others.filter((pair) => pair.every(isKept)), ...withoutCaps(capped)];
   const byQuantile = metrics.filter((metric) => !isSum(metric));
   const times = [...new Set(byQuantile.map(({ of }) => of))];
-  const [armSums, unitSums, sample] = await Promise.all([
+  const [armSums, excess, unitSums, sample] = await Promise.all([
     readArmSums(db, experiment, {
-      measures: [...new Set(['queries' as const, ...kept.map(({ measure }) => measure)])],
-      pairs: pairs.filter(([a, b]) => isKept(a) && isKept(b)).map(([a, b]) => [a.measure, b.measure] as const),
+      measures: [...new Set(['queries' as const, ...kept.flat().map(({ measure }) => measure)])],
+      pairs: kept.map(([a, b]) => [a.measure, b.measure] as const),
     }),
-    seen.begun === undefined ? [] : readUnitSums(db, experiment, { pairs, begun: seen.begun }),
+    readExcess(db, experiment, capped),
+    seen.begun === undefined ? [] : readUnitSums(db, experiment, { pairs: others, begun: seen.begun }),
     seen.toMs === undefined ? [] : readSample(db, experiment, { toMs: seen.toMs, times }),
   ]);
-  const cell = ({ arm, stratum, triggered }: Omit<ArmSums, 'units'>) => JSON.stringify([arm, stratum, triggered]);
-  const others = new Map(unitSums.map((row) => [cell(row as unknown as ArmSums), row]));
+  const cell = ({ arm, stratum, triggered }: { arm: string; stratum: string; triggered: string }) =>
+    JSON.stringify([arm, stratum, triggered]);
+  const byCell = <T extends ArmSums | UnitSums | Excess>(of: readonly T[]) =>
+    new Map(of.map((row) => [cell(row), row]));
+  const [above, own] = [byCell(excess), byCell(unitSums)];
   // in an order that is the same in every database, because doubles are summed over strata
   const ordered = armSums.toSorted((a, b) => (a.stratum < b.stratum ? -1 : 1));
-  const cells = ordered.map((row) => ({ ...row, moments: momentsIn({ ...row, ...others.get(cell(row)) }) }));
+  const cells = ordered.map((row) => ({
+    ...row,
+    moments: momentsIn({ ...row, ...cappedSums(capped, row, above.get(cell(row))), ...own.get(cell(row)) }),
+  }));
   const byArm = (of: typeof cells) =>
     new Map(
       [...Map.groupBy(of, ({ arm }) => arm)].map(([arm, own]) => [arm, pooled(own.map(({ moments }) => moments))]),

@@ -1,4 +1,6 @@
+import { sql } from 'drizzle-orm';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { rows } from '../../../gpu-backend/db/connect.ts';
 import { adjustMetric } from '../../../gpu-backend/experiments/adjustment.ts';
 import { columnsOf, nameOf } from '../../../gpu-backend/experiments/columns.ts';
 import { capped, pooledThreshold } from '../../../gpu-backend/experiments/estimators/cap.ts';
@@ -136,6 +138,48 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
       }
       expect(adjustMetric(found, plain)).toMatchObject({ by: 'before' });
       expect(adjustMetric(found, plain)!.varianceShare).toBeLessThan(0.05);
+    },
+    DATABASE_TIMEOUT_MS,
+  );
+
+  it(
+    'are cut at their caps without a past, whether some units lie above or none, in each stratum',
+    async () => {
+      const half = metric({ capQuantile: 0.5, denominator: 'queries' });
+      const most = metric({ key: 'most', capQuantile: 0.9 });
+      const all = metric({ key: 'all', numerator: 'clicks', capQuantile: 0.999 });
+      const found = await rollUp(database.db, 'older', [half, most, all]);
+      expect(found.before).toBe(false);
+      const of = await rows<{ arm: string; stratum: string; revenue: number; queries: number; clicks: number }>(
+        database.db,
+        sql`select arm, stratum, revenue::float8 as revenue, queries::float8 as queries, clicks::float8 as clicks
+            from experiment_units where experiment = 'older'`,
+      );
+      const cutAt = (quantile: number) => {
+        const threshold = pooledThreshold([of.map(({ revenue }) => revenue)], quantile)!;
+        return (own: typeof of) =>
+          capped(
+            own.map(({ revenue }) => revenue),
+            threshold,
+          ).map(BigInt);
+      };
+      const product = (a: readonly bigint[], b: readonly bigint[]) => a.reduce((sum, x, at) => sum + x * b[at]!, 0n);
+      for (const [stratum, byArm] of found.strata)
+        for (const [arm, moments] of byArm) {
+          const own = of.filter((unit) => unit.arm === arm && unit.stratum === stratum);
+          const [low, high] = [cutAt(0.5)(own), cutAt(0.9)(own)];
+          const one = own.map(() => 1n);
+          const [queries, clicks] = [own.map((unit) => BigInt(unit.queries)), own.map((unit) => BigInt(unit.clicks))];
+          const [lowName, highName, clickName] = [half, most, all].map((each) => nameOf(columnsOf(each)[0]!));
+          expect(moments.sum(lowName!)).toBe(product(low, one));
+          expect(moments.product(lowName!, lowName!)).toBe(product(low, low));
+          expect(moments.product(lowName!, 'queries')).toBe(product(low, queries));
+          expect(moments.sum(highName!)).toBe(product(high, one));
+          expect(moments.product(highName!, highName!)).toBe(product(high, high));
+          expect(moments.sum(clickName!)).toBe(product(clicks, one));
+          expect(moments.product(clickName!, clickName!)).toBe(product(clicks, clicks));
+        }
+      expect(found.strata.size).toBe(2);
     },
     DATABASE_TIMEOUT_MS,
   );
