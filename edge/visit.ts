@@ -7,13 +7,20 @@ import type { Device, Diversion } from '../shared/experiment.ts';
 import type { AdsRequest } from './ads-request.ts';
 
 const MOBILE = /Mobi|iPhone|iPod|Windows Phone/i;
-/** Android tablets leave out "Mobile"; an iPad that asks for desktop pages cannot be told from a Mac. */
-const TABLET = /iPad|Tablet|PlayBook|Kindle|Silk\/(?!.*Mobile)|Android(?!.*Mobile)/i;
+/** An iPad that asks for desktop pages cannot be told from a Mac. */
+const TABLET = /iPad|Tablet|PlayBook|Kindle/i;
+
+/** Those of Android and Silk leave out the "Mobile" behind it. Not by a pattern, whose time would grow with the square of the header. */
+function isAndroidTablet(userAgent: string): boolean {
+  const said = userAgent.toLowerCase();
+  const system = Math.max(said.lastIndexOf('android'), said.lastIndexOf('silk/'));
+  return system >= 0 && !said.includes('mobile', system);
+}
 
 /** The kind of device that the headers speak of; `desktop` where they say nothing. */
 function deviceOf(headers: Headers): Device {
   const userAgent = headers.get('user-agent') ?? '';
-  if (TABLET.test(userAgent)) return 'tablet';
+  if (TABLET.test(userAgent) || isAndroidTablet(userAgent)) return 'tablet';
   return headers.get('sec-ch-ua-mobile') === '?1' || MOBILE.test(userAgent) ? 'mobile' : 'desktop';
 }
 
