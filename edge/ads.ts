@@ -18,7 +18,7 @@ import { type LoggedQuery, loggedQuery } from './query-log.ts';
 import { headersOf } from './security-headers.ts';
 import type { Serving } from './serving.ts';
 import type { Slate } from './slates.ts';
-import { readSticky, stickyCookie } from './sticky.ts';
+import { readSticky, type StickyRecords, stickyCookie } from './sticky.ts';
 import { visitOf } from './visit.ts';
 
 /** Everything that one request came to; the answer and the event are two views of it. */
@@ -39,6 +39,7 @@ interface Outcome {
   totalMs: number;
 }
 
+const NO_RECORDS: StickyRecords = new Map();
 const HEADERS = headersOf({ 'content-type': 'application/json', 'cache-control': 'private, no-store' });
 
 export interface Asked {
@@ -66,7 +67,8 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
   const { unitId } = unit;
   const atMs = clock.now();
   const visit = await visitOf({ request, headers, unitId, atMs, diversions: serving.diversions });
-  const sticky = await readSticky(unit.consent ? headers : new Headers(), settings.keys, unitId);
+  const keepsArms = serving.isSticky && unit.consent;
+  const sticky = keepsArms ? await readSticky(headers, settings.keys, unitId) : NO_RECORDS;
   const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
   const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
   head.keepUp(waitUntil);
@@ -106,7 +108,7 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
 
   const { experiments } = serving.config;
   const remember =
-    overrides === undefined && unit.consent
+    overrides === undefined && keepsArms
       ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
       : undefined;
   const response = new Response(JSON.stringify(answerOf(outcome, origin)), { headers: HEADERS });

@@ -46,10 +46,19 @@ export function readCookie(header: string | null, name: string): string | undefi
   return undefined;
 }
 
+/** What a visitor says and a site assumes of consent. */
+interface Said {
+  /** `Sec-GPC`. */
+  gpc: string | null;
+  /** `Cookie`. */
+  cookies: string | null;
+  policy: 'assumed' | 'required';
+}
+
 /** What the visitor said: the browser's Global Privacy Control, then the banner's cookie, then the site's policy. */
-function hasConsent(headers: Headers, policy: 'assumed' | 'required'): boolean {
-  if (headers.get('sec-gpc') === '1') return false;
-  const said = readCookie(headers.get('cookie'), CONSENT_COOKIE);
+function hasConsent({ gpc, cookies, policy }: Said): boolean {
+  if (gpc === '1') return false;
+  const said = readCookie(cookies, CONSENT_COOKIE);
   return policy === 'required' ? said === 'granted' : said !== 'denied';
 }
 
@@ -65,8 +74,9 @@ export interface IdentifyOptions {
 /** The unit of a request; a visitor whose cookie is missing or does not verify is a new one, and so is each request without consent. */
 export async function identify(headers: Headers, { keys, newId, policy, known }: IdentifyOptions): Promise<Unit> {
   const bot = isBot(headers.get('user-agent'));
-  const consent = hasConsent(headers, policy);
-  const cookie = consent ? readCookie(headers.get('cookie'), UNIT_COOKIE) : undefined;
+  const cookies = headers.get('cookie');
+  const consent = hasConsent({ gpc: headers.get('sec-gpc'), cookies, policy });
+  const cookie = consent ? readCookie(cookies, UNIT_COOKIE) : undefined;
   const remembered = cookie === undefined ? undefined : known?.get(cookie);
   if (remembered !== undefined) return { unitId: remembered, bot, consent, setCookie: undefined };
   const id = cookie === undefined ? undefined : await readUnitToken(keys, cookie);
