@@ -6,6 +6,11 @@ import { existsSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+if (Number(process.versions.node.split('.')[0]) < 20) {
+  console.error(`Expected Node 20 or newer, got ${process.version}.`);
+  process.exit(1);
+}
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
 const installed = join(root, 'node_modules', '.package-lock.json'); // npm writes it when an install is complete
@@ -21,7 +26,7 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtime
     shell: process.platform === 'win32',
   });
   if (install.status !== 0) {
-    console.error('npm ci failed: the npm registry must be reachable for the first run. Try `npm ci` by hand.');
+    console.error('npm ci failed, for the reason above: the first run needs the npm registry and 1.3 GB of disk.');
     process.exit(1);
   }
 }
