@@ -111,6 +111,7 @@ export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
       }
     });
   }
+  child.on('error', ({ message }) => words.push(message)); // one that cannot be started has ended at once, too
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const stop = async () => {
     clearInterval(schedule);

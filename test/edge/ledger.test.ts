@@ -41,6 +41,17 @@ it.each([
   expect(written.map(({ length }) => length)).toEqual([most, most, 1]);
 });
 
+it('goes on with the batch that is open when a full one before it is written', async () => {
+  const { note, written, kept } = ledgerOver();
+  for (let i = 0; i < MAX_RECONCILED_IDS; i++) note('full');
+  await vi.advanceTimersByTimeAsync(500);
+  note('next');
+  await vi.advanceTimersByTimeAsync(500);
+  note('after the first was written');
+  await vi.advanceTimersByTimeAsync(500);
+  expect([written[1], kept.length]).toEqual([['next', 'after the first was written'], 2]);
+});
+
 it('says which ids could not be written', async () => {
   const { note, errors } = ledgerOver(() => Promise.reject(new Error('away')));
   note('first');
