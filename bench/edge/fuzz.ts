@@ -23,7 +23,8 @@ interface Progress {
 }
 
 const CONNECTIONS = 32;
-const STEPS = 10;
+/** Looks at the memory: it rises until the next full collection, so a few would find a peak in one half and miss it in the other. */
+const STEPS = 100;
 /** Made at once; more would only take memory. */
 const BATCH = 2_000;
 
