@@ -36,3 +36,9 @@ it('keeps order, every event and what belongs together, within the limits unless
     { numRuns: 30 },
   );
 });
+
+it('fills batches to the last event', () => {
+  const events = Array.from({ length: 2 * MAX_BATCH_EVENTS + 1 }, (_, i) => sized(2, i));
+  const batches = splitBatches(events, (event) => [event]);
+  expect(batches.map(({ length }) => length)).toEqual([MAX_BATCH_EVENTS, MAX_BATCH_EVENTS, 1]);
+});
