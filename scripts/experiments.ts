@@ -7,7 +7,7 @@ import { userInfo } from 'node:os';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { ExperimentList, ExperimentPlan } from '../shared/contract/lifecycle.ts';
-import { Experiment } from '../shared/experiment.ts';
+import { ExperimentDefinition } from '../shared/experiment-definition.ts';
 import { HarnessError, parse } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
@@ -16,7 +16,7 @@ import { exitWith } from './service.ts';
 
 interface FilePlan extends ExperimentPlan {
   key: string;
-  definition: Experiment;
+  definition: ExperimentDefinition;
 }
 
 export interface Plan {
@@ -26,7 +26,7 @@ export interface Plan {
 }
 
 /** The definitions in a folder, by key; throws `bad_request` naming the file and the field, for a file named otherwise than its key, and where there is no folder. */
-export function readDefinitions(dir: string): Experiment[] {
+export function readDefinitions(dir: string): ExperimentDefinition[] {
   if (!existsSync(dir))
     throw new HarnessError('bad_request', `--dir: expected a folder of KEY.json files, got ${dir}.`);
   return globSync(`${dir}/*.json`)
@@ -38,7 +38,7 @@ export function readDefinitions(dir: string): Experiment[] {
       } catch (cause) {
         throw new HarnessError('bad_request', `${file}: expected JSON (${(cause as Error).message}).`, { cause });
       }
-      const definition = parse(Experiment, value, file);
+      const definition = parse(ExperimentDefinition, value, file);
       if (basename(file, '.json') !== definition.key)
         throw new HarnessError('bad_request', `${file}: expected the name ${definition.key}.json, after its key.`);
       return definition;
@@ -46,7 +46,7 @@ export function readDefinitions(dir: string): Experiment[] {
 }
 
 /** What applying the definitions would do, each judged against what the backend has now. Those that end come first: they make room. */
-export async function planFiles(call: BackendClient, definitions: readonly Experiment[]): Promise<Plan> {
+export async function planFiles(call: BackendClient, definitions: readonly ExperimentDefinition[]): Promise<Plan> {
   const { experiments } = ExperimentList.parse(await call('GET', '/v1/experiments'));
   const files: FilePlan[] = [];
   for (const definition of definitions) {

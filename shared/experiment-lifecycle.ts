@@ -3,7 +3,7 @@
  * move nobody who is in, and a stopped one stays the record of what ran; for anything else its version is raised, which
  * deals the arms anew and says so in the report.
  */
-import type { Experiment } from './experiment.ts';
+import type { ExperimentDefinition } from './experiment-definition.ts';
 
 /** What a change amounts to; `none` where the definitions say the same. */
 export const LIFECYCLE_ACTIONS = ['none', 'create', 'edit', 'start', 'ramp', 'restart', 'stop', 'archive'] as const;
@@ -17,7 +17,7 @@ export interface Difference {
 }
 
 /** The statuses that each may be followed by, under the same version. */
-const NEXT: Record<Experiment['status'], readonly Experiment['status'][]> = {
+const NEXT: Record<ExperimentDefinition['status'], readonly ExperimentDefinition['status'][]> = {
   draft: ['draft', 'running', 'archived'],
   running: ['running', 'stopped'],
   stopped: ['stopped', 'archived'],
@@ -27,11 +27,11 @@ const NEXT: Record<Experiment['status'], readonly Experiment['status'][]> = {
 /** What decides who sees what. */
 const DEALING = ['layer', 'kind', 'switchback', 'domain', 'diversion', 'targeting', 'control', 'arms', 'sticky'];
 
-const versionOf = (experiment: Experiment) => experiment.version ?? 1;
-const shareOf = ({ targeting }: Experiment) => targeting?.share ?? 1;
+const versionOf = (experiment: ExperimentDefinition) => experiment.version ?? 1;
+const shareOf = ({ targeting }: ExperimentDefinition) => targeting?.share ?? 1;
 
 /** Where the definitions differ, in the order of their fields. */
-export function differences(before: Experiment | undefined, after: Experiment): Difference[] {
+export function differences(before: ExperimentDefinition | undefined, after: ExperimentDefinition): Difference[] {
   const [from, to] = [leaves(before ?? {}), leaves(after)];
   return [...new Set([...from.keys(), ...to.keys()])]
     .filter((path) => JSON.stringify(from.get(path)) !== JSON.stringify(to.get(path)))
@@ -55,8 +55,8 @@ function leaves(value: object, path = '', into = new Map<string, unknown>()): Ma
 
 /** What the change amounts to; `refusal` says in one sentence why it may not be, and what to do instead. */
 export function judge(
-  before: Experiment | undefined,
-  after: Experiment,
+  before: ExperimentDefinition | undefined,
+  after: ExperimentDefinition,
 ): { action: LifecycleAction; differences: Difference[]; refusal?: string } {
   const changed = differences(before, after);
   const refusal = before && changed.length > 0 ? refuse(before, after, changed) : undefined;
@@ -67,7 +67,11 @@ export function judge(
   };
 }
 
-function actionOf(before: Experiment | undefined, after: Experiment, changed: readonly Difference[]): LifecycleAction {
+function actionOf(
+  before: ExperimentDefinition | undefined,
+  after: ExperimentDefinition,
+  changed: readonly Difference[],
+): LifecycleAction {
   if (before === undefined) return 'create';
   if (changed.length === 0) return 'none';
   if (before.status !== after.status) {
@@ -81,7 +85,11 @@ function actionOf(before: Experiment | undefined, after: Experiment, changed: re
   return changed.some(({ path }) => path === 'buckets' || path === 'targeting.share') ? 'ramp' : 'edit';
 }
 
-function refuse(before: Experiment, after: Experiment, changed: readonly Difference[]): string | undefined {
+function refuse(
+  before: ExperimentDefinition,
+  after: ExperimentDefinition,
+  changed: readonly Difference[],
+): string | undefined {
   const { key } = before;
   const [was, is] = [versionOf(before), versionOf(after)];
   const under = `under version ${was + 1} or later`;

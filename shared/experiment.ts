@@ -5,7 +5,6 @@
  * arm by weight, so widening the range (ramp-up) moves nobody who is already in. Who takes part: assignment.ts.
  */
 import * as z from 'zod';
-import { DecisionRules, Metrics } from './metric.ts';
 import { PlanPatch } from './plan.ts';
 
 export const BUCKETS = 10_000;
@@ -101,10 +100,6 @@ const Fields = z.strictObject({
    * (edge/counterfactual.ts); absent, none. A split's only, whose arms hold nobody out.
    */
   counterfactualShare: z.number().gt(0).max(1).optional(),
-  /** Metrics of its own, beside those that every report has; read by reports alone. */
-  metrics: Metrics.optional(),
-  /** What its arms are judged by, instead of the rules of all; read by reports alone. */
-  rules: DecisionRules.optional(),
   /** Visitors keep the arm that they were first shown, in a signed cookie, when weights or arms change. */
   sticky: z.boolean().optional(),
   /** 1 unless given. Raising it deals the arms anew to everybody without a sticky record. */

@@ -31,7 +31,7 @@ import type { Ad } from '../../shared/contract/ads.ts';
 import type { Alert } from '../../shared/contract/alerts.ts';
 import type { ImpressionEvent } from '../../shared/contract/events.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
-import type { Experiment } from '../../shared/experiment.ts';
+import type { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import type { LifecycleAction } from '../../shared/experiment-lifecycle.ts';
 import { MeasureName } from '../../shared/metric.ts';
 
@@ -155,8 +155,8 @@ export const generations = pgTable('generations', {
 export const experiments = pgTable('experiments', {
   key: text().primaryKey(),
   layer: text().notNull(),
-  status: text().$type<Experiment['status']>().notNull(),
-  definition: jsonb().$type<Experiment>().notNull(),
+  status: text().$type<ExperimentDefinition['status']>().notNull(),
+  definition: jsonb().$type<ExperimentDefinition>().notNull(),
   createdAt: instant('created_at').notNull().default(sql`now()`),
   updatedAt: instant('updated_at').notNull().default(sql`now()`),
 });
@@ -173,8 +173,8 @@ export const experimentAudit = pgTable(
     /** Of the key that signed the call; `null` for what the service did by itself. */
     keyId: text('key_id'),
     why: text().notNull(),
-    before: jsonb().$type<Experiment>(),
-    after: jsonb().$type<Experiment>().notNull(),
+    before: jsonb().$type<ExperimentDefinition>(),
+    after: jsonb().$type<ExperimentDefinition>().notNull(),
   },
   (table) => [index('experiment_audit_experiment').on(table.experiment, table.id)],
 );

@@ -1,7 +1,7 @@
 /** Experiments, their life, their reports and the dashboard, and the configuration that carries them to the edge. */
 import { Attributed, ExperimentStep } from '../../shared/contract/lifecycle.ts';
 import type { KillList } from '../../shared/contract/takedown.ts';
-import { Experiment } from '../../shared/experiment.ts';
+import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
 import { answerDashboard } from '../dashboard/dashboard.ts';
 import type { Database } from '../db/connect.ts';
@@ -21,11 +21,15 @@ import { type Endpoint, endpoint } from './endpoint.ts';
 export function experimentRoutes({ db, config }: { db: Database; config: ServingConfigSource }): Endpoint[] {
   return [
     endpoint({ on: 'get /v1/experiments', handle: async () => ({ experiments: await listExperiments(db) }) }),
-    endpoint({ on: 'post /v1/experiments:validate', body: Experiment, handle: ({ body }) => planExperiment(db, body) }),
+    endpoint({
+      on: 'post /v1/experiments:validate',
+      body: ExperimentDefinition,
+      handle: ({ body }) => planExperiment(db, body),
+    }),
     endpoint({ on: 'get /v1/experiments/{key}', handle: ({ params }) => getExperiment(db, params.key!) }),
     endpoint({
       on: 'put /v1/experiments/{key}',
-      body: Experiment,
+      body: ExperimentDefinition,
       async handle({ body, params, query, keyId }) {
         const { by = keyId!, why = '' } = parse(Attributed, query, 'query');
         if (body.key !== params.key)

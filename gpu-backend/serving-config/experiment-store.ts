@@ -4,7 +4,7 @@
  */
 import { asc, eq } from 'drizzle-orm';
 import type { ExperimentAudit, ExperimentPlan, ExperimentStep } from '../../shared/contract/lifecycle.ts';
-import { Experiment } from '../../shared/experiment.ts';
+import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { differences, judge, type LifecycleAction } from '../../shared/experiment-lifecycle.ts';
 import { conflict } from '../../shared/experiment-set.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
@@ -23,25 +23,25 @@ export interface Attribution {
 const SHIPPED: Attribution = { by: 'harness', keyId: null, why: 'ships with this version' };
 
 /** By key. */
-export async function listExperiments(db: Database): Promise<Experiment[]> {
+export async function listExperiments(db: Database): Promise<ExperimentDefinition[]> {
   const found = await db.select().from(experiments).orderBy(asc(experiments.key));
-  return found.map(({ definition }) => Experiment.parse(definition));
+  return found.map(({ definition }) => ExperimentDefinition.parse(definition));
 }
 
-async function findExperiment(db: Database, key: string): Promise<Experiment | undefined> {
+async function findExperiment(db: Database, key: string): Promise<ExperimentDefinition | undefined> {
   const [row] = await db.select().from(experiments).where(eq(experiments.key, key));
-  return row && Experiment.parse(row.definition);
+  return row && ExperimentDefinition.parse(row.definition);
 }
 
 /** Throws `not_found`. */
-export async function getExperiment(db: Database, key: string): Promise<Experiment> {
+export async function getExperiment(db: Database, key: string): Promise<ExperimentDefinition> {
   const found = await findExperiment(db, key);
   if (found === undefined) throw new HarnessError('not_found', `There is no experiment "${key}".`);
   return found;
 }
 
 /** What putting the definition would do, and whether it may. */
-export async function planExperiment(db: Database, experiment: Experiment): Promise<ExperimentPlan> {
+export async function planExperiment(db: Database, experiment: ExperimentDefinition): Promise<ExperimentPlan> {
   const before = await findExperiment(db, experiment.key);
   const judged = judge(before, experiment);
   const problem =
@@ -50,7 +50,11 @@ export async function planExperiment(db: Database, experiment: Experiment): Prom
 }
 
 /** Creates or replaces; what says the same changes nothing. Throws `conflict` when it may not be, or cannot run with the others. */
-export function putExperiment(db: Database, experiment: Experiment, attribution: Attribution): Promise<Experiment> {
+export function putExperiment(
+  db: Database,
+  experiment: ExperimentDefinition,
+  attribution: Attribution,
+): Promise<ExperimentDefinition> {
   return change(db, async () => experiment, attribution);
 }
 
@@ -59,11 +63,11 @@ export function stepExperiment(
   db: Database,
   key: string,
   { step, attribution }: { step: ExperimentStep; attribution: Attribution },
-): Promise<Experiment> {
+): Promise<ExperimentDefinition> {
   return change(db, async (tx) => stepped(await getExperiment(tx, key), step), attribution);
 }
 
-function stepped(before: Experiment, step: ExperimentStep): Experiment {
+function stepped(before: ExperimentDefinition, step: ExperimentStep): ExperimentDefinition {
   if (step.action === 'start') return { ...before, status: 'running' };
   if (step.action === 'stop') return { ...before, status: 'stopped' };
   if (step.action === 'archive') return { ...before, status: 'archived' };
@@ -73,14 +77,14 @@ function stepped(before: Experiment, step: ExperimentStep): Experiment {
   if (step.buckets === undefined && share === undefined)
     throw new HarnessError('bad_request', 'body: expected buckets, share, or both for a ramp.');
   const targeting = share === undefined ? {} : { targeting: { ...before.targeting, share } };
-  return parse(Experiment, { ...before, buckets, ...targeting }, 'experiment');
+  return parse(ExperimentDefinition, { ...before, buckets, ...targeting }, 'experiment');
 }
 
 function change(
   db: Database,
-  make: (tx: Database) => Promise<Experiment>,
+  make: (tx: Database) => Promise<ExperimentDefinition>,
   attribution: Attribution,
-): Promise<Experiment> {
+): Promise<ExperimentDefinition> {
   return db.transaction(async (tx) => {
     await raise(tx, 'config'); // first: its lock lets one writer check and write at a time
     const experiment = await make(tx);
@@ -97,12 +101,12 @@ function change(
   });
 }
 
-async function withOthers(db: Database, experiment: Experiment): Promise<Experiment[]> {
+async function withOthers(db: Database, experiment: ExperimentDefinition): Promise<ExperimentDefinition[]> {
   return [...(await listExperiments(db)).filter(({ key }) => key !== experiment.key), experiment];
 }
 
 /** Stores what ships, once in the life of a database: an experiment that was changed or stopped since stays so. */
-export async function seedExperiments(db: Database, shipped: readonly Experiment[]): Promise<void> {
+export async function seedExperiments(db: Database, shipped: readonly ExperimentDefinition[]): Promise<void> {
   if ((await reached(db, 'config')) > 0) return;
   await db.transaction(async (tx) => {
     if ((await raise(tx, 'config')) > 1) return; // another process was faster
@@ -113,12 +117,12 @@ export async function seedExperiments(db: Database, shipped: readonly Experiment
 
 async function write(
   tx: Database,
-  experiment: Experiment,
+  experiment: ExperimentDefinition,
   {
     before,
     action,
     attribution,
-  }: { before: Experiment | undefined; action: LifecycleAction; attribution: Attribution },
+  }: { before: ExperimentDefinition | undefined; action: LifecycleAction; attribution: Attribution },
 ): Promise<void> {
   const { key, layer, status } = experiment;
   const values = { layer, status, definition: experiment, updatedAt: new Date() };

@@ -1,6 +1,6 @@
 /** `GET|PUT /v1/experiments/:key` carry the schema of ../experiment.ts; here is the report on one. */
 import * as z from 'zod';
-import { Experiment } from '../experiment.ts';
+import { ExperimentDefinition } from '../experiment-definition.ts';
 
 /** An effect against control with its two-sided interval. */
 export const Effect = z.object({
@@ -145,7 +145,7 @@ export type TriggeredReport = z.infer<typeof TriggeredReport>;
 
 export const ExperimentReport = z
   .object({
-    experiment: Experiment,
+    experiment: ExperimentDefinition,
     /** Confidence of the intervals. */
     confidence: z.number(),
     from: z.string().nullable(),

@@ -1,9 +1,9 @@
 /** The lifecycle of experiments over the API: the list, a dry run, the steps, and the record of who changed what. */
 import * as z from 'zod';
-import { Experiment } from '../experiment.ts';
+import { ExperimentDefinition } from '../experiment-definition.ts';
 import { LIFECYCLE_ACTIONS } from '../experiment-lifecycle.ts';
 
-export const ExperimentList = z.object({ experiments: z.array(Experiment) }).meta({ id: 'ExperimentList' });
+export const ExperimentList = z.object({ experiments: z.array(ExperimentDefinition) }).meta({ id: 'ExperimentList' });
 
 /** Who changes something, and why; `by` is the id of the signing key unless given. */
 const Attribution = { by: z.string().min(1).max(100).optional(), why: z.string().min(1).max(500) };
@@ -18,7 +18,7 @@ export const ExperimentStep = z
     z.strictObject({
       action: z.literal('ramp'),
       /** The new range of buckets; it holds the old one. */
-      buckets: Experiment.shape.buckets.optional(),
+      buckets: ExperimentDefinition.shape.buckets.optional(),
       /** The new share of the units in it, no less than the old one. */
       share: z.number().min(0).max(1).optional(),
       ...Attribution,

@@ -1,5 +1,5 @@
 /** Every route of the backend, once: the application, the OpenAPI document and the tests read this table. */
-import { Experiment } from '../experiment.ts';
+import { ExperimentDefinition } from '../experiment-definition.ts';
 import {
   Advertiser,
   AdvertiserList,
@@ -275,18 +275,24 @@ export const BACKEND_ROUTES: readonly Route[] = [
     method: 'post',
     path: '/v1/experiments:validate',
     summary: 'What putting this definition would do, and whether it would be refused',
-    body: Experiment,
+    body: ExperimentDefinition,
     answer: ExperimentPlan,
     signed: true,
     errors: ['bad_request', 'unauthorized'],
   },
-  { method: 'get', path: '/v1/experiments/{key}', summary: 'An experiment', answer: Experiment, errors: ['not_found'] },
+  {
+    method: 'get',
+    path: '/v1/experiments/{key}',
+    summary: 'An experiment',
+    answer: ExperimentDefinition,
+    errors: ['not_found'],
+  },
   {
     method: 'post',
     path: '/v1/experiments/{key}',
     summary: 'Start, ramp, stop or archive an experiment',
     body: ExperimentStep,
-    answer: Experiment,
+    answer: ExperimentDefinition,
     signed: true,
     errors: ['bad_request', 'unauthorized', 'not_found', 'conflict'],
   },
@@ -302,8 +308,8 @@ export const BACKEND_ROUTES: readonly Route[] = [
     path: '/v1/experiments/{key}',
     summary: 'Create or replace an experiment',
     query: Attributed,
-    body: Experiment,
-    answer: Experiment,
+    body: ExperimentDefinition,
+    answer: ExperimentDefinition,
     signed: true,
     errors: ['bad_request', 'unauthorized', 'conflict'],
   },

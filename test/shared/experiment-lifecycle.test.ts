@@ -1,19 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { assign } from '../../shared/assignment.ts';
-import { Experiment } from '../../shared/experiment.ts';
+import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { differences, judge, type LifecycleAction } from '../../shared/experiment-lifecycle.ts';
 import { sampleExperiment } from '../setup/samples.ts';
 
 const running = sampleExperiment({ buckets: [2_000, 4_000], targeting: { share: 0.5 } });
 const arms = running.arms.map((arm) => ({ ...arm, weight: arm.key === 'control' ? 3 : 1 }));
-const as = (status: Experiment['status'], change: Partial<Experiment> = {}): Experiment => ({
+const as = (
+  status: ExperimentDefinition['status'],
+  change: Partial<ExperimentDefinition> = {},
+): ExperimentDefinition => ({
   ...running,
   ...change,
   status,
 });
 
-test.each<[string, Experiment | undefined, Experiment, LifecycleAction, RegExp | undefined]>([
+test.each<[string, ExperimentDefinition | undefined, ExperimentDefinition, LifecycleAction, RegExp | undefined]>([
   ['something new', undefined, running, 'create', undefined],
   ['the same', running, { ...running }, 'none', undefined],
   ['the start of a draft', as('draft'), running, 'start', undefined],
@@ -50,7 +53,7 @@ test.each<[string, Experiment | undefined, Experiment, LifecycleAction, RegExp |
   ['what is archived', as('archived'), as('running', { version: 9 }), 'restart', /another key/],
   ['a lower version', as('running', { version: 3 }), as('running', { version: 2 }), 'restart', /version 3 or later/],
 ])('%s', (_, before, after, action, refusal) => {
-  expect(Experiment.safeParse(after).success).toBe(true);
+  expect(ExperimentDefinition.safeParse(after).success).toBe(true);
   const judged = judge(before, after);
   expect(judged.action).toBe(action);
   if (refusal === undefined) expect(judged.refusal).toBeUndefined();
@@ -67,7 +70,7 @@ describe('a change of a running experiment that is not refused', () => {
         [0, 10_000],
         [2_500, 4_000],
       ),
-      targeting: fc.constantFrom<Experiment['targeting']>(
+      targeting: fc.constantFrom<ExperimentDefinition['targeting']>(
         { share: 0.5 },
         { share: 0.8 },
         {},
@@ -78,7 +81,7 @@ describe('a change of a running experiment that is not refused', () => {
       arms: fc.constantFrom(running.arms, running.arms, arms, running.arms.toReversed()),
       description: fc.constantFrom('a', 'b'),
       layer: fc.constantFrom('ranking', 'ranking', 'other'),
-      diversion: fc.constantFrom<Experiment['diversion']>(undefined, undefined, 'query'),
+      diversion: fc.constantFrom<ExperimentDefinition['diversion']>(undefined, undefined, 'query'),
       sticky: fc.constantFrom(undefined, undefined, true),
     },
     { requiredKeys: [] },
@@ -90,7 +93,7 @@ describe('a change of a running experiment that is not refused', () => {
     device: 'mobile' as const,
   });
   const units = Array.from({ length: 300 }, (_, i) => `unit-${i}`);
-  const armsOf = (experiment: Experiment) =>
+  const armsOf = (experiment: ExperimentDefinition) =>
     new Map(units.flatMap((unit) => assign(visit(unit), [experiment]).map(({ arm }) => [unit, arm.key] as const)));
   const before = armsOf(running);
 
@@ -98,7 +101,7 @@ describe('a change of a running experiment that is not refused', () => {
     let allowed = 0;
     fc.assert(
       fc.property(changes, (change) => {
-        const after: Experiment = { ...running, ...change };
+        const after: ExperimentDefinition = { ...running, ...change };
         if (judge(running, after).refusal !== undefined) return;
         allowed++;
         const now = armsOf(after);
