@@ -1,5 +1,5 @@
 /** A student from the files of its bundle, each checked against the manifest before it is used, as the backend does. */
-import { Tokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer } from '@huggingface/tokenizers';
 import { type BundleFile, type Manifest, parseManifest } from '../../shared/bundle.ts';
 import { sha256Hex } from '../../shared/digest.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -47,7 +47,9 @@ export async function loadStudent(files: BundleFiles, kernel: object): Promise<L
   };
   const parsed = await json(manifest.tokenizer);
   const spelling = manifest.spelling && openSpelling(await json(manifest.spelling));
-  const library = new Tokenizer(parsed as ConstructorParameters<typeof Tokenizer>[0], {});
+  // Its tables take a twentieth of what the Worker takes to start, where most have no student.
+  const tokenizers = await import('@huggingface/tokenizers');
+  const library = new tokenizers.Tokenizer(parsed as ConstructorParameters<typeof Tokenizer>[0], {});
   const ids = tokenIds(library, { maxTokens, padding: paddingId(parsed), ...(spelling && { spelling }) });
   const model = await Model.open({
     bytes: student.bytes,
