@@ -13,7 +13,6 @@ import {
   TEST_KEYS,
   type TestFolders,
 } from '../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
 import { freePort } from '../setup/free-port.ts';
 import { until } from '../setup/killed-ingest.ts';
 
@@ -28,7 +27,7 @@ interface OtlpSpan {
 let folders: TestFolders;
 beforeAll(async () => {
   folders = await makeFolders();
-}, DATABASE_TIMEOUT_MS);
+});
 afterAll(() => folders?.remove());
 
 /** A collector: OTLP over HTTP in JSON. */

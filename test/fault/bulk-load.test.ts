@@ -8,7 +8,7 @@ import { type Connection, openPglite, openPostgres, rows } from '../../gpu-backe
 import { lockDataFolder } from '../../gpu-backend/db/data-folder.ts';
 import { migrate } from '../../gpu-backend/db/migrate.ts';
 import { testFolder } from '../fixtures/folder.ts';
-import { DATABASE_TIMEOUT_MS, newDataFolder } from '../setup/databases.ts';
+import { newDataFolder } from '../setup/databases.ts';
 import { type PostgresServer, startPostgresServer } from '../setup/postgres-server.ts';
 
 const at = testFolder('bulk-load');
@@ -17,7 +17,7 @@ let server: PostgresServer;
 let folder: string;
 beforeAll(async () => {
   [server, folder] = await Promise.all([startPostgresServer(), newDataFolder()]);
-}, DATABASE_TIMEOUT_MS);
+});
 afterAll(() => server.stop());
 
 /** What a child says of its progress, and of its end. */

@@ -3,7 +3,6 @@ import postgres from 'postgres';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
 import { call, loadTestMarket, makeFolders, retrieval, start, type TestFolders } from '../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
 import { killedIngest, metric, until } from '../setup/killed-ingest.ts';
 import { type PostgresServer, startPostgresServer } from '../setup/postgres-server.ts';
 import { sampleClick, sampleImpression } from '../setup/samples.ts';
@@ -12,7 +11,7 @@ let server: PostgresServer;
 let folders: TestFolders;
 beforeAll(async () => {
   [server, folders] = await Promise.all([startPostgresServer(), makeFolders()]);
-}, DATABASE_TIMEOUT_MS);
+});
 afterAll(async () => {
   await server?.stop();
   folders?.remove();

@@ -10,7 +10,6 @@ import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import { type Visitor, visitor } from '../e2e/jar.ts';
 import { call, loadTestMarket, makeFolders, start, TEST_KEYS, type TestFolders } from '../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
 import { freePort } from '../setup/free-port.ts';
 import { sampleAd, sampleClick } from '../setup/samples.ts';
 
@@ -30,7 +29,7 @@ beforeAll(async () => {
   const vars = { BACKEND_DEADLINE_MS: '20000' };
   edge = await startEdge({ port: await freePort(), backendUrl: backend.url, keys: TEST_KEYS, vars });
   who = visitor(edge.url);
-}, DATABASE_TIMEOUT_MS * 2);
+});
 afterAll(async () => {
   await edge?.stop();
   await backend?.stop();

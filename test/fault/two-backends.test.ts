@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Backend } from '../../gpu-backend/main.ts';
 import { call, loadTestMarket, makeFolders, retrieval, start, TEST_ADS, type TestFolders } from '../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
 import { type PostgresServer, startPostgresServer } from '../setup/postgres-server.ts';
 
 const AD = TEST_ADS[0]!;
@@ -39,7 +38,7 @@ beforeAll(async () => {
   first = await open(one!);
   await loadTestMarket(first.url);
   second = await open(two!);
-}, 2 * DATABASE_TIMEOUT_MS);
+});
 afterAll(async () => {
   for (const backend of running) await backend.stop();
   await server?.stop();

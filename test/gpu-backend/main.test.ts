@@ -17,7 +17,6 @@ import {
   start as startBackend,
   type TestFolders,
 } from '../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
 import { freePort } from '../setup/free-port.ts';
 import { startPostgresServer } from '../setup/postgres-server.ts';
 import { sampleExperiment, sampleImpression } from '../setup/samples.ts';
@@ -25,7 +24,7 @@ import { sampleExperiment, sampleImpression } from '../setup/samples.ts';
 let folders: TestFolders;
 beforeAll(async () => {
   folders = await makeFolders();
-}, DATABASE_TIMEOUT_MS);
+});
 afterAll(() => folders?.remove());
 
 /** A backend in this process that is stopped with the test, however that ends. */
@@ -195,23 +194,19 @@ describe('where it cannot start, one line says what to do', () => {
   }, 60_000);
 });
 
-test(
-  'on a real Postgres it serves alike',
-  async () => {
-    const server = await startPostgresServer();
-    const other = await makeFolders();
-    const DATABASE_URL = await server.createDatabase();
-    let backend = await start(other, { DATABASE_URL });
-    await loadTestMarket(backend.url);
-    await call(backend.url, 'POST /v1/events', { body: { events: impressions(0, 10) } });
-    expect((await call(backend.url, 'GET /readyz', { unsigned: true })).body).toMatchObject({ database: 'postgres' });
-    const answer = await found(backend.url, 'couch');
-    await backend.stop();
-    backend = await start(other, { DATABASE_URL });
-    expect(await found(backend.url, 'couch')).toEqual(answer);
-    await backend.stop();
-    other.remove();
-    await server.stop();
-  },
-  DATABASE_TIMEOUT_MS,
-);
+test('on a real Postgres it serves alike', async () => {
+  const server = await startPostgresServer();
+  const other = await makeFolders();
+  const DATABASE_URL = await server.createDatabase();
+  let backend = await start(other, { DATABASE_URL });
+  await loadTestMarket(backend.url);
+  await call(backend.url, 'POST /v1/events', { body: { events: impressions(0, 10) } });
+  expect((await call(backend.url, 'GET /readyz', { unsigned: true })).body).toMatchObject({ database: 'postgres' });
+  const answer = await found(backend.url, 'couch');
+  await backend.stop();
+  backend = await start(other, { DATABASE_URL });
+  expect(await found(backend.url, 'couch')).toEqual(answer);
+  await backend.stop();
+  other.remove();
+  await server.stop();
+});

@@ -9,7 +9,6 @@ import type { ExperimentAudit } from '../../shared/contract/lifecycle.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import { parseKeyRing } from '../../shared/signature.ts';
 import { call as callUnsigned, makeFolders, start, TEST_KEYS, type TestFolders } from '../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../setup/databases.ts';
 import { sampleExperiment } from '../setup/samples.ts';
 
 it('the files of the repository are the experiments that ship', () => {
@@ -34,7 +33,7 @@ describe('experiments as files', () => {
     folders = await makeFolders();
     backend = await start(folders);
     call = backendClient(backend.url, parseKeyRing(TEST_KEYS));
-  }, DATABASE_TIMEOUT_MS);
+  });
   afterAll(async () => {
     await backend?.stop();
     folders?.remove();

@@ -10,7 +10,7 @@ import { buildDetailedReport } from '../../gpu-backend/experiments/detailed-repo
 import { DetailedReport } from '../../shared/contract/report-detail.ts';
 import { problemResponse } from '../../shared/problem.ts';
 import { experimentOf, storeEvents, storeExperiment, trafficOf } from '../fixtures/experiment-traffic.ts';
-import { DATABASE_TIMEOUT_MS, openEmbeddedDatabase, type TestDatabase } from '../setup/databases.ts';
+import { openEmbeddedDatabase, type TestDatabase } from '../setup/databases.ts';
 import { freePort } from '../setup/free-port.ts';
 
 function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -38,7 +38,7 @@ describe('npm run report', { timeout: 60_000 }, () => {
     const port = await freePort();
     backend = `http://127.0.0.1:${port}`;
     server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port });
-  }, DATABASE_TIMEOUT_MS);
+  });
   afterAll(async () => {
     await new Promise((resolve) => server.close(resolve));
     await database.close();

@@ -2,9 +2,7 @@
  * The databases that the backend's tests run on: the embedded one, and a real Postgres. Usage:
  *
  *   describe.each(DATABASES)('%s', (_name, open) => {
- *     let database: TestDatabase;
- *     beforeAll(async () => { database = await open(); }, DATABASE_TIMEOUT_MS);
- *     afterAll(() => database.close());
+ *     const database = useDatabase(open); // hooks.ts
  */
 import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,9 +18,6 @@ export interface TestDatabase {
   copying: Connection['copying'];
   close(): Promise<void>;
 }
-
-/** Hooks that open a database may wait this long; a busy machine takes seconds to create one. */
-export const DATABASE_TIMEOUT_MS = 120_000;
 
 /**
  * A data folder with an empty embedded database in it. Creating one takes seconds, so it is done once a version of

@@ -11,7 +11,7 @@ import {
   storeExperiment,
   trafficOf,
 } from '../../fixtures/experiment-traffic.ts';
-import { DATABASE_TIMEOUT_MS, openEmbeddedDatabase, type TestDatabase } from '../../setup/databases.ts';
+import { openEmbeddedDatabase, type TestDatabase } from '../../setup/databases.ts';
 import { freePort } from '../../setup/free-port.ts';
 
 const ATTACK = `"><script>window.pwned=1</script><img src=x onerror=window.pwned=1>`;
@@ -43,7 +43,7 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', {
     });
     await answerDashboard(database.db, { experiment: 'test' }); // the first page loads what draws
     browser = await launchBrowser();
-  }, DATABASE_TIMEOUT_MS);
+  });
   afterAll(async () => {
     await browser?.close();
     await new Promise((resolve) => server.close(resolve));

@@ -6,14 +6,13 @@ import { type Connection, openPostgres, rows } from '../../../gpu-backend/db/con
 import { copyText } from '../../../gpu-backend/db/copy.ts';
 import { migrate } from '../../../gpu-backend/db/migrate.ts';
 import { missingExposures } from '../../../gpu-backend/db/schema.ts';
-import { DATABASE_TIMEOUT_MS } from '../../setup/databases.ts';
 import { type PostgresServer, startPostgresServer } from '../../setup/postgres-server.ts';
 
 let server: PostgresServer;
 const open: Connection[] = [];
 beforeAll(async () => {
   server = await startPostgresServer();
-}, DATABASE_TIMEOUT_MS);
+});
 afterEach(async () => {
   vi.restoreAllMocks();
   for (const connection of open.splice(0)) await connection.close();

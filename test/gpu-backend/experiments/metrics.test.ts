@@ -17,7 +17,7 @@ import {
   storeExperiment,
 } from '../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../fixtures/random.ts';
-import { DATABASE_TIMEOUT_MS, DATABASES } from '../../setup/databases.ts';
+import { DATABASES } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
 
 const DAY_MS = 86_400_000;
@@ -105,96 +105,84 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
     await storeEvents(database.db, events);
   });
 
-  it(
-    'are a measure of the first days, up to one cap for all arms, and from before',
-    async () => {
-      const plain = metric({});
-      const windowed = metric({ key: 'windowed', windowDays: 2 });
-      const cut = metric({ key: 'cut', windowDays: 2, capQuantile: 0.9 });
-      const found = await rollUp(database.db, 'test', [plain, windowed, cut]);
-      expect(found.before).toBe(true);
-      const early = ({ days }: (typeof units)[number]) => days[0]! + days[1]!;
-      const threshold = pooledThreshold([units.map(early)], 0.9)!;
-      for (const arm of ['control', 'treatment']) {
-        const own = units.filter((unit) => unit.arm === arm);
-        const rollup = found.arms.get(arm)!;
-        const sums = (values: readonly number[]) => [
-          values.reduce((sum, value) => sum + BigInt(value), 0n),
-          values.reduce((sum, value) => sum + BigInt(value) ** 2n, 0n),
-        ];
-        const name = (of: SumMetric) => nameOf(columnsOf(of)[0]!);
-        for (const [column, values] of [
-          [name(plain), own.map(({ days }) => days[0]! + days[1]! + days[2]!)],
-          [name(windowed), own.map(early)],
-          [name(cut), capped(own.map(early), threshold)],
-          ['revenue before', own.map(({ before }) => before)],
-        ] as const)
-          expect([column, rollup.sum(column), rollup.product(column, column)]).toEqual([column, ...sums(values)]);
-        const together = own.reduce(
-          (sum, { before, days }) => sum + BigInt(before) * BigInt(days[0]! + days[1]! + days[2]!),
-          0n,
-        );
-        expect(rollup.product('revenue', 'revenue before')).toBe(together);
-      }
-      expect(adjustMetric(found, plain)).toMatchObject({ by: 'before' });
-      expect(adjustMetric(found, plain)!.varianceShare).toBeLessThan(0.05);
-    },
-    DATABASE_TIMEOUT_MS,
-  );
-
-  it(
-    'are cut at their caps without a past, whether some units lie above or none, in each stratum',
-    async () => {
-      const half = metric({ capQuantile: 0.5, denominator: 'queries' });
-      const most = metric({ key: 'most', capQuantile: 0.9 });
-      const all = metric({ key: 'all', numerator: 'clicks', capQuantile: 0.999 });
-      const found = await rollUp(database.db, 'older', [half, most, all]);
-      expect(found.before).toBe(false);
-      const of = await rows<{ arm: string; stratum: string; revenue: number; queries: number; clicks: number }>(
-        database.db,
-        sql`select arm, stratum, revenue::float8 as revenue, queries::float8 as queries, clicks::float8 as clicks
-            from experiment_units where experiment = 'older'`,
+  it('are a measure of the first days, up to one cap for all arms, and from before', async () => {
+    const plain = metric({});
+    const windowed = metric({ key: 'windowed', windowDays: 2 });
+    const cut = metric({ key: 'cut', windowDays: 2, capQuantile: 0.9 });
+    const found = await rollUp(database.db, 'test', [plain, windowed, cut]);
+    expect(found.before).toBe(true);
+    const early = ({ days }: (typeof units)[number]) => days[0]! + days[1]!;
+    const threshold = pooledThreshold([units.map(early)], 0.9)!;
+    for (const arm of ['control', 'treatment']) {
+      const own = units.filter((unit) => unit.arm === arm);
+      const rollup = found.arms.get(arm)!;
+      const sums = (values: readonly number[]) => [
+        values.reduce((sum, value) => sum + BigInt(value), 0n),
+        values.reduce((sum, value) => sum + BigInt(value) ** 2n, 0n),
+      ];
+      const name = (of: SumMetric) => nameOf(columnsOf(of)[0]!);
+      for (const [column, values] of [
+        [name(plain), own.map(({ days }) => days[0]! + days[1]! + days[2]!)],
+        [name(windowed), own.map(early)],
+        [name(cut), capped(own.map(early), threshold)],
+        ['revenue before', own.map(({ before }) => before)],
+      ] as const)
+        expect([column, rollup.sum(column), rollup.product(column, column)]).toEqual([column, ...sums(values)]);
+      const together = own.reduce(
+        (sum, { before, days }) => sum + BigInt(before) * BigInt(days[0]! + days[1]! + days[2]!),
+        0n,
       );
-      const cutAt = (quantile: number) => {
-        const threshold = pooledThreshold([of.map(({ revenue }) => revenue)], quantile)!;
-        return (own: typeof of) =>
-          capped(
-            own.map(({ revenue }) => revenue),
-            threshold,
-          ).map(BigInt);
-      };
-      const product = (a: readonly bigint[], b: readonly bigint[]) => a.reduce((sum, x, at) => sum + x * b[at]!, 0n);
-      for (const [stratum, byArm] of found.strata)
-        for (const [arm, moments] of byArm) {
-          const own = of.filter((unit) => unit.arm === arm && unit.stratum === stratum);
-          const [low, high] = [cutAt(0.5)(own), cutAt(0.9)(own)];
-          const one = own.map(() => 1n);
-          const [queries, clicks] = [own.map((unit) => BigInt(unit.queries)), own.map((unit) => BigInt(unit.clicks))];
-          const [lowName, highName, clickName] = [half, most, all].map((each) => nameOf(columnsOf(each)[0]!));
-          expect(moments.sum(lowName!)).toBe(product(low, one));
-          expect(moments.product(lowName!, lowName!)).toBe(product(low, low));
-          expect(moments.product(lowName!, 'queries')).toBe(product(low, queries));
-          expect(moments.sum(highName!)).toBe(product(high, one));
-          expect(moments.product(highName!, highName!)).toBe(product(high, high));
-          expect(moments.sum(clickName!)).toBe(product(clicks, one));
-          expect(moments.product(clickName!, clickName!)).toBe(product(clicks, clicks));
-        }
-      expect(found.strata.size).toBe(2);
-    },
-    DATABASE_TIMEOUT_MS,
-  );
+      expect(rollup.product('revenue', 'revenue before')).toBe(together);
+    }
+    expect(adjustMetric(found, plain)).toMatchObject({ by: 'before' });
+    expect(adjustMetric(found, plain)!.varianceShare).toBeLessThan(0.05);
+  });
 
-  it(
-    'come apart by stratum, which adjusts where there is no past',
-    async () => {
-      const ratio = metric({ denominator: 'queries' });
-      const found = await rollUp(database.db, 'test', [ratio]);
-      expect([...found.strata.keys()]).toEqual(['de  ', 'us  ']);
-      expect(adjustMetric({ ...found, before: false }, metric({}))).toMatchObject({ by: 'strata' });
-      expect(adjustMetric({ ...found, before: false, strata: new Map() }, ratio)).toBeUndefined();
-      // a ratio whose denominator never varied before has a covariate all the same
-      expect(adjustMetric(found, ratio)).toMatchObject({ by: 'before' });
-    },
-    DATABASE_TIMEOUT_MS,
-  );
+  it('are cut at their caps without a past, whether some units lie above or none, in each stratum', async () => {
+    const half = metric({ capQuantile: 0.5, denominator: 'queries' });
+    const most = metric({ key: 'most', capQuantile: 0.9 });
+    const all = metric({ key: 'all', numerator: 'clicks', capQuantile: 0.999 });
+    const found = await rollUp(database.db, 'older', [half, most, all]);
+    expect(found.before).toBe(false);
+    const of = await rows<{ arm: string; stratum: string; revenue: number; queries: number; clicks: number }>(
+      database.db,
+      sql`select arm, stratum, revenue::float8 as revenue, queries::float8 as queries, clicks::float8 as clicks
+            from experiment_units where experiment = 'older'`,
+    );
+    const cutAt = (quantile: number) => {
+      const threshold = pooledThreshold([of.map(({ revenue }) => revenue)], quantile)!;
+      return (own: typeof of) =>
+        capped(
+          own.map(({ revenue }) => revenue),
+          threshold,
+        ).map(BigInt);
+    };
+    const product = (a: readonly bigint[], b: readonly bigint[]) => a.reduce((sum, x, at) => sum + x * b[at]!, 0n);
+    for (const [stratum, byArm] of found.strata)
+      for (const [arm, moments] of byArm) {
+        const own = of.filter((unit) => unit.arm === arm && unit.stratum === stratum);
+        const [low, high] = [cutAt(0.5)(own), cutAt(0.9)(own)];
+        const one = own.map(() => 1n);
+        const [queries, clicks] = [own.map((unit) => BigInt(unit.queries)), own.map((unit) => BigInt(unit.clicks))];
+        const [lowName, highName, clickName] = [half, most, all].map((each) => nameOf(columnsOf(each)[0]!));
+        expect(moments.sum(lowName!)).toBe(product(low, one));
+        expect(moments.product(lowName!, lowName!)).toBe(product(low, low));
+        expect(moments.product(lowName!, 'queries')).toBe(product(low, queries));
+        expect(moments.sum(highName!)).toBe(product(high, one));
+        expect(moments.product(highName!, highName!)).toBe(product(high, high));
+        expect(moments.sum(clickName!)).toBe(product(clicks, one));
+        expect(moments.product(clickName!, clickName!)).toBe(product(clicks, clicks));
+      }
+    expect(found.strata.size).toBe(2);
+  });
+
+  it('come apart by stratum, which adjusts where there is no past', async () => {
+    const ratio = metric({ denominator: 'queries' });
+    const found = await rollUp(database.db, 'test', [ratio]);
+    expect([...found.strata.keys()]).toEqual(['de  ', 'us  ']);
+    expect(adjustMetric({ ...found, before: false }, metric({}))).toMatchObject({ by: 'strata' });
+    expect(adjustMetric({ ...found, before: false, strata: new Map() }, ratio)).toBeUndefined();
+    // a ratio whose denominator never varied before has a covariate all the same
+    expect(adjustMetric(found, ratio)).toMatchObject({ by: 'before' });
+  });
 });

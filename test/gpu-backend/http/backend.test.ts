@@ -9,7 +9,6 @@ import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
 import { BACKEND_ROUTES } from '../../../shared/contract/routes.ts';
 import { DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
 import { call, loadTestMarket, retrieval, TEST_ADS } from '../../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../../setup/databases.ts';
 import { useBackend } from '../../setup/hooks.ts';
 import { sampleAd, sampleClick, sampleExperiment, sampleImpression } from '../../setup/samples.ts';
 
@@ -39,7 +38,7 @@ describe('before the first generation', () => {
 });
 
 describe('with the market loaded', () => {
-  beforeAll(() => loadTestMarket(backend.url), DATABASE_TIMEOUT_MS);
+  beforeAll(() => loadTestMarket(backend.url));
 
   test('it is ready, and says on what it runs', async () => {
     const ready = await call(backend.url, 'GET /readyz', { unsigned: true });

@@ -16,7 +16,6 @@ import {
   start,
   type TestFolders,
 } from '../../setup/backend.ts';
-import { DATABASE_TIMEOUT_MS } from '../../setup/databases.ts';
 import { freePort } from '../../setup/free-port.ts';
 
 let folders: TestFolders;
@@ -27,7 +26,7 @@ beforeAll(async () => {
   const first = await start(folders);
   await loadTestMarket(first.url);
   await first.stop();
-}, DATABASE_TIMEOUT_MS);
+});
 afterAll(async () => {
   await backend?.stop();
   folders?.remove();
@@ -51,32 +50,28 @@ const put = (dir: string) => {
   cpSync(dir, folders.bundle, { recursive: true });
 };
 
-test(
-  'it is ready when a warm encoder and a generation serve, and not before',
-  async () => {
-    const port = await freePort();
-    const url = `http://127.0.0.1:${port}`;
-    let up = false;
-    const starting = start(folders, { PORT: String(port) }).then((started) => {
-      up = true;
-      backend = started;
-    });
-    const seen = new Set<number>();
-    for (let ready = false; !ready; ) {
-      const answer = await call(url, 'GET /readyz', { unsigned: true }).catch(() => undefined); // the port is not open yet
-      if (answer !== undefined) seen.add(answer.status);
-      ready = answer?.status === 200;
-      if (ready) {
-        // Whoever is told so is answered.
-        const first = await call(url, 'POST /v1/retrieve', { body: retrieval('red sofa') });
-        expect(first.status).toBe(200);
-      } else if (!up) await turn();
-    }
-    await starting;
-    expect([...seen].filter((status) => status !== 503)).toEqual([200]);
-  },
-  DATABASE_TIMEOUT_MS,
-);
+test('it is ready when a warm encoder and a generation serve, and not before', async () => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  let up = false;
+  const starting = start(folders, { PORT: String(port) }).then((started) => {
+    up = true;
+    backend = started;
+  });
+  const seen = new Set<number>();
+  for (let ready = false; !ready; ) {
+    const answer = await call(url, 'GET /readyz', { unsigned: true }).catch(() => undefined); // the port is not open yet
+    if (answer !== undefined) seen.add(answer.status);
+    ready = answer?.status === 200;
+    if (ready) {
+      // Whoever is told so is answered.
+      const first = await call(url, 'POST /v1/retrieve', { body: retrieval('red sofa') });
+      expect(first.status).toBe(200);
+    } else if (!up) await turn();
+  }
+  await starting;
+  expect([...seen].filter((status) => status !== 503)).toEqual([200]);
+});
 
 test('the same bundle is not taken anew', async () => {
   const { status, body } = await reload();
