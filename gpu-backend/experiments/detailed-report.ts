@@ -9,7 +9,8 @@ import { comparePairAnytime, readPairs } from './designs/switchback-pairs.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { metricsOf } from './metrics.ts';
 import { asked, type ReportOptions, reportInterleaving, reportOn } from './report.ts';
-import { estimateMetric, rollUp } from './rollup.ts';
+import { estimateMetric, readRollup } from './rollup.ts';
+import { advance } from './rollup-advance.ts';
 import { segmentEffects } from './segments.ts';
 import { effectTrend } from './trend.ts';
 import { DECISION_RULES, type DecisionRules, verdictOn } from './verdict.ts';
@@ -38,8 +39,9 @@ async function judged(
   const { experiment, confidence } = await asked(forMetrics, key, options);
   const rules = experiment.rules ?? DECISION_RULES;
   const metrics = metricsOf(experiment);
-  const rollup = await rollUp(forMetrics, key, metrics);
-  const evidence = await gatherEvidence(forChecks, experiment, rollup);
+  await advance(forMetrics);
+  const rolling = readRollup(forMetrics, key, metrics);
+  const [rollup, evidence] = await Promise.all([rolling, gatherEvidence(forChecks, experiment, rolling)]);
   const pairs = await readPairs(forMetrics, experiment, { metrics: metrics.filter(isSum), rollup });
   const report = {
     ...reportOn({ rollup, evidence, metrics, confidence, pairs }),

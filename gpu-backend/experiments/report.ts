@@ -18,7 +18,8 @@ import { benjaminiHochberg, holm } from './estimators/multiple.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { compare } from './estimators/welch.ts';
 import { metricsOf } from './metrics.ts';
-import { estimateMetric, type Rollup, rollUp } from './rollup.ts';
+import { estimateMetric, type Rollup, readRollup } from './rollup.ts';
+import { advance } from './rollup-advance.ts';
 import { triggeredEffects } from './triggered-effects.ts';
 
 export interface ReportOptions {
@@ -30,8 +31,9 @@ export interface ReportOptions {
 export async function buildReport(db: Database, key: string, options: ReportOptions = {}): Promise<ExperimentReport> {
   const { experiment, confidence } = await asked(db, key, options);
   const metrics = metricsOf(experiment);
-  const rollup = await rollUp(db, key, metrics);
-  const evidence = await gatherEvidence(db, experiment, rollup);
+  await advance(db);
+  const rolling = readRollup(db, key, metrics);
+  const [rollup, evidence] = await Promise.all([rolling, gatherEvidence(db, experiment, rolling)]);
   const pairs = await readPairs(db, experiment, { metrics: metrics.filter(isSum), rollup });
   return {
     ...reportOn({ rollup, evidence, metrics, confidence, pairs }),

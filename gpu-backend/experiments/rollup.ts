@@ -59,6 +59,11 @@ export function pairsOf(groups: readonly Column[][]): Map<string, readonly [Colu
 /** The statistics that the metrics need, of all events stored so far. */
 export async function rollUp(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
   await advance(db);
+  return readRollup(db, experiment, metrics);
+}
+
+/** The same, of the events that are rolled up. */
+export async function readRollup(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
   const seen = await readSeen(db, experiment);
   const before = seen.begun !== undefined && (await seenBefore(db, experiment, seen.begun));
   const groups = metrics

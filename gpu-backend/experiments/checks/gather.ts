@@ -20,16 +20,23 @@ import { sampledQueries, sampledUnits } from '../unit-sample.ts';
 import { HEAVY_QUERIES } from './automation.ts';
 import type { ArmCount, Arrivals, Automation, Compared, Evidence, Loss, SampledUnit, Segment } from './evidence.ts';
 
-/** Everything that the checks ask about an experiment whose events are rolled up. */
-export async function gatherEvidence(db: Database, experiment: Experiment, rollup: Rollup): Promise<Evidence> {
+/** Everything that the checks ask about an experiment whose events are rolled up. `rolling` is read beside it. */
+export async function gatherEvidence(
+  db: Database,
+  experiment: Experiment,
+  rolling: Promise<Rollup>,
+): Promise<Evidence> {
   const { key } = experiment;
-  const arms = armCounts(experiment, rollup);
-  const [arrivals, automation, loss, sample] = await Promise.all([
+  const [rollup, arrivals, unusual, missing] = await Promise.all([
+    rolling,
     arrivalsOf(db, key),
-    automationOf(db, key, { arms, rollup }),
-    lossOf(db, key, { arms, rollup }),
-    sampleOf(db, experiment, rollup),
+    readUnusual(db, key),
+    readMissing(db, key),
   ]);
+  const arms = armCounts(experiment, rollup);
+  const automation = automationOf(unusual, { arms, rollup });
+  const loss = lossOf(missing, { arms, rollup });
+  const sample = await sampleOf(db, experiment, rollup);
   const { fromMs, toMs, mixedUnits } = rollup;
   const [segments, compared] = [segmentsOf(rollup), comparedOf(arms, rollup)];
   return { experiment, arms, fromMs, toMs, mixedUnits, arrivals, segments, automation, loss, compared, sample };
@@ -83,9 +90,17 @@ interface Known {
   rollup: Rollup;
 }
 
-async function automationOf(db: Database, key: string, { arms, rollup }: Known): Promise<Automation[]> {
+interface Unusual {
+  arm: string;
+  bot_units: number;
+  heavy_units: number;
+  heavy_queries: number;
+}
+
+/** By arm: units with queries of bots, and with days that are too busy for a person. */
+function readUnusual(db: Database, key: string): Promise<Unusual[]> {
   // a unit with such a day has as much over all days, and there are fewer units than days
-  const found = await rows<{ arm: string; bot_units: number; heavy_units: number; heavy_queries: number }>(
+  return rows<Unusual>(
     db,
     sql`select days.arm, count(distinct days.unit_id) filter (where days.bots > 0)::int as bot_units,
         count(distinct days.unit_id) filter (where days.queries >= ${HEAVY_QUERIES})::int as heavy_units,
@@ -94,7 +109,10 @@ async function automationOf(db: Database, key: string, { arms, rollup }: Known):
       where units.experiment = ${key} and (units.bots > 0 or units.queries >= ${HEAVY_QUERIES})
         and (days.bots > 0 or days.queries >= ${HEAVY_QUERIES}) group by 1`,
   );
-  const of = new Map(found.map((row) => [row.arm, row]));
+}
+
+function automationOf(unusual: readonly Unusual[], { arms, rollup }: Known): Automation[] {
+  const of = new Map(unusual.map((row) => [row.arm, row]));
   return arms
     .filter(({ weight }) => weight > 0)
     .map(({ arm }) => ({
@@ -106,14 +124,23 @@ async function automationOf(db: Database, key: string, { arms, rollup }: Known):
     }));
 }
 
-async function lossOf(db: Database, key: string, { arms, rollup }: Known): Promise<Loss[]> {
-  const found = await rows<{ arm: string; missing: number }>(
+interface Missing {
+  arm: string;
+  missing: number;
+}
+
+/** By arm: exposures that the edge issued and that are no rows. */
+function readMissing(db: Database, key: string): Promise<Missing[]> {
+  return rows<Missing>(
     db,
     sql`select ${missingExposures.arm} as arm, count(*)::int as missing from ${missingExposures}
       where ${missingExposures.experiment} = ${key}
         and not exists (select from ${impressions} where ${impressions.id} = ${missingExposures.impressionId})
       group by 1`,
   );
+}
+
+function lossOf(found: readonly Missing[], { arms, rollup }: Known): Loss[] {
   const of = new Map(found.map(({ arm, missing }) => [arm, missing]));
   return arms
     .filter(({ weight }) => weight > 0)
