@@ -140,7 +140,7 @@ export async function churnRows(options: {
     ...ms('under 10,000 changes of budget a second', flipped),
     bounded(`${on}: p99 under changes / at rest`, ratio(flipped, quiet), 'ratio', ['<=', 2]),
     ...ms('after 50 % turnover', turned),
-    { metric: `${on}: p99 after turnover / before`, value: ratio(turned, quiet), unit: 'ratio' },
+    bounded(`${on}: p99 after turnover / before`, ratio(turned, quiet), 'ratio', ['<=', 2]),
     bounded(`${on}: p99 under changes / at rest, after turnover`, ratio(turnedFlipped, turned), 'ratio', ['<=', 2]),
     bounded(`${on}: paused ads returned after the acknowledgement`, returned, 'ads', ['<=', 0]),
     bounded(`${on}: new ads not found by the next query`, missed, 'ads', ['<=', 0]),
