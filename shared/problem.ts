@@ -110,5 +110,15 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown, what: stri
   const { issues } = result.error;
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!;
   const path = issue.path.length === 0 ? what : `${what}.${issue.path.join('.')}`;
-  throw new HarnessError('bad_request', `${path}: ${issue.message}`);
+  throw new HarnessError('bad_request', `${path}: ${issue.message}${numberAt(value, issue.path)}`);
+}
+
+/** A number that was refused, as words. Other values are not repeated: they may be long, or secret. */
+function numberAt(value: unknown, path: readonly PropertyKey[]): string {
+  const received = path.reduce<unknown>(
+    (at, key) => (at as Record<PropertyKey, unknown> | null | undefined)?.[key],
+    value,
+  );
+  const isNumber = typeof received === 'number' || (typeof received === 'string' && /^-?\d+(\.\d+)?$/.test(received));
+  return isNumber ? `, got ${received}` : '';
 }
