@@ -25,12 +25,12 @@ it('never counts less than there was, and hardly more', () => {
 
 it('also where names share their counters: never less than there was, and rows and caution keep it close', () => {
   const popularity = new Popularity({ width: 128, halveEvery: 10_000 });
-  const names = Array.from({ length: 200 }, (_, i) => `q-${i}`);
-  for (let round = 0; round < 5; round++) for (const name of names) popularity.record(name);
-  const over = names.map((name) => popularity.estimate(name) - 5);
+  const counts = Array.from({ length: 200 }, (_, i) => (i % 10) + 1);
+  for (const [i, count] of counts.entries()) for (let k = 0; k < count; k++) popularity.record(`q-${i}`);
+  const over = counts.map((count, i) => popularity.estimate(`q-${i}`) - count);
   expect(Math.min(...over)).toBe(0);
-  // A single row counts 1,430 too many.
-  expect(over.reduce((sum, each) => sum + each)).toBeLessThan(150);
+  // A single row counts 1,575 too many.
+  expect(over.reduce((sum, each) => sum + each)).toBeLessThan(300);
 });
 
 it('forgets by halves, so that what was asked for long ago is no head query', () => {
