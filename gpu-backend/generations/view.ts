@@ -61,7 +61,7 @@ export class View {
   get delta(): number {
     return this.#outside;
   }
-  /** Slots that the index covers; those behind are searched exactly. */
+  /** Slots that the index covers; those behind are in the graph of what came since. */
   get indexed(): number {
     return this.#generation.ads.length;
   }

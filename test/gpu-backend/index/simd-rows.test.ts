@@ -36,6 +36,20 @@ describe('rows in WebAssembly memory', () => {
     extreme: fc.boolean(),
   });
 
+  it('score a row in the place of a query, rows of any width and rows that joined later', () => {
+    for (const dimension of [3, 8, 50]) {
+      const rows = simdRows(matrixOf(20, dimension, gaussians(dimension)), dimension);
+      rows.append(matrixOf(1, dimension, gaussians(99)));
+      const list = Array.from({ length: 21 }, (_, row) => row);
+      for (const row of [0, 7, 20]) {
+        const scores = new Float64Array(21);
+        rows.scorerOf(row)(list, 21, scores);
+        expect(scores[row]).toBeCloseTo(1, 3);
+        expect(scores).toEqual(scoresOf(rows, list, rows.unit(row)));
+      }
+    }
+  });
+
   it('score as int16 rows in JavaScript do, whatever the shape, one by one and together', () => {
     fc.assert(
       fc.property(shapes, ({ count, dimension, seed, extreme }) => {
