@@ -12,14 +12,14 @@ import type { SimdRows } from './simd-rows.ts';
 const [LINKS, DEGREE, EXPANSION_ADD] = [16, 32, 128];
 const WIDTH = 1 + DEGREE;
 
-/** Length of the list of candidates over so many rows: about 99 % of the true ten among 20,000, and nobody measures a graph that grows. */
-const expansionSearch = (rows: number) => Math.max(32, Math.ceil(Math.sqrt(rows) / 4));
+/** Length of the list of candidates over so many rows, as nobody measures a graph that grows: 98 % of the true ten among 20,000. */
+const expansionSearch = (rows: number) => Math.max(24, Math.ceil(Math.sqrt(rows) / 6));
 
 /** So many rows are scored exactly with each query: no dearer than a walk. */
 const SCANNED = 256;
 
 /** Evenly chosen rows, of which the nearest one is where a walk begins. */
-const LANDMARKS = 64;
+const LANDMARKS = 32;
 
 /** Rows that there is room for at first; twice as many each time they are too few. */
 const ROOM = 1024;
