@@ -7,6 +7,7 @@ import { reportTable } from '../../../scripts/report-table.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { DetailedReport } from '../../../shared/contract/report-detail.ts';
 import { Experiment, INTERLEAVED } from '../../../shared/experiment.ts';
+import { ExperimentDefinition } from '../../../shared/experiment-definition.ts';
 import {
   clickOf,
   emptyEvents,
@@ -128,7 +129,7 @@ describe.each(DATABASES)('the detailed report on the %s database', (_name, open)
 
   it('judges by rules that an experiment brings: primary metric, margins, and the level of all intervals', async () => {
     const rules = { primary: 'clicks', guardrails: [{ metric: 'ctr', margin: 0.9 }], alpha: 0.2 };
-    await storeExperiment(database.db, Experiment.parse({ ...experimentOf('own'), rules }));
+    await storeExperiment(database.db, ExperimentDefinition.parse({ ...experimentOf('own'), rules }));
     await storeEvents(database.db, trafficOf({ seed: 1, units: 260, experiment: 'own' }));
     const found = await buildDetailedReport(database.db, 'own');
     expect(found.confidence).toBeCloseTo(0.8, 12);

@@ -5,7 +5,7 @@ import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
 import { timeline } from '../../../gpu-backend/experiments/timeline.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { ExperimentReport } from '../../../shared/contract/experiments.ts';
-import { Experiment } from '../../../shared/experiment.ts';
+import { ExperimentDefinition } from '../../../shared/experiment-definition.ts';
 import { isSum, MeasureName } from '../../../shared/metric.ts';
 import {
   clickOf,
@@ -235,7 +235,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
       direction: 'increase',
     };
     const metrics = [{ ...own, numerator: 'conversionValue', denominator: 'clicks', capQuantile: 0.99 }];
-    await storeExperiment(database.db, Experiment.parse({ ...experimentOf('test'), metrics }));
+    await storeExperiment(database.db, ExperimentDefinition.parse({ ...experimentOf('test'), metrics }));
     const first = impressionOf({ id: 'a', unit: 'anna', arm: 'control', shown: 4 });
     const second = impressionOf({ id: 'b', unit: 'bela', arm: 'control', shown: 4 });
     await store(first, second, clickOf(first), clickOf(second), conversionOf(clickOf(first)));
@@ -250,7 +250,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
         "unit": "ms", "direction": "decrease" },
       { "key": "cached_per_unit", "title": "Answers from a cache", "numerator": "cached", "unit": "count", "direction": "none" }
     ]`);
-    await storeExperiment(database.db, Experiment.parse({ ...experimentOf('test'), metrics: declared }));
+    await storeExperiment(database.db, ExperimentDefinition.parse({ ...experimentOf('test'), metrics: declared }));
     const answer = (unit: number, encodeMs: number, status: 'miss' | 'kv') => {
       const arm = unit % 2 === 0 ? 'control' : 'treatment';
       const impression = impressionOf({ id: `${unit}-${encodeMs}`, unit: `u${unit}`, arm });
