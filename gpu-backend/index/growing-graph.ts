@@ -3,7 +3,7 @@
  * algorithms 1 and 4), walked as every other graph. Levels above it are left out: with many dimensions they save next to
  * nothing (Munyampirwa et al., 2024, arXiv 2412.01940), and a search that begins at the best of a few landmarks needs none.
  */
-import type { LocalIndex } from './ann-index.ts';
+import { byScore, type Hit, type LocalIndex } from './ann-index.ts';
 import { scan } from './exact.ts';
 import { proposedIndex, walker } from './hnsw.ts';
 import type { SimdRows } from './simd-rows.ts';
@@ -48,10 +48,20 @@ export function growingIndex(rows: SimdRows): LocalIndex & { add(row: number): v
     const seen = Math.min(members.length, LANDMARKS);
     for (let i = 0; i < seen; i++) landmarks[i] = Math.floor((i * members.length) / seen);
     rows.scorer(query)(landmarks, seen, landmarkScores);
-    let best = 0;
-    for (let i = 1; i < seen; i++) if (landmarkScores[i]! > landmarkScores[best]!) best = i;
-    graph.entry = landmarks[best]!;
-    return walk(query, count);
+    const nearest = Array.from({ length: seen }, (_, i) => i).sort((a, b) => landmarkScores[b]! - landmarkScores[a]!);
+    let hits: Hit[] = [];
+    // One walk, as a rule. Too few hits are an island, to which no link leads back from the others.
+    for (const i of nearest) {
+      graph.entry = landmarks[i]!;
+      const found = walk(query, count);
+      if (hits.length === 0) hits = found;
+      else {
+        const known = new Set(hits.map(({ row }) => row));
+        hits = [...hits, ...found.filter(({ row }) => !known.has(row))].sort(byScore).slice(0, count);
+      }
+      if (hits.length >= Math.min(count, members.length)) break;
+    }
+    return hits;
   };
 
   /** Links `row` to the best of `near`, best first, each nearer to it than to those that it is linked to already. */
