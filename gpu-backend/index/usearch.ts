@@ -19,6 +19,9 @@ export const DEFAULT_HNSW: HnswOptions = { connectivity: 16, expansionAdd: 128, 
 /** Rows added a call: usearch holds the thread while it adds. */
 const CHUNK = 64;
 
+/** The first rows are added by one thread: threads that add at once do not see each other's rows, and a small graph falls apart. */
+const ALONE = 2_048;
+
 const SCALARS = {
   i8: usearch.ScalarKind.I8,
   bf16: usearch.ScalarKind.BF16,
@@ -55,7 +58,7 @@ export function* buildGraph(
     graph.add(
       BigUint64Array.from({ length: count }, (_, i) => BigInt(from + i)),
       vectors,
-      threads,
+      from < ALONE ? 1 : threads,
     );
     yield from + count;
   }

@@ -32,6 +32,13 @@ function sixteenBitRows(matrix: Float32Array, dimension: number) {
 
 annIndexConformance({ name: 'hnsw', build, minRecall: 0.98 });
 
+it('is the same graph for few rows, however many threads build it', () => {
+  const { rows: matrix } = clusteredVectors({ count: 300, dimension: 32, clusters: 20, queries: 1, seed: 5 });
+  const rows = float32Rows(matrix, 32);
+  const alone = graphOver(rows, everyRow(rows));
+  for (let turn = 0; turn < 5; turn++) expect(graphOver(rows, everyRow(rows), { threads: 8 })).toEqual(alone);
+});
+
 describe('a graph over rows of 16 bits', () => {
   const DIMENSION = 384;
   const { rows: matrix, queries } = clusteredVectors({
