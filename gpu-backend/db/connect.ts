@@ -13,7 +13,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import { type CopyTransaction, copying } from './copy.ts';
 import type { DataFolder } from './data-folder.ts';
 import { startPglite } from './pglite.ts';
-import { reasonOf } from './sql-error.ts';
+import { endsSession, reasonOf } from './sql-error.ts';
 
 /**
  * What queries are written against; a transaction is one too. Inside a transaction use its own handle only: the embedded
@@ -61,6 +61,29 @@ function undelayed(): (places: Places) => Socket {
   };
 }
 
+/**
+ * Transactions that end with their session. The driver sends ROLLBACK after any failure, over a connection that is gone as well,
+ * and that fails outside of every promise, which ends the process. So the failure is held back: `begin` rejects when the
+ * connection has closed.
+ */
+function rollingBackWhatIsThere(client: postgres.Sql): postgres.Sql {
+  type Work = (transaction: postgres.TransactionSql) => Promise<unknown>;
+  const { begin } = client;
+  const patient =
+    (work: Work): Work =>
+    async (transaction) => {
+      try {
+        return await work(transaction);
+      } catch (error) {
+        if (endsSession(error)) return new Promise(() => {});
+        throw error;
+      }
+    };
+  // The options, where there are any, come before the work.
+  const beginning = (...args: unknown[]) => Reflect.apply(begin, client, args.with(-1, patient(args.at(-1) as Work)));
+  return Object.assign(client, { begin: beginning });
+}
+
 /** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has none of its own. */
 export async function openPglite(folder: DataFolder, onRestart: () => void = () => {}): Promise<Connection> {
   const dir = join(folder.path, 'pglite');
@@ -93,7 +116,9 @@ export async function openPglite(folder: DataFolder, onRestart: () => void = () 
 /** A real server; throws `configuration` in one line, without the password, when it cannot be used. */
 export async function openPostgres(url: string): Promise<Connection> {
   const where = placeOf(url);
-  const client = postgres(url, { ...quiet, max: 10, connect_timeout: 5, backoff, ...over(undelayed()) });
+  const client = rollingBackWhatIsThere(
+    postgres(url, { ...quiet, max: 10, connect_timeout: 5, backoff, ...over(undelayed()) }),
+  );
   const db = drizzle(client);
   try {
     const [row] = await rows<{ version: number }>(

@@ -33,10 +33,17 @@ const BROKEN = new Set([
  * A database that cannot be used now and may be later: connection failures (class 08), too many connections, a full disk
  * (53), a server that stops, crashed or starts (57P), one that is a standby (25006).
  */
-export function isAway(error: unknown): boolean {
+export const isAway = (error: unknown): boolean =>
+  hasCode(error, (code) => BROKEN.has(code) || /^(08...|53...|57P0.|25006)$/.test(code));
+
+/** The session is over: the connection broke, or the server says that it ends it. */
+export const endsSession = (error: unknown): boolean =>
+  hasCode(error, (code) => BROKEN.has(code) || /^57P0[12]$/.test(code));
+
+function hasCode(error: unknown, is: (code: string) => boolean): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code } = at as { code?: unknown };
-    if (typeof code === 'string' && (BROKEN.has(code) || /^(08...|53...|57P0.|25006)$/.test(code))) return true;
+    if (typeof code === 'string' && is(code)) return true;
   }
   return false;
 }
