@@ -4,13 +4,10 @@ import type { DetailedReport } from '../../shared/contract/report-detail.ts';
 import { isSum, type Metric, type SumMetric } from '../../shared/metric.ts';
 import type { Database } from '../db/connect.ts';
 import { recordSql } from '../db/recorded-sql.ts';
-import { gatherEvidence } from './checks/gather.ts';
-import { comparePairAnytime, readPairs } from './designs/switchback-pairs.ts';
+import { comparePairAnytime } from './designs/switchback-pairs.ts';
 import { compareAnytime } from './estimators/sequence.ts';
-import { metricsOf } from './metrics.ts';
-import { asked, type ReportOptions, reportInterleaving, reportOn } from './report.ts';
-import { estimateMetric, readRollup } from './rollup.ts';
-import { advance } from './rollup-advance.ts';
+import { type ReportOptions, type ReportSources, readReport } from './report.ts';
+import { estimateMetric } from './rollup.ts';
 import { segmentEffects } from './segments.ts';
 import { effectTrend } from './trend.ts';
 import { DECISION_RULES, type DecisionRules, verdictOn } from './verdict.ts';
@@ -32,21 +29,9 @@ export async function judge(db: Database, key: string, options: ReportOptions = 
   return judged(key, { ...options, forMetrics: db, forChecks: db });
 }
 
-async function judged(
-  key: string,
-  { forMetrics, forChecks, ...options }: ReportOptions & { forMetrics: Database; forChecks: Database },
-) {
-  const { experiment, confidence } = await asked(forMetrics, key, options);
+async function judged(key: string, options: ReportOptions & ReportSources) {
+  const { experiment, confidence, metrics, rollup, pairs, report } = await readReport(key, options);
   const rules = experiment.rules ?? DECISION_RULES;
-  const metrics = metricsOf(experiment);
-  await advance(forMetrics);
-  const rolling = readRollup(forMetrics, key, metrics);
-  const [rollup, evidence] = await Promise.all([rolling, gatherEvidence(forChecks, experiment, rolling)]);
-  const pairs = await readPairs(forMetrics, experiment, { metrics: metrics.filter(isSum), rollup });
-  const report = {
-    ...reportOn({ rollup, evidence, metrics, confidence, pairs }),
-    ...(await reportInterleaving(forMetrics, experiment, confidence)),
-  };
   const { control } = experiment;
   const arms = report.arms.map(({ arm }) => arm);
   // the units of an interleaving see both arms at once: there is no arm to judge

@@ -29,20 +29,32 @@ export interface ReportOptions {
 
 /** Reports on the experiment; throws `not_found` for an unknown key. */
 export async function buildReport(db: Database, key: string, options: ReportOptions = {}): Promise<ExperimentReport> {
-  const { experiment, confidence } = await asked(db, key, options);
+  return (await readReport(key, { ...options, forMetrics: db, forChecks: db })).report;
+}
+
+/** One database, by two handles: what the metrics ask is told from what the checks ask beside it. */
+export interface ReportSources {
+  forMetrics: Database;
+  forChecks: Database;
+}
+
+/** The report, and what it is made of. */
+export async function readReport(key: string, { forMetrics, forChecks, ...options }: ReportOptions & ReportSources) {
+  const { experiment, confidence } = await asked(forMetrics, key, options);
   const metrics = metricsOf(experiment);
-  await advance(db);
-  const rolling = readRollup(db, key, metrics);
-  const [rollup, evidence] = await Promise.all([rolling, gatherEvidence(db, experiment, rolling)]);
-  const pairs = await readPairs(db, experiment, { metrics: metrics.filter(isSum), rollup });
-  return {
+  await advance(forMetrics);
+  const rolling = readRollup(forMetrics, key, metrics);
+  const [rollup, evidence] = await Promise.all([rolling, gatherEvidence(forChecks, experiment, rolling)]);
+  const pairs = await readPairs(forMetrics, experiment, { metrics: metrics.filter(isSum), rollup });
+  const report: ExperimentReport = {
     ...reportOn({ rollup, evidence, metrics, confidence, pairs }),
-    ...(await reportInterleaving(db, experiment, confidence)),
+    ...(await reportInterleaving(forMetrics, experiment, confidence)),
   };
+  return { experiment, confidence, metrics, rollup, pairs, report };
 }
 
 /** The experiment, and the confidence asked for or that of its rules; throws `bad_request` for one that is none, `not_found`. */
-export async function asked(db: Database, key: string, { confidence }: ReportOptions) {
+async function asked(db: Database, key: string, { confidence }: ReportOptions) {
   if (confidence !== undefined && !(confidence >= 0.5 && confidence <= 0.9999))
     throw new HarnessError('bad_request', `confidence: expected 0.5 to 0.9999, got ${confidence}.`);
   const experiment = await getExperiment(db, key);
@@ -50,7 +62,7 @@ export async function asked(db: Database, key: string, { confidence }: ReportOpt
 }
 
 /** What an interleaving shows; nothing for other experiments. */
-export async function reportInterleaving(
+async function reportInterleaving(
   db: Database,
   { key, kind, control }: Experiment,
   confidence: number,
