@@ -72,7 +72,7 @@ async function reportInterleaving(
 }
 
 /** The report from sufficient statistics. Arms come in the order of the evidence. */
-export function reportOn({
+function reportOn({
   rollup,
   evidence,
   metrics,
