@@ -8,6 +8,7 @@
  *   student.fp16.onnx    optional: the same student in fp16 for GPUs, same inputs and output
  *   tokenizer.json       Hugging Face tokenizers' format
  *   spelling.json        optional: words, for slips of the finger in what the student reads (shared/spelling.ts)
+ *   asked-terms.json     optional: the terms of its training queries, for telling new words (shared/new-words.ts)
  *   ads.safetensors      vectors I8 [n, dimension] (cosine ignores their scale), ids U8 (newline-joined UTF-8),
  *                        textDigests U8 (newline-joined, see ad-text.ts); metadata.spaceId
  *   head-queries.safetensors
@@ -25,7 +26,9 @@ import { NORMALIZER_VERSION } from './text.ts';
 export const MANIFEST_VERSION = 1;
 
 const Digest = z.string().regex(/^[0-9a-f]{64}$/);
-const BundleFile = z.strictObject({ file: z.string().regex(/^[\w.-]+$/), sha256: Digest, bytes: z.int().positive() });
+const BundleFile = z.lazy(() =>
+  z.strictObject({ file: z.string().regex(/^[\w.-]+$/), sha256: Digest, bytes: z.int().positive() }),
+);
 export type BundleFile = z.infer<typeof BundleFile>;
 
 export const Manifest = z.lazy(() =>
@@ -41,7 +44,7 @@ export const Manifest = z.lazy(() =>
       normalizerVersion: z.int().positive(),
       /** Longest input, in tokens; longer queries are cut. */
       maxTokens: z.int().positive(),
-      student: BundleFile.extend({
+      student: BundleFile.unwrap().extend({
         precision: z.enum(['int8', 'fp16', 'fp32']),
         layers: z.int().nonnegative(),
         hidden: z.int().positive(),
@@ -52,14 +55,16 @@ export const Manifest = z.lazy(() =>
       tokenizer: BundleFile,
       /** What the student's queries are spelled by (shared/spelling.ts); it reads them as typed where there is none. */
       spelling: BundleFile.optional(),
-      ads: BundleFile.extend({ count: z.int().nonnegative() }),
+      ads: BundleFile.unwrap().extend({ count: z.int().nonnegative() }),
       /** Queries for which the teacher's own vector takes the place of the student's. */
-      headQueries: BundleFile.extend({ count: z.int().positive() }).optional(),
+      headQueries: BundleFile.unwrap().extend({ count: z.int().positive() }).optional(),
       report: BundleFile,
       /** The teacher's measures of each test query: its weights are no part of a bundle. */
       teacherMeasures: BundleFile.optional(),
       /** Weights of the logistic relevance map (shared/relevance.ts), fitted on validation queries. */
       calibration: RelevanceMap,
+      /** What tells queries with words that no training query had (shared/new-words.ts), and the relevance map of these. */
+      newWords: BundleFile.unwrap().extend({ calibration: RelevanceMap }).optional(),
       teacher: z.strictObject({ name: z.string(), sha256: Digest, license: z.string(), source: z.string() }),
       license: z.string(),
       /** How it was made: the recipe's configuration and the digest of its data. */

@@ -28,6 +28,16 @@ export class CoverageIndex {
     }
   }
 
+  /** The term of a normalized query that the fewest ads have, of those that any has. */
+  rarestTerm(query: string): string | undefined {
+    const having = (term: string) => this.#postings.get(term)?.size ?? 0;
+    const found = terms(query).filter((term) => having(term) > 0);
+    return found.reduce<string | undefined>(
+      (rarest, term) => (rarest === undefined || having(term) < having(rarest) ? term : rarest),
+      undefined,
+    );
+  }
+
   /** Coverage, above 0 and up to 1, of a normalized query by each ad that shares a term with it, by place. */
   search(query: string): Map<number, number> {
     const having = new Map(terms(query).map((term) => [term, this.#postings.get(term)]));

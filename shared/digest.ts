@@ -14,11 +14,14 @@ const decoders: Decoders = Uint8Array;
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
+/** Lower-case hex. */
+export const hexOf = (bytes: Uint8Array & Codecs): string =>
+  bytes.toHex?.() ?? bytes.reduce((hex, byte) => hex + HEX[byte], '');
+
 /** Lower-case hex SHA-256 of UTF-8 text or bytes. */
 export async function sha256Hex(data: string | Uint8Array<ArrayBuffer>): Promise<string> {
   const bytes = typeof data === 'string' ? encoder.encode(data) : data;
-  const digest: Uint8Array & Codecs = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return digest.toHex?.() ?? digest.reduce((hex, byte) => hex + HEX[byte], '');
+  return hexOf(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
 }
 
 /** JSON with sorted keys and no white space (RFC 8785 for the values used here: strings, integers, finite numbers). */

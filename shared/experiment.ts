@@ -23,26 +23,30 @@ export const Diversion = z.enum(['user', 'query', 'query-day']);
 export type Diversion = z.infer<typeof Diversion>;
 
 /** Which requests an experiment looks at; an absent field is no condition. */
-export const Targeting = z.strictObject({
-  markets: z.array(z.string().min(1).max(35)).min(1).optional(),
-  /** BCP 47 tags; `en` takes in `en-GB` (RFC 4647, basic filtering). */
-  locales: z.array(z.string().min(1).max(35)).min(1).optional(),
-  devices: z.array(Device).min(1).optional(),
-  /** Share of the units in the bucket range that are let in; raising it moves nobody who is in. */
-  share: z.number().min(0).max(1).optional(),
-});
+export const Targeting = z.lazy(() =>
+  z.strictObject({
+    markets: z.array(z.string().min(1).max(35)).min(1).optional(),
+    /** BCP 47 tags; `en` takes in `en-GB` (RFC 4647, basic filtering). */
+    locales: z.array(z.string().min(1).max(35)).min(1).optional(),
+    devices: z.array(Device).min(1).optional(),
+    /** Share of the units in the bucket range that are let in; raising it moves nobody who is in. */
+    share: z.number().min(0).max(1).optional(),
+  }),
+);
 export type Targeting = z.infer<typeof Targeting>;
 
 /** How long everybody stays in an arm, and after what part of that the arm before has worn off. */
-export const Windows = z
-  .strictObject({
-    windowMinutes: z.int().min(1).max(10_080),
-    washoutMinutes: z.int().min(0),
-  })
-  .refine(({ windowMinutes, washoutMinutes }) => washoutMinutes < windowMinutes, {
-    path: ['washoutMinutes'],
-    message: 'expected less than windowMinutes',
-  });
+export const Windows = z.lazy(() =>
+  z
+    .strictObject({
+      windowMinutes: z.int().min(1).max(10_080),
+      washoutMinutes: z.int().min(0),
+    })
+    .refine(({ windowMinutes, washoutMinutes }) => washoutMinutes < windowMinutes, {
+      path: ['washoutMinutes'],
+      message: 'expected less than windowMinutes',
+    }),
+);
 export type Windows = z.infer<typeof Windows>;
 
 /** Whether the name is one of the IANA database. */

@@ -74,9 +74,10 @@ export interface MatchForm {
   ordered: boolean;
 }
 
-const SEPARATOR = /[\p{Z}\p{P}\s]+/u;
-const split = (normalized: string): string[] =>
-  normalized.split(SEPARATOR).filter((word) => /[\p{L}\p{N}]/u.test(word));
+// No patterns of Unicode classes outside functions: text.ts says why.
+function split(normalized: string): string[] {
+  return normalized.split(/[\p{Z}\p{P}\s]+/u).filter((word) => /[\p{L}\p{N}]/u.test(word));
+}
 
 /** The form under which close variants are the same; of keywords, and of queries that are compared with them. */
 export function closeForm(text: string): MatchForm {

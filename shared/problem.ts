@@ -35,17 +35,19 @@ export const STATUS = {
 export type ProblemCode = keyof typeof STATUS;
 
 /** Wire form of an error (RFC 9457). */
-export const Problem = z
-  .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    code: z.enum(Object.keys(STATUS) as [ProblemCode, ...ProblemCode[]]),
-    detail: z.string(),
-    requestId: z.string().optional(),
-    retryAfterSeconds: z.number().optional(),
-  })
-  .meta({ id: 'Problem' });
+export const Problem = z.lazy(() =>
+  z
+    .object({
+      type: z.string(),
+      title: z.string(),
+      status: z.int(),
+      code: z.enum(Object.keys(STATUS) as [ProblemCode, ...ProblemCode[]]),
+      detail: z.string(),
+      requestId: z.string().optional(),
+      retryAfterSeconds: z.number().optional(),
+    })
+    .meta({ id: 'Problem' }),
+);
 export type Problem = z.infer<typeof Problem>;
 
 /** The one error of Harness: `message` names what was expected and what came, in one line, with the fix where there is one. */

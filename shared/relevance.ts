@@ -13,12 +13,14 @@ export interface Evidence {
   bestCoverage: number;
 }
 
-export const RelevanceMap = z.strictObject({
-  cosine: z.number(),
-  coverage: z.number(),
-  bestCoverage: z.number(),
-  intercept: z.number(),
-});
+export const RelevanceMap = z.lazy(() =>
+  z.strictObject({
+    cosine: z.number(),
+    coverage: z.number(),
+    bestCoverage: z.number(),
+    intercept: z.number(),
+  }),
+);
 export type RelevanceMap = z.infer<typeof RelevanceMap>;
 
 /** Probability that a judge calls the pair relevant, 0 to 1. */

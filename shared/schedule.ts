@@ -8,21 +8,23 @@ import { isTimeZone } from './experiment.ts';
 
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'expected HH:MM, 00:00 to 24:00');
 
-export const Schedule = z
-  .strictObject({
-    /** IANA name, for example Europe/London. */
-    timeZone: z.string().refine(isTimeZone, { error: 'expected an IANA time zone such as Europe/London' }),
-    /** First and last instant; absent: none. */
-    startsAt: z.iso.datetime({ offset: true }).optional(),
-    endsAt: z.iso.datetime({ offset: true }).optional(),
-    /** Weekly windows, days by ISO (1 is Monday); one that ends no later than it begins goes on into the next day. Absent: always. */
-    hours: z
-      .array(z.strictObject({ days: z.array(z.int().min(1).max(7)).min(1).max(7), from: TimeOfDay, to: TimeOfDay }))
-      .min(1)
-      .max(50)
-      .optional(),
-  })
-  .meta({ id: 'Schedule' });
+export const Schedule = z.lazy(() =>
+  z
+    .strictObject({
+      /** IANA name, for example Europe/London. */
+      timeZone: z.string().refine(isTimeZone, { error: 'expected an IANA time zone such as Europe/London' }),
+      /** First and last instant; absent: none. */
+      startsAt: z.iso.datetime({ offset: true }).optional(),
+      endsAt: z.iso.datetime({ offset: true }).optional(),
+      /** Weekly windows, days by ISO (1 is Monday); one that ends no later than it begins goes on into the next day. Absent: always. */
+      hours: z
+        .array(z.strictObject({ days: z.array(z.int().min(1).max(7)).min(1).max(7), from: TimeOfDay, to: TimeOfDay }))
+        .min(1)
+        .max(50)
+        .optional(),
+    })
+    .meta({ id: 'Schedule' }),
+);
 export type Schedule = z.infer<typeof Schedule>;
 
 const DAY_MINUTES = 1_440;

@@ -2,9 +2,9 @@
  * HMAC-SHA256 over what must not be forged: the edge's calls to the backend, click tokens and unit cookies.
  * A key has an id; the first key of a ring signs, every key of the ring verifies, so keys can be rotated.
  */
-import { fromBase64Url, sha256Hex, toBase64Url } from './digest.ts';
+import { fromBase64Url, hexOf, sha256Hex, toBase64Url } from './digest.ts';
 import { HarnessError } from './problem.ts';
-import { HmacSha256 } from './sha256.ts';
+import { HmacSha256, sha256 } from './sha256.ts';
 
 /** Secrets by key id, the signing key first. */
 export type KeyRing = readonly { id: string; secret: string }[];
@@ -35,7 +35,7 @@ async function importKey(secret: string): Promise<HmacKey> {
 
 const hmacKey = (secret: string): HmacKey | Promise<HmacKey> => imported.get(secret) ?? importKey(secret);
 
-/** Parses `id:secret[,id:secret]`, the form of the `HARNESS_KEYS` setting; an error names `setting`. */
+/** Parses `id:secret[,id:secret]`, the form of the `HARNESS_KEYS` setting, each id once; an error names `setting`. */
 export function parseKeyRing(text: string, setting = 'HARNESS_KEYS'): KeyRing {
   const ring = text.split(',').map((part) => {
     const at = part.indexOf(':');
@@ -47,6 +47,13 @@ export function parseKeyRing(text: string, setting = 'HARNESS_KEYS'): KeyRing {
       `${setting}: expected id:secret[,id:secret] with secrets of at least 16 characters.`,
     );
   }
+  const ids = ring.map(({ id }) => id);
+  const repeated = ids.find((id, at) => ids.indexOf(id) !== at);
+  if (repeated !== undefined)
+    throw new HarnessError(
+      'configuration',
+      `${setting}: expected each id once, got ${repeated} twice; rename one of its keys.`,
+    );
   return ring;
 }
 
@@ -62,10 +69,16 @@ export interface SignedRequest {
   body: string;
 }
 
+/**
+ * Bodies of up to so many bytes are hashed at once: other threads would hash them faster, but a busy service comes back to a
+ * request only after others, and would keep each one waiting for that.
+ */
+const AT_ONCE = 4_096;
+
 async function canonical(request: SignedRequest, timestamp: string, nonce: string, keyId: string): Promise<string> {
-  return [request.method.toUpperCase(), request.path, await sha256Hex(request.body), timestamp, nonce, keyId].join(
-    '\n',
-  );
+  const body = encoder.encode(request.body);
+  const digest = body.length <= AT_ONCE ? hexOf(sha256(body)) : await sha256Hex(request.body);
+  return [request.method.toUpperCase(), request.path, digest, timestamp, nonce, keyId].join('\n');
 }
 
 /** The headers that prove a request comes from the holder of a key. */
@@ -109,13 +122,7 @@ export async function verifyRequest(
     throw refuse(`timestamp is off by more than ${MAX_SKEW_MS / 1000} s`);
   if (nonce.length < 8 || nonce.length > 64) throw refuse('expected a nonce of 8 to 64 characters');
   const text = await canonical(request, timestamp, nonce, key.id);
-  const valid = await crypto.subtle.verify(
-    'HMAC',
-    await hmacKey(key.secret),
-    signature as Uint8Array<ArrayBuffer>,
-    encoder.encode(text),
-  );
-  if (!valid) throw refuse('it does not match method, path, body, timestamp and nonce');
+  if (!isHmac(signature, key.secret, text)) throw refuse('it does not match method, path, body, timestamp and nonce');
   return nonce;
 }
 
@@ -136,6 +143,18 @@ function hmacOf(secret: string): HmacSha256 {
   hmacs.set(secret, made);
   return made;
 }
+
+/** Whether a signature is that of the text, in a time that does not tell how much of it is right. */
+function isHmac(signature: Uint8Array, secret: string, text: string): boolean {
+  const key = hmacOf(secret);
+  const expected = key.end(key.begin(encoder.encode(text)), NOTHING);
+  if (signature.length !== expected.length) return false;
+  let different = 0;
+  for (let i = 0; i < expected.length; i++) different |= signature[i]! ^ expected[i]!;
+  return different === 0;
+}
+
+const NOTHING = new Uint8Array(0);
 
 /** The end of a payload, ready to follow a {@link tokenHead}. */
 export interface TokenTail {

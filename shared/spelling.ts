@@ -9,12 +9,14 @@ import * as z from 'zod';
 import { singular } from './coverage.ts';
 
 /** Words separated by spaces, normalized. `spelling.json` of a bundle. */
-export const SpellingTable = z.strictObject({
-  /** What a slip may have meant, the commonest first. */
-  suggested: z.string(),
-  /** Other words that are right as they are. */
-  known: z.string(),
-});
+export const SpellingTable = z.lazy(() =>
+  z.strictObject({
+    /** What a slip may have meant, the commonest first. */
+    suggested: z.string(),
+    /** Other words that are right as they are. */
+    known: z.string(),
+  }),
+);
 export type SpellingTable = z.infer<typeof SpellingTable>;
 
 /** A normalized text with its slips put right; a text without any comes back as it is. */
@@ -23,16 +25,22 @@ export type Spelling = (text: string) => string;
 /** Shorter words are too near each other, longer ones are no words. */
 const [SHORTEST, LONGEST] = [4, 24];
 /** Unknown words looked at in one text: bounds the work on a text of any length. */
-const MOST = 12;
+export const MOST_UNKNOWN = 12;
 /** Letters that may have been meant: the most used ones, an alphabet or two. */
 const LETTERS = 64;
 
-/** Letters and digits together: what has a digit is a size or a model, not a word. */
-const TOKEN = /[\p{L}\p{M}\p{N}]+/gu;
-const isLetters = (token: string): boolean => /^[\p{L}\p{M}]+$/u.test(token);
+// No patterns of Unicode classes outside functions: text.ts says why.
+function tokenPattern(): RegExp {
+  return /[\p{L}\p{M}\p{N}]+/gu;
+}
+
+/** Whether a token is a word: what has a digit is a size or a model. */
+export function isLetters(token: string): boolean {
+  return /^[\p{L}\p{M}]+$/u.test(token);
+}
 
 /** The words of a normalized text. */
-export const words = (text: string): string[] => (text.match(TOKEN) ?? []).filter(isLetters);
+export const words = (text: string): string[] => (text.match(tokenPattern()) ?? []).filter(isLetters);
 
 function commonLetters(among: Iterable<string>): string[] {
   const counts = new Map<string, number>();
@@ -126,8 +134,8 @@ export function openSpelling(table: SpellingTable): Spelling {
     return best < suggested.length ? suggested[best]! : word;
   };
   return (text) => {
-    let left = MOST;
-    return text.replace(TOKEN, (word) => {
+    let left = MOST_UNKNOWN;
+    return text.replace(tokenPattern(), (word) => {
       if (word.length < SHORTEST || word.length > LONGEST || isRight(word) || left === 0) return word;
       left--;
       return meant(word);

@@ -17,12 +17,8 @@ const QUOTES: [RegExp, string][] = [
   [/[\u2010-\u2015\u2212]/gu, '-'],
   [/\u2044/gu, '/'],
 ];
-// Joiners carry meaning inside Persian, Indic and emoji sequences and nowhere else.
-const STRAY_JOINER =
-  /(?<![\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200C\u200D]+|[\u200C\u200D]+(?![\p{L}\p{M}\p{Extended_Pictographic}])|(?<=\p{Script=Latin})[\u200C\u200D]+/gu;
 // Format characters that are invisible and carry no meaning in a query: soft hyphen, zero-width space, bidi controls, BOM.
 const INVISIBLE = /[\u00AD\u061C\u115F\u1160\u180E\u200B\u200E\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/gu;
-const CONTROL_OR_SPACE = /[\p{Cc}\p{Z}\uFFFD\s]+/gu;
 const TURKIC = /^(tr|az)\b/i;
 const PRINTABLE_ASCII = /^[ -~]*$/;
 
@@ -33,14 +29,26 @@ function unifyQuotes(text: string): string {
   return out;
 }
 
+/** Patterns of Unicode classes take a millisecond to build, so they are written in functions, where that happens on the first call. */
+function withoutStrayJoiners(text: string): string {
+  // Joiners carry meaning inside Persian, Indic and emoji sequences and nowhere else.
+  return text.replace(
+    /(?<![\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200C\u200D]+|[\u200C\u200D]+(?![\p{L}\p{M}\p{Extended_Pictographic}])|(?<=\p{Script=Latin})[\u200C\u200D]+/gu,
+    '',
+  );
+}
+
 function pass(text: string, locale: string): string {
   let out = unifyQuotes(text.toWellFormed().replace(VULGAR_FRACTION_AFTER_DIGIT, ' '));
   out = unifyQuotes(out.normalize('NFKC'));
-  out = out.replace(INVISIBLE, '').replace(STRAY_JOINER, '');
+  out = withoutStrayJoiners(out.replace(INVISIBLE, ''));
   // U+0130 lower-cases to i + U+0307 outside Turkic locales; sharp s and final sigma are folded so that case pairs meet.
   out = TURKIC.test(locale) ? out.toLocaleLowerCase(locale) : out.replaceAll('\u0130', 'i').toLowerCase();
   out = out.replaceAll('\u00DF', 'ss').replaceAll('\u03C2', '\u03C3');
-  return out.replace(CONTROL_OR_SPACE, ' ').trim().normalize('NFKC');
+  return out
+    .replace(/[\p{Cc}\p{Z}\uFFFD\s]+/gu, ' ')
+    .trim()
+    .normalize('NFKC');
 }
 
 /** The normalized query; idempotent, and never throws. `locale` is a BCP 47 tag; only the Turkic i depends on it. */

@@ -219,7 +219,7 @@ function making({ provenance, teacher }: Manifest, { training }: CardReport): st
 /** @param report The content of `report.json`. @throws ZodError where it is no evaluation report. */
 export function modelCard({ manifest, report: json }: { manifest: Manifest; report: unknown }): string {
   const report = CardReport.parse(json);
-  const { student, tokenizer, spelling, studentFp16 } = manifest;
+  const { student, tokenizer, spelling, newWords, studentFp16 } = manifest;
   const unseen = report.slices?.slice?.extrapolation?.recovery?.p10;
   const sections = [
     frontMatter(manifest, report),
@@ -234,6 +234,11 @@ export function modelCard({ manifest, report: json }: { manifest: Manifest; repo
       ...(spelling
         ? [
             `- \`${spelling.file}\` (${megabytes(spelling.bytes)}): words of the data; a word of a query that is none of them is read as the commonest at one edit from it.`,
+          ]
+        : []),
+      ...(newWords
+        ? [
+            `- \`${newWords.file}\` (${megabytes(newWords.bytes)}): the terms of the training queries; a query with another word is ranked by a relevance map of its own, which trusts the ads' words more.`,
           ]
         : []),
       `- \`${tokenizer.file}\` (${megabytes(tokenizer.bytes)}), \`${manifest.ads.file}\` (the teacher's vectors of ${count(manifest.ads.count)} ads), \`manifest.json\`, \`${manifest.report.file}\`.`,

@@ -14,6 +14,7 @@ import {
 } from '../shared/bundle.ts';
 import type { Ad } from '../shared/contract/ads.ts';
 import { sha256Hex } from '../shared/digest.ts';
+import type { AskedTerms } from '../shared/new-words.ts';
 import { HarnessError } from '../shared/problem.ts';
 import type { RelevanceMap } from '../shared/relevance.ts';
 import { readSafetensors, writeSafetensors } from '../shared/safetensors.ts';
@@ -108,6 +109,8 @@ export interface PublishOptions {
   /** Queries with the teacher's own vectors, where there are any. */
   readonly headQueries?: { readonly file: Uint8Array<ArrayBuffer>; readonly count: number };
   readonly calibration: RelevanceMap;
+  /** What tells queries with new words, and their relevance map. */
+  readonly newWords: { readonly asked: AskedTerms; readonly calibration: RelevanceMap };
   readonly report: EvaluationReport & Readonly<Record<string, unknown>>;
   readonly teacherMeasures: PublishedTeacher;
   /** By phase, for the curves. */
@@ -167,6 +170,10 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
     report: await put('report.json', `${JSON.stringify(options.report, null, 2)}\n`),
     teacherMeasures: await put('teacher.json', `${JSON.stringify(options.teacherMeasures)}\n`),
     calibration: options.calibration,
+    newWords: {
+      ...(await put('asked-terms.json', `${JSON.stringify(options.newWords.asked, null, 2)}\n`)),
+      calibration: options.newWords.calibration,
+    },
     teacher: { name: teacher.name, sha256: teacher.sha256, license: teacher.license, source: teacher.source },
     license: teacher.license,
     provenance: options.provenance,

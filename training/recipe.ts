@@ -1,6 +1,6 @@
 /** `npm run recipe`: from a teacher, queries and a catalogue to a published bundle. */
 import { resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { HarnessError } from '../shared/problem.ts';
 import { ABLATION, ablate, ablationTable } from './ablate/ablate.ts';
 import { loadConfig } from './config.ts';
@@ -54,7 +54,12 @@ const common = (command: Command): Command =>
       'checkpoint folder, or Hugging Face repository (default: from the configuration)',
     )
     .option('--data <folder>', 'dataset folder (default: from the configuration)')
-    .option('--config <file>', 'configuration (.ts, .js or .json)', DEFAULT_CONFIG)
+    .addOption(
+      new Option('--config <file>', 'configuration (.ts, .js or .json)').default(
+        DEFAULT_CONFIG,
+        'training/default.config.ts', // in the repository, wherever that is
+      ),
+    )
     .option('--seed <number>', 'seed (default: from the configuration)', whole)
     .option('--steps <number>', 'alignment steps (default: from the configuration)', whole)
     .option('--json', 'print the result as JSON');

@@ -8,6 +8,7 @@ import { Micros } from '../money.ts';
 import { Schedule } from '../schedule.ts';
 import { AdStatus, AdTerms } from './ads.ts';
 import { AdId, Market } from './names.ts';
+import { nextPage, pageBehind } from './paging.ts';
 
 const Name = z.string().trim().max(200).optional();
 /** Of all its ads together, by their clicks of a UTC day; absent: as far as the ads' own budgets go. */
@@ -58,6 +59,10 @@ export type Account<K extends AccountKind = AccountKind> = z.infer<(typeof ACCOU
 export const CampaignPatch = Campaign.omit({ id: true }).partial().meta({ id: 'CampaignPatch' });
 export const AdvertiserPatch = Advertiser.omit({ id: true }).partial().meta({ id: 'AdvertiserPatch' });
 
-export const CampaignList = z.object({ campaigns: z.array(Campaign) }).meta({ id: 'CampaignList' });
-export const AdvertiserList = z.object({ advertisers: z.array(Advertiser) }).meta({ id: 'AdvertiserList' });
-export const PolicyList = z.object({ rules: z.array(PolicyRule) }).meta({ id: 'PolicyList' });
+export const AccountPage = pageBehind(AdId);
+export type AccountPage = z.infer<typeof AccountPage>;
+export const CampaignList = z.object({ campaigns: z.array(Campaign), ...nextPage(AdId) }).meta({ id: 'CampaignList' });
+export const AdvertiserList = z
+  .object({ advertisers: z.array(Advertiser), ...nextPage(AdId) })
+  .meta({ id: 'AdvertiserList' });
+export const PolicyList = z.object({ rules: z.array(PolicyRule), ...nextPage(AdId) }).meta({ id: 'PolicyList' });

@@ -8,14 +8,16 @@ import { Micros } from '../money.ts';
 import { AdId, Locale, Market } from './names.ts';
 import { CacheStatus, Rung } from './query-route.ts';
 
-const EventBase = z.strictObject({
-  id: z.string().min(8).max(64),
-  /** UTC milliseconds at the edge. */
-  atMs: z.int().positive(),
-});
+const EventBase = z.lazy(() =>
+  z.strictObject({
+    id: z.string().min(8).max(64),
+    /** UTC milliseconds at the edge. */
+    atMs: z.int().positive(),
+  }),
+);
 
 export const ImpressionEvent = z.lazy(() =>
-  EventBase.extend({
+  EventBase.unwrap().extend({
     type: z.literal('impression'),
     /** Keyed hash of the first-party id; never the id itself. */
     unitId: z.string().min(1).max(64),
@@ -57,7 +59,7 @@ export type ImpressionEvent = z.infer<typeof ImpressionEvent>;
 
 /** One click of a slot. The id is `impressionId:position`, so that a replayed token counts once. */
 export const ClickEvent = z.lazy(() =>
-  EventBase.extend({
+  EventBase.unwrap().extend({
     id: z.string().min(8).max(80),
     type: z.literal('click'),
     impressionId: z.string(),
@@ -70,7 +72,7 @@ export const ClickEvent = z.lazy(() =>
 export type ClickEvent = z.infer<typeof ClickEvent>;
 
 export const ConversionEvent = z.lazy(() =>
-  EventBase.extend({
+  EventBase.unwrap().extend({
     type: z.literal('conversion'),
     /** The click that it follows. */
     clickId: z.string().min(8).max(80),

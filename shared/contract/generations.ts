@@ -1,5 +1,6 @@
 /** Generations: immutable published indices, each over one catalogue snapshot in one embedding space. */
 import * as z from 'zod';
+import { nextPage, pageBehind } from './paging.ts';
 
 export const Generation = z
   .object({
@@ -26,6 +27,7 @@ export const GenerationRequest = z
   ])
   .meta({ id: 'GenerationRequest' });
 export type GenerationRequest = z.infer<typeof GenerationRequest>;
-export const GenerationList = z
-  .object({ live: z.int().nullable(), generations: z.array(Generation) })
-  .meta({ id: 'GenerationList' });
+export const GenerationPage = pageBehind(z.coerce.number().int().nonnegative());
+/** By number. */
+export const GenerationList = z.object({ live: z.int().nullable(), generations: z.array(Generation) });
+export const GenerationListPage = GenerationList.extend(nextPage(z.int())).meta({ id: 'GenerationList' });

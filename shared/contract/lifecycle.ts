@@ -2,8 +2,16 @@
 import * as z from 'zod';
 import { ExperimentDefinition } from '../experiment-definition.ts';
 import { LIFECYCLE_ACTIONS } from '../experiment-lifecycle.ts';
+import { nextPage, pageBehind } from './paging.ts';
 
-export const ExperimentList = z.object({ experiments: z.array(ExperimentDefinition) }).meta({ id: 'ExperimentList' });
+const { key: ExperimentKey } = ExperimentDefinition.shape;
+export const ExperimentPage = pageBehind(ExperimentKey);
+export type ExperimentPage = z.infer<typeof ExperimentPage>;
+/** By key. */
+export const ExperimentList = z
+  .object({ experiments: z.array(ExperimentDefinition), ...nextPage(ExperimentKey) })
+  .meta({ id: 'ExperimentList' });
+export type ExperimentList = z.infer<typeof ExperimentList>;
 
 /** Who changes something, and why; `by` is the id of the signing key unless given. */
 const Attribution = { by: z.string().min(1).max(100).optional(), why: z.string().min(1).max(500) };
@@ -48,11 +56,15 @@ export const ExperimentPlan = z
   .meta({ id: 'ExperimentPlan' });
 export type ExperimentPlan = z.infer<typeof ExperimentPlan>;
 
+export const AuditPage = pageBehind(z.coerce.number().int().nonnegative());
+export type AuditPage = z.infer<typeof AuditPage>;
 /** `GET /v1/experiments/:key/audit`: every change, the oldest first. Entries are never changed or removed. */
 export const ExperimentAudit = z
   .object({
     entries: z.array(
       z.object({
+        /** Grows with time, over all experiments. */
+        id: z.int(),
         at: z.string(),
         action: z.enum(LIFECYCLE_ACTIONS),
         by: z.string(),
@@ -62,6 +74,7 @@ export const ExperimentAudit = z
         differences: z.array(Difference),
       }),
     ),
+    ...nextPage(z.int()),
   })
   .meta({ id: 'ExperimentAudit' });
 export type ExperimentAudit = z.infer<typeof ExperimentAudit>;

@@ -7,20 +7,22 @@ import { QueryVector } from '../query-vector.ts';
 import { Schedule } from '../schedule.ts';
 import { Locale, Market } from './names.ts';
 
-export const RetrieveRequest = z
-  .strictObject({
-    /** Normalized by shared/text under `normalizerVersion`. */
-    query: z.string().min(1).max(1_000),
-    normalizerVersion: z.int(),
-    market: Market,
-    locale: Locale,
-    plan: Plan,
-    /** The query's vector, where the caller has the backend's student; without it the backend encodes. `model_mismatch` for another student's. */
-    vector: QueryVector.optional(),
-    /** Milliseconds that the caller will wait. */
-    deadlineMs: z.number().positive().max(60_000),
-  })
-  .meta({ id: 'RetrieveRequest' });
+export const RetrieveRequest = z.lazy(() =>
+  z
+    .strictObject({
+      /** Normalized by shared/text under `normalizerVersion`. */
+      query: z.string().min(1).max(1_000),
+      normalizerVersion: z.int(),
+      market: Market,
+      locale: Locale,
+      plan: Plan,
+      /** The query's vector, where the caller has the backend's student; without it the backend encodes. `model_mismatch` for another student's. */
+      vector: QueryVector.optional(),
+      /** Milliseconds that the caller will wait. */
+      deadlineMs: z.number().positive().max(60_000),
+    })
+    .meta({ id: 'RetrieveRequest' }),
+);
 export type RetrieveRequest = z.infer<typeof RetrieveRequest>;
 
 export const Candidate = z

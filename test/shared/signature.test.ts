@@ -1,3 +1,4 @@
+import { createHash, createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { HarnessError } from '../../shared/problem.ts';
 import {
@@ -27,6 +28,24 @@ const code = (promise: Promise<unknown>) =>
 describe('requests', () => {
   test('what was signed is accepted, and answers its nonce', async () => {
     expect(await verifyRequest(ring, request, await headers(), nowMs)).toBe('nonce-0001');
+  });
+  test.each([0, 4_095, 4_096, 4_097, 100_000])('a body of %i bytes is signed as documented', async (length) => {
+    const body = length < 4 ? '' : `é${'x'.repeat(length - 2)}`;
+    const signed = await signRequest(ring, { ...request, body }, { nowMs, nonce: 'nonce-0001' });
+    const digest = createHash('sha256').update(body).digest('hex');
+    const text = ['POST', request.path, digest, nowMs, 'nonce-0001', 'k1'].join('\n');
+    const expected = createHmac('sha256', ring[0]!.secret).update(text).digest('base64url');
+    expect(signed[SIGNATURE_HEADERS.signature]).toBe(expected);
+    expect(await verifyRequest(ring, { ...request, body }, new Headers(signed), nowMs)).toBe('nonce-0001');
+  });
+  test('a signature with any byte changed, or of another length, is refused', async () => {
+    const sent = await headers();
+    const bytes = Buffer.from(sent.get(SIGNATURE_HEADERS.signature)!, 'base64url');
+    const altered = Array.from(bytes, (byte, i) => Buffer.from(bytes).fill(byte ^ 1, i, i + 1));
+    for (const wrong of [...altered, bytes.subarray(0, 31), Buffer.concat([bytes, bytes])]) {
+      sent.set(SIGNATURE_HEADERS.signature, wrong.toString('base64url'));
+      expect(await code(verifyRequest(ring, request, sent, nowMs))).toBe('unauthorized');
+    }
   });
   test.each([
     ['another method', { method: 'PUT' }],
@@ -130,4 +149,7 @@ test('a key ring is parsed, and a weak one refused', () => {
     { id: 'b', secret: 'fedcba9876543210' },
   ]);
   for (const bad of ['', 'a', 'a:short', ':0123456789abcdef']) expect(() => parseKeyRing(bad)).toThrow(HarnessError);
+  expect(() => parseKeyRing('a:0123456789abcdef,b:0123456789abcdef, a :fedcba9876543210', 'HARNESS_API_KEYS')).toThrow(
+    'HARNESS_API_KEYS: expected each id once, got a twice; rename one of its keys.',
+  );
 });

@@ -1,7 +1,9 @@
 /** Runs in Node and in workerd: the Worker and the backend must read the same of a query, and the right thing. */
 import { Tokenizer } from '@huggingface/tokenizers';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { paddingId, tokenIds } from '../../shared/token-ids.ts';
+import { openSpelling } from '../../shared/spelling.ts';
+import { paddingId, readsByWord, tokenIds } from '../../shared/token-ids.ts';
 // As text: bench/peers/tokenizer.py makes it, and module loaders are particular about some of its characters.
 import goldenText from '../golden/tokenizer.json?raw';
 
@@ -28,5 +30,74 @@ describe('tokenIds', () => {
     for (const [text, whole] of golden.cases) {
       expect(ids(text)).toEqual(whole.length <= 6 ? whole : [...whole.slice(0, 5), whole.at(-1)]);
     }
+  });
+
+  describe('that are remembered word by word', () => {
+    const spelling = openSpelling({ suggested: 'running shoes table blue', known: 'cable' });
+    const options = { maxTokens: LONGEST, padding: paddingId(golden.tokenizer), spelling };
+
+    it('are those of the whole text, whatever it is and whatever was asked before', () => {
+      const [fresh, remembering] = [
+        tokenIds(library, options),
+        tokenIds(library, { ...options, rememberedWords: 5 }), // so few that the memory is begun anew all the time
+      ];
+      // Of twenty slips spelling puts the first twelve right.
+      for (const text of [...golden.cases.map(([text]) => text), new Array(20).fill('tabel').join(' ')])
+        expect([text, remembering(text)]).toEqual([text, fresh(text)]);
+      const word = fc.oneof(
+        fc.constantFrom(
+          'tabel',
+          'runing',
+          'shoes',
+          'ΟΔΟΣ',
+          'Σ',
+          '靴ガ',
+          'e\u0301',
+          '\u0301',
+          '12',
+          '[MASK]',
+          "l'eau",
+          'x-y',
+          '',
+        ),
+        fc.string({ unit: 'binary' }),
+      );
+      const text = fc
+        .tuple(fc.array(word, { maxLength: 30 }), fc.constantFrom(' ', '  ', '\u3000'))
+        .map(([all, gap]) => all.join(gap));
+      fc.assert(
+        fc.property(text, (asked) => {
+          expect(remembering(asked)).toEqual(fresh(asked));
+        }),
+        { seed: 11, numRuns: 300 },
+      );
+    });
+
+    it('are asked of the library once a word, of a text with more than words each time', () => {
+      const asked: string[] = [];
+      const counting = {
+        encode(text: string, how?: { add_special_tokens?: boolean }) {
+          asked.push(text);
+          return library.encode(text, how);
+        },
+      };
+      const ids = tokenIds(counting, { ...options, rememberedWords: 3 });
+      asked.length = 0;
+      for (const text of ['runing shoes', 'shoes runing', 'shoes, blue', 'shoes, blue', `${'u'.repeat(33)} shoes`])
+        ids(text);
+      expect(asked).toEqual(['running', 'shoes', 'shoes, blue', 'shoes, blue', 'u'.repeat(33)]);
+    });
+
+    it('are so of tokenizers that cut at spaces first, and of no others', () => {
+      expect(readsByWord(golden.tokenizer)).toBe(true);
+      for (const other of [
+        { model: { type: 'BPE' } },
+        { pre_tokenizer: null },
+        { pre_tokenizer: { type: 'Metaspace' } },
+        { normalizer: { type: 'Sequence' } },
+        { added_tokens: [{ content: 'two words' }] },
+      ])
+        expect(readsByWord({ ...golden.tokenizer, ...other })).toBe(false);
+    });
   });
 });

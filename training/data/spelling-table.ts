@@ -4,30 +4,24 @@ import { type SpellingTable, words } from '../../shared/spelling.ts';
 import { normalize } from '../../shared/text.ts';
 import { heldOutTexts } from './held-out.ts';
 import type { DatasetFolder } from './records.ts';
+import { WordCounts } from './word-counts.ts';
 
 /** Queries that a word of no ad and no general text must be in to count as one: fewer may share a slip. */
 const FROM_QUERIES = 3;
 /** Uses that a word needs to be what a slip meant. */
 const SUGGESTED_FROM = 2;
-/** Words counted at a time: bounds memory, however many slips a log has. */
-const MOST_WORDS = 2_000_000;
-
-/** Texts that each word is in. Where there are too many words, those met once so far are forgotten (as Manku and Motwani, VLDB 2002). */
-class WordCounts extends Map<string, number> {
-  add(text: string): void {
-    for (const word of new Set(words(normalize(text)))) this.set(word, (this.get(word) ?? 0) + 1);
-    if (this.size > MOST_WORDS) for (const [word, count] of this) if (count === 1) this.delete(word);
-  }
-}
+/** The words of a text as people wrote it. */
+const wordsOf = (text: string): string[] => words(normalize(text));
 
 /** From the catalogue, the training queries and, where the dataset has it, general text; no held-out query is read. */
 export async function spellingTable(dataset: Pick<DatasetFolder, 'read' | 'has'>): Promise<SpellingTable> {
   const [ads, queries, general] = [new WordCounts(), new WordCounts(), new WordCounts()];
-  for await (const ad of dataset.read('catalogue.jsonl')) ads.add(Object.values(lexicalText(ad)).join(' '));
+  for await (const ad of dataset.read('catalogue.jsonl')) ads.add(wordsOf(Object.values(lexicalText(ad)).join(' ')));
   const isHeldOut = await heldOutTexts(dataset);
-  for await (const { text } of dataset.read('queries.train.jsonl')) if (!isHeldOut(normalize(text))) queries.add(text);
+  for await (const { text } of dataset.read('queries.train.jsonl'))
+    if (!isHeldOut(normalize(text))) queries.add(wordsOf(text));
   if (dataset.has('text.general.jsonl'))
-    for await (const { text } of dataset.read('text.general.jsonl')) general.add(text);
+    for await (const { text } of dataset.read('text.general.jsonl')) general.add(wordsOf(text));
 
   const askedOften = [...queries].flatMap(([word, count]) => (count >= FROM_QUERIES ? [word] : []));
   const all = [...new Set([...ads.keys(), ...general.keys(), ...askedOften])].sort();

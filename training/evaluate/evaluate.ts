@@ -1,8 +1,9 @@
 /**
  * The evaluation of a bundle on the test split: every system ranks the same queries over the same ads and is measured query by query
- * (report.ts makes recovery, floors and slices of that); then forgetting and speed. Also fits the relevance map on validation queries.
+ * (report.ts makes recovery, floors and slices of that); then forgetting and speed. Also fits the relevance maps on validation queries.
  */
 import type { Ad } from '../../shared/contract/ads.ts';
+import { CoverageIndex, lexicalText } from '../../shared/coverage-index.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { RelevanceMap } from '../../shared/relevance.ts';
 import type { Spelling } from '../../shared/spelling.ts';
@@ -11,9 +12,10 @@ import { seeded } from '../data/seeded.ts';
 import { TextEncoderSession } from '../runner/encoder.ts';
 import type { Teacher } from '../teacher/teacher.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
+import { withoutRarestWord } from './forgotten-word.ts';
 import { labelledPairs } from './labelled-pairs.ts';
 import { lexicalFloor } from './lexical.ts';
-import { judgedQueries, mayShow } from './market.ts';
+import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
 import { mean, measure, RELEVANT, type Scores } from './metrics.ts';
 import { type TeacherTexts, teacherTexts } from './oracle.ts';
 import { outOfDomain, readGlosses } from './out-of-domain.ts';
@@ -119,6 +121,8 @@ const denominatorsOf = ({ withContext, bare }: TeacherTexts) => ({
 export interface Evaluated {
   readonly report: EvaluationReport;
   readonly calibration: RelevanceMap;
+  /** The same for queries with new words (shared/new-words.ts). */
+  readonly newWordsCalibration: RelevanceMap;
   /** What a bundle says of the teacher's quality. */
   readonly described: Omit<PublishedTeacher, 'shape'>;
 }
@@ -183,11 +187,23 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
     ...(asTyped ? { asTyped: await typed(asTyped) } : {}),
   };
 
-  onStage('fitting the relevance map on validation queries');
+  onStage('fitting the relevance maps on validation queries');
   const validation = (await judgedQueries(dataset, 'validation')).queries;
-  const validationVectors = await student(validation.map(({ normalized }) => normalized));
-  const hits = await rank(search, validationVectors, { ads, queries: validation, k: DEPTH });
-  const labelled = labelledPairs({ ads, rows: unit, vectors: validationVectors, validation, hits, depth: DEPTH });
+  const index = new CoverageIndex(ads.map(lexicalText));
+  const fitted = async (judged: readonly JudgedQuery[], seen: readonly string[]): Promise<RelevanceMap> => {
+    const vectors = await student(seen);
+    const hits = await rank(search, vectors, { ads, queries: judged, k: DEPTH });
+    return fitRelevance(labelledPairs({ ads, index, rows: unit, vectors, queries: judged, hits, depth: DEPTH }));
+  };
+  const forgottenWords = withoutRarestWord(validation, index);
+  const calibration = await fitted(
+    validation,
+    validation.map(({ normalized }) => normalized),
+  );
+  const newWordsCalibration = await fitted(
+    forgottenWords.map(({ query }) => query),
+    forgottenWords.map(({ text }) => text),
+  );
   await search.close();
 
   // Its words must be encoded anew: without the teacher there is nothing to compare with.
@@ -229,7 +245,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   };
   return {
     report: published ? withPublishedFloors(report, published) : report,
-    calibration: fitRelevance(labelled),
+    calibration,
+    newWordsCalibration,
     described: {
       dataSha256: await teacherData(dataset),
       readsContext: options.teacherReadsContext,

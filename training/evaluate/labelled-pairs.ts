@@ -1,6 +1,6 @@
 /** The pairs that the relevance map is fitted on (relevance.ts), with the judges' word. */
 import type { Ad } from '../../shared/contract/ads.ts';
-import { CoverageIndex, lexicalText } from '../../shared/coverage-index.ts';
+import type { CoverageIndex } from '../../shared/coverage-index.ts';
 import { type JudgedQuery, mayShow } from './market.ts';
 import { RELEVANT } from './metrics.ts';
 import type { LabelledPair } from './relevance.ts';
@@ -8,11 +8,13 @@ import type { Hit } from './search.ts';
 
 export interface LabelledPairsOptions {
   readonly ads: readonly Ad[];
+  /** Of the same ads, in their order. */
+  readonly index: CoverageIndex;
   /** float32 [ads, dimension], rows of length 1. */
   readonly rows: Float32Array;
-  /** The student's vectors of the validation queries, float32 [queries, dimension], rows of length 1. */
+  /** The student's vectors of the queries, float32 [queries, dimension], rows of length 1. */
   readonly vectors: Float32Array;
-  readonly validation: readonly JudgedQuery[];
+  readonly queries: readonly JudgedQuery[];
   /** What the student finds for each. */
   readonly hits: readonly (readonly Hit[])[];
   /** Ads by shared words that join them, a query. */
@@ -20,18 +22,25 @@ export interface LabelledPairsOptions {
 }
 
 /**
- * The pairs that an ensemble meets: what the student finds for each validation query, and as many ads of the query's market as share
+ * The pairs that an ensemble meets: what the student finds for each query, and as many ads of the query's market as share
  * most of its words.
  */
-export function labelledPairs({ ads, rows, vectors, validation, hits, depth }: LabelledPairsOptions): LabelledPair[] {
+export function labelledPairs({
+  ads,
+  index,
+  rows,
+  vectors,
+  queries,
+  hits,
+  depth,
+}: LabelledPairsOptions): LabelledPair[] {
   const dimension = rows.length / ads.length;
-  const index = new CoverageIndex(ads.map(lexicalText));
   const cosine = (query: number, row: number): number => {
     let sum = 0;
     for (let i = 0; i < dimension; i++) sum += vectors[query * dimension + i]! * rows[row * dimension + i]!;
     return sum;
   };
-  return validation.flatMap((query, i) => {
+  return queries.flatMap((query, i) => {
     const coverage = index.search(query.normalized);
     const shared = [...coverage]
       .filter(([row]) => mayShow(ads[row]!, query))

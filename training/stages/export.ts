@@ -1,6 +1,7 @@
 /** The last stage: the student quantised, the catalogue's vectors, the evaluation, and all of it as a bundle. */
 import type { Manifest } from '../../shared/bundle.ts';
 import type { RecipeContext } from '../context.ts';
+import { askedTerms } from '../data/asked-terms.ts';
 import { spellingTable } from '../data/spelling-table.ts';
 import { evaluate } from '../evaluate/evaluate.ts';
 import { describeShape } from '../evaluate/published-teacher.ts';
@@ -43,6 +44,7 @@ export async function exportBundle(
   const {
     report,
     calibration,
+    newWordsCalibration,
     described: measures,
   } = await evaluate({
     candidate: { ...reader, model, dimension, vectors, adIds: ads.map(({ id }) => id) },
@@ -74,6 +76,7 @@ export async function exportBundle(
     adCount: ads.length,
     ...(await headQueries(context, { teacher: taught.teacher, spaceId })),
     calibration,
+    newWords: { asked: await askedTerms(dataset), calibration: newWordsCalibration },
     teacherMeasures: {
       ...measures,
       // Its speed is measured with the bundle's tokenizer.

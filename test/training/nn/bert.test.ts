@@ -82,11 +82,11 @@ describe.skipIf(!found)(
       expect(golden.texts.map((text) => real.tokenizer.encode(text))).toEqual(golden.ids);
     });
 
-    it('equals the reference in fp32', { timeout: 60_000 }, async () => {
+    it('equals the reference in fp32', async () => {
       expect(leastCosine(await encode(floatModel(real)), golden.vectors.flat(), 384)).toBeGreaterThanOrEqual(0.9999);
     });
 
-    it('stays close to the reference in int8', { timeout: 60_000 }, async () => {
+    it('stays close to the reference in int8', async () => {
       const texts = [
         'red shoes',
         'stainless steel kettle with lid',

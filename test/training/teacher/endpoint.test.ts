@@ -193,7 +193,8 @@ describe('tries again', () => {
       return count < 3;
     });
     close(await encode(server.url, TEXTS, { change: { attemptTimeoutMs: 300 } }), TEXTS);
-    expect(server.requests).toHaveLength(3);
+    // On a busy machine an attempt after these may be too slow as well.
+    expect(server.requests.length).toBeGreaterThanOrEqual(3);
   });
 });
 
@@ -240,9 +241,9 @@ describe('gives up in one line', () => {
 
   it('when the deadline passes, with what the attempt before said', async () => {
     const busy = (response: ServerResponse) => answerJson(response, 503, { error: 'busy' }, { 'retry-after': '3600' });
-    const { error, server } = await failing(busy, { deadlineMs: 200 });
+    const { error, server } = await failing(busy, { deadlineMs: 2_000 });
     expect(error).toMatchObject({ code: 'deadline_exceeded' });
-    expect(error.message).toContain('no answer within 200 ms and 2 retries; the attempt before: 503');
+    expect(error.message).toContain('no answer within 2000 ms and 2 retries; the attempt before: 503');
     expect(server.requests).toHaveLength(1);
   });
 
