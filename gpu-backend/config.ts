@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
+import type { SessionLimits } from './db/connect.ts';
+import type { RebuildBounds } from './generations/rebuild-policy.ts';
 
 export interface BackendConfig {
   host: string;
@@ -25,6 +27,8 @@ export interface BackendConfig {
   apiKeys: KeyRing;
   /** A Postgres server; absent, the embedded database in the data folder. */
   databaseUrl: string | undefined;
+  /** How long its sessions may take. */
+  sessionLimits: SessionLimits;
   /** Bytes of events kept on disk at most while the database is away. */
   spoolBytes: number;
   /** Share of requests traced whose caller does not; absent, nothing is traced. */
@@ -34,6 +38,8 @@ export interface BackendConfig {
   device: 'cpu' | 'cuda' | 'webgpu';
   /** What searches the vectors of a market: its graph, or an exact scan on the device. */
   index: 'hnsw' | 'scan';
+  /** When a generation is built without anybody asking. */
+  rebuild: RebuildBounds;
   /** Threads that encode queries. */
   encoderWorkers: number;
   /** Texts that may wait to be encoded before calls are refused. */
@@ -55,6 +61,7 @@ const integer = (from: number, to: number, message: string) =>
 const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
   z.enum(values, { error: `one of ${values.join(', ')}` });
 
+const SECONDS = 'seconds from 0 (no limit) to 86400';
 const WORKERS = Math.min(4, Math.max(1, availableParallelism() - 1));
 
 const SETTINGS = z.object({
@@ -100,6 +107,15 @@ const SETTINGS = z.object({
     .url({ protocol: /^postgres(ql)?$/, error: 'postgres://user:password@host:port/database' })
     .optional()
     .describe('Postgres 15 or newer; unset, the embedded database in HARNESS_DATA'),
+  HARNESS_STATEMENT_SECONDS: integer(0, 86_400, SECONDS)
+    .default(30)
+    .describe('Seconds that Postgres gives a statement of a request; 0, no limit'),
+  HARNESS_BATCH_SECONDS: integer(0, 86_400, SECONDS)
+    .default(1_800)
+    .describe('The same for reports, rollups and publications'),
+  HARNESS_IDLE_TRANSACTION_SECONDS: integer(0, 86_400, SECONDS)
+    .default(60)
+    .describe('Seconds after which Postgres ends a transaction that asks it nothing; 0, never'),
   HARNESS_SPOOL_MB: integer(1, 1_000_000, 'megabytes from 1 to 1000000')
     .default(1_024)
     .describe('Room for events on disk while the database is away, in megabytes'),
@@ -123,6 +139,21 @@ const SETTINGS = z.object({
   HARNESS_INDEX: choice('hnsw', 'scan')
     .default('hnsw')
     .describe('What searches vectors: a graph (hnsw), or an exact scan on HARNESS_DEVICE, which falls back to hnsw'),
+  HARNESS_REBUILD_SHARE: z
+    .string()
+    .regex(/^(0(\.\d{1,9})?|1(\.0+)?)$/, 'a share from 0 to 1')
+    .transform(Number)
+    .default(0.1)
+    .describe('Share of ads new or gone since the generation from which one is built by itself; 0 for never'),
+  HARNESS_REBUILD_MIN_ADS: integer(1, 999_999_999, 'a number of ads from 1 to 999999999')
+    .default(1_000)
+    .describe('Ads new or gone below which none is built by itself'),
+  HARNESS_REBUILD_QUIET_S: integer(0, 86_400, 'seconds from 0 to 86400')
+    .default(30)
+    .describe('Seconds without an ad that comes or goes before it is built'),
+  HARNESS_REBUILD_WAIT_S: integer(0, 86_400, 'seconds from 0 to 86400')
+    .default(900)
+    .describe('Seconds that it waits for this at most'),
   HARNESS_ENCODER_WORKERS: integer(1, 64, 'a number of threads from 1 to 64')
     .default(WORKERS)
     .describe('Threads that encode queries'),
@@ -150,7 +181,7 @@ export function settingsHelp(names: readonly string[] = Object.keys(SETTINGS.sha
     .map(([name, schema]) => {
       const fallback = z.safeParse(schema, undefined);
       const shown = fallback.success && fallback.data !== undefined ? ` (default: ${fallback.data})` : '';
-      return `  ${name.padEnd(25)} ${schema.description}${shown}`;
+      return `  ${name.padEnd(32)} ${schema.description}${shown}`;
     });
   return `\nSettings (environment):\n${lines.join('\n')}`;
 }
@@ -192,11 +223,22 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     keys: parseKeyRing(settings.HARNESS_KEYS),
     apiKeys: settings.HARNESS_API_KEYS === undefined ? [] : parseKeyRing(settings.HARNESS_API_KEYS, 'HARNESS_API_KEYS'),
     databaseUrl: settings.DATABASE_URL,
+    sessionLimits: {
+      statementSeconds: settings.HARNESS_STATEMENT_SECONDS,
+      batchSeconds: settings.HARNESS_BATCH_SECONDS,
+      idleTransactionSeconds: settings.HARNESS_IDLE_TRANSACTION_SECONDS,
+    },
     spoolBytes: settings.HARNESS_SPOOL_MB * 1_000_000,
     traceRate: settings.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? undefined : settings.OTEL_TRACES_SAMPLER_ARG,
     alertWebhook: settings.HARNESS_ALERT_WEBHOOK,
     device: settings.HARNESS_DEVICE,
     index: settings.HARNESS_INDEX,
+    rebuild: {
+      share: settings.HARNESS_REBUILD_SHARE,
+      minAds: settings.HARNESS_REBUILD_MIN_ADS,
+      quietMs: settings.HARNESS_REBUILD_QUIET_S * 1_000,
+      maxWaitMs: settings.HARNESS_REBUILD_WAIT_S * 1_000,
+    },
     encoderWorkers: settings.HARNESS_ENCODER_WORKERS,
     encoderQueue: settings.HARNESS_ENCODER_QUEUE,
     embeddingCacheBytes: settings.HARNESS_EMBEDDING_CACHE_MB * 1e6,

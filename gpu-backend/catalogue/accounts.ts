@@ -4,7 +4,8 @@
  */
 import { and, asc, eq, gt, isNull } from 'drizzle-orm';
 import type { z } from 'zod';
-import { ACCOUNT_SCHEMAS, type Account, type AccountKind } from '../../shared/contract/accounts.ts';
+import { ACCOUNT_SCHEMAS, type Account, type AccountKind, type AccountPage } from '../../shared/contract/accounts.ts';
+import { firstPage } from '../../shared/contract/paging.ts';
 import { killEntry } from '../../shared/contract/takedown.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
@@ -22,8 +23,8 @@ export interface AccountsOptions {
 }
 
 export interface Accounts {
-  /** All of a kind that are booked, by id. */
-  list<K extends AccountKind>(kind: K): Promise<Account<K>[]>;
+  /** Those of a kind that are booked, by id: a page, and the `after` of the next one. */
+  list<K extends AccountKind>(kind: K, page: AccountPage): Promise<{ entries: Account<K>[]; next: string | null }>;
   /** Throws `not_found`. */
   get<K extends AccountKind>(kind: K, id: string): Promise<Account<K>>;
   /** Creates or replaces. */
@@ -76,13 +77,16 @@ export function createAccounts({ db, terms, onKillListChange }: AccountsOptions)
   }
 
   return {
-    async list(kind) {
+    async list(kind, { limit, after }) {
+      const behind = after === undefined ? undefined : gt(accounts.id, after);
       const found = await db
         .select({ definition: accounts.definition })
         .from(accounts)
-        .where(and(eq(accounts.kind, kind), isNull(accounts.deletedAt)))
-        .orderBy(asc(accounts.id));
-      return found.map(({ definition }) => definition as Account<typeof kind>);
+        .where(and(eq(accounts.kind, kind), isNull(accounts.deletedAt), behind))
+        .orderBy(asc(accounts.id))
+        .limit(limit + 1);
+      const definitions = found.map(({ definition }) => definition as Account<typeof kind>);
+      return firstPage(definitions, { limit, keyOf: ({ id }) => id });
     },
     get: async (kind, id) => (await find(db, kind, id, false)) as Account<typeof kind>,
     async put(kind, account) {

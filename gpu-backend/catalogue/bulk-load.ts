@@ -226,6 +226,15 @@ function apply(db: Database, loadId: string, { spaceId }: ServedSpace): Promise<
   });
 }
 
+/** Rows that loads under way have staged; of a load that was given up they stay. */
+export async function stagedRows(db: Database): Promise<number> {
+  const [row] = await rows<{ staged: number }>(
+    db,
+    sql`select coalesce(sum(position), 0)::float8 as staged from ${bulkLoads}`,
+  );
+  return row!.staged;
+}
+
 async function forget(tx: Database, loadId: string): Promise<void> {
   await tx.delete(stagedAds).where(eq(stagedAds.loadId, loadId));
   await tx.delete(bulkLoads).where(eq(bulkLoads.id, loadId));

@@ -26,6 +26,9 @@ export interface Asked {
   locale: string;
 }
 
+/** What the terms go by. */
+type Booked = Pick<Ad, 'campaignId' | 'advertiserId' | 'languages' | 'policyFlags'>;
+
 /** What is left to check for every request (edge/eligibility.ts); absent fields are no condition. */
 export interface ShownUnder {
   devices?: Device[];
@@ -67,7 +70,7 @@ export class Terms {
   }
 
   /** Whether the terms let a query bring an ad up; to be asked for many ads, and used at once. */
-  admits({ query, market, locale }: Asked): (ad: Ad) => boolean {
+  admits({ query, market, locale }: Asked): (booking: Booked) => boolean {
     const language = locale.split('-')[0]!.toLowerCase();
     const heldOff = this.#negatives.against(query);
     const now = this.#now();

@@ -6,12 +6,15 @@ import { sql } from 'drizzle-orm';
 import { HarnessError } from '../../shared/problem.ts';
 import { span } from '../tracing/span.ts';
 import type { Database } from './connect.ts';
-import { isAway, reasonOf } from './sql-error.ts';
+import { isAway, isGivenUp, reasonOf } from './sql-error.ts';
 
 export interface Availability {
   /** Why the database is away; `undefined` when it is there, as far as is known. */
   away(): string | undefined;
-  /** The work's outcome, or `not_ready` at once while the database is away, and when the work finds it so. */
+  /**
+   * The work's outcome, or `not_ready` at once while the database is away, and when the work finds it so. Where work has a
+   * deadline, a database that takes longer counts as away, and so does one that gives the work up itself.
+   */
   guard<T>(work: () => Promise<T>, options?: { deadlineMs: number }): Promise<T>;
   /** Asks no more. */
   close(): void;
@@ -72,7 +75,8 @@ export function watchAvailability({ db, everyMs, onAway, onBack }: AvailabilityO
       try {
         return await span('database', () => within(work(), deadlineMs));
       } catch (error) {
-        if (error instanceof DatabaseAway || !isAway(error)) throw error;
+        const late = deadlineMs < Number.POSITIVE_INFINITY && isGivenUp(error);
+        if (error instanceof DatabaseAway || !(late || isAway(error))) throw error;
         const why = reasonOf(error);
         lose(why);
         throw new DatabaseAway(why, error);

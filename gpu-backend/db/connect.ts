@@ -13,7 +13,8 @@ import { HarnessError } from '../../shared/problem.ts';
 import { type CopyTransaction, copying } from './copy.ts';
 import type { DataFolder } from './data-folder.ts';
 import { startPglite } from './pglite.ts';
-import { endsSession, reasonOf } from './sql-error.ts';
+import { reasonOf } from './sql-error.ts';
+import { endingWithSession } from './transaction.ts';
 
 /**
  * What queries are written against; a transaction is one too. Inside a transaction use its own handle only: the embedded
@@ -23,12 +24,34 @@ export type Database = PgDatabase<PostgresJsQueryResultHKT>;
 
 export interface Connection {
   readonly db: Database;
+  /** The same database for work that takes long: sessions of its own with a limit of their own, so that no request waits for it. */
+  readonly batch: Database;
   readonly kind: 'pglite' | 'postgres';
   /** Many rows at once, where the database takes COPY. */
   readonly copying: CopyTransaction | undefined;
   /** Finishes running queries, then lets go. */
   close(): Promise<void>;
 }
+
+/** What a server ends by itself, in seconds; 0 is never. What `DATABASE_URL` says of its own (`?statement_timeout=`) comes first. */
+export interface SessionLimits {
+  /** A statement of a request. */
+  statementSeconds: number;
+  /** A statement of {@link Connection.batch}. */
+  batchSeconds: number;
+  /** A transaction between two statements; one of {@link Connection.batch} may take as long there as a statement. */
+  idleTransactionSeconds: number;
+}
+
+export interface OpenPostgresOptions {
+  /** The program's name among the server's sessions; `harness` unless given. */
+  application?: string;
+  /** Absent: the server's own. */
+  limits?: SessionLimits;
+}
+
+/** Sessions at most: of requests, of {@link Connection.batch}. */
+const [REQUEST_SESSIONS, BATCH_SESSIONS] = [10, 4];
 
 /** Oldest server that the migrations and queries are tested for. */
 const MINIMUM_VERSION = 15;
@@ -61,29 +84,6 @@ function undelayed(): (places: Places) => Socket {
   };
 }
 
-/**
- * Transactions that end with their session. The driver sends ROLLBACK after any failure, over a connection that is gone as well,
- * and that fails outside of every promise, which ends the process. So the failure is held back: `begin` rejects when the
- * connection has closed.
- */
-function rollingBackWhatIsThere(client: postgres.Sql): postgres.Sql {
-  type Work = (transaction: postgres.TransactionSql) => Promise<unknown>;
-  const { begin } = client;
-  const patient =
-    (work: Work): Work =>
-    async (transaction) => {
-      try {
-        return await work(transaction);
-      } catch (error) {
-        if (endsSession(error)) return new Promise(() => {});
-        throw error;
-      }
-    };
-  // The options, where there are any, come before the work.
-  const beginning = (...args: unknown[]) => Reflect.apply(begin, client, args.with(-1, patient(args.at(-1) as Work)));
-  return Object.assign(client, { begin: beginning });
-}
-
 /** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has none of its own. */
 export async function openPglite(folder: DataFolder, onRestart: () => void = () => {}): Promise<Connection> {
   const dir = join(folder.path, 'pglite');
@@ -95,15 +95,13 @@ export async function openPglite(folder: DataFolder, onRestart: () => void = () 
       { cause },
     );
   });
-  const client = postgres({
-    ...quiet,
-    max: 1,
-    user: 'postgres',
-    database: 'postgres',
-    ...over(() => embedded.socket()),
-  });
+  const client = endingWithSession(
+    postgres({ ...quiet, max: 1, user: 'postgres', database: 'postgres', ...over(() => embedded.socket()) }),
+  );
+  const db = drizzle(client);
   return {
-    db: drizzle(client),
+    db,
+    batch: db,
     kind: 'pglite',
     copying: undefined,
     async close() {
@@ -114,11 +112,35 @@ export async function openPglite(folder: DataFolder, onRestart: () => void = () 
 }
 
 /** A real server; throws `configuration` in one line, without the password, when it cannot be used. */
-export async function openPostgres(url: string): Promise<Connection> {
+export async function openPostgres(
+  url: string,
+  { application = 'harness', limits }: OpenPostgresOptions = {},
+): Promise<Connection> {
   const where = placeOf(url);
-  const client = rollingBackWhatIsThere(
-    postgres(url, { ...quiet, max: 10, connect_timeout: 5, backoff, ...over(undelayed()) }),
-  );
+  const open = (options: { max: number; name: string; statement: number | undefined; idle: number | undefined }) => {
+    const { max, name, statement, idle } = options;
+    const connection = {
+      application_name: name,
+      ...(statement !== undefined && { statement_timeout: statement * 1_000 }),
+      ...(idle !== undefined && { idle_in_transaction_session_timeout: idle * 1_000 }),
+    };
+    return endingWithSession(
+      postgres(url, { ...quiet, max, connection, connect_timeout: 5, backoff, ...over(undelayed()) }),
+    );
+  };
+  const { statementSeconds, batchSeconds, idleTransactionSeconds } = limits ?? {};
+  const client = open({
+    max: REQUEST_SESSIONS,
+    name: application,
+    statement: statementSeconds,
+    idle: idleTransactionSeconds,
+  });
+  const batch = open({
+    max: BATCH_SESSIONS,
+    name: `${application}-batch`,
+    statement: batchSeconds,
+    idle: batchSeconds,
+  });
   const db = drizzle(client);
   try {
     const [row] = await rows<{ version: number }>(
@@ -134,17 +156,28 @@ export async function openPostgres(url: string): Promise<Connection> {
       { cause },
     );
   }
-  return { db, kind: 'postgres', copying: copying(client), close: () => client.end({ timeout: 1 }) };
+  return {
+    db,
+    batch: drizzle(batch),
+    kind: 'postgres',
+    copying: copying(client),
+    async close() {
+      await Promise.all([client, batch].map((each) => each.end({ timeout: 1 })));
+    },
+  };
 }
 
 /** The real server when a URL is given, the embedded database of the folder otherwise. */
 export function connect(options: {
   url: string | undefined;
   folder: DataFolder;
+  /** Of a real server's sessions. */
+  limits: SessionLimits;
   /** Called when the embedded database had died and was opened again. */
   onRestart?: () => void;
 }): Promise<Connection> {
-  return options.url === undefined ? openPglite(options.folder, options.onRestart) : openPostgres(options.url);
+  const { url, folder, limits, onRestart } = options;
+  return url === undefined ? openPglite(folder, onRestart) : openPostgres(url, { limits });
 }
 
 /**

@@ -7,20 +7,29 @@ import { exitWith, parseCommandLine } from '../command-line.ts';
 import { parseConfig } from '../config.ts';
 import { type Database, openPglite, openPostgres, rows } from './connect.ts';
 import { lockDataFolder } from './data-folder.ts';
+import { refusal } from './sql-error.ts';
 
 const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url));
 /** Any number that no other program locks on: "HARN" in ASCII. */
 const ADVISORY_LOCK = 0x4841524e;
+/** SQLSTATE. */
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** How long a change of a table waits for those who use it: everybody who comes later waits behind it. */
+const LOCK_TIMEOUT_MS = 10_000;
 
 /**
  * Brings the database to the newest schema and returns how many migrations that took. Several processes may call it at
  * once. The bookkeeping table is drizzle's own, so drizzle-kit understands it. Throws `configuration` for a database that
- * a newer version has migrated.
+ * a newer version has migrated, and where others keep a table to themselves for longer than `lockTimeoutMs`.
  */
-export async function migrate(db: Database): Promise<number> {
+export async function migrate(db: Database, { lockTimeoutMs = LOCK_TIMEOUT_MS } = {}): Promise<number> {
   const migrations = readMigrationFiles({ migrationsFolder: FOLDER });
-  return db.transaction(async (tx) => {
+  const migrating = db.transaction(async (tx) => {
+    // An index over all events, or another process that migrates, may take long.
+    await tx.execute(sql`set local statement_timeout = 0`);
     await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCK}::bigint)`);
+    await tx.execute(sql`select set_config('lock_timeout', ${String(lockTimeoutMs)}, true)`);
     await tx.execute(sql`create schema if not exists drizzle`);
     await tx.execute(
       sql`create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
@@ -44,6 +53,14 @@ export async function migrate(db: Database): Promise<number> {
     }
     return pending.length;
   });
+  return migrating.catch((error: unknown) => {
+    if (refusal(error)?.code !== LOCK_NOT_AVAILABLE) throw error;
+    throw new HarnessError(
+      'configuration',
+      `The database: expected a lock on every table to migrate within ${lockTimeoutMs} ms, got none: end the session that holds one (pg_stat_activity), or try again later.`,
+      { cause: error },
+    );
+  });
 }
 
 if (import.meta.main) {
@@ -55,7 +72,10 @@ if (import.meta.main) {
   try {
     const { databaseUrl, dataDir } = parseConfig({ HARNESS_KEYS: 'unused:'.padEnd(32, '-'), ...process.env });
     const folder = databaseUrl === undefined ? lockDataFolder(dataDir) : undefined;
-    const connection = folder === undefined ? await openPostgres(databaseUrl!) : await openPglite(folder);
+    const connection =
+      folder === undefined
+        ? await openPostgres(databaseUrl!, { application: 'harness-migrate' })
+        : await openPglite(folder);
     const count = await migrate(connection.db);
     await connection.close();
     folder?.release();

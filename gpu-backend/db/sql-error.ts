@@ -36,6 +36,12 @@ const BROKEN = new Set([
 export const isAway = (error: unknown): boolean =>
   hasCode(error, (code) => BROKEN.has(code) || /^(08...|53...|57P0.|25006)$/.test(code));
 
+/**
+ * Work that a server which is there gave up, and may do later: a statement took longer than it may (57014, also when somebody
+ * cancelled it) or waited too long for a lock (55P03), or a transaction stood in another's way (class 40).
+ */
+export const isGivenUp = (error: unknown): boolean => /^(57014|55P03|40...)$/.test(refusal(error)?.code ?? '');
+
 /** The session is over: the connection broke, or the server says that it ends it. */
 export const endsSession = (error: unknown): boolean =>
   hasCode(error, (code) => BROKEN.has(code) || /^57P0[12]$/.test(code));

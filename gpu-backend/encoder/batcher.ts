@@ -1,6 +1,6 @@
 /**
  * The encoder's queue: first in, first out, greedy. A free lane takes what is there up to a token budget, at once; nobody
- * waits for a batch to fill. A busy lane is handed one batch ahead, if it is a full one, which gains nothing by waiting: it
+ * waits for a batch to fill. A busy lane is handed a few batches ahead, if they are full ones, which gain nothing by waiting: it
  * goes on without a pause while this thread sends the answers. What nobody wants any more (deadline passed, caller gone) is
  * dropped before it is handed over, a call whose turn would come too late is refused at once, and so is one that meets a
  * full queue, whole, one text or many alike.
@@ -9,6 +9,9 @@
 import { HarnessError } from '../../shared/problem.ts';
 import { here, pastSpan } from '../tracing/span.ts';
 import type { Encoded, EncodeOptions, EncoderStats } from './encoder.ts';
+
+/** Full batches that a busy lane is handed ahead: one would be done while this thread collects garbage. */
+const MOST_AHEAD = 2;
 
 /** Computes one batch; lanes work beside each other, each on one batch after the other. */
 export type Lane = (texts: string[]) => Promise<{ vectors: Float32Array; tokens: Int32Array }>;
@@ -204,14 +207,11 @@ export class Batcher {
     this.#queuedCost = this.#queue.reduce((sum, { cost }) => sum + cost, 0);
   }
 
-  /** The lane for the next batch: a free one, or one with a single batch before it if the next one is full. */
+  /** The lane for the next batch: a free one or, if the batch is full, the least busy of those that may be handed one ahead. */
   #next(): Working | undefined {
-    let busy: Working | undefined;
-    for (const working of this.#lanes) {
-      if (working.underway === 0) return working;
-      if (working.underway === 1) busy ??= working;
-    }
-    return this.#queuedCost >= this.#options.tokenBudget ? busy : undefined;
+    let least: Working | undefined;
+    for (const working of this.#lanes) if (working.underway < (least?.underway ?? 1 + MOST_AHEAD)) least = working;
+    return least?.underway === 0 || this.#queuedCost >= this.#options.tokenBudget ? least : undefined;
   }
 
   #dispatch(): void {

@@ -6,9 +6,13 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type * as z from 'zod';
 import { type BundleFile, type Manifest, parseManifest, requireSameSpace } from '../../shared/bundle.ts';
+import { AskedTerms, type NewWordsOf, openAskedTerms } from '../../shared/new-words.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import type { RelevanceMap } from '../../shared/relevance.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
+import { openSpelling, SpellingTable } from '../../shared/spelling.ts';
 import { int8Rows } from '../index/vector-rows.ts';
 
 /** The teacher's vectors of the bundled catalogue. */
@@ -19,6 +23,12 @@ export interface BundleAds {
   /** [ids.length, dimension] int8, row-major. */
   vectors: Int8Array;
   dimension: number;
+}
+
+/** Queries that the student was not taught all words of. */
+export interface NewWords {
+  readonly of: NewWordsOf;
+  readonly calibration: RelevanceMap;
 }
 
 export interface Bundle {
@@ -37,6 +47,8 @@ export interface Bundle {
   readAds(): Promise<BundleAds>;
   /** The teacher's own vectors by normalized query, [dimension] float32 of length one; none where the bundle has none. Throws as {@link readAds}. */
   readHeadQueries(): Promise<ReadonlyMap<string, Float32Array>>;
+  /** What tells queries with new words (shared/new-words.ts) and ranks their ads; `undefined` where the bundle has none. Throws as {@link readBundleJson}. */
+  readNewWords(): Promise<NewWords | undefined>;
 }
 
 const FIX = 'restore the folder (git checkout models) or publish it again with npm run recipe';
@@ -123,6 +135,32 @@ async function readHeadQueries(path: string, manifest: Manifest): Promise<Readon
   return new Map(texts.map((text, row) => [text, rows.unit(row)]));
 }
 
+/** A file of JSON as its schema says; throws `bundle_damaged` with what was expected, what came, and the fix. */
+export async function readBundleJson<S extends z.ZodType>(path: string, schema: S): Promise<z.infer<S>> {
+  const damaged = (reason: string, cause: unknown) =>
+    new HarnessError('bundle_damaged', `${path}: ${reason}; ${FIX}.`, { cause });
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw damaged('expected JSON, the file cannot be read', cause);
+  });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw damaged(`expected JSON, got ${JSON.stringify(text.slice(0, 20))}`, cause);
+  }
+  const { data, error } = schema.safeParse(value);
+  if (error === undefined) return data;
+  const { path: field, message } = error.issues[0]!;
+  throw damaged(`${field.join('.') || 'all of it'}: ${message}`, error);
+}
+
+async function readNewWords(dir: string, { newWords, spelling }: Manifest): Promise<NewWords | undefined> {
+  if (newWords === undefined) return undefined;
+  const asked = await readBundleJson(join(dir, newWords.file), AskedTerms);
+  const correct = spelling && openSpelling(await readBundleJson(join(dir, spelling.file), SpellingTable));
+  return { of: openAskedTerms(asked, correct), calibration: newWords.calibration };
+}
+
 /** The bytes of a checked file, if they are still the ones that were checked; throws `bundle_damaged` otherwise. */
 export async function readVerified(path: string, expected: BundleFile): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await readFile(path).catch((cause: unknown) => {
@@ -159,6 +197,7 @@ export async function loadBundle(dir: string): Promise<Bundle> {
     ...(manifest.studentFp16 === undefined ? {} : { studentFp16: manifest.studentFp16 }),
     ...(manifest.spelling === undefined ? {} : { spelling: manifest.spelling }),
     ...(manifest.headQueries === undefined ? {} : { headQueries: manifest.headQueries }),
+    ...(manifest.newWords === undefined ? {} : { newWords: manifest.newWords }),
   };
   await Promise.all(Object.values(files).map((file) => verifyFile(join(dir, file.file), file, FIX)));
   const paths = {
@@ -177,5 +216,6 @@ export async function loadBundle(dir: string): Promise<Bundle> {
     readAds: () => readAds(paths.ads, manifest),
     readHeadQueries: async () =>
       headQueries === undefined ? new Map() : readHeadQueries(join(dir, headQueries.file), manifest),
+    readNewWords: () => readNewWords(dir, manifest),
   };
 }

@@ -12,10 +12,18 @@ interface Tally {
   joined: number;
 }
 
+/**
+ * A text that is being computed. Emptied when it is: tables that a Map has outgrown point to the next one, so that what passes
+ * through a Map is kept until the next full garbage collection, and that shall not be vectors.
+ */
+interface Underway {
+  known: Promise<KnownVector> | undefined;
+}
+
 /** `inner` behind a cache of at most `maxBytes`; closing it closes `inner`. Its vectors are shared: copy before changing one. */
 export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }): Encoder {
   const cache = new VectorCache({ maxBytes, dimension: inner.dimension });
-  const underway = new Map<string, Promise<KnownVector>>();
+  const underway = new Map<string, Underway>();
   const counts = { hits: 0, joined: 0 };
   let [active, closing] = [0, false];
   const idle = Promise.withResolvers<void>();
@@ -24,20 +32,26 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
   const lead = (texts: readonly string[], options: EncodeOptions): Promise<KnownVector>[] => {
     const batch = inner.encode(texts, options);
     return texts.map((text, i) => {
+      const own: Underway = { known: undefined };
+      const end = () => {
+        underway.delete(text);
+        own.known = undefined;
+      };
       const known = batch.then(
         ({ vectors, tokens }) => {
-          underway.delete(text);
+          end();
           // A copy: a row of a batch would keep the whole batch in memory.
           const entry = { vector: vectors[i]!.slice(), tokens: tokens[i]! };
           cache.set(text, entry);
           return entry;
         },
         (error: unknown) => {
-          underway.delete(text);
+          end();
           throw error;
         },
       );
-      underway.set(text, known);
+      own.known = known;
+      underway.set(text, own);
       return known;
     });
   };
@@ -45,7 +59,7 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
   /** Waits for another's computation. When that fails, for the other's deadline or departure say, the text is computed anew. */
   const join = async (text: string, options: EncodeOptions, tally: Tally): Promise<KnownVector> => {
     for (;;) {
-      const other = underway.get(text);
+      const other = underway.get(text)?.known;
       if (other === undefined) return (await Promise.all(lead([text], options)))[0]!;
       const known = await untilAborted(other, options.signal).catch(() => undefined);
       options.signal?.throwIfAborted();
@@ -55,7 +69,16 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
     }
   };
 
-  const obtain = (texts: readonly string[], options: EncodeOptions, tally: Tally): Promise<KnownVector[]> => {
+  /** What is known of a text, or soon will be; `undefined` when somebody has to compute it. */
+  const look = (text: string, options: EncodeOptions, tally: Tally): KnownVector | Promise<KnownVector> | undefined => {
+    const known = cache.get(text);
+    if (known !== undefined) tally.hits++;
+    return known ?? (underway.has(text) ? join(text, options, tally) : undefined);
+  };
+
+  const obtain = async (texts: readonly string[], options: EncodeOptions, tally: Tally): Promise<KnownVector[]> => {
+    // Most calls are of one text, and need no book-keeping of which is where.
+    if (texts.length === 1) return [await (look(texts[0]!, options, tally) ?? lead(texts, options)[0]!)];
     const found = new Map<string, KnownVector | Promise<KnownVector>>();
     const missing = new Set<string>();
     for (const text of texts) {
@@ -63,12 +86,9 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
         tally.joined++;
         continue;
       }
-      const known = cache.get(text);
-      if (known !== undefined) {
-        tally.hits++;
-        found.set(text, known);
-      } else if (underway.has(text)) found.set(text, join(text, options, tally));
-      else missing.add(text);
+      const known = look(text, options, tally);
+      if (known === undefined) missing.add(text);
+      else found.set(text, known);
     }
     const led = [...missing];
     if (led.length > 0) for (const [i, known] of lead(led, options).entries()) found.set(led[i]!, known);

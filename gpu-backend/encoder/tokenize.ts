@@ -2,17 +2,20 @@
  * Texts to padded token matrices. Texts of similar length go together, because a run costs its longest row: one long text
  * among short ones makes the short ones pay for its padding. How finely they are told apart is what costs least.
  */
-import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { openSpelling, type Spelling } from '../../shared/spelling.ts';
-import { paddingId, tokenIds } from '../../shared/token-ids.ts';
-import type { Bundle } from './bundle.ts';
+import * as z from 'zod';
+import { openSpelling, type Spelling, SpellingTable } from '../../shared/spelling.ts';
+import { paddingId, readsByWord, tokenIds } from '../../shared/token-ids.ts';
+import { type Bundle, readBundleJson } from './bundle.ts';
 
 /**
  * A run costs this share of the budget before its first token. Measured for the bundled student on a CPU, where the budget
  * is 192: 0.2 ms, and 0.027 ms a token.
  */
 const RUN_SHARE = 1 / 24;
+
+/** The words of a market's queries, most of them; a few megabytes. */
+const REMEMBERED_WORDS = 1 << 15;
 
 export interface TokenBatch {
   /** Position of each row's text in the input, and how many of its tokens are real. */
@@ -38,7 +41,13 @@ export interface TextTokenizer {
 export function createTokenizer(json: object, maxTokens: number, spelling?: Spelling): TextTokenizer {
   const tokenizer = new Tokenizer(json as ConstructorParameters<typeof Tokenizer>[0], {});
   const pad = BigInt(paddingId(json));
-  const encode = tokenIds(tokenizer, { maxTokens, padding: Number(pad), ...(spelling && { spelling }) });
+  const rememberedWords = readsByWord(json) ? REMEMBERED_WORDS : 0;
+  const encode = tokenIds(tokenizer, {
+    maxTokens,
+    padding: Number(pad),
+    rememberedWords,
+    ...(spelling && { spelling }),
+  });
 
   return {
     encode,
@@ -58,11 +67,14 @@ export function createTokenizer(json: object, maxTokens: number, spelling?: Spel
   };
 }
 
-/** The tokenizer of a checked bundle, with its spelling where it has one. */
+/** Of tokenizer.json what is asked here: what is in it the library reads. */
+const TokenizerJson = z.looseObject({});
+
+/** The tokenizer of a checked bundle, with its spelling where it has one. Throws as {@link readBundleJson}. */
 export async function bundleTokenizer({ manifest, paths }: Pick<Bundle, 'manifest' | 'paths'>): Promise<TextTokenizer> {
-  const json = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
-  const spelling = paths.spelling === undefined ? undefined : openSpelling(await json(paths.spelling));
-  return createTokenizer(await json(paths.tokenizer), manifest.maxTokens, spelling);
+  const table = paths.spelling === undefined ? undefined : await readBundleJson(paths.spelling, SpellingTable);
+  const json = await readBundleJson(paths.tokenizer, TokenizerJson);
+  return createTokenizer(json, manifest.maxTokens, table && openSpelling(table));
 }
 
 /** A length in tokens, and how many texts have it. */

@@ -25,7 +25,7 @@ export interface Intake {
   replay(): Promise<void>;
 }
 
-/** A database that takes longer counts as away. The events may be stored after all, and count once. */
+/** A database that takes longer, or gives up before, counts as away. The events may be stored after all, and count once. */
 const DEADLINE_MS = 10_000;
 
 export function createIntake({ store, spool, availability, onResult, onReplay }: IntakeOptions): Intake {

@@ -1,30 +1,24 @@
 /**
  * Keeps the rollups (tables `experiment_unit_days`, `experiment_units`, `experiment_arm_days`) up with the stored events: each
- * event is added once, when it and the events that it hangs on are all there, so the rows are sums over a set and no order
- * of arrival shows.
+ * event is added once, when it is whole (rollup-facts.ts), so the rows are sums over a set and no order of arrival shows.
  *
  * Which events are new is told by the number of the transaction that stored them. Numbers are given in another order than
  * commits happen (as those of a sequence would be), so a cursor that went up to the highest number seen would skip what
  * commits late. It goes up to the oldest transaction still running instead (`pg_snapshot_xmin`): everything below has
  * ended, and nothing below can appear any more. One advance runs at a time and moves the cursor in its own transaction.
  */
-import { getTableColumns, type SQL, sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import type { MeasureName } from '../../shared/metric.ts';
 import { type Database, rows } from '../db/connect.ts';
 import {
   type ArmSum,
-  clicks,
-  conversions,
   counters,
   experimentArmDays,
   experimentUnitDays,
   experimentUnits,
-  exposures,
-  impressions,
-  judgements,
   productName,
 } from '../db/schema.ts';
-import { MEASURES, type Source } from './measures.ts';
+import { COMPARED, column, facts, list, NAMES, TABLES, type Table, type Window } from './rollup-facts.ts';
 import { triggeredOf } from './strata.ts';
 
 /** Any number that no other lock has: "ROLL" in ASCII. */
@@ -32,80 +26,10 @@ const ADVISORY_LOCK = 0x524f4c4c;
 /** 2^62 - 1: sums stop there, in any order of addition, so that no absurd amount can overflow a row and halt the rollup. */
 const CEILING = sql.raw('4611686018427387903');
 
-/** Transactions from `after` up to, not including, `before`. */
-interface Window {
-  after: string;
-  before: string;
-}
-
-const NAMES = Object.keys(MEASURES) as MeasureName[];
-const COLUMNS = getTableColumns(experimentUnits) satisfies Record<MeasureName, unknown>;
-const column = (name: MeasureName) => sql.identifier(COLUMNS[name].name);
-const list = (parts: SQL[]) => sql.join(parts, sql`, `);
 const measureList = list(NAMES.map((name) => sql`${column(name)}`));
-
-/** The tables that a source's rows hang on, each after the one that it refers to. */
-const TABLES = [impressions, clicks, conversions, judgements] as const;
-type Table = (typeof TABLES)[number];
-const CHAIN: Record<Source, readonly Table[]> = {
-  impression: [impressions],
-  click: [impressions, clicks],
-  conversion: [impressions, clicks, conversions],
-  judgement: [impressions, judgements],
-};
-
-/** A source's rows with their impression and its exposures; rows of bots count nowhere but in `bots`. */
-export const EXPOSED: Record<Source, SQL> = {
-  impression: sql`${impressions} join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
-  click: sql`${clicks} join ${impressions} on ${impressions.id} = ${clicks.impressionId}
-      and not ${impressions.bot} and not ${clicks.bot}
-    join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
-  conversion: sql`${conversions} join ${clicks} on ${clicks.id} = ${conversions.clickId}
-    join ${impressions} on ${impressions.id} = ${clicks.impressionId} and not ${impressions.bot} and not ${clicks.bot}
-    join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
-  judgement: sql`${impressions}
-    join ${judgements} on ${judgements.market} = ${impressions.market} and ${judgements.query} = ${impressions.query}
-      and ${impressions.slots} @> jsonb_build_array(jsonb_build_object('adId', ${judgements.adId})) and not ${impressions.bot}
-    join ${exposures} on ${exposures.impressionId} = ${impressions.id}`,
-};
-
-/** A query with what its unit is told apart by; as text, so that the smallest is the first of all. */
-const FIRST = sql`array[to_char(${impressions.at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS'), ${impressions.id},
-    ${impressions.market}, coalesce(${impressions.device}, ''), coalesce(${impressions.colo}, ''), ${impressions.cacheStatus},
-    case ${impressions.consent} when true then 'yes' when false then 'no' else '' end]`; // see `stratum` and `served` in schema.ts
-
-/** What a query's counterfactual log adds to its unit; sums over units have no use for it, so it is in no rollup by the day. */
-const COUNTERFACTUAL = {
-  compared: sql`(${exposures.triggered} is not null)::int`,
-  triggered: sql`coalesce(${exposures.triggered}, false)::int`,
-};
-const COMPARED = Object.keys(COUNTERFACTUAL).map((name) => sql`${sql.identifier(name)}`);
-
-/** A source's rows that became whole in the window: one select for each table of the chain whose row came last, if any did. */
-function facts(source: Source, { after, before, fresh }: Window & { fresh: ReadonlySet<Table> }): SQL[] {
-  const chain = CHAIN[source];
-  const values = NAMES.map((name) => {
-    const { from, value } = MEASURES[name];
-    return sql`${from === source ? value : sql`0`}::bigint as ${column(name)}`;
-  });
-  return chain.flatMap((table, last) => {
-    if (!fresh.has(table)) return [];
-    const conditions = chain.map(({ xact }, i) => {
-      const upTo = sql`${xact} < ${i > last ? after : before}::xid8`;
-      return i === last ? sql`${xact} >= ${after}::xid8 and ${upTo}` : upTo;
-    });
-    const compared = Object.entries(COUNTERFACTUAL).map(
-      ([name, value]) => sql`${source === 'impression' ? value : sql`0`} as ${sql.identifier(name)}`,
-    );
-    return sql`select ${exposures.experiment} as experiment, ${exposures.unitId} as unit_id, ${exposures.arm} as arm,
-        ${impressions.at} as at, ${impressions.bot} as bot, ${FIRST} as first, ${list(compared)}, ${list(values)}
-      from ${EXPOSED[source]} where ${sql.join(conditions, sql` and `)}`;
-  });
-}
 
 /** Adds the window's facts to the rollups. */
 function fold(window: Window & { fresh: ReadonlySet<Table> }): SQL {
-  const sources = Object.keys(CHAIN) as Source[];
   const summed = (name: MeasureName) =>
     sql`least(coalesce(sum(${column(name)}) filter (where not bot), 0), ${CEILING})::bigint as ${column(name)}`;
   const added = NAMES.map(
@@ -113,10 +37,7 @@ function fold(window: Window & { fresh: ReadonlySet<Table> }): SQL {
   );
   const seen = sql`bots = kept.bots + excluded.bots,
     first_at = least(kept.first_at, excluded.first_at), last_at = greatest(kept.last_at, excluded.last_at)`;
-  return sql`with facts as (${sql.join(
-    sources.flatMap((source) => facts(source, window)),
-    sql` union all `,
-  )}),
+  return sql`with facts as (${facts(window)}),
     fresh as materialized (
       select experiment, unit_id, arm, (at at time zone 'UTC')::date as day, bool_or(not bot) as human,
         count(*) filter (where bot) as bots, min(at) filter (where not bot) as first_at,

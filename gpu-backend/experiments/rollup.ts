@@ -15,7 +15,6 @@ import { cappedSums, type Excess, isCappedPair, readExcess, withoutCaps } from '
 import { type Column, columnsOf, covariateColumnsOf, isBefore, isKept, nameOf, quantityOf } from './columns.ts';
 import type { Estimate } from './estimators/estimate.ts';
 import { estimateQuantity, type Moments, pooled } from './estimators/quantity.ts';
-import { advance } from './rollup-advance.ts';
 import { type RowQuantiles, rowQuantiles } from './row-quantiles.ts';
 import { readSample, type UnitRecord } from './unit-sample.ts';
 import { readUnitSums, type UnitSums } from './unit-sums.ts';
@@ -56,13 +55,7 @@ export function pairsOf(groups: readonly Column[][]): Map<string, readonly [Colu
   return pairs;
 }
 
-/** The statistics that the metrics need, of all events stored so far. */
-export async function rollUp(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
-  await advance(db);
-  return readRollup(db, experiment, metrics);
-}
-
-/** The same, of the events that are rolled up. */
+/** The statistics that the metrics need, of the events that are rolled up (rollup-advance.ts). */
 export async function readRollup(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
   const seen = await readSeen(db, experiment);
   const before = seen.begun !== undefined && (await seenBefore(db, experiment, seen.begun));

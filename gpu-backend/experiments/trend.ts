@@ -14,7 +14,7 @@ import { estimateQuantity, type Moments } from './estimators/quantity.ts';
 import { compareAnytime } from './estimators/sequence.ts';
 import { MEASURES, type Source } from './measures.ts';
 import type { Rollup } from './rollup.ts';
-import { EXPOSED } from './rollup-advance.ts';
+import { EXPOSED } from './rollup-facts.ts';
 import { stepFor } from './timeline.ts';
 
 const DAY_MS = 86_400_000;

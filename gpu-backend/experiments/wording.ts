@@ -14,8 +14,15 @@ export type Unit = MetricReport['unit'];
 /** Where there is nothing to show. */
 export const NONE = '–';
 
-const fixed = (digits: number) =>
-  new Intl.NumberFormat('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+/** Numbers for people: with that many decimals, and the minus sign (U+2212) that is as wide as a plus, not a hyphen. */
+function fixed(digits: number, options: Intl.NumberFormatOptions = {}) {
+  const format = new Intl.NumberFormat('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+    ...options,
+  });
+  return { format: (amount: number) => format.format(amount).replace('-', '\u2212') };
+}
 const whole = fixed(0);
 const cents = fixed(2);
 /** Three significant digits or more, so that 0.0123 and 12.34 both say enough. */
@@ -37,12 +44,7 @@ export function total(unit: Unit, amount: number): string {
 }
 
 /** Keeps the sign of a difference; what rounds to 0 has none. */
-const signed = (digits: number) =>
-  new Intl.NumberFormat('en-US', {
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-    signDisplay: 'exceptZero',
-  });
+const signed = (digits: number) => fixed(digits, { signDisplay: 'exceptZero' });
 
 /** Decimals of an effect's percentages, alike for the effect and both ends of its interval: the wider, the fewer. */
 function decimals({ relativeInterval }: Effect): number {

@@ -5,12 +5,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { graphImage } from '../index/hnsw-graph.ts';
 import type { MilvusOptions } from '../index/milvus.ts';
-import { buildGraphFile } from '../index/usearch.ts';
+import { buildGraph } from '../index/usearch.ts';
 import { LexicalSegmentBuilder } from '../retrieval/lexical-segment.ts';
 import { indexedAd } from '../retrieval/lexical-terms.ts';
 import { FILES, indexFile, partition } from './layout.ts';
 import { readRows, readVectors } from './read.ts';
+import { type MarketGraph, movedGraph, moveRows, rowOrder } from './row-order.ts';
 
 export interface BuildSettings {
   dir: string;
@@ -23,14 +25,15 @@ export type FromBuilder = { kind: 'progress'; done: number; total: number } | { 
 
 if (process.send === undefined) throw new Error('build-process.ts runs as a child process of build.ts only.');
 // The service has gone: what is being built will be removed when it comes back.
-process.on('disconnect', () => process.exit(1));
+const leave = () => process.exit(1);
+process.on('disconnect', leave);
 const { dir, dimension, threads, milvus } = JSON.parse(process.argv[2] ?? '') as BuildSettings;
 const say = async (message: FromBuilder) => {
-  process.send?.(message);
+  process.send?.(message, undefined, undefined, (error) => error !== null && leave());
   await nextTurn();
 };
 
-const ads = await readRows(join(dir, FILES.ads));
+let ads = await readRows(join(dir, FILES.ads));
 const vectors = readVectors(await readFile(join(dir, FILES.vectors)), {
   path: FILES.vectors,
   count: ads.length,
@@ -39,18 +42,12 @@ const vectors = readVectors(await readFile(join(dir, FILES.vectors)), {
 const partitions = partition(ads);
 const total = ads.length + [...partitions.values()].reduce((sum, rows) => sum + rows.length, 0);
 
-const lexical = new LexicalSegmentBuilder();
-for (const [row, { ad }] of ads.entries()) {
-  lexical.add(indexedAd(ad));
-  if (row % 500 === 499) await say({ kind: 'progress', done: row + 1, total });
-}
-await writeFile(join(dir, FILES.lexical), lexical.image());
-
-let done = ads.length;
+let done = 0;
 const server =
   milvus === undefined
     ? undefined
     : await (await import('../index/milvus.ts')).openMilvus({ ...milvus, token: process.env.HARNESS_MILVUS_TOKEN });
+const graphs = new Map<string, MarketGraph>();
 for (const [market, rows] of partitions) {
   if (server !== undefined) {
     const uploading = server.build(milvus!.collections[market]!, vectors, rows);
@@ -58,10 +55,31 @@ for (const [market, rows] of partitions) {
     done += rows.length;
     continue;
   }
-  const steps = buildGraphFile(join(dir, indexFile(market)), vectors, { members: rows, threads });
-  for (const added of steps) await say({ kind: 'progress', done: done + added, total });
+  const steps = buildGraph(vectors, rows, { scratch: join(dir, 'usearch'), threads });
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) {
+      graphs.set(market, { members: rows, graph: step.value });
+      break;
+    }
+    await say({ kind: 'progress', done: done + step.value, total });
+  }
   done += rows.length;
 }
 await server?.close();
+
+if (graphs.size > 0) {
+  const order = rowOrder(ads.length, graphs.values());
+  ads = await moveRows(dir, ads, order);
+  for (const [market, built] of graphs)
+    await writeFile(join(dir, indexFile(market)), graphImage(movedGraph(built, order)));
+}
+
+const lexical = new LexicalSegmentBuilder();
+for (const [row, { ad }] of ads.entries()) {
+  lexical.add(indexedAd(ad));
+  if (row % 500 === 499) await say({ kind: 'progress', done: done + row + 1, total });
+}
+await writeFile(join(dir, FILES.lexical), lexical.image());
+await say({ kind: 'progress', done: total, total });
 await say({ kind: 'done' });
 process.disconnect();

@@ -32,6 +32,8 @@ export interface Checked {
   recall: number | null;
   /** The list of candidates that each market's index searches with from now on; none where search is exact. */
   expansionSearch: Record<string, number>;
+  /** Markets whose index is exact here, so that nothing was found out about their graphs. */
+  scanned: string[];
 }
 
 /**
@@ -82,7 +84,7 @@ export async function checkGeneration(generation: LoadedGeneration, options: Gat
     );
   }
   const { queries } = options;
-  const checked: Checked = { recall: null, expansionSearch: {} };
+  const checked: Checked = { recall: null, expansionSearch: {}, scanned: [] };
   if (queries.length === 0) return checked;
   for (const [market, members] of generation.members) {
     const index = generation.indices.get(market)!;
@@ -94,7 +96,8 @@ export async function checkGeneration(generation: LoadedGeneration, options: Gat
           `${queries.length} queries: expected at least ${GATE.minRecall}.`,
       );
     }
-    if (index.expansionSearch !== undefined) checked.expansionSearch[market] = index.expansionSearch;
+    if (index.expansionSearch === undefined) checked.scanned.push(market);
+    else checked.expansionSearch[market] = index.expansionSearch;
     checked.recall = Math.min(recall, checked.recall ?? 1);
   }
   return checked;

@@ -44,10 +44,14 @@ export const GenerationManifest = z.strictObject({
   lexicalVersion: z.int(),
   /** Length of each market's list of candidates, as the gate found it; absent before, and where search is exact. */
   expansionSearch: z.record(Market, z.int().positive()).optional(),
+  /** Markets that a device scanned when the gate looked, so that nobody has measured their graphs; absent where there are none. */
+  scanned: z.array(Market).optional(),
   /** Where Milvus holds the index: its collections, by market. */
   collections: z.record(Market, z.string()).optional(),
   /** The generation whose content this one brings back. */
   copyOf: z.int().positive().nullable(),
+  /** The generation that a start could not serve, so that this one was brought back in its place; absent after a rollback. */
+  insteadOf: z.int().positive().optional(),
   files: z.array(GenerationFile),
 });
 export type GenerationManifest = z.infer<typeof GenerationManifest>;

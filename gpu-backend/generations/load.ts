@@ -17,6 +17,7 @@ import { LexicalIndex } from '../retrieval/lexical.ts';
 import { LexicalSegmentBuilder, readSegment } from '../retrieval/lexical-segment.ts';
 import { indexedAd, LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
 import type { NegativeIndex } from '../retrieval/negatives.ts';
+import { type Bookings, indexBookings } from './bookings.ts';
 import {
   FILES,
   type GenerationAd,
@@ -36,6 +37,7 @@ export interface LoadedGeneration {
   /** Rows of each market. */
   members: ReadonlyMap<string, Uint32Array>;
   indices: ReadonlyMap<string, AnnIndex>;
+  bookings: Bookings;
   lexical: LexicalIndex;
   /** Bid keywords and negative keywords, by row. */
   keywords: KeywordIndex;
@@ -64,12 +66,21 @@ async function loadLexical(path: string, { lexicalVersion, ads }: GenerationMani
 export interface SearchedIn {
   milvus?: Milvus | undefined;
   scan?: ScanDevice | undefined;
+  /** Told of a market that is searched in a graph which nobody has measured: when the gate looked, a device scanned. */
+  onUnmeasured?: ((of: { generation: number; market: string }) => void) | undefined;
 }
 
 /** The index of each market; closes those that are open where one cannot be opened. */
 async function openIndices(
   path: string,
-  { manifest, rows, members, milvus, scan }: SearchedIn & Pick<LoadedGeneration, 'manifest' | 'rows' | 'members'>,
+  {
+    manifest,
+    rows,
+    members,
+    milvus,
+    scan,
+    onUnmeasured,
+  }: SearchedIn & Pick<LoadedGeneration, 'manifest' | 'rows' | 'members'>,
 ): Promise<LoadedGeneration['indices']> {
   const indices = new Map<string, AnnIndex>();
   try {
@@ -84,6 +95,7 @@ async function openIndices(
       const expansionSearch = manifest.expansionSearch?.[market];
       const graph = async (): Promise<AnnIndex> => {
         if (collection !== undefined) return milvus!.open(collection, rows, { members: list, expansionSearch });
+        if (manifest.scanned?.includes(market)) onUnmeasured?.({ generation: manifest.number, market });
         const file = join(path, indexFile(market));
         const links = readGraph(await readFile(file), { path: file, size: list.length });
         return hnswIndex(links, { rows, members: list, expansionSearch });
@@ -143,6 +155,7 @@ export async function loadGeneration(
   });
   const members = partition(ads);
   const words = { lexical: await loadLexical(join(path, FILES.lexical), manifest, ads), ...(await indexKeywords(ads)) };
+  const bookings = await indexBookings(ads);
   const indices = await openIndices(path, { manifest, rows, members, ...searchedIn });
-  return { manifest, ads, rows, members, indices, ...words };
+  return { manifest, ads, rows, members, indices, bookings, ...words };
 }

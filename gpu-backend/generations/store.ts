@@ -3,24 +3,16 @@
  * replaced by rename, so a crash leaves the old or the new one; numbers only grow, a rollback included, because caches
  * take the greatest number for the truth.
  */
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Milvus } from '../index/milvus.ts';
-import { seal, syncFolder } from './build.ts';
+import { seal } from './build.ts';
 import { FILES, type GenerationManifest, manifestJson, parseGenerationManifest } from './layout.ts';
 import { closeGeneration, type LoadedGeneration, loadGeneration, type SearchedIn } from './load.ts';
-
-const Published = z.object({ publishedAt: z.string(), recall: z.number().nullable() });
-const Failed = z.object({
-  reason: z.string(),
-  createdAt: z.string(),
-  spaceId: z.string(),
-  model: z.string(),
-  ads: z.int(),
-});
+import { Failed, Published, readRecord, replaceFile } from './records.ts';
 
 export interface GenerationStore {
   /** Folder of all generations. */
@@ -38,20 +30,23 @@ export interface GenerationStore {
   /** Loads the generation in a folder; throws what {@link loadGeneration} throws. */
   load(path: string, options: { spaceId: string }): Promise<LoadedGeneration>;
   /**
-   * Makes a built generation the live one, durably, and removes what is older than the last `keep`. `expansionSearch`, where
-   * the gate looked for it, joins the manifest.
+   * Makes a built generation the live one, durably, and removes what is older than the last `keep`. What the gate found of its
+   * indices joins the manifest.
    */
   publish(
     number: number,
-    options: { recall: number | null; expansionSearch?: GenerationManifest['expansionSearch']; nowMs: number },
+    options: { recall: number | null; nowMs: number } & Pick<GenerationManifest, 'expansionSearch' | 'scanned'>,
   ): Promise<void>;
   /** Leaves of a built generation only the record that it failed, and why. */
   fail(number: number, options: { reason: string; nowMs: number }): Promise<void>;
   /** A new generation with the content of a published one; throws `not_found` when there is none of that number. */
-  copy(from: number, options: { number: number; nowMs: number }): Promise<string>;
+  copy(
+    from: number,
+    options: { number: number; nowMs: number } & Pick<GenerationManifest, 'insteadOf'>,
+  ): Promise<string>;
   /**
    * Loads the live generation or, where it is damaged, the last published one that is whole, brought back under a new
-   * number. `problems` tells why others were passed over, in the order tried; `loaded` is absent when none is usable.
+   * number, whose manifest says instead of which. `problems` tells why others were passed over, in the order tried; `loaded` is absent when none is usable.
    */
   openLive(options: { spaceId: string; nowMs: number }): Promise<{
     loaded?: LoadedGeneration;
@@ -59,20 +54,11 @@ export interface GenerationStore {
   }>;
 }
 
-async function readJson<S extends z.ZodType>(path: string, schema: S): Promise<z.infer<S> | undefined> {
-  try {
-    return schema.parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch {
-    // A record that is missing or cut short by a crash says nothing; the digests say whether the generation is whole.
-    return undefined;
-  }
-}
-
-async function replaceFile(dir: string, name: string, text: string): Promise<void> {
-  const next = join(dir, `${name}.next`);
-  await writeFile(next, text, { flush: true });
-  await rename(next, join(dir, name));
-  await syncFolder(dir);
+/** Of a generation that was not built: where its content is from, and why it is live. */
+function originOf({ copyOf, insteadOf }: GenerationManifest): string | null {
+  if (copyOf === null) return null;
+  const damaged = insteadOf === undefined ? '' : `, because ${insteadOf} is damaged`;
+  return `content of generation ${copyOf}${damaged}`;
 }
 
 /** Opens the store in folder `dir`. `keep` is how many published generations stay. */
@@ -81,6 +67,7 @@ export async function openGenerationStore({
   keep = 3,
   milvus,
   scan,
+  onUnmeasured,
 }: SearchedIn & {
   dir: string;
   keep?: number;
@@ -93,8 +80,8 @@ export async function openGenerationStore({
       .filter((name) => /^[1-9]\d*$/.test(name))
       .map(Number)
       .sort((a, b) => a - b);
-  const published = (number: number) => readJson(join(folder(number), 'published.json'), Published);
-  const live = async () => (await readJson(join(dir, 'live'), z.int().positive())) ?? null;
+  const published = (number: number) => readRecord(join(folder(number), 'published.json'), Published);
+  const live = async () => (await readRecord(join(dir, 'live'), z.int().positive())) ?? null;
   const manifestOf = async (number: number): Promise<GenerationManifest | undefined> => {
     try {
       const path = join(folder(number), FILES.manifest);
@@ -103,11 +90,12 @@ export async function openGenerationStore({
       return undefined;
     }
   };
-  const load: GenerationStore['load'] = (path, { spaceId }) => loadGeneration(path, { spaceId, milvus, scan });
+  const load: GenerationStore['load'] = (path, { spaceId }) =>
+    loadGeneration(path, { spaceId, milvus, scan, onUnmeasured });
   const nextNumber = async () => Math.max(0, (await live()) ?? 0, ...(await numbers())) + 1;
 
   const describe = async (number: number, liveNumber: number | null): Promise<Generation | undefined> => {
-    const failed = await readJson(join(folder(number), 'failed.json'), Failed);
+    const failed = await readRecord(join(folder(number), 'failed.json'), Failed);
     if (failed !== undefined) return { number, status: 'failed', recall: null, publishedAt: null, ...failed };
     const [manifest, publication] = [await manifestOf(number), await published(number)];
     if (manifest === undefined) return undefined;
@@ -118,7 +106,7 @@ export async function openGenerationStore({
       model: manifest.model,
       ads: manifest.ads,
       recall: publication?.recall ?? null,
-      reason: manifest.copyOf === null ? null : `content of generation ${manifest.copyOf}`,
+      reason: originOf(manifest),
       createdAt: manifest.createdAt,
       publishedAt: publication?.publishedAt ?? null,
     };
@@ -148,10 +136,11 @@ export async function openGenerationStore({
       if (!named.has(collection)) await milvus.discard(collection);
   };
 
-  const publish: GenerationStore['publish'] = async (number, { recall, expansionSearch, nowMs }) => {
+  const publish: GenerationStore['publish'] = async (number, { recall, expansionSearch, scanned = [], nowMs }) => {
     const manifest = await manifestOf(number);
-    if (manifest !== undefined && expansionSearch !== undefined)
-      await replaceFile(folder(number), FILES.manifest, manifestJson({ ...manifest, expansionSearch }));
+    const found = manifest && { ...manifest, expansionSearch, ...(scanned.length > 0 && { scanned }) };
+    if (found !== undefined && expansionSearch !== undefined)
+      await replaceFile(folder(number), FILES.manifest, manifestJson(found));
     const record = { publishedAt: new Date(nowMs).toISOString(), recall };
     await replaceFile(folder(number), 'published.json', `${JSON.stringify(record)}\n`);
     // Before the pointer: a fault here leaves the old generation live. Only others search by the alias.
@@ -161,9 +150,9 @@ export async function openGenerationStore({
     await collect(number);
   };
 
-  const copy: GenerationStore['copy'] = async (from, { number, nowMs }) => {
-    const manifest = await manifestOf(from);
-    if (manifest === undefined || (await published(from)) === undefined) {
+  const copy: GenerationStore['copy'] = async (from, { number, nowMs, insteadOf }) => {
+    const original = await manifestOf(from);
+    if (original === undefined || (await published(from)) === undefined) {
       const there = (await list()).generations.filter(({ publishedAt }) => publishedAt !== null);
       throw new HarnessError(
         'not_found',
@@ -173,12 +162,16 @@ export async function openGenerationStore({
     const building = join(dir, `building-${number}`);
     await rm(building, { recursive: true, force: true });
     await mkdir(building);
-    for (const { file } of manifest.files) {
+    for (const { file } of original.files) {
       const [source, target] = [join(folder(from), file), join(building, file)];
       // Generations never change, so sharing the bytes is safe; some file systems cannot.
       await link(source, target).catch(() => copyFile(source, target));
     }
-    return seal(building, dir, { ...manifest, number, createdAt: new Date(nowMs).toISOString(), copyOf: from });
+    const { insteadOf: _its, ...content } = original;
+    return seal(building, dir, {
+      ...{ ...content, number, createdAt: new Date(nowMs).toISOString(), copyOf: from },
+      ...(insteadOf !== undefined && { insteadOf }),
+    });
   };
 
   const list: GenerationStore['list'] = async () => {
@@ -233,7 +226,9 @@ export async function openGenerationStore({
           if (number === pointed) return { loaded, problems };
           await closeGeneration(loaded); // it was to show that it is whole
           const next = await nextNumber();
-          const path = await copy(number, { number: next, nowMs });
+          const [first] = problems;
+          const insteadOf = first?.error.code === 'bundle_damaged' ? first.number : undefined;
+          const path = await copy(number, { number: next, nowMs, insteadOf });
           await publish(next, { recall: publication?.recall ?? null, nowMs });
           return { loaded: await load(path, { spaceId }), problems };
         } catch (error) {

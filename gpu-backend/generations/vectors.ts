@@ -2,6 +2,7 @@
  * The ladder of an ad's vector: the one its owner uploaded; the teacher's from the bundle, while the text is still the one
  * that was embedded; else the student's own of its title, provisional until the teacher's comes with an upload or a new bundle.
  */
+import pMap from 'p-map';
 import { adTextDigest } from '../../shared/ad-text.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -70,7 +71,8 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
 
   return {
     async resolve(ads, { onProgress, signal } = {}) {
-      const found = await Promise.all(ads.map(stored));
+      // A few at a time, as there may be a million: queries are answered between them.
+      const found = await pMap(ads, stored, { concurrency: 64 });
       const missing = found.flatMap((vector, i) => (vector === undefined ? [i] : []));
       onProgress?.(ads.length - missing.length, ads.length);
       for (let at = 0; at < missing.length; at += CHUNK) {

@@ -10,6 +10,7 @@ import { DeltaIndex } from '../index/delta.ts';
 import { scan } from '../index/exact.ts';
 import type { KeywordFound } from '../retrieval/keyword.ts';
 import type { LexicalFound } from '../retrieval/lexical.ts';
+import type { Booking } from './bookings.ts';
 import type { VectorSource } from './layout.ts';
 import { closeGeneration, type LoadedGeneration } from './load.ts';
 import type { AdVector } from './vectors.ts';
@@ -23,8 +24,10 @@ interface Entry {
 /** Which ads a query looks at: those of the market that are active, and of these what it may bring up at all. */
 export interface Scope {
   market: string;
-  /** Whether the query may bring the ad up (retrieval/admission.ts). */
-  admits: (ad: Ad, slot: number) => boolean;
+  /** Whether the query may bring up ads that are booked so (retrieval/admission.ts). */
+  admits: (booking: Booking) => boolean;
+  /** Whether it may not bring up this one all the same. */
+  heldOff?: ((slot: number) => boolean) | undefined;
 }
 
 const sameMarkets = (a: readonly string[], b: readonly string[]) =>
@@ -60,6 +63,21 @@ export class View {
   /** Ads outside the generation's index: when they are many, it is time for a new generation. */
   get delta(): number {
     return this.#outside;
+  }
+  /** Slots in all, which only grow, and those that are searched although their ads have gone or moved. */
+  get slots(): number {
+    return this.#entries.length;
+  }
+  get vacant(): number {
+    return this.#entries.length - this.#slotOf.size;
+  }
+  /** Whether somebody brought the generation back: an older one's content under a new number. */
+  get broughtBack(): boolean {
+    return this.#generation.manifest.copyOf !== null && !this.standsIn;
+  }
+  /** Whether a start brought it back, because the one that should be live is damaged. */
+  get standsIn(): boolean {
+    return this.#generation.manifest.insteadOf !== undefined;
   }
   /** Slots that the index covers; those behind are in the graph of what came since. */
   get indexed(): number {
@@ -102,7 +120,7 @@ export class View {
     return this.#generation.keywords.search(query, {
       limit,
       also,
-      accept: (slot) => this.#servable(slot, scope),
+      accept: this.#servable(scope),
       adOf: (slot) => this.ad(slot),
     });
   }
@@ -115,7 +133,7 @@ export class View {
     return this.#generation.lexical.search(query, {
       limit,
       also,
-      accept: (slot) => this.#servable(slot, scope),
+      accept: this.#servable(scope),
       tieKey: (slot) => this.#entries[slot]!.ad.id,
     });
   }
@@ -123,7 +141,7 @@ export class View {
   /** What the market's index finds, for {@link dense}; a promise where the index is another machine's. */
   propose(query: Float32Array, { limit, ...scope }: Scope & { limit: number }): Hit[] | Promise<Hit[]> {
     const index = this.#generation.indices.get(scope.market);
-    return index?.search(query, limit, (row) => this.#servable(row, scope)) ?? [];
+    return index?.search(query, limit, this.#servable(scope)) ?? [];
   }
 
   /**
@@ -131,8 +149,9 @@ export class View {
    * they are now. `row` of a hit is a slot.
    */
   dense(query: Float32Array, proposed: readonly Hit[], { limit, ...scope }: Scope & { limit: number }): Hit[] {
-    const hits = proposed.filter(({ row }) => this.#servable(row, scope));
-    hits.push(...this.#added.search(query, limit, (slot) => this.#servable(slot, scope)));
+    const servable = this.#servable(scope);
+    const hits = proposed.filter(({ row }) => servable(row));
+    hits.push(...this.#added.search(query, limit, servable));
     return hits
       .sort((a, b) => b.score - a.score || (this.ad(a.row).id < this.ad(b.row).id ? -1 : 1) || byScore(a, b))
       .slice(0, limit);
@@ -144,7 +163,7 @@ export class View {
     { from, to, limit, ...scope }: Scope & { from: number; to: number; limit: number },
   ): Hit[] {
     const members = Array.from({ length: Math.min(to, this.indexed) - from }, (_, i) => from + i);
-    return scan(this.#generation.rows, query, { k: limit, members, accept: (slot) => this.#servable(slot, scope) });
+    return scan(this.#generation.rows, query, { k: limit, members, accept: this.#servable(scope) });
   }
 
   /** Cosine of each slot's vector and the query; none of an ad without a vector. */
@@ -170,7 +189,7 @@ export class View {
     if (slot !== undefined && sameText && !better && sameMarkets(old!.ad.markets, ad.markets)) {
       this.#entries[slot] = { ...old!, ad, revision };
       this.#generation.keywords.remove(slot, old!.ad.keywords);
-      this.#bookWords(slot, ad);
+      this.#book(slot, ad);
       return;
     }
     const kept = sameText && slot !== undefined ? this.#vectorOf(slot) : undefined;
@@ -183,7 +202,7 @@ export class View {
     this.#slotOf.set(ad.id, target);
     if (added !== undefined) this.#added.put(target, added);
     this.#generation.lexical.put(target, ad);
-    this.#bookWords(target, ad);
+    this.#book(target, ad);
   }
 
   /** Takes an ad out; nothing happens when it is not in. */
@@ -204,14 +223,17 @@ export class View {
     return slot === undefined ? undefined : this.#entries[slot];
   }
 
-  #servable(slot: number, { market, admits }: Scope): boolean {
-    const ad = this.#entries[slot]?.ad;
-    return ad !== undefined && ad.status === 'active' && ad.markets.includes(market) && admits(ad, slot);
+  #servable({ market, admits, heldOff }: Scope): (slot: number) => boolean {
+    const booked = this.#generation.bookings.where(
+      (booking) => booking.status === 'active' && booking.markets.includes(market) && admits(booking),
+    );
+    return heldOff === undefined ? booked : (slot) => booked(slot) && !heldOff(slot);
   }
 
-  #bookWords(slot: number, { keywords, negatives }: Ad): void {
-    this.#generation.keywords.put(slot, keywords);
-    this.#generation.negatives.put(slot, negatives);
+  #book(slot: number, ad: Ad): void {
+    this.#generation.bookings.put(slot, ad);
+    this.#generation.keywords.put(slot, ad.keywords);
+    this.#generation.negatives.put(slot, ad.negatives);
   }
 
   #vectorOf(slot: number): ArrayLike<number> | undefined {
@@ -225,6 +247,7 @@ export class View {
     if (entry !== undefined) this.#generation.keywords.remove(slot, entry.ad.keywords);
     this.#generation.negatives.put(slot, undefined);
     this.#entries[slot] = undefined;
+    this.#generation.bookings.remove(slot);
     this.#added.remove(slot);
     if (slot >= this.#generation.ads.length) this.#outside--;
   }

@@ -17,6 +17,7 @@ import type { ApiKeys } from './api-keys.ts';
 import type { Authenticator } from './auth.ts';
 import { readJson, readText } from './body.ts';
 import { type Call, type Endpoint, JsonText } from './endpoint.ts';
+import { FixedPaths } from './fixed-paths.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface AppOptions {
@@ -108,7 +109,7 @@ export function createApp({
   log,
   news,
 }: AppOptions): Hono<{ Variables: Variables }> {
-  const app = new Hono<{ Variables: Variables }>();
+  const app = new Hono<{ Variables: Variables }>({ router: new FixedPaths() });
   const ofEvery = (requestId: string): Record<string, string> => ({ ...news(), [REQUEST_ID]: requestId });
 
   app.use(async (c, next) => {

@@ -1,6 +1,7 @@
 /** What the parts know of themselves, as metrics that are read when asked for. */
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
+import type { Rebuilder } from '../generations/rebuild.ts';
 import type { RecallCanary } from '../retrieval/recall-canary.ts';
 import type { Retrieval } from '../retrieval/retrieve.ts';
 import type { ServingConfigSource } from '../serving-config/serving-config.ts';
@@ -12,10 +13,11 @@ export interface WatchedState {
   live: Live;
   retrieval: Pick<Retrieval, 'stats'>;
   canary: Pick<RecallCanary, 'stats'>;
+  rebuilder: Pick<Rebuilder, 'stats'>;
   config: ServingConfigSource;
 }
 
-export function watchState({ metrics, encoder, live, retrieval, canary, config }: WatchedState): void {
+export function watchState({ metrics, encoder, live, retrieval, canary, rebuilder, config }: WatchedState): void {
   const gauges: [name: string, help: string, read: () => number][] = [
     ['encoder_queue', 'Texts waiting to be encoded.', () => encoder.stats().queued],
     ['encoder_running', 'Texts being encoded.', () => encoder.stats().running],
@@ -41,6 +43,16 @@ export function watchState({ metrics, encoder, live, retrieval, canary, config }
     ['generation_swaps', 'Generations taken live since the start.', () => live.stats().swaps],
     ['ads', 'Ads in the live view.', () => live.stats().ads],
     ['ads_delta', 'Ads searched outside the index, new since the generation.', () => live.stats().delta],
+    ['ads_vacant', 'Places that are searched although their ads have gone or moved.', () => live.view?.vacant ?? 0],
+    ['rebuilds_added', 'Generations built because many ads were new.', () => rebuilder.stats().added],
+    ['rebuilds_gone', 'Generations built because many ads had gone.', () => rebuilder.stats().gone],
+    ['rebuilds_damaged', 'Generations built because the live one was damaged.', () => rebuilder.stats().damaged],
+    ['rebuilds_failed', 'Builds of these that failed or were refused.', () => rebuilder.stats().failures],
+    [
+      'rebuild_ended_seconds',
+      'When the last of these ended, Unix time; not a number before the first.',
+      () => rebuilder.stats().endedAtSeconds,
+    ],
     ['recall_canary', 'Recall@10 of the index against exact search, on recent queries.', () => canary.stats().recall],
     ['recall_canary_queries', 'Queries that this was measured on, since the start.', () => canary.stats().queries],
     ['config_version', 'Version of the serving configuration.', () => config.current().version],

@@ -4,10 +4,11 @@ import {
   ACCOUNT_SCHEMAS,
   type Account,
   type AccountKind,
+  AccountPage,
   AdvertiserPatch,
   CampaignPatch,
 } from '../../shared/contract/accounts.ts';
-import { HarnessError } from '../../shared/problem.ts';
+import { HarnessError, parse } from '../../shared/problem.ts';
 import type { Accounts } from '../catalogue/accounts.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 
@@ -28,7 +29,13 @@ export function accountRoutes(accounts: Accounts): Endpoint[] {
     const { path, list, patch } = PLACES[kind];
     const schema: z.ZodType<Account> = ACCOUNT_SCHEMAS[kind];
     const endpoints = [
-      endpoint({ on: `get /v1/${path}`, handle: async () => ({ [list]: await accounts.list(kind) }) }),
+      endpoint({
+        on: `get /v1/${path}`,
+        async handle({ query }) {
+          const { entries, next } = await accounts.list(kind, parse(AccountPage, query, 'query'));
+          return { [list]: entries, next };
+        },
+      }),
       endpoint({ on: `get /v1/${path}/{id}`, handle: ({ params }) => accounts.get(kind, params.id!) }),
       endpoint({
         on: `put /v1/${path}/{id}`,

@@ -15,15 +15,17 @@ const HOLD_MS = 2;
 /** What lies behind so many UTF-16 units reaches no model, which would cut it; normalising it would hold the event loop. */
 const MAX_UNITS = 8_192;
 
-/** Maps with pauses for other requests. */
+/** Maps one item or more, with pauses for other requests. */
 async function mapInTurns<T, U>(items: readonly T[], map: (item: T, index: number) => U): Promise<U[]> {
-  const out: U[] = [];
+  const out: U[] = [map(items[0]!, 0)];
+  if (items.length === 1) return out;
   let since = performance.now();
-  for (const [index, item] of items.entries()) {
-    out.push(map(item, index));
-    if (performance.now() - since < HOLD_MS) continue;
-    await letOthers();
-    since = performance.now();
+  for (let index = 1; index < items.length; index++) {
+    if (performance.now() - since >= HOLD_MS) {
+      await letOthers();
+      since = performance.now();
+    }
+    out.push(map(items[index]!, index));
   }
   return out;
 }

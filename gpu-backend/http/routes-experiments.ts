@@ -1,5 +1,5 @@
 /** Experiments, their life, their reports and the dashboard, and the configuration that carries them to the edge. */
-import { Attributed, ExperimentStep } from '../../shared/contract/lifecycle.ts';
+import { Attributed, AuditPage, ExperimentPage, ExperimentStep } from '../../shared/contract/lifecycle.ts';
 import type { KillList } from '../../shared/contract/takedown.ts';
 import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
@@ -10,7 +10,7 @@ import { runSelfTest } from '../experiments/self-test.ts';
 import {
   auditOf,
   getExperiment,
-  listExperiments,
+  pageOfExperiments,
   planExperiment,
   putExperiment,
   stepExperiment,
@@ -18,9 +18,19 @@ import {
 import type { ServingConfigSource } from '../serving-config/serving-config.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 
-export function experimentRoutes({ db, config }: { db: Database; config: ServingConfigSource }): Endpoint[] {
+export interface ExperimentRoutesOptions {
+  db: Database;
+  /** The same database for reports, which may take long. */
+  batch: Database;
+  config: ServingConfigSource;
+}
+
+export function experimentRoutes({ db, batch, config }: ExperimentRoutesOptions): Endpoint[] {
   return [
-    endpoint({ on: 'get /v1/experiments', handle: async () => ({ experiments: await listExperiments(db) }) }),
+    endpoint({
+      on: 'get /v1/experiments',
+      handle: ({ query }) => pageOfExperiments(db, parse(ExperimentPage, query, 'query')),
+    }),
     endpoint({
       on: 'post /v1/experiments:validate',
       body: ExperimentDefinition,
@@ -49,10 +59,16 @@ export function experimentRoutes({ db, config }: { db: Database; config: Serving
         return stepped;
       },
     }),
-    endpoint({ on: 'get /v1/experiments/{key}/audit', handle: ({ params }) => auditOf(db, params.key!) }),
-    endpoint({ on: 'get /v1/experiments/{key}/report', handle: ({ params }) => buildDetailedReport(db, params.key!) }),
-    endpoint({ on: 'get /v1/experiments/{key}/self-test', handle: ({ params }) => runSelfTest(db, params.key!) }),
-    endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(db, query) }),
+    endpoint({
+      on: 'get /v1/experiments/{key}/audit',
+      handle: ({ params, query }) => auditOf(db, params.key!, parse(AuditPage, query, 'query')),
+    }),
+    endpoint({
+      on: 'get /v1/experiments/{key}/report',
+      handle: ({ params }) => buildDetailedReport(batch, params.key!),
+    }),
+    endpoint({ on: 'get /v1/experiments/{key}/self-test', handle: ({ params }) => runSelfTest(batch, params.key!) }),
+    endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(batch, query) }),
     endpoint({ on: 'get /v1/config', handle: () => config.refresh() }),
     endpoint({
       on: 'get /v1/kill-list',

@@ -1,5 +1,7 @@
 /** Routes while the database is away: those that need it say so at once, the others go on. */
+import { HarnessError } from '../../shared/problem.ts';
 import type { Availability } from '../db/availability.ts';
+import { isGivenUp, reasonOf } from '../db/sql-error.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** Queries are answered from memory, events go to disk, and whoever runs it must be able to look. */
@@ -13,8 +15,22 @@ const WITHOUT_DATABASE: ReadonlySet<Endpoint['on']> = new Set<Endpoint['on']>([
   'get /openapi.json',
 ]);
 
-/** The endpoint, answering `not_ready` with the reason while the database is away. */
+/** The endpoint, answering `not_ready` with the reason while the database is away, and `deadline_exceeded` where it gave up. */
 export function withDatabase(endpoint: Endpoint, { guard }: Pick<Availability, 'guard'>): Endpoint {
   if (WITHOUT_DATABASE.has(endpoint.on)) return endpoint;
-  return { ...endpoint, handle: (call) => guard(() => endpoint.handle(call)) };
+  return {
+    ...endpoint,
+    async handle(call) {
+      try {
+        return await guard(() => endpoint.handle(call));
+      } catch (error) {
+        if (!isGivenUp(error)) throw error;
+        throw new HarnessError(
+          'deadline_exceeded',
+          `The database gave up (${reasonOf(error)}): HARNESS_STATEMENT_SECONDS and HARNESS_BATCH_SECONDS say how long a statement may take; what stood in its way may be gone at the next try.`,
+          { cause: error },
+        );
+      }
+    },
+  };
 }

@@ -8,7 +8,7 @@
 import { byScore, type Hit, type LocalIndex, requireDimension } from './ann-index.ts';
 import { scan } from './exact.ts';
 import type { HnswGraph } from './hnsw-graph.ts';
-import type { VectorRows } from './vector-rows.ts';
+import type { Scorer, VectorRows } from './vector-rows.ts';
 
 /** Length of the list of candidates where nobody says; enough for about 100,000 rows. */
 export const EXPANSION_SEARCH = 64;
@@ -18,6 +18,12 @@ const SCORES_PER_PROPOSAL = 32;
 
 /** Candidates whose neighbours are scored together. */
 const BEAM = 4;
+
+/**
+ * Candidates for each that is kept above level 0. With one alone there, as in the paper, some queries of a large index end in a
+ * wrong region and find none of their best, which no reasonable list at level 0 mends.
+ */
+const DESCENT = 8;
 
 /** What comes before a filter: the best `count` of the members or somewhat fewer, in any order. */
 export type Propose = (query: Float32Array, count: number) => Hit[];
@@ -65,8 +71,9 @@ export function proposedIndex(
 }
 
 /**
- * Proposes by best-first search: `count` candidates are kept, and the best whose neighbours are unseen come next, from
- * `graph.entry` as it is by then. Best first; nodes are `members`, or rows where there are none.
+ * Proposes by best-first search, from `graph.entry` as it is by then, level after level: `count` candidates are kept at level 0
+ * and a {@link DESCENT}th of them above, and the best whose neighbours are unseen come next. Best first; nodes are
+ * `members`, or rows where there are none.
  */
 export function walker(
   graph: HnswGraph,
@@ -85,41 +92,27 @@ export function walker(
   const [lists, ends] = [new Int32Array(BEAM), new Int32Array(BEAM)];
   // Candidates, best first; one whose neighbours have been seen is ~node.
   let [places, values] = [new Int32Array(0), new Float64Array(0)];
-  return (query, count) => {
-    if (places.length < count) [places, values] = [new Int32Array(count), new Float64Array(count)];
-    const score = rows.scorer(query);
-    let at = graph.entry;
-    asked[0] = rowOf(at);
-    score(asked, 1, scores);
-    let best = scores[0]!;
-    for (let level = top - 1; level >= 0; level--) {
-      for (let from = -1; from !== at; ) {
-        from = at;
-        const list = (above[from]! + level) * upperWidth;
-        const count = upper[list]!;
-        for (let i = 0; i < count; i++) asked[i] = rowOf(upper[list + 1 + i]!);
-        if (count > 0) score(asked, count, scores);
-        for (let i = 0; i < count; i++) {
-          if (scores[i]! <= best) continue;
-          best = scores[i]!;
-          at = upper[list + 1 + i]!;
-        }
-      }
+
+  /** The best `count` that are reached in a level from the first `kept` candidates; answers how many. */
+  const walk = (level: number, score: Scorer, { count, from }: { count: number; from: number }): number => {
+    const table = level === 0 ? links : upper;
+    let kept = from;
+    let many = 0;
+    for (; many < kept; many++) {
+      const node = places[many]! < 0 ? ~places[many]! : places[many]!;
+      places[many] = node;
+      seen[node >> 5]! |= 1 << node;
+      met[many] = node;
     }
-    let kept = 1;
-    places[0] = at;
-    values[0] = best;
-    seen[at >> 5] = 1 << at;
-    met[0] = at;
-    let many = 1;
     for (let next = 0; next < kept; ) {
       // The best few whose neighbours are unseen, together: memory is asked for all of them at once.
       let opened = 0;
       for (let i = next; i < kept && opened < BEAM; i++) {
         const node = places[i]!;
         if (node >= 0) {
-          lists[opened] = node * width;
-          ends[opened] = node * width + links[node * width]!;
+          const at = level === 0 ? node * width : (above[node]! + level - 1) * upperWidth;
+          lists[opened] = at;
+          ends[opened] = at + table[at]!;
           places[i] = ~node;
           opened++;
         } else if (i === next) next++;
@@ -128,7 +121,7 @@ export function walker(
       for (let i = 0; i < opened; i++) {
         const end = ends[i]!;
         for (let j = lists[i]! + 1; j <= end; j++) {
-          const neighbour = links[j]!;
+          const neighbour = table[j]!;
           const [word, bit] = [neighbour >> 5, 1 << neighbour];
           if ((seen[word]! & bit) !== 0) continue;
           seen[word]! |= bit;
@@ -153,6 +146,20 @@ export function walker(
       }
     }
     for (let i = 0; i < many; i++) seen[met[i]! >> 5] = 0;
+    return kept;
+  };
+
+  return (query, count) => {
+    if (places.length < count) [places, values] = [new Int32Array(count), new Float64Array(count)];
+    const score = rows.scorer(query);
+    places[0] = graph.entry;
+    asked[0] = rowOf(graph.entry);
+    score(asked, 1, scores);
+    values[0] = scores[0]!;
+    let kept = 1;
+    for (let level = top; level > 0; level--)
+      kept = walk(level, score, { count: Math.ceil(count / DESCENT), from: kept });
+    kept = walk(0, score, { count, from: kept });
     const hits: Hit[] = [];
     for (let i = 0; i < kept; i++) hits.push({ row: rowOf(~places[i]!), score: values[i]! });
     return hits;

@@ -31,8 +31,8 @@ const MODULE = new wasm.Module(readFileSync(new URL('./dots.wasm', import.meta.u
 
 /** Where things are: a counter of threads, their scratch places, the rows. Bytes. */
 function layout(dimension: number) {
-  const stride = 16 * Math.ceil(dimension / 8);
-  const scratch = 20 * BLOCK + 64 * Math.ceil(stride / 64);
+  const stride = 64 * Math.ceil(dimension / 32);
+  const scratch = 8 * BLOCK + stride;
   return { stride, scratch, matrix: 64 + THREADS * scratch };
 }
 
@@ -85,10 +85,10 @@ export function openSimdRows({ memory: shared, count: made, dimension }: SharedR
   if (thread >= THREADS) throw new RangeError(`expected at most ${THREADS} threads over one matrix, got another`);
   const list = 64 + thread * scratch;
   const out = list + 4 * BLOCK;
-  const query = out + 16 * BLOCK;
+  const query = out + 4 * BLOCK;
   const { dots } = new wasm.Instance(MODULE, { index: { memory } }).exports;
   const asked = new Int32Array(memory.buffer, list, BLOCK);
-  const sums = new Int32Array(memory.buffer, out, 4 * BLOCK);
+  const sums = new Int32Array(memory.buffer, out, BLOCK);
   const place = new Int16Array(memory.buffer, query, stride / 2);
   let data = new Int16Array(memory.buffer, matrix);
   let count = made;
@@ -105,10 +105,7 @@ export function openSimdRows({ memory: shared, count: made, dimension }: SharedR
         const here = Math.min(BLOCK, listed - from);
         for (let i = 0; i < here; i++) asked[i] = rows[from + i]!;
         dots(matrix, stride, list, list + 4 * here, query, out);
-        for (let i = 0; i < here; i++) {
-          const sum = sums[4 * i]! + sums[4 * i + 1]! + sums[4 * i + 2]! + sums[4 * i + 3]!;
-          scores[from + i] = bounded(sum / (UNIT_16 * UNIT_16));
-        }
+        for (let i = 0; i < here; i++) scores[from + i] = bounded(sums[i]! / (UNIT_16 * UNIT_16));
       }
     };
   const scorer: VectorRows['scorer'] = (vector) => {
@@ -128,7 +125,11 @@ export function openSimdRows({ memory: shared, count: made, dimension }: SharedR
       scorer(vector)([row], 1, one);
       return one[0]!;
     },
-    unit: (row) => Float32Array.from({ length: dimension }, (_, i) => data[(row * stride) / 2 + i]! / UNIT_16),
+    unit(row) {
+      const [out, at] = [new Float32Array(dimension), (row * stride) / 2];
+      for (let i = 0; i < dimension; i++) out[i] = data[at + i]! / UNIT_16;
+      return out;
+    },
     append(vector) {
       if (!fitsSimd(count + 1, dimension)) throw new RangeError(`expected rows below 4 GiB in all, got row ${count}`);
       const end = ((count + 1) * stride) / 2;

@@ -1,11 +1,12 @@
 /**
  * usearch builds the graphs: in native code, on several threads, with int8 inside, which halves the memory that a build reads
- * against float16. What it has built is walked by hnsw.ts.
+ * against float16. What it has built gets the links that it lacks (graph-links.ts) and is walked by hnsw.ts.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import usearch from 'usearch';
+import { linkMore } from './graph-links.ts';
 import { EXPANSION_SEARCH } from './hnsw.ts';
-import { graphImage, type HnswGraph, readUsearchLinks } from './hnsw-graph.ts';
+import { type HnswGraph, readUsearchLinks } from './hnsw-graph.ts';
 import type { VectorRows } from './vector-rows.ts';
 
 /** Graph degree (twice that at level 0), candidate list length and what the build keeps of a vector; recall against time and memory. */
@@ -64,18 +65,10 @@ export function* buildGraph(
   }
   try {
     graph.save(scratch);
-    return readUsearchLinks(scratch);
+    const built = readUsearchLinks(scratch);
+    for (const _ of linkMore(built, { rows, members })) yield members.length;
+    return built;
   } finally {
     rmSync(scratch, { force: true });
   }
-}
-
-/** {@link buildGraph}, and its file. */
-export function* buildGraphFile(
-  path: string,
-  rows: VectorRows,
-  { members, ...options }: Partial<HnswOptions> & { members: ArrayLike<number>; threads?: number },
-): Generator<number, void> {
-  const graph = yield* buildGraph(rows, members, { ...options, scratch: `${path}.usearch` });
-  writeFileSync(path, graphImage(graph));
 }

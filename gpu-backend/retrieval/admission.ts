@@ -21,15 +21,11 @@ export function admission(request: RetrieveRequest, view: View, { terms, killed 
   const out = killed();
   return {
     market: request.market,
-    admits: (ad, slot) =>
-      booked(ad) &&
-      !(heldOff?.(slot) ?? false) &&
-      (out.size === 0 ||
-        !(
-          out.has(ad.id) ||
-          out.has(killEntry('campaign', ad.campaignId)) ||
-          out.has(killEntry('advertiser', ad.advertiserId))
-        )),
+    admits: (booking) =>
+      booked(booking) &&
+      !out.has(killEntry('campaign', booking.campaignId)) &&
+      !out.has(killEntry('advertiser', booking.advertiserId)),
+    heldOff: out.size === 0 ? heldOff : (slot) => (heldOff?.(slot) ?? false) || out.has(view.ad(slot).id),
   };
 }
 

@@ -2,73 +2,77 @@
  * The inverted lists of a generation: made once, in its build process, and never changed. One safetensors file of arrays that
  * are used where they lie, so that opening it costs a read and no parsing.
  *
- *   docs I32 [postings]       rows, ascending within a term
- *   starts I32 [terms + 1]    where a term's postings begin
- *   fieldAds I32 [terms, 3]   ads that have the term in each field
- *   termStarts I32 [terms+1]  where a term's bytes begin
- *   idPlaces I32 [rows]       place of the row's ad in the order of ids
- *   counts I16 [postings]     packed counts (lexical-terms.ts)
- *   lengths I16 [rows, 3]     lengths of the fields
- *   terms U8                  UTF-8, in the order of the bytes
+ *   docs I32 [postings]           rows, ascending within a term
+ *   starts I32 [terms + 1]        where a term's postings begin
+ *   fieldAds I32 [terms, 3]       ads that have the term in each field
+ *   termStarts I32 [terms + 1]    where a term's bytes begin
+ *   idPlaces I32 [rows]           place of the row's ad in the order of ids
+ *   shapeOf I16 or I32 [postings] their shapes (posting-shapes.ts): 16 bits where these suffice
+ *   counts I16 [shapes]           packed counts (lexical-terms.ts)
+ *   lengths I16 [shapes, 3]       lengths of the fields
+ *   peaks I16 [terms, 3, 2]       by field the greatest count of the term's postings, and the least length beside any count
+ *   terms U8                      UTF-8, in the order of the bytes
+ *
+ * Its metadata has `lengthSums`, the lengths of each field over all ads.
  */
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors, type SafeTensor, writeSafetensors } from '../../shared/safetensors.ts';
 import { countIn, FIELDS, type IndexedAd } from './lexical-terms.ts';
+import { PostingShapes } from './posting-shapes.ts';
 
 export interface LexicalSegment {
   rows: number;
   docs: Int32Array;
-  counts: Uint16Array;
+  shapeOf: Uint16Array | Int32Array;
+  shapes: PostingShapes;
   starts: Int32Array;
   fieldAds: Int32Array;
-  lengths: Uint16Array;
+  peaks: Uint16Array;
+  lengthSums: readonly number[];
   idPlaces: Int32Array;
   /** Place of a term, -1 where no ad has it. */
   find(term: string): number;
 }
 
-class Growing<T extends Int32Array | Uint16Array> {
-  readonly #make: (length: number) => T;
-  #values: T;
+/** Numbers that a term has in {@link LexicalSegment.peaks}. */
+export const PEAKS = 2 * FIELDS.length;
+
+class Growing {
+  #values = new Int32Array(1024);
   length = 0;
 
-  constructor(make: (length: number) => T) {
-    this.#make = make;
-    this.#values = make(1024);
-  }
   push(value: number): void {
     if (this.length === this.#values.length) {
-      const grown = this.#make(2 * this.length);
+      const grown = new Int32Array(2 * this.length);
       grown.set(this.#values);
       this.#values = grown;
     }
     this.#values[this.length++] = value;
   }
-  get values(): T {
-    return this.#values.subarray(0, this.length) as T;
+  get values(): Int32Array {
+    return this.#values.subarray(0, this.length);
   }
 }
-const int32 = () => new Growing((length) => new Int32Array(length));
-const uint16 = () => new Growing((length) => new Uint16Array(length));
 
 /** Takes ads in row order; {@link image} is the file. */
 export class LexicalSegmentBuilder {
   readonly #places = new Map<string, number>();
   /** A posting an entry, in the order of the rows. */
-  readonly #entries = { place: int32(), row: int32(), counts: uint16() };
-  readonly #lengths = uint16();
+  readonly #entries = { place: new Growing(), row: new Growing(), shape: new Growing() };
+  readonly #shapes = new PostingShapes();
+  readonly #lengthSums = FIELDS.map(() => 0);
   readonly #ids: string[] = [];
 
   add({ id, counts, lengths }: IndexedAd): void {
     const row = this.#ids.length;
     this.#ids.push(id);
-    for (const length of lengths) this.#lengths.push(length);
+    for (const [f, length] of lengths.entries()) this.#lengthSums[f]! += length;
     for (const [term, packed] of counts) {
       const place = this.#places.get(term) ?? this.#places.size;
       this.#places.set(term, place);
       this.#entries.place.push(place);
       this.#entries.row.push(row);
-      this.#entries.counts.push(packed);
+      this.#entries.shape.push(this.#shapes.of(packed, lengths));
     }
   }
 
@@ -78,22 +82,31 @@ export class LexicalSegmentBuilder {
       .sort((a, b) => Buffer.compare(a.bytes, b.bytes));
     const rank = new Int32Array(sorted.length);
     for (const [at, { place }] of sorted.entries()) rank[place] = at;
-    const { place, row, counts } = this.#entries;
+    const { place, row, shape } = this.#entries;
+    const { counts, lengths } = this.#shapes;
     const starts = new Int32Array(sorted.length + 1);
     for (const entry of place.values) starts[rank[entry]! + 1]!++;
     for (let at = 0; at < sorted.length; at++) starts[at + 1]! += starts[at]!;
     // Rows were entered in order, so each list comes out in order.
     const next = starts.slice();
     const docs = new Int32Array(place.length);
-    const packed = new Uint16Array(place.length);
+    const shapeOf = this.#shapes.size <= 65_536 ? new Uint16Array(place.length) : new Int32Array(place.length);
     const fieldAds = new Int32Array(sorted.length * FIELDS.length);
+    const peaks = new Uint16Array(sorted.length * PEAKS);
     for (let i = 0; i < place.length; i++) {
       const at = rank[place.values[i]!]!;
       const to = next[at]!++;
+      const own = shape.values[i]!;
       docs[to] = row.values[i]!;
-      packed[to] = counts.values[i]!;
-      for (const [f, field] of FIELDS.entries())
-        if (countIn(packed[to]!, field) > 0) fieldAds[at * FIELDS.length + f]!++;
+      shapeOf[to] = own;
+      for (const [f, field] of FIELDS.entries()) {
+        const count = countIn(counts[own]!, field);
+        if (count === 0) continue;
+        const [length, peak] = [lengths[own * FIELDS.length + f]!, at * PEAKS + 2 * f];
+        const first = fieldAds[at * FIELDS.length + f]!++ === 0;
+        peaks[peak] = Math.max(peaks[peak]!, count);
+        peaks[peak + 1] = first ? length : Math.min(peaks[peak + 1]!, length);
+      }
     }
     const termStarts = new Int32Array(sorted.length + 1);
     for (const [at, { bytes }] of sorted.entries()) termStarts[at + 1] = termStarts[at]! + bytes.length;
@@ -114,18 +127,20 @@ export class LexicalSegmentBuilder {
         ['fieldAds', tensor('I32', fieldAds)],
         ['termStarts', tensor('I32', termStarts)],
         ['idPlaces', tensor('I32', idPlaces)],
-        ['counts', tensor('I16', packed)],
-        ['lengths', tensor('I16', this.#lengths.values)],
+        ['shapeOf', tensor(shapeOf instanceof Int32Array ? 'I32' : 'I16', shapeOf)],
+        ['counts', tensor('I16', counts)],
+        ['lengths', tensor('I16', lengths)],
+        ['peaks', tensor('I16', peaks)],
         ['terms', tensor('U8', Buffer.concat(sorted.map(({ bytes }) => bytes)))],
       ]),
-      metadata: {},
+      metadata: { lengthSums: JSON.stringify(this.#lengthSums) },
     });
   }
 }
 
 /** Lays the arrays over a file's image; throws `bundle_damaged` where they do not fit each other. */
 export function readSegment(image: Uint8Array, path: string): LexicalSegment {
-  const { tensors } = readSafetensors(image, path);
+  const { tensors, metadata } = readSafetensors(image, path);
   const bytesOf = (name: string, width: number): [ArrayBuffer, number, number] => {
     const data = tensors.get(name)?.data ?? new Uint8Array();
     // Not slice(): on a Buffer that is a view.
@@ -135,29 +150,35 @@ export function readSegment(image: Uint8Array, path: string): LexicalSegment {
   const ints = (name: string) => new Int32Array(...bytesOf(name, 4));
   const shorts = (name: string) => new Uint16Array(...bytesOf(name, 2));
   const [docs, starts, fieldAds, termStarts] = [ints('docs'), ints('starts'), ints('fieldAds'), ints('termStarts')];
-  const [idPlaces, counts, lengths] = [ints('idPlaces'), shorts('counts'), shorts('lengths')];
+  const shapeOf = tensors.get('shapeOf')?.dtype === 'I32' ? ints('shapeOf') : shorts('shapeOf');
+  const [idPlaces, counts, lengths, peaks] = [ints('idPlaces'), shorts('counts'), shorts('lengths'), shorts('peaks')];
+  const lengthSums: number[] = JSON.parse(metadata.lengthSums ?? '[]');
   const words = Buffer.from(...bytesOf('terms', 1));
   const terms = starts.length - 1;
   if (
-    counts.length !== docs.length ||
+    shapeOf.length !== docs.length ||
     starts[terms] !== docs.length ||
     termStarts.length !== starts.length ||
     termStarts[terms] !== words.length ||
     fieldAds.length !== terms * FIELDS.length ||
-    lengths.length !== idPlaces.length * FIELDS.length
+    peaks.length !== terms * PEAKS ||
+    lengthSums.length !== FIELDS.length ||
+    lengths.length !== counts.length * FIELDS.length
   ) {
     throw new HarnessError(
       'bundle_damaged',
-      `${path}: expected ${terms} terms over ${docs.length} postings, got ${termStarts.length - 1} words with ${counts.length} counts in ${idPlaces.length} ads of ${lengths.length} lengths; build a new generation.`,
+      `${path}: expected ${terms} terms over ${docs.length} postings, got ${termStarts.length - 1} words with ${shapeOf.length} shapes, of which there are ${counts.length} with ${lengths.length} lengths; build a new generation.`,
     );
   }
   return {
     rows: idPlaces.length,
     docs,
-    counts,
+    shapeOf,
+    shapes: PostingShapes.from(counts, lengths),
     starts,
     fieldAds,
-    lengths,
+    peaks,
+    lengthSums,
     idPlaces,
     find(term) {
       const wanted = Buffer.from(term);

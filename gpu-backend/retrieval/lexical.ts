@@ -6,9 +6,10 @@
 import type { Ad } from '../../shared/contract/ads.ts';
 import { coverage, terms, termWeight } from '../../shared/coverage.ts';
 import { BestSlots } from './best-slots.ts';
-import { Bm25, bm25Score } from './bm25.ts';
-import { emptySegment, type LexicalSegment } from './lexical-segment.ts';
+import { Bm25 } from './bm25.ts';
+import { emptySegment, type LexicalSegment, PEAKS } from './lexical-segment.ts';
 import { certaintyOf, countIn, FIELDS, type IndexedAd, indexedAd } from './lexical-terms.ts';
+import { firstFrom, MaxScore, type MaxScoreOptions, type TermList } from './max-score.ts';
 
 /**
  * A term that more than this share of the ads has ("delivery", "order") adds to the score of what the rarer terms found
@@ -18,8 +19,6 @@ import { certaintyOf, countIn, FIELDS, type IndexedAd, indexedAd } from './lexic
 const COMMON_SHARE = 0.05;
 /** A term that fewer ads have is not common in any catalogue: it costs next to nothing. */
 const LEAST_COMMON = 256;
-/** Looking an ad up in a list costs about as much as so many entries along the list. */
-const LOOK_UP = 16;
 
 export interface LexicalHit {
   slot: number;
@@ -41,19 +40,17 @@ export interface LexicalFound {
   hits: LexicalHit[];
   /** By slot, 0 to 1. */
   coverage: ReadonlyMap<number, number>;
+  /** The query's terms that some ad has, of whatever market. */
+  terms: readonly string[];
 }
 
 /** A query's term over all ads of this moment. */
-interface TermStatistics {
+interface Term extends TermList {
   term: string;
   /** Ads that have it. */
   ads: number;
-  /** Where its postings lie in the segment, and those of ads that came since. */
-  from: number;
-  to: number;
+  /** Its postings of ads that came since: shapes by slot. */
   added: ReadonlyMap<number, number> | undefined;
-  /** What a match in each field is worth before saturation. */
-  worth: readonly number[];
 }
 
 /** Ads, then ads by field. */
@@ -65,27 +62,21 @@ export class LexicalIndex {
   /** Rows of the segment whose ads are gone. */
   readonly #gone: Uint8Array;
   readonly #added = new Map<number, IndexedAd>();
-  /** Packed counts of the added ads, by term and slot. */
+  /** Shapes of the added ads' postings, by term and slot. */
   readonly #postings = new Map<string, Map<number, number>>();
   /** By how much each term's counts of ads differ from the segment's. */
   readonly #drift = new Map<string, Int32Array>();
-  readonly #bm25 = new Bm25();
-
-  /**
-   * The slots that this search found and their scores, in the order of finding, and for each slot where it may be among them: a
-   * sparse set (Briggs and Torczon, 1993), which needs no clearing.
-   */
-  #slots = new Uint32Array(0);
-  #scores = new Float64Array(0);
-  #places = new Uint32Array(0);
-  #found = 0;
+  readonly #bm25: Bm25;
+  readonly #filed: MaxScore;
+  /** Scores of the added ads that this search found, by slot behind the segment; 0 for the others. */
+  #sums = new Float64Array(0);
 
   constructor(segment: LexicalSegment = emptySegment()) {
+    const { rows, shapes, lengthSums } = segment;
     this.#segment = segment;
-    this.#gone = new Uint8Array(segment.rows);
-    this.#reserve(segment.rows);
-    const { lengths } = segment;
-    for (let base = 0; base < lengths.length; base += FIELDS.length) this.#bm25.count({ lengths, base }, 1);
+    this.#gone = new Uint8Array(rows);
+    this.#bm25 = new Bm25({ shapes, ads: rows, lengthSums });
+    this.#filed = new MaxScore(segment);
   }
 
   get size(): number {
@@ -94,15 +85,17 @@ export class LexicalIndex {
 
   /** Adds the ad, or replaces what a slot behind the segment held. */
   put(slot: number, ad: Ad): void {
-    if (slot < this.#segment.rows) throw new RangeError(`slot ${slot}: rows of the segment never change`);
+    const { rows, shapes } = this.#segment;
+    if (slot < rows) throw new RangeError(`slot ${slot}: rows of the segment never change`);
     this.#takeOut(slot);
-    this.#reserve(slot + 1);
+    if (slot - rows >= this.#sums.length) this.#sums = new Float64Array(2 * (slot - rows + 1));
     const entry = indexedAd(ad);
     this.#added.set(slot, entry);
     for (const [term, packed] of entry.counts) {
       const postings = this.#postings.get(term);
-      if (postings === undefined) this.#postings.set(term, new Map([[slot, packed]]));
-      else postings.set(slot, packed);
+      const shape = shapes.of(packed, entry.lengths);
+      if (postings === undefined) this.#postings.set(term, new Map([[slot, shape]]));
+      else postings.set(slot, shape);
     }
     this.#count(entry, 1);
   }
@@ -133,107 +126,66 @@ export class LexicalIndex {
    * theirs and that of the slots in `also` that match at all.
    */
   search(query: string, { limit, accept, tieKey, also = new Set() }: LexicalSearch): LexicalFound {
-    const having = terms(query).map((term) => this.#statistics(term));
+    const having = terms(query).map((term) => this.#termOf(term));
     const present = having.filter(({ ads }) => ads > 0).sort((a, b) => a.ads - b.ads);
     const most = Math.max(LEAST_COMMON, COMMON_SHARE * this.size);
     const selective = present.filter(({ ads }, i) => i === 0 || ads <= most);
-    if (selective.length === 0) return { hits: [], coverage: new Map() };
-    const common = present.slice(selective.length);
+    if (selective.length === 0) return { hits: [], coverage: new Map(), terms: [] };
 
-    this.#found = 0;
-    for (const term of selective) this.#accumulate(term);
-    for (const term of common) this.#add(term);
+    const best = new BestSlots({ limit, before: this.#byId(tieKey) });
+    const finding = { finding: selective.length, best };
+    this.#searchAdded(present, { ...finding, accept });
+    this.#filed.search(present, { ...finding, accept: (slot) => this.#gone[slot] === 0 && accept(slot) });
+
     const weights = new Map(having.map(({ term, ads }) => [term, termWeight(Math.max(1, this.size), ads)]));
-    const byTerm = new Map(having.map((term) => [term.term, term]));
+    const byTerm = new Map(present.map((term) => [term.term, term]));
+    const { counts } = this.#segment.shapes;
     const coverageOf = (slot: number) =>
-      coverage(weights, (term) => certaintyOf(this.#packed(byTerm.get(term)!, slot)));
+      coverage(weights, (word) => {
+        const term = byTerm.get(word);
+        const shape = term === undefined ? -1 : this.#shapeIn(term, slot);
+        return shape < 0 ? 0 : certaintyOf(counts[shape]!);
+      });
     const matches = new Map<number, number>();
-    for (const slot of also) if (this.#placeOf(slot) >= 0) matches.set(slot, coverageOf(slot));
-    const hits = this.#best({ limit, accept, tieKey }).map(({ slot, score }) => {
+    for (const slot of also)
+      if (selective.some((term) => this.#shapeIn(term, slot) >= 0)) matches.set(slot, coverageOf(slot));
+    const hits = best.drain().map(({ slot, score }) => {
       const relevance = matches.get(slot) ?? coverageOf(slot);
       matches.set(slot, relevance);
       return { slot, score, relevance };
     });
-    return { hits, coverage: matches };
+    return { hits, coverage: matches, terms: [...byTerm.keys()] };
   }
 
-  #statistics(term: string): TermStatistics {
-    const { starts, fieldAds } = this.#segment;
+  #termOf(term: string): Term {
+    const { starts, fieldAds, peaks } = this.#segment;
     const place = this.#segment.find(term);
     const drift = this.#drift.get(term);
     const [from, to] = place < 0 ? [0, 0] : [starts[place]!, starts[place + 1]!];
-    const worth = this.#bm25.worth(
+    const scores = this.#bm25.scores(
       (f) => (place < 0 ? 0 : fieldAds[place * FIELDS.length + f]!) + (drift?.[1 + f] ?? 0),
     );
-    return { term, ads: to - from + (drift?.[0] ?? 0), from, to, added: this.#postings.get(term), worth };
+    const most = place < 0 ? 0 : scores.most(peaks, place * PEAKS);
+    return { term, ads: to - from + (drift?.[0] ?? 0), from, to, scores, most, added: this.#postings.get(term) };
   }
 
-  /** Where a slot is among those found; -1 where it is not. */
-  #placeOf(slot: number): number {
-    const place = this.#places[slot]!;
-    return place < this.#found && this.#slots[place] === slot ? place : -1;
-  }
-
-  /** Finds every ad that has the term, and adds its score. */
-  #accumulate({ from, to, added, worth }: TermStatistics): void {
-    const { docs, counts } = this.#segment;
-    const [slots, scores, places] = [this.#slots, this.#scores, this.#places];
-    let found = this.#found;
-    const visit = (slot: number, packed: number) => {
-      const score = this.#scoreOf(slot, packed, worth);
-      const place = places[slot]!;
-      if (place < found && slots[place] === slot) scores[place]! += score;
-      else {
-        places[slot] = found;
-        slots[found] = slot;
-        scores[found++] = score;
+  /** What {@link MaxScore} does, of the ads that came since. */
+  #searchAdded(lists: readonly Term[], { finding, best, accept }: MaxScoreOptions): void {
+    const [sums, { rows }] = [this.#sums, this.#segment];
+    const found: number[] = [];
+    for (const [t, { added, scores }] of lists.entries()) {
+      for (const [slot, shape] of added ?? []) {
+        const before = sums[slot - rows]!;
+        if (before === 0 && t >= finding) continue;
+        if (before === 0) found.push(slot);
+        sums[slot - rows] = before + scores.of(shape);
       }
-    };
-    for (let at = from; at < to; at++) visit(docs[at]!, counts[at]!);
-    for (const [slot, packed] of added ?? []) visit(slot, packed);
-    this.#found = found;
-  }
-
-  /** Adds a term's scores to the ads that were found already: along its list, or by looking each up where they are few. */
-  #add(term: TermStatistics): void {
-    const { from, to, added, worth } = term;
-    const { docs, counts } = this.#segment;
-    const [scores, slots, found] = [this.#scores, this.#slots, this.#found];
-    if (to - from > LOOK_UP * found) {
-      for (let i = 0; i < found; i++) scores[i]! += this.#scoreOf(slots[i]!, this.#packed(term, slots[i]!), worth);
-      return;
     }
-    const visit = (slot: number, packed: number) => {
-      const place = this.#placeOf(slot);
-      if (place >= 0) scores[place]! += this.#scoreOf(slot, packed, worth);
-    };
-    for (let at = from; at < to; at++) visit(docs[at]!, counts[at]!);
-    for (const [slot, packed] of added ?? []) visit(slot, packed);
-  }
-
-  /** The best of what was found. */
-  #best({ limit, accept, tieKey }: Omit<LexicalSearch, 'also'>): { slot: number; score: number }[] {
-    const [scores, slots, gone, found] = [this.#scores, this.#slots, this.#gone, this.#found];
-    const best = new BestSlots({ limit, before: this.#byId(tieKey) });
-    let { floor } = best;
-    for (let i = 0; i < found; i++) {
-      const slot = slots[i]!;
-      const score = scores[i]!;
-      // Whether it is accepted comes last: asking is what costs.
-      if (score < floor || gone[slot] === 1 || !best.wants(slot, score) || !accept(slot)) continue;
-      best.add(slot, score);
-      floor = best.floor;
+    for (const slot of found) {
+      const score = sums[slot - rows]!;
+      sums[slot - rows] = 0;
+      if (score >= best.floor && best.wants(slot, score) && accept(slot)) best.add(slot, score);
     }
-    return best.drain();
-  }
-
-  /** Score of one ad and term; 0 where the packed counts are. */
-  #scoreOf(slot: number, packed: number, worth: readonly number[]): number {
-    if (packed === 0) return 0;
-    const dampings = this.#bm25.dampings();
-    const { rows, lengths } = this.#segment;
-    if (slot < rows) return bm25Score(packed, { lengths, base: slot * FIELDS.length, worth, dampings });
-    return bm25Score(packed, { lengths: this.#added.get(slot)!.lengths, base: 0, worth, dampings });
   }
 
   /** Order of ids; among the rows of the segment without reading them. */
@@ -242,23 +194,16 @@ export class LexicalIndex {
     return (a, b) => (a < rows && b < rows ? idPlaces[a]! < idPlaces[b]! : tieKey(a) < tieKey(b));
   }
 
-  /** A term's packed counts in one ad, 0 where it has none. */
-  #packed({ from, to, added }: TermStatistics, slot: number): number {
-    if (slot >= this.#segment.rows) return added?.get(slot) ?? 0;
-    const { docs, counts } = this.#segment;
-    let [low, high] = [from, to - 1];
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      const doc = docs[middle]!;
-      if (doc === slot) return counts[middle]!;
-      if (doc < slot) low = middle + 1;
-      else high = middle - 1;
-    }
-    return 0;
+  /** The shape of a term's posting in one ad, -1 where it has none. */
+  #shapeIn({ from, to, added }: Term, slot: number): number {
+    const { rows, docs, shapeOf } = this.#segment;
+    if (slot >= rows) return added?.get(slot) ?? -1;
+    const at = firstFrom(docs, slot, [from, to]);
+    return at < to && docs[at] === slot ? shapeOf[at]! : -1;
   }
 
   #count({ counts, lengths }: IndexedAd, sign: 1 | -1): void {
-    this.#bm25.count({ lengths, base: 0 }, sign);
+    this.#bm25.count(lengths, sign);
     for (const [term, packed] of counts) {
       const drift = this.#drift.get(term) ?? new Int32Array(COUNTS);
       this.#drift.set(term, drift);
@@ -266,11 +211,5 @@ export class LexicalIndex {
       for (const [f, field] of FIELDS.entries()) if (countIn(packed, field) > 0) drift[1 + f]! += sign;
       if (drift.every((change) => change === 0)) this.#drift.delete(term);
     }
-  }
-
-  #reserve(slots: number): void {
-    if (slots <= this.#places.length) return;
-    const size = Math.max(slots, 2 * this.#places.length);
-    [this.#slots, this.#scores, this.#places] = [new Uint32Array(size), new Float64Array(size), new Uint32Array(size)];
   }
 }

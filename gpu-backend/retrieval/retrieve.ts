@@ -9,6 +9,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import { Terms } from '../catalogue/terms.ts';
+import type { NewWords } from '../encoder/bundle.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
 import type { Scope, View } from '../generations/view.ts';
@@ -25,6 +26,8 @@ export interface RetrievalOptions {
   live: Live;
   /** The bundle's relevance map. */
   calibration: RelevanceMap;
+  /** Tells the queries that have a map of their own, where an ad has the new word. */
+  newWords?: NewWords | undefined;
   /** Who may be shown; absent: whoever is booked. */
   admitted?: AdmissionOptions;
   /** The teacher's own vectors of the bundle's head queries, by normalized query. */
@@ -94,7 +97,7 @@ function requireView(live: Live): View {
 }
 
 export function createRetrieval(options: RetrievalOptions): Retrieval {
-  const { encoder, live, calibration, admitted = OPEN, headQueries = new Map(), onConsidered } = options;
+  const { encoder, live, newWords, admitted = OPEN, headQueries = new Map(), onConsidered } = options;
   const vectors = createQueryVectors({ encoder, headQueries });
   let gated = 0;
 
@@ -114,7 +117,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
     );
     const coverage = new Map(lexical?.coverage);
     if (asked) for (const [slot, hit] of booked) coverage.set(slot, Math.max(coverage.get(slot) ?? 0, hit.coverage));
-    return { lexical: lexical?.hits ?? [], keyword: hits, booked, coverage };
+    return { lexical: lexical?.hits ?? [], keyword: hits, booked, coverage, terms: new Set(lexical?.terms) };
   };
 
   const worthVectors = (request: RetrieveRequest, view: View): boolean => {
@@ -137,7 +140,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       vector === undefined
         ? []
         : span('dense.exact', () => dense(view, vector, { proposed, limit: depth(plan.k), ...scope }));
-    const { booked, coverage: covered, ...words } = byWords(request, searched, near);
+    const { booked, coverage: covered, terms: matched, ...words } = byWords(request, searched, near);
     const found = { ...words, dense: near };
     const bestCoverage = Math.max(0, ...covered.values());
     const fused = span('fuse', () =>
@@ -146,6 +149,9 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
         (slot) => view.ad(slot).id,
       ),
     );
+    // A new word that no ad has either leaves nothing to go by but the cosines.
+    const isNew = newWords?.of(request.query).some((word) => matched.has(word));
+    const calibration = isNew ? newWords!.calibration : options.calibration;
     const cosines = new Map(near.map(({ slot, score }) => [slot, score]));
     if (vector !== undefined) {
       const others = fused.flatMap(({ slot }) => (cosines.has(slot) ? [] : slot));

@@ -2,8 +2,16 @@
  * Experiments as the database keeps them, with the record of every change (who, when, from, to, why) written in the change's
  * own transaction. Refused are steps that an experiment's life does not have, and sets that cannot run together.
  */
-import { asc, eq } from 'drizzle-orm';
-import type { ExperimentAudit, ExperimentPlan, ExperimentStep } from '../../shared/contract/lifecycle.ts';
+import { and, asc, eq, gt } from 'drizzle-orm';
+import type {
+  AuditPage,
+  ExperimentAudit,
+  ExperimentList,
+  ExperimentPage,
+  ExperimentPlan,
+  ExperimentStep,
+} from '../../shared/contract/lifecycle.ts';
+import { firstPage } from '../../shared/contract/paging.ts';
 import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { differences, judge, type LifecycleAction } from '../../shared/experiment-lifecycle.ts';
 import { conflict } from '../../shared/experiment-set.ts';
@@ -22,10 +30,22 @@ export interface Attribution {
 
 const SHIPPED: Attribution = { by: 'harness', keyId: null, why: 'ships with this version' };
 
-/** By key. */
+/** All, by key. */
 export async function listExperiments(db: Database): Promise<ExperimentDefinition[]> {
   const found = await db.select().from(experiments).orderBy(asc(experiments.key));
   return found.map(({ definition }) => ExperimentDefinition.parse(definition));
+}
+
+/** One page of them. */
+export async function pageOfExperiments(db: Database, { limit, after }: ExperimentPage): Promise<ExperimentList> {
+  const found = await db
+    .select()
+    .from(experiments)
+    .where(after === undefined ? undefined : gt(experiments.key, after))
+    .orderBy(asc(experiments.key))
+    .limit(limit + 1);
+  const { entries, next } = firstPage(found, { limit, keyOf: ({ key }) => key });
+  return { experiments: entries.map(({ definition }) => ExperimentDefinition.parse(definition)), next };
 }
 
 async function findExperiment(db: Database, key: string): Promise<ExperimentDefinition | undefined> {
@@ -135,16 +155,19 @@ async function write(
     .values({ experiment: key, action, ...attribution, before: before ?? null, after: experiment });
 }
 
-/** Every change, the oldest first; throws `not_found` for a key that never was. */
-export async function auditOf(db: Database, key: string): Promise<ExperimentAudit> {
+/** A page of its changes, the oldest first; throws `not_found` for a key that never was. */
+export async function auditOf(db: Database, key: string, { limit, after = 0 }: AuditPage): Promise<ExperimentAudit> {
   await getExperiment(db, key);
   const found = await db
     .select()
     .from(experimentAudit)
-    .where(eq(experimentAudit.experiment, key))
-    .orderBy(asc(experimentAudit.id));
+    .where(and(eq(experimentAudit.experiment, key), gt(experimentAudit.id, after)))
+    .orderBy(asc(experimentAudit.id))
+    .limit(limit + 1);
+  const { entries, next } = firstPage(found, { limit, keyOf: ({ id }) => id });
   return {
-    entries: found.map(({ at, action, by, keyId, why, before, after }) => ({
+    entries: entries.map(({ id, at, action, by, keyId, why, before, after }) => ({
+      id,
       at: at.toISOString(),
       action,
       by,
@@ -152,5 +175,6 @@ export async function auditOf(db: Database, key: string): Promise<ExperimentAudi
       why,
       differences: differences(before ?? undefined, after),
     })),
+    next,
   };
 }

@@ -4,6 +4,7 @@
  * written before the swap, so that after a crash in between the next start knows it.
  */
 import { eq, inArray, max, sql } from 'drizzle-orm';
+import pMap from 'p-map';
 import type { z } from 'zod';
 import type { Generation, GenerationList } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -25,8 +26,11 @@ export interface PublicationOptions extends Omit<PublisherOptions, 'readCatalogu
 }
 
 export interface Publication {
-  /** Builds from the catalogue and publishes. Throws `conflict` while another runs or without ads, `gate_failed`. */
-  build(signal?: AbortSignal): Promise<Generation>;
+  /**
+   * Builds from the catalogue and publishes. Throws `conflict` while another runs, without ads, or when another generation than
+   * `over` is live by then, where that is given; `gate_failed`.
+   */
+  build(options?: { signal?: AbortSignal; over?: number }): Promise<Generation>;
   /** Publishes the content of an older generation under a new number. Throws `not_found`, `conflict`. */
   rollBack(to: number): Promise<Generation>;
   list(): Promise<z.infer<typeof GenerationList>>;
@@ -128,13 +132,18 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
   };
 
   return {
-    async build(signal) {
+    async build({ signal, over } = {}) {
       const [row] = await rows<{ any: boolean }>(
         db,
         sql`select exists (select from ads where deleted_at is null) as any`,
       );
       if (!row!.any) throw new HarnessError('conflict', 'The catalogue is empty: put ads first, then build.');
-      return publish(() => publisher.build(signal === undefined ? {} : { signal }));
+      return publish(async () => {
+        const number = over === undefined ? over : await greatest(db, ['live']);
+        if (number !== over)
+          throw new HarnessError('conflict', `Generation ${number} was published in the place of ${over} meanwhile.`);
+        return publisher.build(signal === undefined ? {} : { signal });
+      });
     },
     rollBack: (to) => publish(() => publisher.rollback(to)),
     async list() {
@@ -175,7 +184,8 @@ function snapshot(db: Database, spaceId: string): Promise<{ revision: number; ad
   return db.transaction(
     async (tx) => {
       const revision = await reached(tx, 'catalogue');
-      const ads = await Promise.all((await changesSince(tx, 0, spaceId)).map(catalogueAd));
+      // A few at a time: queries are answered between them.
+      const ads = await pMap(await changesSince(tx, 0, spaceId), catalogueAd, { concurrency: 64 });
       return { revision, ads: ads.filter((entry) => entry !== undefined) };
     },
     { isolationLevel: 'repeatable read', accessMode: 'read only' },

@@ -34,7 +34,10 @@ const eventually = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 6
 
 beforeAll(async () => {
   [server, one, two] = await Promise.all([startPostgresServer(), makeFolders(), makeFolders()]);
-  change = { DATABASE_URL: await server.createDatabase(), HARNESS_GENERATIONS: join(one!.data, 'shared') };
+  change = {
+    ...{ DATABASE_URL: await server.createDatabase(), HARNESS_GENERATIONS: join(one!.data, 'shared') },
+    ...{ HARNESS_REBUILD_MIN_ADS: '10', HARNESS_REBUILD_QUIET_S: '0' },
+  };
   first = await open(one!);
   await loadTestMarket(first.url);
   second = await open(two!);
@@ -99,6 +102,21 @@ describe('a second backend', () => {
     const number = a.body.number ?? b.body.number;
     for (const backend of [first, second])
       await eventually(async () => (await answers(backend)).generation).toBe(number);
+  });
+
+  test('builds what is due once, whichever does, and both serve it', async () => {
+    const before = (await config(first)).generation;
+    const ads = TEST_ADS.slice(0, 12).map((ad) => ({ ...ad, id: `${ad.id}-too` }));
+    await call(first.url, 'POST /v1/ads:batch', { body: { ads } });
+    type Health = { rebuild: { state: string; last: { generation: number } | null } };
+    const rebuild = async ({ url }: Backend) => (await call<Health>(url, 'GET /healthz')).body.rebuild;
+    for (const backend of [first, second]) {
+      await eventually(async () => (await answers(backend)).generation).toBe(before + 1);
+      await eventually(async () => (await rebuild(backend)).state).toBe('fresh');
+    }
+    const published = (await Promise.all([first, second].map(rebuild))).map(({ last }) => last?.generation ?? null);
+    expect(published.toSorted()).toEqual([before + 1, null]);
+    expect((await answers(second)).ids).toContain(`${AD.id}-too`);
   });
 
   test('without the folder serves nothing, and says so', async () => {

@@ -7,6 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { listen } from '../../gpu-backend/http/server.ts';
+import { BACKEND_FLAGS } from '../../scripts/service.ts';
 import { backendEnvironment, makeFolders } from '../setup/backend.ts';
 import { freePort } from '../setup/free-port.ts';
 import { until } from '../setup/killed-ingest.ts';
@@ -102,6 +103,7 @@ describe.each(['cpu', 'cuda'])('the %s image', (name) => {
   test('starts a program that knows the settings given', async () => {
     const [program, ...args] = exec(of(image, 'CMD')[0]!);
     expect(program).toBe('node'); // no shell between the signal and the program
+    expect(args).toEqual(expect.arrayContaining([...BACKEND_FLAGS]));
     const { stdout } = await run(process.execPath, [...args, '--help']);
     for (const setting of ['HOST', 'PORT', 'HARNESS_DATA', 'HARNESS_DEVICE']) {
       expect(environment).toHaveProperty(setting);

@@ -53,6 +53,27 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
   const onKillListChange = async () => void changes++;
   const shown = (change: Partial<typeof asked> = {}) => terms.admits({ ...asked, ...change })(ad);
 
+  test('come in pages by id, of their kind alone, though some go meanwhile', async () => {
+    const ids = ['Z', 'b', 'b:2', 'b_1', 'c', 'd'];
+    for (const id of ids) await accounts.put('policy', { id });
+    await accounts.put('advertiser', { id: 'bb', status: 'active' });
+    const seen: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = await accounts.list('policy', { limit: 2, ...(after !== undefined && { after }) });
+      expect(page.entries.length).toBeLessThanOrEqual(2);
+      seen.push(...page.entries.map(({ id }) => id));
+      after = page.next ?? undefined;
+      if (after !== undefined) await accounts.remove('policy', after); // the next page begins behind what is no more
+    } while (after !== undefined);
+    expect(seen.toSorted()).toEqual(ids.toSorted());
+    const { entries, next } = await accounts.list('policy', { limit: 3 });
+    expect([entries.length, next]).toEqual([3, entries.at(-1)!.id]);
+    const rest = await accounts.list('policy', { limit: 3, after: next! });
+    expect([rest.entries.length, rest.next]).toEqual([1, null]);
+    for (const { id } of [...entries, ...rest.entries]) await accounts.remove('policy', id);
+  });
+
   test('give back what was put, by id, and hold from then on', async () => {
     expect(await accounts.put('campaign', campaign({ status: 'paused' }))).toEqual(campaign({ status: 'paused' }));
     expect(shown()).toBe(false);
@@ -61,7 +82,8 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     );
     expect(shown()).toBe(true);
     await accounts.put('campaign', campaign({ id: 'a' }));
-    expect((await accounts.list('campaign')).map(({ id }) => id)).toEqual(['a', 'campaign-1']);
+    const all = await accounts.list('campaign', { limit: 9 });
+    expect([all.entries.map(({ id }) => id), all.next]).toEqual([['a', 'campaign-1'], null]);
     await accounts.put('advertiser', { id: 'advertiser-1', status: 'blocked' });
     expect([shown(), await accounts.get('advertiser', 'advertiser-1')]).toEqual([
       false,

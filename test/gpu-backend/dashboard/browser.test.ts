@@ -16,7 +16,7 @@ import { freePort } from '../../setup/free-port.ts';
 
 const ATTACK = `"><script>window.pwned=1</script><img src=x onerror=window.pwned=1>`;
 
-describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', { timeout: 60_000 }, () => {
+describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', () => {
   let database: TestDatabase;
   let browser: Browser;
   let server: ReturnType<typeof serve>;

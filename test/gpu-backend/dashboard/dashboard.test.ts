@@ -69,12 +69,13 @@ describe('GET /dashboard', () => {
     const whiskers = [...svg.querySelectorAll('g[aria-label="rule"]')].at(-1)!.querySelectorAll('line');
     const dots = [...svg.querySelectorAll('g[aria-label="dot"] circle')];
     const metrics = [...document.querySelectorAll('.metrics tbody tr')].map((row) => {
-      const [low, high] = row.querySelector('[data-label=interval]')!.textContent!.split(' to ').map(Number.parseFloat);
-      return {
-        low: low!,
-        high: high!,
-        effect: Number.parseFloat(row.querySelector('[data-label=difference]')!.textContent!),
-      };
+      const numbers = (label: string) =>
+        row
+          .querySelector(`[data-label=${label}]`)!
+          .textContent!.split(' to ')
+          .map((text: string) => Number.parseFloat(text.replace('\u2212', '-')));
+      const [low, high] = numbers('interval');
+      return { low: low!, high: high!, effect: numbers('difference')[0]! };
     });
     expect(metrics).toHaveLength(METRICS.length);
     // nobody judged an ad, no answer came from a cache, and all took as long

@@ -56,13 +56,3 @@ test('of several hosts the first that answers is used', async () => {
   const { db } = await connected(`postgres://postgres@${away},127.0.0.1:${url.port}${url.pathname}`);
   expect(await rows(db, sql`select current_database() as name`)).toEqual([{ name: url.pathname.slice(1) }]);
 });
-
-// The driver's ROLLBACK over a connection that is gone fails outside of every promise: vitest, like Node, ends on that.
-test('a transaction whose session ends is refused, and the next ones have another session', async () => {
-  const { copying } = await connected(await server.createDatabase());
-  for (let turn = 0; turn < 5; turn++) {
-    const ended = copying!([], (tx) => tx.execute(sql`select pg_terminate_backend(pg_backend_pid())`));
-    await expect(ended).rejects.toThrow();
-    expect(await copying!([], (tx) => rows(tx, sql`select 1 as one`))).toEqual([{ one: 1 }]);
-  }
-});

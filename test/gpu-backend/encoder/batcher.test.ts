@@ -62,26 +62,37 @@ describe('Batcher', () => {
     expect(tokens).toEqual(texts.map(() => 1));
   });
 
-  it('hands a busy lane the next batch ahead, if it is a full one, and never two', async () => {
+  it('hands a busy lane the next batches ahead, if they are full ones, and never three', async () => {
     const { batcher, batches } = setUp({ tokenBudget: 9 }); // three texts
     const handed = () => batches.map(({ texts }) => texts.join(''));
     const calls = ['a', 'b', 'c'].map((text) => batcher.encode([text]));
     expect(handed()).toEqual(['a']);
-    calls.push(...['d', 'e', 'f', 'g', 'h'].map((text) => batcher.encode([text])));
-    expect(handed()).toEqual(['a', 'bcd']);
-    expect(batcher.stats()).toMatchObject({ running: 4, queued: 4 });
+    calls.push(...[...'defghijk'].map((text) => batcher.encode([text])));
+    expect(handed()).toEqual(['a', 'bcd', 'efg']);
+    expect(batcher.stats()).toMatchObject({ running: 7, queued: 4 });
     batches[0]!.answer();
     await settle();
-    expect(handed()).toEqual(['a', 'bcd', 'efg']);
-    batches[1]!.answer();
+    expect(handed()).toEqual(['a', 'bcd', 'efg', 'hij']);
+    for (const { answer } of batches.slice(1, 3)) answer();
     await settle();
-    expect(handed()).toEqual(['a', 'bcd', 'efg']); // 'h' alone waits for the lane
-    batches[2]!.answer();
-    await settle();
+    expect(handed()).toEqual(['a', 'bcd', 'efg', 'hij']); // 'k' alone waits for the lane
     batches[3]!.answer();
+    await settle();
+    batches[4]!.answer();
     await Promise.all(calls);
-    expect(handed()).toEqual(['a', 'bcd', 'efg', 'h']);
-    expect(batcher.stats()).toMatchObject({ encoded: 8, batches: 4, running: 0, queued: 0 });
+    expect(handed()).toEqual(['a', 'bcd', 'efg', 'hij', 'k']);
+    expect(batcher.stats()).toMatchObject({ encoded: 11, batches: 5, running: 0, queued: 0 });
+  });
+
+  it('hands ahead to the lane that has least before it', () => {
+    const { batcher, batches } = setUp({ tokenBudget: 9 });
+    const other = gatedLane();
+    batcher.addLane(other.lane);
+    for (const text of 'abcdefgh') void batcher.encode([text]);
+    expect([batches, other.batches].map((lane) => lane.map(({ texts }) => texts.join('')))).toEqual([
+      ['a', 'cde'],
+      ['b', 'fgh'],
+    ]);
   });
 
   it('gives a free lane what another would get ahead', async () => {
@@ -99,11 +110,11 @@ describe('Batcher', () => {
 
   it('loses what was handed to a lane together with it, also what was handed ahead', async () => {
     const { batcher, batches } = setUp({ tokenBudget: 9 });
-    const lost = ['a', 'b', 'c', 'd'].map((text) => expect(batcher.encode([text])).rejects.toThrow('it crashed'));
-    const kept = batcher.encode(['e']);
+    const lost = [...'abcdefg'].map((text) => expect(batcher.encode([text])).rejects.toThrow('it crashed'));
+    const kept = batcher.encode(['h']);
     for (const { fail } of [...batches]) fail(new LaneLost('it crashed'));
     await Promise.all(lost);
-    expect(batches).toHaveLength(2);
+    expect(batches).toHaveLength(3);
     const other = gatedLane();
     batcher.addLane(other.lane);
     other.batches[0]!.answer();
@@ -114,18 +125,18 @@ describe('Batcher', () => {
     const { batcher, batches } = setUp({ tokenBudget: 9 });
     const leaving = new AbortController();
     const gone = expect(batcher.encode([...'abcdefghijkl'], { signal: leaving.signal })).rejects.toThrow('left');
-    expect(batcher.stats()).toMatchObject({ running: 6, queued: 6 });
+    expect(batcher.stats()).toMatchObject({ running: 9, queued: 3 });
     leaving.abort(new Error('left'));
     await gone;
     expect(batcher.stats()).toMatchObject({ queued: 0, cancelled: 0 });
     for (const { answer } of [...batches]) answer();
     await settle();
     const failing = expect(batcher.encode([...'mnopqrstuvwx'])).rejects.toThrow('bad batch');
-    batches[2]!.fail(new Error('bad batch'));
-    batches[3]!.answer();
+    batches[3]!.fail(new Error('bad batch'));
+    for (const { answer } of batches.slice(4)) answer();
     await failing;
     await settle();
-    expect(batches).toHaveLength(4);
+    expect(batches).toHaveLength(6);
     expect(batcher.stats()).toMatchObject({ queued: 0, running: 0 });
   });
 

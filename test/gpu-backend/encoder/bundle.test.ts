@@ -3,6 +3,7 @@ import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { bundleTokenizer } from '../../../gpu-backend/encoder/tokenize.ts';
 import { adTextDigest } from '../../../shared/ad-text.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
@@ -13,6 +14,7 @@ const ADS = [
   { id: 'a2', title: 'Blue car', description: '', keywords: [] },
 ];
 const FILES = ['student', 'tokenizer', 'spelling', 'ads', 'report'] as const;
+const UNHEARD = { cosine: 1, coverage: 8, bestCoverage: -2, intercept: -3 };
 
 async function fresh(name: string): Promise<Bundle> {
   const spelling = { suggested: 'sofa', known: 'blue' };
@@ -66,6 +68,20 @@ describe('loadBundle', () => {
     });
   });
 
+  it('tells new words with slips put right, nothing where it has no list, and refuses a list that is another', async () => {
+    expect(await (await fresh('unlisted')).readNewWords()).toBeUndefined();
+    const dir = at('listed');
+    const spelling = { suggested: 'sofa', known: '' };
+    const newWords = { asked: 'red sofa', calibration: UNHEARD };
+    const bundle = await tinyBundle({ dir, words: ['red'], ads: ADS, spelling, newWords });
+    const { of, calibration } = (await bundle.readNewWords())!;
+    expect(calibration).toEqual(UNHEARD);
+    expect([of('red sofa'), of('red soffa'), of('red car')]).toEqual([[], [], ['car']]);
+
+    await flipByte(join(dir, 'asked-terms.json'), 12);
+    await expect(loadBundle(dir)).rejects.toThrow(`${join(dir, 'asked-terms.json')}: expected SHA-256`);
+  });
+
   it.each(FILES)('refuses one flipped byte in %s, naming the file and the fix', async (part) => {
     const { dir, paths } = await fresh(`flipped-${part}`);
     const { length } = await readFile(paths[part]!);
@@ -96,6 +112,32 @@ describe('loadBundle', () => {
     await expect(loadBundle(at('nowhere'))).rejects.toMatchObject({
       code: 'configuration',
       message: expect.stringContaining('no bundle there'),
+    });
+  });
+
+  describe.each([
+    ['asked-terms.json', (bundle: Bundle) => bundle.readNewWords(), 'terms: Invalid input: expected string, received'],
+    ['spelling.json', (bundle: Bundle) => bundle.readNewWords(), 'suggested: Invalid input: expected string, received'],
+    ['spelling.json', bundleTokenizer, 'suggested: Invalid input: expected string, received'],
+    ['tokenizer.json', bundleTokenizer, 'all of it: Invalid input: expected object, received'],
+  ])('%s, changed since it was checked', (file, read, mismatch) => {
+    it.each([
+      ['is gone', undefined, 'expected JSON, the file cannot be read'],
+      ['is cut short', '{"terms":\n', 'expected JSON, got "{\\"terms\\":\\n"'],
+      ['is something else', file === 'tokenizer.json' ? '[]' : '{"terms":[],"suggested":1}', mismatch],
+    ])('is refused in one line where it %s', async (_what, content, reason) => {
+      const spelling = { suggested: 'sofa', known: '' };
+      const newWords = { asked: 'red sofa', calibration: UNHEARD };
+      const bundle = await tinyBundle({ dir: at('json'), words: ['red'], ads: ADS, spelling, newWords });
+      const path = join(bundle.dir, file);
+      await (content === undefined ? rm(path) : writeFile(path, content));
+      const error = await read(bundle).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'bundle_damaged' });
+      const { message } = error as Error;
+      expect(message.startsWith(`${path}: ${reason}`), message).toBe(true);
+      expect(message).toMatch(
+        /^[^\n]+; restore the folder \(git checkout models\) or publish it again with npm run recipe\.$/,
+      );
     });
   });
 

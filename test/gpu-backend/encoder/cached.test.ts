@@ -7,6 +7,7 @@ import { swappableEncoder } from '../../../gpu-backend/encoder/swappable.ts';
 import { encoderConformance } from '../../conformance/encoder.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { gatedEncoder } from '../../fixtures/gated-encoder.ts';
+import { keptBytes } from '../../fixtures/kept-bytes.ts';
 import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
 
 const at = testFolder('cached-encoder');
@@ -82,6 +83,23 @@ describe('cachedEncoder', () => {
     await answer(0);
     expect((await leader).tokens).toEqual([4]);
     expect(calls).toHaveLength(1);
+  });
+
+  it('keeps nothing of a text that it does not remember', async () => {
+    const dimension = 384;
+    const inner: Encoder = {
+      ...gatedEncoder().encoder,
+      dimension,
+      async encode(texts) {
+        await new Promise(setImmediate);
+        return { vectors: texts.map(() => new Float32Array(dimension)), tokens: texts.map(() => 3) };
+      },
+    };
+    const encoder = cachedEncoder(inner, { maxBytes: 1 });
+    let asked = 0;
+    const together = () => Promise.all(Array.from({ length: 20 }, () => encoder.encode([`text ${asked++}`])));
+    await keptBytes(50, together);
+    expect((await keptBytes(200, together)) / 20).toBeLessThan(600);
   });
 
   it('remembers no failure', async () => {

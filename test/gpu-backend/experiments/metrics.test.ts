@@ -5,13 +5,13 @@ import { adjustMetric } from '../../../gpu-backend/experiments/adjustment.ts';
 import { columnsOf, nameOf } from '../../../gpu-backend/experiments/columns.ts';
 import { capped, pooledThreshold } from '../../../gpu-backend/experiments/estimators/cap.ts';
 import { METRICS, metricsOf } from '../../../gpu-backend/experiments/metrics.ts';
-import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { Metric, Metrics, SumMetric } from '../../../shared/metric.ts';
 import {
   clickOf,
   experimentOf,
   impressionOf,
+  rollUp,
   START_MS,
   storeEvents,
   storeExperiment,

@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
-import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
-import { timeline } from '../../../gpu-backend/experiments/timeline.ts';
+import { readRows, timeline } from '../../../gpu-backend/experiments/timeline.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { ExperimentReport } from '../../../shared/contract/experiments.ts';
 import { ExperimentDefinition } from '../../../shared/experiment-definition.ts';
@@ -13,6 +12,7 @@ import {
   emptyEvents,
   experimentOf,
   impressionOf,
+  rollUp,
   START_MS,
   storeEvents,
   storeExperiment,
@@ -304,4 +304,41 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
       { atMs: atMs + 20 * 60_000, arm: 'treatment', queries: 1, shown: 1 },
     ]);
   });
+
+  it.each([
+    [40, 86_400_000],
+    [200, 604_800_000],
+  ])(
+    'draws the traffic of %i days as the rows are: by rollups, without bots and units of several arms',
+    async (days, step) => {
+      await storeExperiment(database.db, experimentOf('test'));
+      const random = uniforms(days);
+      await store(
+        ...Array.from({ length: 300 }, (_, i) => {
+          const unit = Math.floor(random() * 60);
+          const moved = unit % 10 === 0 && random() < 0.5; // some are seen in both arms
+          return impressionOf({
+            id: `${i}`,
+            unit: `unit-${unit}`,
+            arm: (unit % 2 === 0) !== moved ? 'control' : 'treatment',
+            shown: Math.floor(random() * 5),
+            bot: random() < 0.1,
+            atMs: START_MS + Math.floor(random() * days * 86_400_000),
+          });
+        }),
+      );
+      const { from, to, arms } = await report();
+      const span = { fromMs: Date.parse(from!), toMs: Date.parse(to!) };
+      const { stepMs, points } = await timeline(database.db, 'test', { ...span, arms: ['control', 'treatment'] });
+      expect(stepMs).toBe(step);
+      const rows = await readRows(database.db, 'test', { ...span, stepMs });
+      const drawn = points
+        .filter(({ queries }) => queries > 0)
+        .map(({ atMs, ...rest }) => ({ step: atMs / stepMs, ...rest }));
+      const inOrder = (found: typeof rows) => found.toSorted((a, b) => a.step - b.step || (a.arm < b.arm ? -1 : 1));
+      expect(inOrder(drawn)).toEqual(inOrder(rows));
+      for (const { arm, queries } of arms)
+        expect(points.reduce((sum, point) => sum + (point.arm === arm ? point.queries : 0), 0)).toBe(queries);
+    },
+  );
 });

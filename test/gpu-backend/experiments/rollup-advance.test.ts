@@ -8,7 +8,6 @@ import { storeJudgements } from '../../../gpu-backend/events/judgements.ts';
 import { readArmSums } from '../../../gpu-backend/experiments/arm-sums.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../../../gpu-backend/experiments/report.ts';
-import { rollUp } from '../../../gpu-backend/experiments/rollup.ts';
 import { advance, watermark } from '../../../gpu-backend/experiments/rollup-advance.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { MeasureName } from '../../../shared/metric.ts';
@@ -18,6 +17,7 @@ import {
   emptyEvents,
   experimentOf,
   impressionOf,
+  rollUp,
   storeEvents,
   storeExperiment,
   trafficOf,

@@ -36,7 +36,7 @@ describe('wording', () => {
   it('shows differences as shares of control, with as many decimals as their interval deserves', () => {
     expect([difference('count', effect()), interval('count', effect())]).toEqual(['+6.12 %', '+1.23 % to +9.87 %']);
     const wide = effect({ relative: -0.4, relativeInterval: [-1.7, 0.9] });
-    expect([difference('count', wide), interval('count', wide)]).toEqual(['-40 %', '-170 % to +90 %']);
+    expect([difference('count', wide), interval('count', wide)]).toEqual(['−40 %', '−170 % to +90 %']);
     const none = effect({ relative: -0.00001, relativeInterval: [-0.02, 0.02] });
     expect(difference('count', none)).toBe('0.00 %');
   });
@@ -48,7 +48,7 @@ describe('wording', () => {
       relative: null,
       relativeInterval: null,
     });
-    expect([difference('micros', absolute), interval('micros', absolute)]).toEqual(['+0.2500', '-0.0500 to +0.5500']);
+    expect([difference('micros', absolute), interval('micros', absolute)]).toEqual(['+0.2500', '−0.0500 to +0.5500']);
   });
 
   it('never rounds a p-value to 0', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Bookings } from '../../../gpu-backend/generations/bookings.ts';
 import { checkGeneration } from '../../../gpu-backend/generations/gate.ts';
 import type { LoadedGeneration } from '../../../gpu-backend/generations/load.ts';
 import type { AnnIndex, LocalIndex } from '../../../gpu-backend/index/ann-index.ts';
@@ -48,6 +49,7 @@ const generation = (index: AnnIndex): LoadedGeneration => ({
   lexical: new LexicalIndex(),
   keywords: new KeywordIndex(),
   negatives: new NegativeIndex(),
+  bookings: new Bookings(),
 });
 
 describe('the gate', () => {
@@ -55,8 +57,9 @@ describe('the gate', () => {
 
   it('says what share of the true ten the index finds', async () => {
     const whole = generation(exactIndex(rows));
-    expect(await checkGeneration(whole, options)).toEqual({ recall: 1, expansionSearch: {} });
-    expect(await checkGeneration(whole, { ...options, queries: [] })).toEqual({ recall: null, expansionSearch: {} });
+    expect(await checkGeneration(whole, options)).toEqual({ recall: 1, expansionSearch: {}, scanned: ['us'] });
+    const unknown = { recall: null, expansionSearch: {}, scanned: [] };
+    expect(await checkGeneration(whole, { ...options, queries: [] })).toEqual(unknown);
   });
 
   it('says it of the market where it is least', async () => {
@@ -113,9 +116,10 @@ describe('the gate', () => {
       );
 
     it('lengthens the list of candidates until recall is what is wanted, and no further', async () => {
-      const index = graph({ connectivity: 4, expansionAdd: 16 });
+      const index = graph({ connectivity: 3, expansionAdd: 16 });
       expect(recallOf(index, over)).toBeLessThan(0.9);
-      const { recall, expansionSearch } = await check(index);
+      const { recall, expansionSearch, scanned } = await check(index);
+      expect(scanned).toEqual([]);
       expect(recall).toBeGreaterThanOrEqual(0.96);
       expect(recallOf(index, over)).toBeCloseTo(recall!, 10);
       expect(expansionSearch).toEqual({ us: index.expansionSearch });

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import { closeGeneration, loadGeneration } from '../../../gpu-backend/generations/load.ts';
@@ -169,7 +169,7 @@ describe('the scan on the device', () => {
   });
 
   it('lets go of a generation that is replaced, refused, or loaded for a look only', async () => {
-    const markets = (count: number) => vi.waitFor(() => expect(scan!.stats().markets).toBe(count));
+    const markets = (count: number) => expect.poll(() => scan!.stats().markets).toBe(count);
     const other = await smallHouse({ bundle, dataDir: at('replaced'), encoder: first.encoder, scan });
     await other.publisher.build();
     await markets(2 + 2);

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
 import { GENERATION_FORMAT, manifestJson } from '../../../gpu-backend/generations/layout.ts';
-import { loadGeneration } from '../../../gpu-backend/generations/load.ts';
+import { closeGeneration, loadGeneration } from '../../../gpu-backend/generations/load.ts';
 import { openGenerationStore } from '../../../gpu-backend/generations/store.ts';
+import { openScanDevice, type ScanDevice } from '../../../gpu-backend/index/scan-device.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-house.ts';
 
@@ -118,8 +119,16 @@ describe('the generation store', () => {
     expect((await house.store.list()).generations.at(-1)).toMatchObject({
       number: 4,
       status: 'live',
-      reason: 'content of generation 1',
+      reason: 'content of generation 1, because 3 is damaged',
     });
+    expect(house.live.view).toMatchObject({ standsIn: true, broughtBack: false });
+    const later = await openHouse(dataDir);
+    expect(await later.publisher.start()).toEqual({ number: 4, problems: [] });
+    expect(later.live.view).toMatchObject({ standsIn: true, broughtBack: false });
+    await later.publisher.rollback(4); // somebody's decision
+    expect(later.live.view).toMatchObject({ number: 5, standsIn: false, broughtBack: true });
+    await later.publisher.build();
+    expect(later.live.view).toMatchObject({ number: 6, standsIn: false, broughtBack: false });
   });
 
   it('serves the last good one whatever byte is flipped and whatever file is cut short', async () => {
@@ -179,6 +188,22 @@ describe('the generation store', () => {
     await store.publish(4, { recall: 1, nowMs: 0 });
     expect(await lists(store.folder(4))).toEqual([128, 320]);
     expect(await lists(store.folder(2))).toEqual([64, 64]);
+  });
+
+  it('tells of a graph that is searched although nobody measured it, because a device scanned before', async () => {
+    const dir = join(await threeGenerations(), 'generations');
+    const unmeasured: { generation: number; market: string }[] = [];
+    const open = (scan?: ScanDevice) => openGenerationStore({ dir, scan, onUnmeasured: (of) => unmeasured.push(of) });
+    const scan = openScanDevice({ provider: 'cpu' });
+    const [with_, without] = [await open(scan), await open()];
+    await without.publish(3, { recall: 1, expansionSearch: { gb: 64 }, scanned: ['us'], nowMs: 0 });
+    const { spaceId } = bundle.manifest;
+    await closeGeneration(await with_.load(with_.folder(3), { spaceId }));
+    await scan.close();
+    expect(unmeasured).toEqual([]);
+    await without.load(await without.copy(3, { number: 4, nowMs: 0 }), { spaceId });
+    await without.load(without.folder(2), { spaceId });
+    expect(unmeasured).toEqual([{ generation: 4, market: 'us' }]);
   });
 
   it('starts empty', async () => {

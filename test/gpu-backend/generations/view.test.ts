@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { Bookings } from '../../../gpu-backend/generations/bookings.ts';
 import { View } from '../../../gpu-backend/generations/view.ts';
 import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
 import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
@@ -18,7 +19,11 @@ const query = queries[0]!;
 function openView(): View {
   const ads = Array.from({ length: COUNT }, (_, row) => sampleAd({ id: `ad-${row}` }));
   const words = new LexicalSegmentBuilder();
-  for (const ad of ads) words.add(indexedAd(ad));
+  const bookings = new Bookings();
+  for (const [row, ad] of ads.entries()) {
+    words.add(indexedAd(ad));
+    bookings.put(row, ad);
+  }
   return new View({
     manifest: {
       ...{ format: 3, number: 1, createdAt: '', spaceId: 'space', dimension: DIMENSION, model: 'm', ads: COUNT },
@@ -37,6 +42,7 @@ function openView(): View {
     lexical: new LexicalIndex(readSegment(words.image(), 'test')),
     keywords: new KeywordIndex(),
     negatives: new NegativeIndex(),
+    bookings,
   });
 }
 

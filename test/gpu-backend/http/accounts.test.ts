@@ -21,7 +21,7 @@ const killList = async () => (await call<ServingConfig>(backend.url, 'GET /v1/co
 test('a campaign is created, found, changed and removed, and its ads follow', async () => {
   expect((await call(backend.url, `GET /v1/campaigns/${id}`)).body.code).toBe('not_found');
   expect((await call(backend.url, `PUT /v1/campaigns/${id}`, { body: campaign })).body).toEqual(campaign);
-  expect((await call(backend.url, 'GET /v1/campaigns')).body).toEqual({ campaigns: [campaign] });
+  expect((await call(backend.url, 'GET /v1/campaigns')).body).toEqual({ campaigns: [campaign], next: null });
   expect(await candidate()).toBeDefined();
   const paused = await call<Campaign>(backend.url, `PATCH /v1/campaigns/${id}`, { body: { status: 'paused' } });
   expect(paused.body).toEqual({ ...campaign, status: 'paused' });
@@ -36,6 +36,19 @@ test('a campaign is created, found, changed and removed, and its ads follow', as
   ).toBe(400);
   expect((await call(backend.url, `DELETE /v1/campaigns/${id}`)).status).toBe(204);
   expect((await call(backend.url, `DELETE /v1/campaigns/${id}`)).body.code).toBe('not_found');
+});
+
+test('lists come in pages', async () => {
+  const flags = ['a', 'b', 'c'].map((flag) => ({ id: flag, blockedIn: ['gb'] }));
+  for (const rule of flags) await call(backend.url, `PUT /v1/policies/${rule.id}`, { body: rule });
+  const page = async (query: string) => (await call(backend.url, `GET /v1/policies${query && `?${query}`}`)).body;
+  expect(await page('')).toEqual({ rules: flags, next: null });
+  expect(await page('limit=2')).toEqual({ rules: flags.slice(0, 2), next: 'b' });
+  expect(await page('limit=2&after=b')).toEqual({ rules: flags.slice(2), next: null });
+  for (const wrong of ['limit=0', 'limit=10001', 'limit=x', 'after=%00', 'after='])
+    expect([wrong, (await page(wrong)).code]).toEqual([wrong, 'bad_request']);
+  expect((await page('limit=0')).detail).toBe('query.limit: expected a number of entries from 1 to 10000, got 0');
+  for (const { id: flag } of flags) await call(backend.url, `DELETE /v1/policies/${flag}`);
 });
 
 test('rules of policy and advertisers hold, and need a signature', async () => {

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Ad, AdBatchResult } from '../../../shared/contract/ads.ts';
 import { ServingConfig } from '../../../shared/contract/config.ts';
 import { ExperimentReport } from '../../../shared/contract/experiments.ts';
-import { Generation, type GenerationList } from '../../../shared/contract/generations.ts';
+import { Generation, type GenerationList, type GenerationListPage } from '../../../shared/contract/generations.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
 import { BACKEND_ROUTES } from '../../../shared/contract/routes.ts';
 import { DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
@@ -147,6 +147,15 @@ describe('with the market loaded', () => {
       [built.number, 'retired'],
       [built.number + 1, 'live'],
     ]);
+    const page = async (after: number) => {
+      const { body } = await call<z.infer<typeof GenerationListPage>>(
+        backend.url,
+        `GET /v1/generations?limit=2&after=${after}`,
+      );
+      return [body.generations.map(({ number }) => number), body.next, body.live];
+    };
+    expect(await page(0)).toEqual([[first, built.number], built.number, built.number + 1]);
+    expect(await page(built.number)).toEqual([[built.number + 1], null, built.number + 1]);
     const unknown = await call(backend.url, 'POST /v1/generations', {
       body: { action: 'rollback', to: 4_000_000_000 },
     });

@@ -33,18 +33,30 @@ test('refuses a taken port and a foreign address in one line', async () => {
 test('lets a running request finish, and cuts one that takes longer than the grace', async () => {
   const first = await server();
   const running = Promise.withResolvers<Response>();
-  first.serve({ fetch: () => running.promise });
+  const arrived = Promise.withResolvers<void>();
+  first.serve({
+    fetch() {
+      arrived.resolve();
+      return running.promise;
+    },
+  });
   const answer = fetch(first.url);
-  await fetch(`${first.url}/`, { signal: AbortSignal.timeout(50) }).catch(() => {}); // both have arrived
+  await arrived.promise;
   const closed = first.close(60_000);
   running.resolve(new Response('finished'));
   expect(await (await answer).text()).toBe('finished');
   await closed;
 
   const second = await server();
-  second.serve({ fetch: () => new Promise<Response>(() => {}) });
+  const taken = Promise.withResolvers<void>();
+  second.serve({
+    fetch() {
+      taken.resolve();
+      return new Promise<Response>(() => {});
+    },
+  });
   const hanging = expect(fetch(second.url)).rejects.toThrow();
-  await fetch(second.url, { signal: AbortSignal.timeout(50) }).catch(() => {});
+  await taken.promise;
   await second.close(1);
   await hanging;
 });

@@ -1,10 +1,11 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { scan } from '../../../gpu-backend/index/exact.ts';
+import { LINKS_IN } from '../../../gpu-backend/index/graph-links.ts';
 import { hnswIndex } from '../../../gpu-backend/index/hnsw.ts';
-import { type HnswGraph, readGraph, readUsearchLinks } from '../../../gpu-backend/index/hnsw-graph.ts';
+import { graphImage, type HnswGraph, readGraph, readUsearchLinks } from '../../../gpu-backend/index/hnsw-graph.ts';
 import { openSimdRows, simdRows } from '../../../gpu-backend/index/simd-rows.ts';
-import { buildGraph, buildGraphFile, type HnswOptions } from '../../../gpu-backend/index/usearch.ts';
+import { buildGraph, type HnswOptions } from '../../../gpu-backend/index/usearch.ts';
 import { float32Rows, sixteenBits, type VectorRows } from '../../../gpu-backend/index/vector-rows.ts';
 import { annIndexConformance } from '../../conformance/ann-index.ts';
 import { testFolder } from '../../fixtures/folder.ts';
@@ -103,17 +104,38 @@ describe('a graph over rows of 16 bits', () => {
   });
 });
 
+it('comes down into more regions than the one that is nearest from above', () => {
+  // Level 1: an entry, the gate of a region that is near, and a gate that is farther but whose region is nearest.
+  const [near, nearest] = [
+    [3, 4, 5, 6, 7, 8],
+    [9, 10, 11],
+  ];
+  const cosines = [0, 0.9, 0.8, ...near.map((_, i) => 0.7 - i / 100), ...nearest.map((_, i) => 0.99 - i / 100)];
+  const rows = float32Rows(Float32Array.from(cosines.flatMap((cosine) => [cosine, Math.sqrt(1 - cosine ** 2)])), 2);
+  const table = (lists: number[][], degree: number) =>
+    Int32Array.from(lists.flatMap((list) => [list.length, ...list, ...Array(degree - list.length).fill(0)]));
+  const within = (region: number[], gate: number) => region.map((node) => [gate, ...region].filter((n) => n !== node));
+  const graph: HnswGraph = {
+    ...{ size: rows.count, entry: 0, top: 1, degree: 8, upperDegree: 4 },
+    links: table([[1], near, nearest, ...within(near, 1), ...within(nearest, 2)], 8),
+    above: Int32Array.from(cosines, (_, node) => (node < 3 ? node : -1)),
+    upper: table([[1, 2], [0], [0]], 4),
+  };
+  const index = hnswIndex(graph, { rows, members: everyRow(rows), expansionSearch: 9 });
+  expect(index.search(Float32Array.of(1, 0), 4).map(({ row }) => row)).toEqual([9, 10, 11, 1]);
+});
+
 describe('the file of a graph', () => {
   const { rows: matrix, queries } = clusteredVectors({ count: 900, dimension: 32, clusters: 60, queries: 20, seed: 9 });
   const rows = float32Rows(matrix, 32);
   const members = Uint32Array.from({ length: 450 }, (_, i) => 2 * i);
-  const steps = [...buildGraphFile(at('whole.hnsw'), rows, { members })];
-  const image = readFileSync(at('whole.hnsw'));
+  const steps = [...buildGraph(rows, members, { scratch: at('whole.usearch') })];
+  const image = graphImage(graphOver(rows, members));
 
   it('holds what was built, and what usearch wrote is gone', () => {
     const read = readGraph(image, { path: 'whole.hnsw', size: 450 });
     expect(read).toEqual(graphOver(rows, members));
-    expect(existsSync(at('whole.hnsw.usearch'))).toBe(false);
+    expect(existsSync(at('whole.usearch'))).toBe(false);
     const index = hnswIndex(read, { rows, members });
     const truth = queries.map((query) => scan(rows, query, { k: 1, members })[0]!.row);
     expect(queries.map((query) => index.search(query, 1)[0]!.row)).toEqual(truth);
@@ -123,6 +145,14 @@ describe('the file of a graph', () => {
     expect(() => readGraph(image, { path: 'whole.hnsw', size: 2 })).toThrow(
       'whole.hnsw: expected a graph of 2 rows, got 450; build the generation again.',
     );
+  });
+
+  it('leads to every row by as many links as a search wants', () => {
+    const { links, degree } = graphOver(rows, members);
+    const into = new Int32Array(450);
+    for (let at = 0; at < links.length; at += 1 + degree)
+      for (const node of links.subarray(at + 1, at + 1 + links[at]!)) into[node]!++;
+    expect(Math.min(...into)).toBeGreaterThanOrEqual(LINKS_IN);
   });
 
   it('reports each step of the build', () => {

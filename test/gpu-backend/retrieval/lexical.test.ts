@@ -235,8 +235,8 @@ describe('the lexical index', () => {
     const other = new LexicalSegmentBuilder();
     for (const entry of ADS) other.add(indexedAd(entry));
     const { tensors, metadata } = readSafetensors(builder.image());
-    tensors.set('counts', readSafetensors(other.image()).tensors.get('counts')!);
-    expect(() => readSegment(writeSafetensors({ tensors, metadata }), 'lists')).toThrow(/lists: expected .* counts/);
+    tensors.set('shapeOf', readSafetensors(other.image()).tensors.get('shapeOf')!);
+    expect(() => readSegment(writeSafetensors({ tensors, metadata }), 'lists')).toThrow(/lists: expected .* shapes/);
     expect(() => readSegment(builder.image().slice(0, -1), 'lists')).toThrow(/not a whole safetensors file/);
   });
 

@@ -1,5 +1,6 @@
 /** The canary on an index that is known to forget: the share is right, the cost bounded, and a swap in between counts for nothing. */
 import { expect, test } from 'vitest';
+import { Bookings } from '../../../gpu-backend/generations/bookings.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import type { LoadedGeneration } from '../../../gpu-backend/generations/load.ts';
 import type { AnnIndex } from '../../../gpu-backend/index/ann-index.ts';
@@ -16,6 +17,12 @@ const COUNT = 5_000;
 const { rows: matrix, queries } = clusteredVectors({ count: COUNT, dimension: 8, clusters: 50, queries: 40, seed: 3 });
 const rows = float32Rows(matrix, 8);
 const going = new AbortController().signal;
+
+const ads = Array.from({ length: COUNT }, (_, i) =>
+  sampleAd({ id: `ad-${i}`, status: i % 10 === 0 ? 'paused' : 'active' }),
+);
+const bookings = new Bookings();
+for (const [row, ad] of ads.entries()) bookings.put(row, ad);
 
 function generation(number: number, lost: number): LoadedGeneration {
   const index: AnnIndex = {
@@ -41,17 +48,14 @@ function generation(number: number, lost: number): LoadedGeneration {
       copyOf: null,
       files: [],
     },
-    ads: Array.from({ length: COUNT }, (_, i) => ({
-      ad: sampleAd({ id: `ad-${i}`, status: i % 10 === 0 ? 'paused' : 'active' }),
-      revision: 1,
-      source: 'bundle',
-    })),
+    ads: ads.map((ad) => ({ ad, revision: 1, source: 'bundle' })),
     rows,
     members: new Map([['us', Uint32Array.from({ length: COUNT }, (_, row) => row)]]),
     indices: new Map([['us', index]]),
     lexical: new LexicalIndex(),
     keywords: new KeywordIndex(),
     negatives: new NegativeIndex(),
+    bookings,
   };
 }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import { type Considered, createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import { terms } from '../../../shared/coverage.ts';
 import type { Plan } from '../../../shared/plan.ts';
 import { packFloats } from '../../../shared/query-vector.ts';
 import { relevanceOf } from '../../../shared/relevance.ts';
@@ -239,6 +240,28 @@ describe('retrieve', () => {
       );
     for (const [i, { adId, sources, relevance }] of candidates.entries())
       expect(ads[i]).toMatchObject({ adId, sources, relevance });
+  });
+
+  it('ranks by another map where the query has a word that nobody asked and some ad has', async () => {
+    const { calibration } = house.bundle.manifest;
+    const words = { cosine: 0, coverage: 8, bestCoverage: 0, intercept: -4 };
+    const retrieval = createRetrieval({
+      ...{ encoder: house.encoder, live: house.live, calibration },
+      newWords: { of: (query) => terms(query).filter((term) => term !== 'red'), calibration: words },
+      onConsidered: (answer) => seen.push(answer()),
+    });
+    const seen: Considered[] = [];
+    const ask = (query: string) =>
+      retrieval.retrieve({
+        ...{ query, normalizerVersion: NORMALIZER_VERSION, market: 'us', locale: 'en' },
+        ...{ plan: { ...BOTH, k: 100, minRelevance: 0 }, deadlineMs: 10_000 },
+      });
+    await ask('red sofa');
+    await ask('red');
+    await ask('red couch');
+    for (const [i, map] of [words, calibration, calibration].entries())
+      for (const { relevance, cosine, coverage } of seen[i]!.ads)
+        expect(relevance).toBe(relevanceOf({ cosine: cosine!, coverage, bestCoverage: seen[i]!.bestCoverage }, map));
   });
 
   it('leaves vectors alone where the gate says that words found enough, and only where the plan has a gate', async () => {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import {
   auditOf,
   getExperiment,
+  pageOfExperiments,
   planExperiment,
   putExperiment,
   stepExperiment,
@@ -27,7 +28,27 @@ describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
       step: { why: 'because', ...given } as ExperimentStep,
       attribution: { by: 'bo', keyId: 'k2', why: 'because' },
     });
-  const actions = async () => (await auditOf(database.db, 'threshold')).entries.map(({ action }) => action);
+  const audit = (key = 'threshold') => auditOf(database.db, key, { limit: 1_000 });
+  const actions = async () => (await audit()).entries.map(({ action }) => action);
+
+  it('come in pages by key, and their changes in the order of time', async () => {
+    for (const key of ['c', 'a', 'b']) await put({ key, layer: key });
+    const page = async (after?: string) => {
+      const { experiments, next } = await pageOfExperiments(database.db, { limit: 2, after });
+      return [experiments.map(({ key }) => key), next];
+    };
+    expect([await page(), await page('b'), await page('c')]).toEqual([
+      [['a', 'b'], 'b'],
+      [['c'], null],
+      [[], null],
+    ]);
+    for (const status of ['stopped', 'archived'] as const) await put({ key: 'b', layer: 'b', status });
+    const first = await auditOf(database.db, 'b', { limit: 2 });
+    expect(first.entries.map(({ action }) => action)).toEqual(['create', 'stop']);
+    expect(first.next).toBe(first.entries[1]!.id);
+    const last = await auditOf(database.db, 'b', { limit: 2, after: first.next! });
+    expect([last.entries.map(({ action }) => action), last.next]).toEqual([['archive'], null]);
+  });
 
   it('live from draft to archive, and every step is on record', async () => {
     await put({ status: 'draft' });
@@ -40,7 +61,7 @@ describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
     await step({ action: 'stop' });
     await step({ action: 'archive' });
     await expect(step({ action: 'start' })).rejects.toMatchObject({ message: /another key/ });
-    const { entries } = await auditOf(database.db, 'threshold');
+    const { entries } = await audit();
     expect(entries.map(({ action, by, keyId }) => `${action} ${by} ${keyId}`)).toEqual([
       'create ana k1',
       'start bo k2',
@@ -108,9 +129,7 @@ describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
 
   it('that ship are on record too, and archived ones are no longer served', async () => {
     const config = await openServingConfig(database.db, DEFAULT_CONFIG);
-    expect((await auditOf(database.db, DEFAULT_EXPERIMENT)).entries).toMatchObject([
-      { action: 'create', by: 'harness', keyId: null },
-    ]);
+    expect((await audit(DEFAULT_EXPERIMENT)).entries).toMatchObject([{ action: 'create', by: 'harness', keyId: null }]);
     const shipped = DEFAULT_CONFIG.experiments[0]!;
     await putExperiment(database.db, { ...shipped, status: 'stopped' }, ana);
     expect((await config.refresh()).experiments).toHaveLength(1);

@@ -1,0 +1,79 @@
+/** What goes on beside the requests: rollups, alarms, the recall canary, generations that are due, following other backends. Failures are counted and tried again. */
+import type { Logger } from 'pino';
+import type { Alert } from '../shared/contract/alerts.ts';
+import { deliverAlerts } from './alerts/deliver.ts';
+import { raiseAlerts } from './alerts/raise.ts';
+import type { BackendConfig } from './config.ts';
+import type { Database } from './db/connect.ts';
+import { advance } from './experiments/rollup-advance.ts';
+import type { Rebuilder } from './generations/rebuild.ts';
+import type { Metrics } from './http/metrics.ts';
+import { startPeriodic } from './periodic.ts';
+import type { RecallCanary } from './retrieval/recall-canary.ts';
+
+/** How often rollups are brought up, and experiments are looked at for alarms; reports bring rollups up by themselves. */
+const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
+/** How often the index is compared with exact search on what was asked lately. */
+const CANARY_MS = 60_000;
+/** How often other backends on the same database are followed; with the edge's half second, a pause holds everywhere within one. */
+const FOLLOW_MS = 200;
+/** How often it is asked whether a generation is due. */
+const REBUILD_MS = 1_000;
+
+/** Starts all of it, and gives what ends each. */
+export function startBackground({
+  db,
+  metrics,
+  peers,
+  canary,
+  rebuild,
+  config,
+  log,
+}: {
+  db: Database;
+  metrics: Metrics;
+  peers: (() => Promise<void>) | undefined;
+  canary: RecallCanary;
+  rebuild: Rebuilder['look'];
+  config: Readonly<BackendConfig>;
+  log: Logger;
+}): (() => Promise<void>)[] {
+  const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0, canary: 0, rebuild: 0 };
+  for (const [name, help] of [
+    ['rollup', 'Rollups that failed.'],
+    ['alerts', 'Looks for alarms that failed.'],
+    ['follow', 'Looks at what other backends did that failed.'],
+    ['canary', 'Comparisons of the index with exact search that failed.'],
+    ['rebuild', 'Looks at whether a generation is due that failed.'],
+    ['alert_delivery', 'Alerts that the webhook did not take; each is tried again.'],
+  ] as const)
+    metrics.gauge({ name: `harness_${name}_failures`, help, read: () => failures[name] });
+  const failed = (name: 'rollup' | 'alerts' | 'follow' | 'canary' | 'rebuild') => (err: unknown) => {
+    failures[name]++;
+    log.error({ err }, `${name}: will be tried again`);
+  };
+  const rollup = startPeriodic({ everyMs: ROLLUP_MS, work: () => advance(db), onError: failed('rollup') });
+  const running = [rollup];
+  running.push(startPeriodic({ everyMs: CANARY_MS, work: canary.run, onError: failed('canary') }));
+  running.push(startPeriodic({ everyMs: REBUILD_MS, work: rebuild, onError: failed('rebuild') }));
+  if (peers !== undefined) running.push(startPeriodic({ everyMs: FOLLOW_MS, work: peers, onError: failed('follow') }));
+  const { alertWebhook: url, keys } = config;
+  if (url === undefined) return running;
+  const onFailure = (alert: Alert, reason: string) => {
+    failures.alert_delivery++;
+    log.warn({ alert: alert.id, reason }, 'the webhook did not take an alert');
+  };
+  const alerts = startPeriodic({
+    everyMs: ALERTS_MS,
+    async work(signal) {
+      const raised = await raiseAlerts(db, {
+        nowMs: Date.now(),
+        onFailure: (experiment, cause) => failed('alerts')(new Error(`of ${experiment}`, { cause })),
+      });
+      for (const { id } of raised) log.warn({ alert: id }, 'alert');
+      await deliverAlerts(db, { url, keys, now: Date.now, signal, onFailure });
+    },
+    onError: failed('alerts'),
+  });
+  return [...running, alerts];
+}

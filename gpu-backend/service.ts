@@ -1,0 +1,218 @@
+/** The parts behind the routes: the database and the live generation are brought up, and everything is put together. */
+import type { Logger } from 'pino';
+import packageJson from '../package.json' with { type: 'json' };
+import { DEFAULT_CONFIG } from '../shared/defaults.ts';
+import type { Adapters } from './adapters.ts';
+import { createAccounts, loadTerms } from './catalogue/accounts.ts';
+import { stagedRows } from './catalogue/bulk-load.ts';
+import { createCatalogue } from './catalogue/catalogue.ts';
+import { followInto } from './catalogue/follow.ts';
+import { followDays } from './catalogue/new-day.ts';
+import { forgetPastDays } from './catalogue/spend.ts';
+import { Terms } from './catalogue/terms.ts';
+import type { BackendConfig } from './config.ts';
+import { reached } from './db/counters.ts';
+import { exclusively } from './db/exclusive.ts';
+import { migrate } from './db/migrate.ts';
+import type { Bundle } from './encoder/bundle.ts';
+import { openIntake } from './events/open-intake.ts';
+import { advance } from './experiments/rollup-advance.ts';
+import { Live } from './generations/live.ts';
+import { createRebuilder } from './generations/rebuild.ts';
+import { openGenerationStore } from './generations/store.ts';
+import { createVectorLadder } from './generations/vectors.ts';
+import { createApiKeys } from './http/api-keys.ts';
+import { createApp } from './http/app.ts';
+import { createAuthenticator } from './http/auth.ts';
+import { watchState } from './http/gauges.ts';
+import { createMetrics } from './http/metrics.ts';
+import { accountRoutes } from './http/routes-accounts.ts';
+import { catalogueRoutes } from './http/routes-catalogue.ts';
+import { embeddingsRoutes } from './http/routes-embeddings.ts';
+import { eventRoutes } from './http/routes-events.ts';
+import { experimentRoutes } from './http/routes-experiments.ts';
+import { generationRoutes } from './http/routes-generations.ts';
+import { modelRoutes } from './http/routes-model.ts';
+import { operationsRoutes } from './http/routes-operations.ts';
+import { retrievalRoutes } from './http/routes-retrieval.ts';
+import { withDatabase } from './http/with-database.ts';
+import { watchEngines } from './index/engines.ts';
+import { killedBy } from './retrieval/admission.ts';
+import { retrieveByModel } from './retrieval/by-model.ts';
+import { createHeadAds } from './retrieval/head-ads.ts';
+import { openSampling } from './retrieval/open-candidate-log.ts';
+import { createRecallCanary } from './retrieval/recall-canary.ts';
+import { createRetrieval } from './retrieval/retrieve.ts';
+import { createFollower } from './serving-config/follower.ts';
+import { createPublication } from './serving-config/publication.ts';
+import { openServingConfig } from './serving-config/serving-config.ts';
+
+/** Postgres' advisory lock of publications; any number that nothing else takes. */
+const PUBLICATION_LOCK = 7_118_223;
+
+type ServiceOptions = Adapters & { config: Readonly<BackendConfig>; log: Logger };
+
+/** Brings the database and the live generation up, and puts the parts together behind the routes. */
+export async function createService({ connection, served, candidate, milvus, scan, config, log }: ServiceOptions) {
+  const { db, batch, kind: database } = connection;
+  const { encoder } = served;
+  const { spaceId } = encoder;
+  const migrations = await migrate(db);
+  await advance(batch); // before events are taken: see startAgain in rollup-advance.ts
+  log.info({ database, migrations }, 'opened');
+  const metrics = createMetrics();
+  const sayModel = () => {
+    const { model, device } = encoder;
+    log.info({ ...device, model, spaceId }, `encoding on ${device.provider} in ${device.precision}`);
+    if (device.reason !== undefined) log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`);
+    metrics.setDevice(device);
+  };
+  sayModel();
+
+  const servingConfig = await openServingConfig(db, DEFAULT_CONFIG);
+  const live = new Live({ spaceId });
+  const ladder = createVectorLadder({ bundleAds: await served.bundle.readAds(), encoder });
+  const store = await openGenerationStore({
+    ...{ dir: config.generationsDir, milvus, scan },
+    onUnmeasured: (of) => log.warn(of, 'its graph is searched and was never measured: build a generation here'),
+  });
+  const publication = createPublication({
+    ...{ db: batch, config: servingConfig, store, live, encoder, ladder, now: Date.now },
+    exclusive: exclusively(connection, PUBLICATION_LOCK),
+  });
+  const revision = await reached(db, 'catalogue'); // before the catalogue is read: what comes later is followed
+  const { number, problems } = await publication.start();
+  for (const problem of problems) log.error({ generation: problem.number }, problem.error.message);
+  log.info({ generation: number, ads: live.stats().ads }, number === null ? 'no generation yet' : 'generation is live');
+
+  const onVectorsMissing = (err: unknown, ads: number) => {
+    metrics.countMissingVectors(ads);
+    log.warn({ err, ads }, 'ads without vectors until the next generation');
+  };
+  const follow = followInto({ live, ladder, isBuilding: publication.isBuilding, onVectorsMissing });
+  const onKillListChange = async () => void (await servingConfig.refresh());
+  const terms = new Terms({ now: Date.now });
+  await loadTerms(db, terms);
+  const accounts = createAccounts({ db, terms, onKillListChange });
+  const catalogue = createCatalogue({
+    db,
+    space: encoder,
+    follow,
+    onKillListChange,
+  });
+  const candidateLog = await openSampling({ config, log, metrics });
+  const retrievalBy = async (bundle: Bundle, by = encoder) =>
+    createRetrieval({
+      ...{ encoder: by, live, calibration: bundle.manifest.calibration },
+      admitted: { terms, killed: killedBy(() => servingConfig.current().killList) },
+      headQueries: await bundle.readHeadQueries(),
+      newWords: await bundle.readNewWords(),
+      ...(candidateLog && { onConsidered: candidateLog.offer }),
+    });
+  let retrieval = await retrievalBy(served.bundle);
+  const other = candidate && {
+    model: candidate.encoder.model,
+    retrieval: await retrievalBy(candidate.bundle, candidate.encoder),
+  };
+  if (other !== undefined) log.info({ model: other.model }, 'candidate is open for plans that name it');
+  const reloadModel = async () => {
+    const changed = await served.reload(async (next) => {
+      const [ads, itsRetrieval] = await Promise.all([next.readAds(), retrievalBy(next)]);
+      return () => {
+        ladder.adopt(ads);
+        retrieval = itsRetrieval;
+        sayModel();
+      };
+    });
+    const { model, studentSha256, device } = encoder;
+    return { model, spaceId, studentSha256, device, changed };
+  };
+
+  const stopping = new AbortController();
+  const endDays = await followDays({
+    forget: () => forgetPastDays(db),
+    onKillListChange,
+    now: Date.now,
+    onError: (err) => log.error({ err }, 'budgets of the new day: will be tried again'),
+  });
+  stopping.signal.addEventListener('abort', endDays, { once: true });
+  const notReady = () => {
+    if (stopping.signal.aborted) return 'The backend is stopping.';
+    if (live.view !== undefined) return undefined;
+    return 'No generation is live yet: put ads (POST /v1/ads:batch), then build one (POST /v1/generations).';
+  };
+  const health = () => {
+    const { generation, version: configVersion } = servingConfig.current();
+    const { model, device } = encoder;
+    const away = events.state();
+    const said = { model, spaceId, device, database, generation, configVersion, rebuild: rebuilder.state() };
+    return away === undefined ? said : { ...said, ...away, status: 'degraded' };
+  };
+  const events = openIntake({
+    ...{ connection, metrics, log, refresh: onKillListChange },
+    ...{ dataDir: config.dataDir, spoolBytes: config.spoolBytes },
+  });
+  const { availability, intake } = events;
+  const rebuilder = createRebuilder({
+    ...{ ...config.rebuild, live, build: publication.build, now: Date.now },
+    staged: () => availability.guard(() => stagedRows(db)),
+    onBuilt: ({ number, ads, recall }, how) => log.info({ ...how, generation: number, ads, recall }, 'built by itself'),
+    onFailed: (err) => log.error({ err }, 'no generation was built: the old one serves, later and later tries'),
+  });
+  void intake.replay(); // what an earlier run left on disk
+  const canary = createRecallCanary({ live, encoder });
+  watchState({
+    metrics,
+    encoder,
+    live,
+    retrieval: { stats: () => retrieval.stats() },
+    canary,
+    rebuilder,
+    config: servingConfig,
+  });
+  watchEngines(metrics, { milvus, scan });
+
+  const app = createApp({
+    endpoints: [
+      ...retrievalRoutes({
+        retrieve: retrieveByModel({ served: () => ({ model: encoder.model, retrieval }), candidate: other }),
+        headAds: createHeadAds({ db, live, terms, now: Date.now }),
+        markets: () => servingConfig.current().markets,
+        onAnswered: canary.observe,
+        metrics,
+      }),
+      ...embeddingsRoutes({ encoder }),
+      ...modelRoutes(reloadModel),
+      ...catalogueRoutes(catalogue),
+      ...accountRoutes(accounts),
+      ...generationRoutes(publication, stopping.signal),
+      ...eventRoutes({ db, intake }),
+      ...experimentRoutes({ db, batch, config: servingConfig }),
+      ...operationsRoutes({ version: packageJson.version, health, notReady, metrics }),
+    ].map((each) => withDatabase(each, availability)),
+    auth: createAuthenticator({ keys: config.keys, now: Date.now }),
+    apiKeys: createApiKeys(config.apiKeys),
+    metrics,
+    log,
+    news: servingConfig.news,
+  });
+  const peers =
+    database === 'postgres'
+      ? createFollower({
+          db,
+          spaceId,
+          live,
+          terms,
+          config: servingConfig,
+          publication,
+          follow,
+          revision,
+          now: Date.now,
+        })
+      : undefined;
+  /** While the database is away there is no catalogue to build from. */
+  const rebuild = async (signal: AbortSignal) => {
+    if (availability.away() === undefined) await rebuilder.look(signal);
+  };
+  return { app, stopping, batch, metrics, peers, rebuild, events, canary, candidateLog };
+}

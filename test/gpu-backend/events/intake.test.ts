@@ -1,0 +1,68 @@
+/** Where events go when a real server is there and does not store them: onto the disk, and once into the tables afterwards. */
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { type Availability, watchAvailability } from '../../../gpu-backend/db/availability.ts';
+import { openPostgres, rows } from '../../../gpu-backend/db/connect.ts';
+import { migrate } from '../../../gpu-backend/db/migrate.ts';
+import { groupCommit } from '../../../gpu-backend/events/group-commit.ts';
+import { createIntake } from '../../../gpu-backend/events/intake.ts';
+import { openSpool } from '../../../gpu-backend/events/spool.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+import { type PostgresServer, startPostgresServer } from '../../setup/postgres-server.ts';
+import { sampleClick, sampleImpression } from '../../setup/samples.ts';
+
+let server: PostgresServer;
+beforeAll(async () => {
+  server = await startPostgresServer();
+});
+afterAll(() => server?.stop());
+
+const folder = testFolder('intake');
+
+test.each([
+  ['statement timeout', 'statement_timeout=1000', true],
+  ['statement timeout', 'statement_timeout=1000', false],
+  ['lock timeout', 'lock_timeout=100', true],
+  ['lock timeout', 'lock_timeout=100', false],
+])(
+  'what a %s ends (%s, COPY: %s) is on disk when it is acknowledged, and stored once',
+  async (why, setting, byCopy) => {
+    const url = await server.createDatabase();
+    const [connection, other] = await Promise.all([openPostgres(`${url}?${setting}`), openPostgres(url)]);
+    onTestFinished(async () => void (await Promise.all([connection.close(), other.close()])));
+    await migrate(other.db);
+    const spool = openSpool({ dir: folder(`${setting}-${byCopy}`), maxBytes: 1 << 20, onDamage: () => {} });
+    const back = Promise.withResolvers<void>();
+    const lost: string[] = [];
+    const availability: Availability = watchAvailability({
+      db: connection.db,
+      everyMs: 10,
+      onAway: (reason) => lost.push(reason),
+      onBack: back.resolve,
+    });
+    onTestFinished(() => availability.close());
+    const replays: unknown[] = [];
+    const intake = createIntake({
+      spool,
+      availability,
+      store: groupCommit({ db: connection.db, copying: byCopy ? connection.copying : undefined }),
+      onResult: () => {},
+      onReplay: (replayed) => replays.push(replayed),
+    });
+    const events = [sampleImpression(), sampleClick()];
+
+    await other.db.transaction(async (tx) => {
+      await tx.execute(sql`lock table clicks in access exclusive mode`);
+      expect(await intake.take([...events, {}])).toMatchObject({ stored: 0, spooled: 2, rejected: [{ index: 2 }] });
+      expect(lost).toEqual([`canceling statement due to ${why}`]);
+    });
+    await back.promise;
+    await intake.replay();
+    expect(replays).toEqual([{ requests: 1 }]);
+    expect(spool.bytes()).toBe(0);
+    expect(await intake.take(events)).toMatchObject({ stored: 0, duplicates: 2 });
+    const counted = sql`select (select count(*)::int from impressions) as shown, (select count(*)::int from clicks) as clicked`;
+    expect(await rows(other.db, counted)).toEqual([{ shown: 1, clicked: 1 }]);
+    await spool.close();
+  },
+);

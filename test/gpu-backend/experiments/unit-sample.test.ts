@@ -1,0 +1,82 @@
+/** What is read of single units, and that units of several arms are not among them. */
+import { createHash } from 'node:crypto';
+import { sql } from 'drizzle-orm';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { rows } from '../../../gpu-backend/db/connect.ts';
+import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
+import { advance } from '../../../gpu-backend/experiments/rollup-advance.ts';
+import { readUnits } from '../../../gpu-backend/experiments/self-test.ts';
+import { readSample, sampledUnits } from '../../../gpu-backend/experiments/unit-sample.ts';
+import { isSum, type SumMetric } from '../../../shared/metric.ts';
+import {
+  clickOf,
+  experimentOf,
+  impressionOf,
+  rollUp,
+  START_MS,
+  storeEvents,
+  storeExperiment,
+} from '../../fixtures/experiment-traffic.ts';
+import { openEmbeddedDatabase } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
+
+const md5 = (text: string) => createHash('md5').update(text).digest('hex');
+const byHash = (ids: readonly string[]) => ids.toSorted((a, b) => (md5(a) < md5(b) ? -1 : 1));
+
+describe('single units', () => {
+  const database = useDatabase(openEmbeddedDatabase);
+  beforeAll(async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    const shown = (id: string, unit: string, { arm = 'control', query = id, atMs = START_MS } = {}) => ({
+      ...impressionOf({ id, unit, arm, atMs }),
+      query,
+    });
+    const whale = shown('w1', 'whale');
+    const small = [1, 2, 3, 4].map((i) => shown(`s${i}`, `small-${i}`));
+    await storeEvents(database.db, [
+      shown('a1', 'again', { query: 'sofa' }),
+      shown('a2', 'again', { query: 'sofa', atMs: START_MS + 5_000 }), // asked twice
+      shown('t1', 'twice', { query: 'sofa' }),
+      shown('t2', 'twice', { query: 'sofa' }), // logged twice
+      whale,
+      clickOf(whale, { chargeMicros: 1_000_000 }),
+      shown('w2', 'whale', { arm: 'treatment' }), // in both arms
+      ...small,
+      ...small.map((impression, i) => clickOf(impression, { chargeMicros: 10 * (i + 1) })),
+    ]);
+    await advance(database.db);
+  });
+
+  it('are sampled by their hashes; a query asked again is no duplicate, one at the same instant is', async () => {
+    const sample = await readSample(database.db, 'test', { toMs: START_MS + 5_000, times: [] });
+    const expected = ['again', 'twice', 'small-1', 'small-2', 'small-3', 'small-4'];
+    expect(sample.map(({ unitId }) => unitId)).toEqual(byHash(expected));
+    const duplicates = Object.fromEntries(sample.map((unit) => [unit.unitId, unit.duplicates]));
+    expect([duplicates.again, duplicates.twice]).toEqual([0, 1]);
+  });
+
+  it('that are too many are those with the smallest hashes, whatever their names', async () => {
+    await database.db.execute(
+      sql`insert into experiment_units (experiment, unit_id, arm, mixed, bots, queries, covered, shown, clicks, revenue, conversions, conversion_value, cached, judged, defects)
+          select 'many', 'unit-' || i, 'control', false, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0 from generate_series(1, 2200) i`,
+    );
+    const found = await rows<{ unit_id: string }>(database.db, sampledUnits('many'));
+    const all = Array.from({ length: 2_200 }, (_, i) => `unit-${i + 1}`);
+    expect(found.map(({ unit_id }) => unit_id)).toEqual(byHash(all).slice(0, 2_000));
+  });
+
+  it('that the self-test deals are of one arm', async () => {
+    const units = await readUnits(database.db, 'test', METRICS.filter(isSum));
+    expect(units.map(({ unitId }) => unitId)).not.toContain('whale');
+    expect(units).toHaveLength(6);
+  });
+
+  it('above a cap take nothing off the sums where they are of several arms', async () => {
+    const capped: SumMetric = { ...METRICS.filter(isSum)[0]!, numerator: 'revenue', capQuantile: 0.8 };
+    delete (capped as { denominator?: unknown }).denominator;
+    const { arms, mixedUnits } = await rollUp(database.db, 'test', [{ ...capped, key: 'capped' }]);
+    expect(mixedUnits).toBe(1);
+    // the units that count came to 0, 0, 10, 20, 30 and 40: five of six are not above 30
+    expect(arms.get('control')!.sum('revenue up to 0.8')).toBe(90n);
+  });
+});
