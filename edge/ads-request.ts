@@ -1,9 +1,9 @@
 /** What `GET /v1/ads` was asked: the query string read strictly, checked, normalized. Every fault is a 400 with a code. */
-import { LRUCache } from 'lru-cache';
 import type { ServingConfig } from '../shared/contract/config.ts';
 import { AdsQuery } from '../shared/contract/query-route.ts';
 import { HarnessError, parse } from '../shared/problem.ts';
 import { codePoints, MAX_QUERY_LENGTH, normalize } from '../shared/text.ts';
+import { lastUsed } from './last-used.ts';
 
 /** Longest raw query that is worth normalising, in UTF-16 units. */
 const MAX_RAW_LENGTH = 2_000;
@@ -53,10 +53,7 @@ function searchOf(url: string): string {
 /** The requests under one configuration. What was read lately is not read again: the head's query strings come all the time. */
 export class AdsRequests {
   readonly #config: ServingConfig;
-  readonly #known = new LRUCache<string, AdsRequest>({
-    maxSize: REMEMBERED.entries,
-    sizeCalculation: () => 1,
-  });
+  readonly #known = lastUsed<AdsRequest>(REMEMBERED.entries);
 
   constructor(config: ServingConfig) {
     this.#config = config;

@@ -68,6 +68,5 @@ export const clickRoute = (isolate: Isolate) =>
       );
     }
     c.header('cache-control', 'private, no-store');
-    c.header('referrer-policy', 'no-referrer');
     return c.redirect(await landing(settings.keys, token), 302);
   });

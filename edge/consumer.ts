@@ -13,7 +13,7 @@ export interface EventMessages {
 }
 
 interface EventMessage {
-  /** JSON of a list of events (grouped-queue.ts); messages of before that were one event each, and may still wait. */
+  /** JSON of a list of events (events.ts); messages of before that were one event each, and may still wait. */
   readonly body: string | HarnessEvent;
   /** 1 on the first delivery. */
   readonly attempts: number;

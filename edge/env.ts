@@ -35,7 +35,9 @@ export interface EdgeBindings {
 }
 
 const origin = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''));
-const positive = (fallback: number) => z.coerce.number().positive().default(fallback);
+const number = z.coerce.number();
+const positiveNumber = number.positive();
+const positive = (fallback: number) => positiveNumber.default(fallback);
 
 const Variables = z.object({
   BACKEND_URL: origin,
@@ -43,11 +45,12 @@ const Variables = z.object({
   PUBLIC_URL: origin.optional(),
   BACKEND_DEADLINE_MS: positive(1_000),
   BACKEND_SECOND_URL: origin.optional(),
-  HEDGE_SHARE: z.coerce.number().min(0).max(1).default(0.05),
+  HEDGE_SHARE: number.min(0).max(1).default(0.05),
   CACHE_SOFT_SECONDS: positive(60),
   CACHE_REVALIDATE_SECONDS: positive(30),
   CACHE_HARD_SECONDS: positive(3_600),
   CACHE_MEMORY_MB: positive(32),
+  CACHE_API: z.enum(['on', 'off']).default('on'),
   EVENT_DEADLINE_MS: positive(100),
   CONSENT: z.enum(['assumed', 'required']).default('assumed'),
   QUERY_LOG: z.enum(['text', 'digest']).default('text'),
@@ -70,6 +73,8 @@ export interface EdgeSettings {
   readonly cacheRevalidateMs: number;
   readonly cacheHardMs: number;
   readonly cacheMemoryBytes: number;
+  /** Whether the data centre's cache is a tier. */
+  readonly cacheApi: boolean;
   readonly eventDeadlineMs: number;
   /** Whether a visitor who has said nothing may be known by a cookie. */
   readonly consent: 'assumed' | 'required';
@@ -111,6 +116,7 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
     cacheRevalidateMs: variables.CACHE_REVALIDATE_SECONDS * 1_000,
     cacheHardMs: variables.CACHE_HARD_SECONDS * 1_000,
     cacheMemoryBytes: variables.CACHE_MEMORY_MB * 1_000_000,
+    cacheApi: variables.CACHE_API === 'on',
     eventDeadlineMs: variables.EVENT_DEADLINE_MS,
     consent: variables.CONSENT,
     queryLog: variables.QUERY_LOG,

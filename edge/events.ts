@@ -1,10 +1,12 @@
 /**
- * The way of an event out of the edge: the queue; where that fails or hangs, the outbox; where that fails, a signed call to
- * the backend. An event has its id before it leaves, so several ways may deliver it and it still counts once.
+ * The way of events out of the edge, group by group: the queue; where that fails or hangs, the outbox; where that fails, a signed
+ * call to the backend. An event has its id before it leaves, so several ways may deliver it and it still counts once.
  */
-import type { HarnessEvent } from '../shared/contract/events.ts';
+import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { TIMED_OUT, within } from './deadline.ts';
+import type { EventQueue } from './env.ts';
+import { type EventGroup, EventGroups, messageOf, type Ticket, type WaitUntil } from './event-groups.ts';
 
 /**
  * Events of this isolate: `issued = queued + outboxed + direct + failed + in the air`. Where one isolate runs everything,
@@ -39,27 +41,16 @@ export const noEvents = (): EventCounts => ({
   failed: 0,
 });
 
-type WaitUntil = (work: Promise<unknown>) => void;
-
-/** What goes with an event to the queue, whose call may be another request's: plain values, which outlive this one. */
-export interface Sending {
-  /** For what must go on after the request has its answer. */
-  waitUntil: WaitUntil;
-  /** Set when the event has taken another way and nobody waits. */
-  diverted: boolean;
-  /** The queue took it nevertheless. */
-  onLate: () => void;
-}
-
 export interface EventLogOptions {
-  /** Resolves when the queue has the event, or rejects; says `onLate`, and nothing else, once the event is diverted. */
-  queue: { send: (event: HarnessEvent, options: Sending) => Promise<unknown> };
+  queue: EventQueue;
   /** Keeps events until they can be stored; rejects when it could not. */
   park: (events: readonly HarnessEvent[]) => Promise<void>;
-  /** Stores an event without queue and outbox; rejects when it could not. */
-  direct: (event: HarnessEvent) => Promise<void>;
+  /** Stores events without queue and outbox; rejects when it could not. */
+  direct: (events: readonly HarnessEvent[]) => Promise<Pick<EventBatchResult, 'rejected'>>;
   /** Told of every event, for reconciliation. */
   note: (event: HarnessEvent, waitUntil: WaitUntil) => void;
+  /** Longest that events wait for company while others are under way. */
+  gatherMs: number;
   /** Longest that the queue may take, and that an answer waits for the other ways after it. */
   deadlineMs: number;
   /** Longest that the outbox may take. */
@@ -74,69 +65,107 @@ const SAY_EVERY_MS = 60_000;
 export class EventLog {
   readonly counts: EventCounts = noEvents();
   readonly #options: EventLogOptions;
+  readonly #groups: EventGroups;
   #saidAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: EventLogOptions) {
+    const { now, gatherMs } = options;
     this.#options = options;
+    this.#groups = new EventGroups({
+      deliver: (group, waitUntil) => this.#deliver(group, waitUntil),
+      now,
+      gatherMs,
+    });
   }
-
-  readonly #onLate = () => {
-    this.counts.late += 1;
-  };
 
   /** Resolves with whether the event is safe, as soon as that is known or the deadline is over (`undefined`). */
   async log(event: HarnessEvent, waitUntil: WaitUntil): Promise<boolean | undefined> {
     const { deadlineMs, note } = this.#options;
     this.counts.issued += 1;
     note(event, waitUntil);
-    const queued = this.#queue(event, waitUntil);
-    const delivery = queued.then((refusal) => (refusal === undefined ? true : this.#divert(event, refusal, waitUntil)));
-    waitUntil(delivery);
-    if ((await queued) === undefined) return true;
-    const safe = await within(delivery, deadlineMs);
-    return safe === TIMED_OUT ? undefined : safe;
+    const ticket = this.#groups.join(event, waitUntil);
+    // Two halves for the queue, as below, and two for the other ways.
+    for (let half = 0; half < 4; half++) {
+      const safe = await within(ticket.safe, deadlineMs / 2);
+      if (safe !== TIMED_OUT) return safe;
+    }
+    if (ticket.group.decided) return undefined;
+    // The request that was to deliver the group is gone, and with it all that it had begun.
+    ticket.left = true;
+    const refusal = new HarnessError('deadline_exceeded', 'the request that was to send the event is gone');
+    const lost = this.#divert([event], refusal, waitUntil);
+    waitUntil(lost);
+    const found = await within(lost, deadlineMs);
+    return found === TIMED_OUT ? undefined : found.length === 0;
   }
 
-  /** Why the queue did not take the event in time; `undefined` when it did. */
-  async #queue(event: HarnessEvent, waitUntil: WaitUntil): Promise<{ error: unknown } | undefined> {
+  /** One call for a whole group, whichever way it goes. */
+  async #deliver(group: EventGroup, waitUntil: WaitUntil): Promise<(ticket: Ticket) => boolean> {
+    const { tickets } = group;
+    const refusal = await this.#queue(tickets, waitUntil);
+    group.decided = true;
+    const waiting = tickets.filter(({ left }) => !left);
+    if (waiting.length === 0 && refusal !== undefined) return () => false;
+    if (refusal === undefined) {
+      this.counts.queued += waiting.length;
+      this.counts.late += tickets.length - waiting.length;
+      return () => true;
+    }
+    const lost = await this.#divert(JSON.parse(messageOf(waiting)) as HarnessEvent[], refusal.error, waitUntil);
+    const unsafe = new Set(lost.map((i) => waiting[i]!));
+    return (ticket) => !unsafe.has(ticket);
+  }
+
+  /** Why the queue did not take the events in time; `undefined` when it did. */
+  async #queue(tickets: readonly Ticket[], waitUntil: WaitUntil): Promise<{ error: unknown } | undefined> {
     const { queue, deadlineMs } = this.#options;
-    const sending: Sending = { waitUntil, diverted: false, onLate: this.#onLate };
     try {
-      const sent = queue.send(event, sending);
+      const sent = queue.send(messageOf(tickets), { contentType: 'text' });
       // In two halves: a timer fires late when the isolate itself stood still, and then the queue's answer may wait behind it.
       // To divert what was sent in time would be more work for an isolate that has just fallen behind.
-      for (let half = 0; (await within(sent, deadlineMs / 2)) === TIMED_OUT; half++) {
-        if (half > 0) throw late(deadlineMs);
+      for (let half = 0; half < 2; half++) {
+        if ((await within(sent, deadlineMs / 2)) !== TIMED_OUT) return undefined;
       }
-      this.counts.queued += 1;
-      return undefined;
+      waitUntil(sent.then(() => this.#countLate(tickets.length)).catch(() => undefined));
+      throw tookLonger(deadlineMs);
     } catch (error) {
-      sending.diverted = true;
       return { error };
     }
   }
 
-  /** Outbox, else backend, for what the queue did not take. */
-  async #divert(event: HarnessEvent, refusal: { error: unknown }, waitUntil: WaitUntil): Promise<boolean> {
-    const { park, direct, outboxTimeoutMs, onError } = this.#options;
-    const ways: [count: 'outboxed' | 'direct', take: () => Promise<unknown>][] = [
-      ['outboxed', () => this.#park(() => park([event]), outboxTimeoutMs, waitUntil)],
-      ['direct', () => direct(event)],
-    ];
-    const errors = [refusal.error];
-    for (const [count, take] of ways) {
-      try {
-        await take();
-        this.counts[count] += 1;
-        this.#sayDiverted(`event ${event.id} was ${count}`, errors);
-        return true;
-      } catch (error) {
-        errors.push(error);
-      }
+  #countLate(events: number): void {
+    this.counts.late += events;
+  }
+
+  /** Outbox, else backend, for what the queue did not take. Resolves with the positions of those that are lost. */
+  async #divert(events: readonly HarnessEvent[], refusal: unknown, waitUntil: WaitUntil): Promise<readonly number[]> {
+    const { direct, onError } = this.#options;
+    const errors = [refusal];
+    try {
+      await this.#park(events, waitUntil);
+      this.counts.outboxed += events.length;
+      this.#sayDiverted(`${named(events)} went to the outbox`, errors);
+      return [];
+    } catch (error) {
+      errors.push(error);
     }
-    this.counts.failed += 1;
-    onError(`event ${event.id} is lost: queue, outbox and backend failed`, new AggregateError(errors));
-    return false;
+    const lost: number[] = [];
+    try {
+      for (const { index, reason } of (await direct(events)).rejected) {
+        lost.push(index);
+        errors.push(new HarnessError('bad_request', `event ${events[index]?.id}: ${reason}`));
+      }
+    } catch (error) {
+      lost.push(...events.keys());
+      errors.push(error);
+    }
+    this.counts.direct += events.length - lost.length;
+    this.counts.failed += lost.length;
+    if (lost.length < events.length) this.#sayDiverted(`${named(events)} went to the backend directly`, errors);
+    for (const i of lost) {
+      onError(`event ${events[i]!.id} is lost: queue, outbox and backend failed`, new AggregateError(errors));
+    }
+    return lost;
   }
 
   /** Once a minute: a queue that is away diverts every event, and the counts say how many. */
@@ -148,22 +177,22 @@ export class EventLog {
   }
 
   /** Rejects when the outbox takes longer; what it then takes late, the request stays for to count. */
-  async #park(start: () => Promise<unknown>, ms: number, waitUntil: WaitUntil): Promise<void> {
-    const started = start();
-    if ((await within(started, ms)) !== TIMED_OUT) return;
-    waitUntil(within(started.then(this.#onLate), ms).catch(() => undefined));
-    throw late(ms);
+  async #park(events: readonly HarnessEvent[], waitUntil: WaitUntil): Promise<void> {
+    const { park, outboxTimeoutMs } = this.#options;
+    const parked = park(events);
+    if ((await within(parked, outboxTimeoutMs)) !== TIMED_OUT) return;
+    waitUntil(
+      within(
+        parked.then(() => this.#countLate(events.length)),
+        outboxTimeoutMs,
+      ).catch(() => undefined),
+    );
+    throw tookLonger(outboxTimeoutMs);
   }
 }
 
-const late = (ms: number) => new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);
+const tookLonger = (ms: number) => new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);
 
-/** Stores one event through the backend; an event that it refuses is an error. */
-export function directDelivery(
-  store: (events: readonly HarnessEvent[]) => Promise<{ rejected: { reason: string }[] }>,
-): (event: HarnessEvent) => Promise<void> {
-  return async (event) => {
-    const { rejected } = await store([event]);
-    if (rejected.length > 0) throw new HarnessError('bad_request', `event ${event.id}: ${rejected[0]!.reason}`);
-  };
-}
+/** The first by its id, for the log. */
+const named = ([first, ...others]: readonly HarnessEvent[]) =>
+  others.length === 0 ? `event ${first?.id}` : `event ${first?.id} and ${others.length} more`;

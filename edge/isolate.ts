@@ -2,31 +2,30 @@
  * What lives as long as the isolate: settings, caches, configuration, counters. The one place of the Worker that names
  * adapters; everything else receives it.
  */
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import type { Rung } from '../shared/contract/query-route.ts';
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import { Backend } from './backend.ts';
-import type { CachePort } from './cache/cache-port.ts';
-import { ColoCache, type ResponseCache } from './cache/colo.ts';
-import { KvCache } from './cache/kv.ts';
-import { MemoryCache } from './cache/memory.ts';
-import { type Loaded, TieredCache } from './cache/tiered.ts';
+import { candidateCache } from './cache/candidate-cache.ts';
+import type { ResponseCache } from './cache/colo.ts';
+import type { MemoryCache } from './cache/memory.ts';
+import type { Loaded, TieredCache } from './cache/tiered.ts';
 import { answerCandidates, askThrough, type Entrypoint, type Retrieval } from './cache/workers-cache.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { kvSnapshot } from './config-snapshot.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
-import { directDelivery, EventLog } from './events.ts';
-import { GroupedQueue } from './grouped-queue.ts';
+import { EventLog } from './events.ts';
 import { kvShelf } from './head/head-shelf.ts';
 import { HEAD_MAX_AGE_MS, HeadStore } from './head/head-store.ts';
+import { lastUsed } from './last-used.ts';
 import { Ledger } from './ledger.ts';
 import { ledgerEntry } from './outbox/ledger-entry.ts';
 import type { OutboxWorld } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
-import { CircuitBreaker } from './resilience/circuit-breaker.ts';
-import { HedgeBudget, LatencyQuantile } from './resilience/hedge.ts';
-import { type Ask, Origins } from './resilience/origins.ts';
+import { guardedOrigins } from './resilience/guarded-origins.ts';
+import type { Ask, Origins } from './resilience/origins.ts';
 import type { Serving } from './serving.ts';
 import { Slates } from './slates.ts';
 import { type BundleFiles, loadStudent } from './student/load.ts';
@@ -46,34 +45,10 @@ const KILL_LIST_DEADLINE_MS = 1_000;
 const HEAD_DEADLINE_MS = 10_000;
 /** Together less than the second within which a taken-down ad is gone: its list's age and a request's wait for a newer. */
 const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
-/** A query is of the head when this isolate met it so often among its last tens of thousands. */
-const HEAD_COUNT = 5;
 /** Longest that an event waits for others to share a call to the queue while one is in the air. */
 const GATHER_EVENTS_MS = 5;
-/** How long an event waits for others where they come by the hundred a second: a call to the queue costs as much as an answer. */
-const LINGER_EVENTS_MS = 1;
-/** Visitors whose cookies need no second look: about 3 MB, which a `max` would lay out at the start. */
+/** Visitors whose cookies need no second look: about 3 MB. */
 const VISITORS = 10_000;
-/** Longest wait for KV on the way to the backend. */
-const KV_READ_MS = 20;
-
-/** Of retrieval: an origin that fails is left alone for two seconds, then probed. */
-const BREAKER = { windowMs: 10_000, minFailures: 5, failureShare: 0.5, openMs: 2_000, probes: 2 };
-/** A call slower than most is made again, and at most so many again in a row. */
-const LATENCY = { quantile: 0.95, size: 256, least: 20 };
-const HEDGES_AT_ONCE = 10;
-
-/** Time and chance, passed in. */
-export interface Clock {
-  /** UTC milliseconds. */
-  now: () => number;
-  /** Milliseconds from some start, for durations. */
-  elapsed: () => number;
-  newId: () => string;
-  /** Uniform in [0, 1). */
-  random: () => number;
-}
-
 /** Hono's types for this application. */
 export interface EdgeContext {
   Bindings: EdgeBindings;
@@ -129,16 +104,11 @@ export interface IsolateOptions {
   kernel?: object | undefined;
   /** How long issued ids are gathered before the ledger is told. */
   gatherMs?: number;
+  /** Longest wait of an isolate's first requests for the configuration. */
+  configWaitMs?: number;
   /** Longest wait of a request for a newer kill list. */
   killListWaitMs?: number;
 }
-
-const systemClock: Clock = {
-  now: () => Date.now(),
-  elapsed: () => performance.now(),
-  newId: () => crypto.randomUUID(),
-  random: () => Math.random(),
-};
 
 /** Logs as one line of JSON, which is what Workers Logs index. */
 function logError(message: string, error: unknown): void {
@@ -170,15 +140,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     });
   const backend = backendAt(settings.backendUrl);
   const second = settings.secondBackendUrl;
-  const origins = new Origins({
-    origins: [backend, ...(second === undefined ? [] : [backendAt(second)])].map((origin) => ({
-      backend: origin,
-      breaker: new CircuitBreaker({ ...BREAKER, now, probeMs: 2 * settings.backendDeadlineMs }),
-    })),
-    budget: new HedgeBudget({ share: settings.hedgeShare, most: HEDGES_AT_ONCE }),
-    latency: new LatencyQuantile(LATENCY),
-    elapsed: clock.elapsed,
-  });
+  const backends = [backend, ...(second === undefined ? [] : [backendAt(second)])];
+  const origins = guardedOrigins({ backends, settings, now, elapsed: clock.elapsed });
   const student = studentOf(env.STUDENT, options.kernel, now);
   /** Of the origins, with the query's vector where a student makes it. */
   const askOrigins = (request: Retrieval['request'], ask: Ask): Promise<Loaded> =>
@@ -192,7 +155,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     now,
     refreshMs: 1_000,
     staleMs: 3_000,
-    waitMs: 250,
+    waitMs: options.configWaitMs ?? 250,
     onError: (message) => logError('configuration', message),
   });
   const loadKillList = () => backend.killList(KILL_LIST_DEADLINE_MS);
@@ -204,29 +167,28 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     onError: logError,
   });
   const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, STORE_DEADLINE_MS);
-  const memory = new MemoryCache({ maxBytes: settings.cacheMemoryBytes, now });
-  const isHead = (path: string) => memory.asked(path) >= HEAD_COUNT;
-  const tiers: CachePort[] = [memory];
-  if (options.openCache !== undefined) tiers.push(new ColoCache({ open: options.openCache, now }));
-  if (env.KV !== undefined) tiers.push(new KvCache({ namespace: env.KV, isHead, now, readMs: KV_READ_MS }));
-  const lives = {
-    softMs: settings.cacheSoftMs,
-    revalidateMs: settings.cacheRevalidateMs,
-    hardMs: settings.cacheHardMs,
-    emptyShare: 0.25,
-  };
+  const { cache, memory, lives } = candidateCache({
+    settings,
+    openCache: options.openCache,
+    kv: env.KV,
+    now,
+    random: clock.random,
+    onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
+  });
   const through = settings.workersCache ? options.candidates : undefined;
   const outboxes = new Outboxes(env.OUTBOX, clock.newId());
   const ledger = new Ledger({
     write: (ids) => outboxes.note(ids),
     gatherMs: options.gatherMs ?? 1_000,
+    now,
     onError: logError,
   });
   const events = new EventLog({
-    queue: new GroupedQueue({ queue: env.EVENTS, now, gatherMs: GATHER_EVENTS_MS, lingerMs: LINGER_EVENTS_MS }),
+    queue: env.EVENTS,
     park: (parked) => outboxes.put(parked),
-    direct: directDelivery(storeEvents),
+    direct: storeEvents,
     note: (event, waitUntil) => ledger.note(ledgerEntry(event), waitUntil),
+    gatherMs: GATHER_EVENTS_MS,
     deadlineMs: settings.eventDeadlineMs,
     outboxTimeoutMs: 2_000,
     now,
@@ -238,19 +200,12 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     backend,
     origins,
     config,
-    visitors: new LRUCache({ maxSize: VISITORS, sizeCalculation: () => 1 }),
+    visitors: lastUsed(VISITORS),
     killList,
     serving: servingNow({ config, killList }),
     keeperWorld: { now, load: loadKillList, onError: logError },
     memory,
-    cache: new TieredCache({
-      tiers,
-      now,
-      random: clock.random,
-      ...lives,
-      followMs: settings.backendDeadlineMs / 2,
-      onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
-    }),
+    cache,
     student,
     retrieve: (retrieval) =>
       through === undefined ? askOrigins(retrieval.request, retrieval.ask) : askThrough(through, retrieval),

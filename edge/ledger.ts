@@ -10,8 +10,12 @@ export interface LedgerOptions {
   write: (ids: readonly string[]) => Promise<void>;
   /** How long ids are gathered. */
   gatherMs: number;
+  now: () => number;
   onError: (message: string, error: unknown) => void;
 }
+
+/** A batch that is open for so many times `gatherMs` lost the request that was to write it; the next one does. */
+const DEAD_AFTER = 2;
 
 /**
  * Most lines of one call, and characters of them: one question to the backend names as many, and a row of the outbox has room.
@@ -23,6 +27,7 @@ const MAX_LENGTH = 1_000_000;
 export class Ledger {
   readonly #options: LedgerOptions;
   #open: string[] | undefined;
+  #openedAtMs = 0;
   /** Characters of the open batch. */
   #length = 0;
 
@@ -32,24 +37,30 @@ export class Ledger {
 
   /** An id that cannot be noted is said to be so; the event is not held up. */
   note(id: string, waitUntil: (work: Promise<unknown>) => void): void {
+    const { now, gatherMs } = this.#options;
     if (this.#open === undefined || this.#open.length === MAX_IDS || this.#length + id.length > MAX_LENGTH) {
-      const ids: string[] = [];
-      this.#open = ids;
+      this.#open = [];
       this.#length = 0;
-      waitUntil(this.#writeLater(ids));
+      waitUntil(this.#writeLater(this.#open));
+    } else if (now() - this.#openedAtMs > DEAD_AFTER * gatherMs) {
+      waitUntil(this.#writeLater(this.#open));
     }
     this.#open.push(id);
     this.#length += id.length;
   }
 
   async #writeLater(ids: string[]): Promise<void> {
-    const { write, gatherMs, onError } = this.#options;
+    const { write, gatherMs, now, onError } = this.#options;
+    this.#openedAtMs = now();
     await new Promise((resolve) => setTimeout(resolve, gatherMs));
     if (this.#open === ids) this.#open = undefined;
+    // Taken by one: a request that was only slow, and the one that stood in for it, may both get here.
+    const taken = ids.splice(0);
+    if (taken.length === 0) return;
     try {
-      await write(ids);
+      await write(taken);
     } catch (error) {
-      onError(`${ids.length} issued ids are not in the ledger, the first is ${ids[0]}`, error);
+      onError(`${taken.length} issued ids are not in the ledger, the first is ${taken[0]}`, error);
     }
   }
 }

@@ -3,14 +3,11 @@
 import { EDGE_ROUTES } from '../shared/contract/edge-routes.ts';
 import { openApi } from '../shared/contract/openapi.ts';
 
-const PATTERNS = EDGE_ROUTES.map(({ method, path }) => ({
-  method: method.toUpperCase(),
-  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`),
-}));
+const patternOf = (template: string) => new RegExp(`^${template.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
 
 /** Methods of the routes that a path belongs to; none of an unknown one. */
 export const methodsOf = (path: string): string[] =>
-  PATTERNS.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+  EDGE_ROUTES.filter((route) => patternOf(route.path).test(path)).map(({ method }) => method.toUpperCase());
 
 /** `GET /openapi.json` of a version. */
 export const documentOf = (version: string): Record<string, unknown> =>

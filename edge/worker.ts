@@ -1,5 +1,6 @@
 /** The Worker's entry point: an isolate is made on its first request and serves all that follow. */
 import './without-process.ts';
+import './without-cycles.ts';
 import { HarnessError, problemResponse } from '../shared/problem.ts';
 import { createApp } from './app.ts';
 import type { ResponseCache } from './cache/colo.ts';

@@ -3,8 +3,8 @@
  * its nearest copy does not hold. So a read waits a moment only (a late answer warms KV's own cache for the next), and
  * what is written is decided by {@link KvCacheOptions.isHead}, which must need no global state.
  */
-import { LRUCache } from 'lru-cache';
 import { TIMED_OUT, within } from '../deadline.ts';
+import { lastUsed } from '../last-used.ts';
 import type { CacheEntry, CachePort } from './cache-port.ts';
 
 type Expiries = Omit<CacheEntry, 'body'>;
@@ -34,7 +34,7 @@ const REMEMBERED = 2_000;
 export class KvCache implements CachePort {
   readonly status = 'kv';
   readonly #options: KvCacheOptions;
-  readonly #writtenAtMs = new LRUCache<string, number>({ maxSize: REMEMBERED, sizeCalculation: () => 1 });
+  readonly #writtenAtMs = lastUsed<number>(REMEMBERED);
 
   constructor(options: KvCacheOptions) {
     this.#options = options;

@@ -84,9 +84,12 @@ export class MemoryCache implements CachePort {
     if (entry.hardUntilMs <= this.#now()) return;
     const held = { entry, size: costOf(path, entry) };
     const known = this.#main.delete(path);
-    if (held.size > this.#maxEntryBytes) this.#window.delete(path);
-    else if (known || held.size > this.#window.maxSize) this.#admit(path, held);
-    else this.#window.set(path, held);
+    if (!known && held.size <= this.#window.maxSize) {
+      this.#window.set(path, held);
+      return;
+    }
+    this.#window.delete(path);
+    if (held.size <= this.#maxEntryBytes) this.#admit(path, held);
   }
 
   /** Makes room by leaving out the least recently used, if these together are asked for less than what comes. */

@@ -64,6 +64,13 @@ export interface TieredOptions extends Lives {
 }
 
 const JITTER = 0.1;
+/** A call that is in the air for so many times `followMs`, twice its deadline, died with its request and will never land. */
+const DEAD_AFTER = 4;
+
+interface Flight {
+  done: Promise<Fetched>;
+  startedAtMs: number;
+}
 
 interface Fetched {
   entry: CacheEntry;
@@ -73,8 +80,8 @@ interface Fetched {
 
 export class TieredCache {
   readonly counts: Record<CacheStatus, number> = { miss: 0, memory: 0, colo: 0, kv: 0, stale: 0, bypass: 0 };
-  /** Calls in the air, by path. Only plain values come out of them: a Response belongs to its own request. */
-  readonly #flights = new Map<string, Promise<Fetched>>();
+  /** Calls in the air, by path, the oldest first. Only plain values come out of them: a Response belongs to its own request. */
+  readonly #flights = new Map<string, Flight>();
   readonly #options: TieredOptions;
 
   constructor(options: TieredOptions) {
@@ -91,7 +98,8 @@ export class TieredCache {
       if (softUntilMs > now()) return this.#found(near.entry, near.status);
       if (softUntilMs + revalidateMs > now()) {
         // One refresh at a time, whose failure is the next request's business: this one has its answer.
-        if (!this.#flights.has(path)) lookup.waitUntil(this.#once(path, lookup, false).catch(() => undefined));
+        if (this.#inTheAir(path) === undefined)
+          lookup.waitUntil(this.#once(path, lookup, false).catch(() => undefined));
         return this.#found(near.entry, 'stale');
       }
     }
@@ -126,25 +134,45 @@ export class TieredCache {
     return stale;
   }
 
+  /** The call for a path, unless it is dead. */
+  #inTheAir(path: string): Flight | undefined {
+    const flight = this.#flights.get(path);
+    return flight !== undefined && !this.#isDead(flight) ? flight : undefined;
+  }
+
+  #isDead({ startedAtMs }: Flight): boolean {
+    const { now, followMs } = this.#options;
+    return now() - startedAtMs > DEAD_AFTER * followMs;
+  }
+
+  /** Those that nobody asks for again would stay for good. */
+  #forgetDead(): void {
+    for (const [path, flight] of this.#flights) {
+      if (!this.#isDead(flight)) return;
+      this.#flights.delete(path);
+    }
+  }
+
   /** Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`. */
   async #once(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched> {
     for (let round = 0; round < 2; round++) {
-      const flight = this.#flights.get(path);
+      const flight = this.#inTheAir(path);
       if (flight === undefined) break;
-      const shared = await within(flight, this.#options.followMs);
+      const shared = await within(flight.done, this.#options.followMs);
       if (shared !== TIMED_OUT) return shared;
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
       // Another follower may have asked, and be done, before this one woke up.
       const near = await this.#nearest(path, lookup);
       if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return { ...near, hedged: false };
     }
-    const flight = this.#load(path, lookup, urgent).finally(() => {
-      if (this.#flights.get(path) === flight) this.#flights.delete(path);
+    this.#forgetDead();
+    const done = this.#load(path, lookup, urgent).finally(() => {
+      if (this.#flights.get(path)?.done === done) this.#flights.delete(path);
     });
-    this.#flights.set(path, flight);
+    this.#flights.set(path, { done, startedAtMs: this.#options.now() });
     // The call outlives a leader whose client hangs up, because others may be waiting for it.
-    lookup.waitUntil(flight.catch(() => undefined));
-    return flight;
+    lookup.waitUntil(done.catch(() => undefined));
+    return done;
   }
 
   async #load(path: string, { key, load, waitUntil }: Lookup, urgent: boolean): Promise<Fetched> {

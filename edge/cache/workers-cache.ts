@@ -36,7 +36,9 @@ const HEDGED = 'harness-hedged';
 /** What the platform says of an answer for which the entrypoint did not run, or not before it. */
 const CACHED = ['HIT', 'STALE', 'UPDATING', 'REVALIDATED'];
 
-const Travelling = RetrieveRequest.extend({ urgent: z.boolean(), traceparent: z.string().optional() });
+const Travelling = z.lazy(() =>
+  RetrieveRequest.unwrap().extend({ urgent: z.boolean(), traceparent: z.string().optional() }),
+);
 
 /** The gateway's side. Throws what the entrypoint failed with, `deadline_exceeded` when it does not answer. */
 export async function askThrough(entrypoint: Entrypoint, { key, request, ask }: Retrieval): Promise<Loaded> {

@@ -4,7 +4,7 @@
  * Spoken to by POST: `/put` events, `/note` ids, `/reconcile`.
  */
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
-import type { MissingExposure } from '../../shared/contract/reconciliation.ts';
+import type { MissingExposure, Reconciliation } from '../../shared/contract/reconciliation.ts';
 import { HarnessError, problemResponse } from '../../shared/problem.ts';
 import { MAX_BATCH_EVENTS, splitBatches } from '../batches.ts';
 import type { EventCounts } from '../events.ts';
@@ -45,6 +45,7 @@ export class Outbox {
   readonly #world: () => OutboxWorld;
   readonly #shelf: Shelf;
   #failures = 0;
+  #reconciling: Promise<Reconciliation> | undefined;
 
   /** `world` is asked for at every call: it may not exist yet when the object is made. */
   constructor(state: ObjectState, world: () => OutboxWorld) {
@@ -104,8 +105,18 @@ export class Outbox {
     }
   }
 
-  /** Looks for every id that should be a row by now; throws when the backend cannot be asked. */
-  async reconcile() {
+  /**
+   * Looks for every id that should be a row by now; throws when the backend cannot be asked. Who asks while a look is under way, the
+   * schedule and a person say, gets its outcome: two at a time would count each row twice.
+   */
+  reconcile(): Promise<Reconciliation> {
+    this.#reconciling ??= this.#reconcile().finally(() => {
+      this.#reconciling = undefined;
+    });
+    return this.#reconciling;
+  }
+
+  async #reconcile(): Promise<Reconciliation> {
     const { now, missing, noteLost, onError } = this.#world();
     this.#shelf.forget(now());
     const beforeMs = now() - GRACE_MS;

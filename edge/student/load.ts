@@ -6,10 +6,11 @@ import { HarnessError } from '../../shared/problem.ts';
 import { openSpelling } from '../../shared/spelling.ts';
 import { paddingId, tokenIds } from '../../shared/token-ids.ts';
 import { Model } from './model.ts';
+import { readInto } from './read-into.ts';
 
 /** A binding that serves the files of a bundle's folder by name: static assets on Cloudflare, a folder under workerd. */
 export interface BundleFiles {
-  fetch(url: string): Promise<Pick<Response, 'ok' | 'status' | 'arrayBuffer' | 'text'>>;
+  fetch(url: string): Promise<Pick<Response, 'ok' | 'status' | 'body' | 'text'>>;
 }
 
 export interface LoadedStudent {
@@ -56,10 +57,8 @@ export async function loadStudent(files: BundleFiles, kernel: object): Promise<L
     maxTokens,
     kernel,
     async fill(memory) {
-      // Whole, and for a moment twice in memory: piece by piece it comes in thousands of small ones, at ten times the CPU.
-      const file = new Uint8Array(await (await open(files, student.file)).arrayBuffer());
-      await check(student, file);
-      memory.set(file);
+      await readInto(memory, (await open(files, student.file)).body, student.file);
+      await check(student, memory);
     },
   });
   return { manifest, encode: (query) => model.run(ids(query)) };

@@ -29,6 +29,8 @@ export class KillListObject {
   readonly #keeper: KillListKeeper;
   readonly #world: () => KeeperWorld;
   readonly #ready: Promise<void>;
+  /** Version of the list on disk. */
+  #keptVersion = 0;
 
   constructor(state: KeeperState, world: () => KeeperWorld) {
     this.#state = state;
@@ -61,14 +63,20 @@ export class KillListObject {
   async #restore(): Promise<void> {
     try {
       const kept = await this.#state.storage.get(KEY);
-      if (kept !== undefined) this.#keeper.adopt(kept as KillList);
+      if (kept === undefined) return;
+      const list = kept as KillList;
+      this.#keptVersion = list.version;
+      this.#keeper.adopt(list);
     } catch (error) {
       this.#world().onError('the kill list on disk could not be read', error);
     }
   }
 
   #keep(list: KillList): void {
+    if (list.version <= this.#keptVersion) return;
+    this.#keptVersion = list.version;
     const failed = (error: unknown) => this.#world().onError('the kill list could not be kept', error);
+    // The runtime lets no answer out before it is on disk: an object that starts again must not know less than it said.
     this.#state.waitUntil(this.#state.storage.put(KEY, list).catch(failed));
   }
 }

@@ -3,14 +3,13 @@ import { ImpressionEvent } from '../../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import { fingerprint } from '../../shared/plan.ts';
 import { CANDIDATES } from './stand-in.ts';
-import { edgeUnderTest } from './under-test.worker.ts';
+import { cookieOf, edgeUnderTest } from './under-test.worker.ts';
 
 const BROWSER = { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' };
 
 describe('GET /v1/ads', () => {
   it('answers with the auction over the candidates, and logs one impression that says the same', async () => {
     const edge = edgeUnderTest();
-    await edge.isolate.config.refresh(); // the first request waits for it 250 ms only, which a busy machine exceeds
     const answer = await edge.ads('q=%20Running%E2%80%8B%20SHOES&market=gb&locale=en-GB', { headers: BROWSER });
     // bid x relevance^2 falls from ad-5 (0.5 x 0.81) to ad-1 (0.9 x 0.25).
     expect(answer.slots.map(({ adId }) => adId)).toEqual(['ad-5', 'ad-4', 'ad-3', 'ad-2']);
@@ -185,10 +184,6 @@ describe('the visitor', () => {
     expect(edge.queued.map((event) => (event as ImpressionEvent).bot)).toEqual([true, false]);
   });
 });
-
-function cookieOf(response: Response): string {
-  return response.headers.get('set-cookie')!.split(';')[0]!;
-}
 
 /** Cookies of two visitors in different arms. */
 async function visitorsOfBothArms(edge: ReturnType<typeof edgeUnderTest>) {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createApp } from '../../edge/app.ts';
 import { clickSigner, clickTail } from '../../edge/click.ts';
 import { ClickEvent, ConversionEvent } from '../../shared/contract/events.ts';
 import type { AdsResponse } from '../../shared/contract/query-route.ts';
@@ -38,8 +39,34 @@ describe('GET /v1/click/:token', () => {
       adId: 'ad-4',
       position: 2,
       chargeMicros: impression.slots[1]!.priceMicros,
+      atMs: edge.isolate.clock.now(),
       bot: false,
     });
+    // The click id in the address is nobody else's business.
+    expect(response.headers.get('referrer-policy')).toBe('no-referrer');
+  });
+
+  it('marks the click of a program that says what it is', async () => {
+    const edge = edgeUnderTest();
+    const { path } = await oneClickUrl(edge);
+    await edge.fetch(path, { headers: { 'user-agent': 'ExampleBot/1.0 (+https://bot.example)' } });
+    expect(edge.queued[1]).toMatchObject({ type: 'click', bot: true });
+  });
+
+  it('goes to the ad in time when the queue hangs, and stays awake until the click is safe', async () => {
+    const edge = edgeUnderTest();
+    const { path } = await oneClickUrl(edge);
+    const held = Promise.withResolvers<void>();
+    const { bindings, isolate } = edgeUnderTest({ EVENTS: { send: () => held.promise }, EVENT_DEADLINE_MS: '20' });
+    const works: Promise<unknown>[] = [];
+    const context = { waitUntil: (work: Promise<unknown>) => works.push(work) };
+    const request = new Request(EDGE + path, { redirect: 'manual' });
+    const response = await createApp(isolate).fetch(request as never, bindings, context as never);
+    expect(response.status).toBe(302);
+    expect(works.length).toBeGreaterThan(0);
+    held.resolve();
+    await Promise.all(works);
+    expect(isolate.events.counts).toMatchObject({ issued: 1, outboxed: 1, late: 1, failed: 0 });
   });
 
   it('gives 50 clicks on one link one id', async () => {

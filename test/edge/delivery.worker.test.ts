@@ -2,6 +2,7 @@
 import { createExecutionContext, createMessageBatch, getQueueResult } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { consume } from '../../edge/consumer.ts';
+import { reconcileOnSchedule } from '../../edge/reconcile.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { Reconciliation } from '../../shared/contract/reconciliation.ts';
 import { parseKeyRing, signRequest } from '../../shared/signature.ts';
@@ -10,31 +11,37 @@ import { edgeUnderTest, noOutbox } from './under-test.worker.ts';
 
 type Edge = ReturnType<typeof edgeUnderTest>;
 const refuse = () => Promise.reject(new Error('queue is full'));
-const hang = () => new Promise<never>(() => undefined);
 const full = { send: refuse };
-const silent = { send: hang };
 
 const counts = async (edge: Edge) =>
   ((await (await edge.fetch('/healthz')).json()) as { events: Record<string, number> }).events;
 
-async function reconciled(edge: Edge): Promise<Reconciliation> {
+/** Signed for one path and query, sent to another where one is named. */
+async function askReconciliation(edge: Edge, signed = '/v1/reconcile', sent = signed): Promise<Response> {
   const headers = await signRequest(
     parseKeyRing(TEST_KEYS),
-    { method: 'POST', path: '/v1/reconcile', body: '' },
+    { method: 'POST', path: signed, body: '' },
     { nowMs: edge.isolate.clock.now(), nonce: crypto.randomUUID() },
   );
-  const response = await edge.fetch('/v1/reconcile', { method: 'POST', headers });
-  expect(response.status).toBe(200);
+  return edge.fetch(sent, { method: 'POST', headers });
+}
+
+async function reconciled(edge: Edge): Promise<Reconciliation> {
+  const response = await askReconciliation(edge);
+  expect([response.status, response.headers.get('cache-control')]).toEqual([200, 'no-store']);
   return Reconciliation.parse(await response.json());
 }
 
 describe('an event that the queue does not take', () => {
-  it.each([
-    ['refuses', full],
-    ['hangs', silent],
-  ])('waits in the outbox and is stored once, when the queue %s', async (_, queue) => {
-    const edge = edgeUnderTest({ EVENTS: queue, EVENT_DEADLINE_MS: '20' });
-    const { requestId } = await edge.ads('q=shoes');
+  it.each(['refuses', 'hangs'])('waits in the outbox and is stored once, when the queue %s', async (what) => {
+    const held = Promise.withResolvers<void>();
+    const silent = { send: () => held.promise };
+    const edge = edgeUnderTest({ EVENTS: what === 'hangs' ? silent : full, EVENT_DEADLINE_MS: '20' });
+    const answered = edge.ads('q=shoes');
+    // The request stays for what the queue says in the end: 30 seconds, if that is nothing.
+    await expect.poll(() => edge.isolate.events.counts.outboxed).toBe(1);
+    held.resolve();
+    const { requestId } = await answered;
     expect((await edge.told()).stored).toEqual([]);
     await edge.alarm();
     const { stored, batches } = await edge.told();
@@ -42,6 +49,7 @@ describe('an event that the queue does not take', () => {
     expect(batches).toHaveLength(1);
     expect(edge.alarms).toEqual([]);
     expect(await counts(edge)).toMatchObject({ issued: 1, queued: 0, outboxed: 1, direct: 0, delivered: 1, failed: 0 });
+    expect((await counts(edge)).late).toBe(what === 'hangs' ? 1 : 0);
   });
 
   it('waits for as long as the backend is away, ever more patiently, and survives the isolate', async () => {
@@ -230,6 +238,24 @@ describe('reconciliation', () => {
       { nowMs: Date.now(), nonce: crypto.randomUUID() },
     );
     expect((await edge.problem('/v1/reconcile', { method: 'POST', headers: forged })).code).toBe('unauthorized');
+    // The query is a part of what is signed.
+    expect((await askReconciliation(edge, '/v1/reconcile?a=1')).status).toBe(200);
+    expect((await askReconciliation(edge, '/v1/reconcile', '/v1/reconcile?a=1')).status).toBe(401);
+  });
+
+  it('is made by the schedule too, which a backend that is away does not stop', async () => {
+    const edge = edgeUnderTest();
+    await edge.ads('q=a');
+    edge.later(300);
+    const said: string[] = [];
+    const isolate = { ...edge.isolate, onError: (message: string) => void said.push(message) };
+    await edge.backend({ events: 'fail' });
+    await reconcileOnSchedule(isolate);
+    expect(said).toEqual(['issued and stored events could not be compared']);
+    await edge.backend({ events: 'ok' });
+    await reconcileOnSchedule(isolate);
+    expect(said).toHaveLength(1);
+    expect((await reconciled(edge)).missing).toMatchObject([{ checks: 2 }]);
   });
 });
 

@@ -37,7 +37,7 @@ it('wrangler builds the Worker from the committed wrangler.toml, and it is small
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}, 60_000);
+});
 
 it('says of every queue how it is consumed, and has a consumer for the dead letters', () => {
   // wrangler's own types need those of the Worker's runtime, which a test in Node does not have.

@@ -1,11 +1,11 @@
 /** The Worker under plain `workerd serve`: it serves, and what it promised to deliver outlives the process. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { serveEdge } from '../../scripts/edge-serve.ts';
 import { AdsResponse } from '../../shared/contract/query-route.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../setup/free-port.ts';
 import { type Behaviour, TEST_KEYS, type Told } from './stand-in.ts';
 import { startStandIn } from './stand-in-server.ts';
 
@@ -67,6 +67,8 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
     expect(another.status).toBe(400);
     const { events } = (await (await fetch(`${first.url}/healthz`)).json()) as { events: Record<string, number> };
     expect(events).toMatchObject({ issued: 32, delivered: 0, failed: 0 });
+    // No data centre is asked for what it cannot have.
+    expect(await readFile(join(dataDir, 'config.capnp'), 'utf8')).toContain('(name = "CACHE_API", text = "off")');
   } finally {
     await first.stop();
   }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { consume } from '../../edge/consumer.ts';
-import { directDelivery, EventLog, noEvents, type Sending } from '../../edge/events.ts';
+import { EventLog, noEvents } from '../../edge/events.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 
 const event: HarnessEvent = { type: 'conversion', id: 'event-001', atMs: 1, clickId: 'impression:1', valueMicros: 1 };
@@ -11,35 +11,47 @@ afterEach(() => void vi.useRealTimers());
 const never = () => new Promise<never>(() => undefined);
 const refusing = (why: string) => () => Promise.reject(new Error(why));
 
+const idsOf = (message: string) => (JSON.parse(message) as HarnessEvent[]).map(({ id }) => id);
+
 function logOver(ways: {
-  send?: (event: HarnessEvent, options: Sending) => Promise<unknown>;
-  park?: () => Promise<void>;
-  direct?: () => Promise<void>;
+  send?: (message: string) => Promise<unknown>;
+  park?: (events: readonly HarnessEvent[]) => Promise<void>;
+  direct?: (events: readonly HarnessEvent[]) => Promise<{ rejected: { index: number; reason: string }[] }>;
 }) {
   const errors: string[] = [];
-  const [send, park, direct] = [ways.send, ways.park, ways.direct].map((way) => vi.fn(way ?? (async () => undefined)));
+  const send = vi.fn(ways.send ?? (async () => undefined));
+  const park = vi.fn(ways.park ?? (async () => undefined));
+  const direct = vi.fn(ways.direct ?? (async () => ({ rejected: [] })));
   const noted: string[] = [];
   const log = new EventLog({
-    queue: { send: send! as never },
-    park: park as never,
-    direct: direct as never,
+    queue: { send: (message) => send(message) },
+    park,
+    direct,
     note: ({ id }) => noted.push(id),
+    gatherMs: 5,
     deadlineMs: 100,
     outboxTimeoutMs: 2_000,
     now: Date.now,
     onError: (message) => errors.push(message),
   });
-  return { log, park: park!, direct: direct!, noted, errors };
+  const work: Promise<unknown>[] = [];
+  /** Events of requests that run at the same time. */
+  const logged = (...ids: string[]) =>
+    Promise.all(ids.map((id) => log.log({ ...event, id }, (promise) => work.push(promise))));
+  return { log, logged, work, send, park, direct, noted, errors };
 }
 
 describe('EventLog', () => {
-  it('says that the event is safe as soon as the queue has it', async () => {
-    const { log, park, direct, noted } = logOver({});
-    expect(await log.log(event, () => undefined)).toBe(true);
+  it('says that events are safe as soon as the queue has them, in one message', async () => {
+    const { log, logged, send, park, direct, noted } = logOver({});
+    const answered = logged('a', 'b');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await answered).toEqual([true, true]);
+    expect(send.mock.calls.map(([message]) => idsOf(message))).toEqual([['a', 'b']]);
     expect(park).not.toHaveBeenCalled();
     expect(direct).not.toHaveBeenCalled();
-    expect(log.counts).toMatchObject({ issued: 1, queued: 1 });
-    expect(noted).toEqual([event.id]);
+    expect(log.counts).toMatchObject({ issued: 2, queued: 2 });
+    expect(noted).toEqual(['a', 'b']);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -52,58 +64,62 @@ describe('EventLog', () => {
       },
     ],
     ['hangs', never],
-  ])('puts the event into the outbox, once, when the queue %s', async (_, send) => {
-    const { log, park, direct, errors } = logOver({ send });
-    const answered = log.log(event, () => undefined);
+  ])('puts the events into the outbox, once and in one call, when the queue %s', async (_, send) => {
+    const { log, logged, park, direct, errors } = logOver({ send });
+    const answered = logged('a', 'b');
     await vi.advanceTimersByTimeAsync(100);
-    expect(await answered).toBe(true);
-    expect(park).toHaveBeenCalledExactlyOnceWith([event]);
+    expect(await answered).toEqual([true, true]);
+    expect(park).toHaveBeenCalledExactlyOnceWith(['a', 'b'].map((id) => ({ ...event, id })));
     expect(direct).not.toHaveBeenCalled();
-    expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, failed: 0 });
-    expect(errors).toHaveLength(1);
+    expect(log.counts).toMatchObject({ issued: 2, queued: 0, outboxed: 2, failed: 0 });
+    expect(errors).toEqual(['event a and 1 more went to the outbox']);
   });
 
   it('does not take its own standstill for a queue that hangs', async () => {
     const { promise: sent, resolve } = Promise.withResolvers<void>();
-    const { log, park } = logOver({ send: () => sent });
-    const answered = log.log(event, () => undefined);
+    const { log, logged, send, park } = logOver({ send: () => sent });
+    const answered = logged('a');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(send).toHaveBeenCalledOnce();
     // All that was due fires at once, before the answer that is there by then is read.
     vi.advanceTimersByTime(300);
     resolve();
-    expect(await answered).toBe(true);
+    expect(await answered).toEqual([true]);
     expect(park).not.toHaveBeenCalled();
     expect(log.counts).toMatchObject({ queued: 1, outboxed: 0 });
   });
 
   it('counts every event that took another way, and speaks of one a minute', async () => {
-    const { log, errors } = logOver({ send: refusing('full') });
-    for (let i = 0; i < 3; i++) await log.log(event, () => undefined);
+    const { log, logged, errors } = logOver({ send: refusing('full') });
+    for (const id of ['a', 'b', 'c']) {
+      void logged(id);
+      await vi.advanceTimersByTimeAsync(1);
+    }
     expect([log.counts.outboxed, errors.length]).toEqual([3, 1]);
-    vi.advanceTimersByTime(60_000);
-    await log.log(event, () => undefined);
+    await vi.advanceTimersByTimeAsync(60_000);
+    void logged('d');
+    await vi.advanceTimersByTimeAsync(1);
     expect([log.counts.outboxed, errors.length]).toEqual([4, 2]);
   });
 
-  it('counts what the queue took after its time: it is delivered twice', async () => {
-    const slow = (_: HarnessEvent, sending: Sending) => {
-      setTimeout(() => sending.diverted && sending.onLate(), 150);
-      return never();
-    };
-    const { log, park } = logOver({ send: slow });
-    const answered = log.log(event, () => undefined);
+  it('counts what the queue took after its time, and stays to do so: it is delivered twice', async () => {
+    const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 150));
+    const { log, logged, park, work } = logOver({ send: slow });
+    const answered = logged('a', 'b');
     await vi.advanceTimersByTimeAsync(120);
-    expect(await answered).toBe(true);
+    expect(await answered).toEqual([true, true]);
     expect(park).toHaveBeenCalledOnce();
-    expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, late: 0 });
+    expect(log.counts).toMatchObject({ issued: 2, queued: 0, outboxed: 2, late: 0 });
     await vi.advanceTimersByTimeAsync(50);
-    expect(log.counts).toMatchObject({ issued: 1, queued: 0, outboxed: 1, late: 1 });
+    await Promise.all(work);
+    expect(work).toHaveLength(2);
+    expect(log.counts).toMatchObject({ issued: 2, queued: 0, outboxed: 2, late: 2 });
   });
 
   it('counts what the outbox took after its time, and stays to do so', async () => {
     const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 2_500));
-    const { log, direct } = logOver({ send: refusing('full'), park: slow });
-    const work: Promise<unknown>[] = [];
-    void log.log(event, (promise) => work.push(promise));
+    const { log, logged, direct, work } = logOver({ send: refusing('full'), park: slow });
+    void logged('a');
     await vi.advanceTimersByTimeAsync(2_400);
     expect(direct).toHaveBeenCalledOnce();
     expect(log.counts).toMatchObject({ direct: 1, late: 0 });
@@ -113,40 +129,63 @@ describe('EventLog', () => {
     expect(log.counts).toMatchObject({ direct: 1, late: 1 });
   });
 
-  it('calls the backend when queue and outbox refuse', async () => {
-    const { log, direct } = logOver({ send: refusing('full'), park: refusing('away') });
-    expect(await log.log(event, () => undefined)).toBe(true);
-    expect(direct).toHaveBeenCalledExactlyOnceWith(event);
-    expect(log.counts).toMatchObject({ issued: 1, outboxed: 0, direct: 1, failed: 0 });
+  it('calls the backend when queue and outbox refuse, and takes what it refuses for not delivered', async () => {
+    const direct = async () => ({ rejected: [{ index: 1, reason: 'no such field' }] });
+    const { log, logged, errors } = logOver({ send: refusing('full'), park: refusing('away'), direct });
+    const answered = logged('a', 'b', 'c');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await answered).toEqual([true, false, true]);
+    expect(log.counts).toMatchObject({ issued: 3, outboxed: 0, direct: 2, failed: 1 });
+    expect(errors).toEqual([
+      'event a and 2 more went to the backend directly',
+      'event b is lost: queue, outbox and backend failed',
+    ]);
   });
 
   it('lets the answer go when queue and outbox hang, and calls the backend after it', async () => {
-    const { log, direct } = logOver({ send: never, park: never });
-    const work: Promise<unknown>[] = [];
-    const answered = log.log(event, (promise) => work.push(promise));
+    const { log, logged, direct, work } = logOver({ send: never, park: never });
+    const answered = logged('a');
     await vi.advanceTimersByTimeAsync(199);
     expect(await Promise.race([answered, 'waiting'])).toBe('waiting');
     await vi.advanceTimersByTimeAsync(1);
-    expect(await answered).toBeUndefined();
+    expect(await answered).toEqual([undefined]);
     expect(direct).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(1_900);
-    expect(direct).toHaveBeenCalledExactlyOnceWith(event);
-    // An outbox that hangs is not waited for for ever.
+    expect(direct).toHaveBeenCalledOnce();
+    // An outbox that hangs is not waited for for ever; the queue's last word is, by nobody but the runtime.
     await vi.advanceTimersByTimeAsync(2_000);
-    await Promise.all(work);
+    const [delivery, , outbox] = work;
+    await Promise.all([delivery, outbox]);
     expect(log.counts).toMatchObject({ issued: 1, direct: 1, failed: 0 });
   });
 
   it('counts an event that every way refused, and names it', async () => {
-    const { log, errors } = logOver({ send: refusing('full'), park: refusing('away'), direct: refusing('away') });
-    expect(await log.log(event, () => undefined)).toBe(false);
-    expect(log.counts).toMatchObject({ issued: 1, failed: 1 });
-    expect(errors[0]).toContain('event-001');
+    const { log, logged, errors } = logOver({
+      send: refusing('full'),
+      park: refusing('away'),
+      direct: refusing('away'),
+    });
+    const answered = logged('a', 'b');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await answered).toEqual([false, false]);
+    expect(log.counts).toMatchObject({ issued: 2, failed: 2 });
+    expect(errors.map((error) => error.split(' ')[1])).toEqual(['a', 'b']);
   });
 
-  it('takes an event that the backend refuses for not delivered', async () => {
-    const direct = directDelivery(async () => ({ rejected: [{ reason: 'no such field' }] }));
-    await expect(direct(event)).rejects.toThrow('no such field');
+  it('delivers its own event when the request that was to deliver the group is gone', async () => {
+    const { log, logged, work, send, park } = logOver({});
+    void logged('a');
+    // Gone with all its timers.
+    vi.clearAllTimers();
+    const answered = logged('b');
+    await vi.advanceTimersByTimeAsync(199);
+    expect(park).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await answered).toEqual([true]);
+    expect(send).not.toHaveBeenCalled();
+    expect(park).toHaveBeenCalledExactlyOnceWith([{ ...event, id: 'b' }]);
+    expect(work).toHaveLength(2);
+    expect(log.counts).toMatchObject({ issued: 2, queued: 0, outboxed: 1 });
   });
 });
 

@@ -12,6 +12,7 @@ function ledgerOver(write?: () => Promise<void>) {
   const ledger = new Ledger({
     write: write ?? (async (ids) => void written.push(ids)),
     gatherMs: 1_000,
+    now: Date.now,
     onError: (message) => errors.push(message),
   });
   const note = (id: string) => ledger.note(id, (work) => kept.push(work));
@@ -50,6 +51,32 @@ it('goes on with the batch that is open when a full one before it is written', a
   note('after the first was written');
   await vi.advanceTimersByTimeAsync(500);
   expect([written[1], kept.length]).toEqual([['next', 'after the first was written'], 2]);
+});
+
+it('has the next request write what one that died had gathered, and all of it once', async () => {
+  const { note, written, kept } = ledgerOver();
+  note('of the dead');
+  vi.clearAllTimers();
+  await vi.advanceTimersByTimeAsync(2_000);
+  note('joins');
+  await vi.advanceTimersByTimeAsync(1);
+  note('stands in');
+  note('follows');
+  expect([written, kept.length]).toEqual([[], 2]);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(written).toEqual([['of the dead', 'joins', 'stands in', 'follows']]);
+  note('anew');
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(written[1]).toEqual(['anew']);
+});
+
+it('writes a batch once where its request was not dead but slow', async () => {
+  const { note, written } = ledgerOver();
+  note('slow');
+  vi.setSystemTime(Date.now() + 2_001);
+  note('stands in');
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(written).toEqual([['slow', 'stands in']]);
 });
 
 it('says which ids could not be written', async () => {

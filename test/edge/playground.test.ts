@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
-import { freePort } from './free-port.ts';
+import { PATIENCE_MS } from '../e2e/browser.ts';
+import { freePort } from '../setup/free-port.ts';
 import { TEST_KEYS } from './stand-in.ts';
 import { startStandIn } from './stand-in-server.ts';
 
@@ -26,15 +27,16 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
       dashboardUrl: 'http://127.0.0.1:8788/dashboard?a=1&b="2"',
     });
     browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await edge?.stop();
     await standIn?.close();
-  }, 30_000);
+  });
 
   async function open(path = '/', options: Parameters<Browser['newPage']>[0] = {}): Promise<Page> {
     const page = await browser.newPage(options);
+    page.setDefaultTimeout(PATIENCE_MS);
     page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
     page.on('pageerror', (error) => problems.push(String(error)));
     await page.goto(edge.url.replace('127.0.0.1', 'localhost') + path);
@@ -61,7 +63,7 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
     await page.getByRole('button', { name: 'Search' }).click();
     await page.locator('dd', { hasText: /^memory, / }).waitFor();
     expect(problems).toEqual([]);
-  }, 30_000);
+  });
 
   it('meets both arms with a new visitor each search, and keeps to one without', async () => {
     const page = await open('/?q=sofa&market=gb');
@@ -80,7 +82,7 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
     for (let i = 0; i < 60 && arms.size < 2; i++) arms.add(await search());
     expect(arms.size).toBe(2);
     await page.locator('#arms li').nth(1).waitFor();
-  }, 30_000);
+  });
 
   it('shows what another arm gets beside the ads, until the next search', async () => {
     const page = await open('/?q=sofa');
@@ -99,7 +101,7 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
     await page.getByRole('button', { name: 'Search' }).click();
     await other.waitFor({ state: 'hidden' });
     expect(problems).toEqual([]);
-  }, 30_000);
+  });
 
   it('says what is wrong with a query', async () => {
     const page = await open();
@@ -107,24 +109,20 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
     await page.getByRole('button', { name: 'Search' }).click();
     await page.getByText('q: expected a query, got nothing visible').waitFor();
     expect(await page.locator('#trace').isVisible()).toBe(false);
-  }, 30_000);
+  });
 
-  it.each(['light', 'dark'] as const)(
-    'fits a telephone, in %s',
-    async (colorScheme) => {
-      const page = await open('/?q=sofa', { viewport: { width: 360, height: 740 }, colorScheme });
-      await page.locator('#ads li').first().waitFor();
-      const { scroll, client } = (await page.evaluate(
-        '({ scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth })',
-      )) as { scroll: number; client: number };
-      expect(scroll).toBeLessThanOrEqual(client);
-      const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor');
-      expect(ground).toBe(colorScheme === 'dark' ? 'rgb(20, 23, 26)' : 'rgb(246, 247, 248)');
-      if (process.env.SHOTS)
-        await page.screenshot({ path: `${process.env.SHOTS}/phone-${colorScheme}.png`, fullPage: true });
-    },
-    30_000,
-  );
+  it.each(['light', 'dark'] as const)('fits a telephone, in %s', async (colorScheme) => {
+    const page = await open('/?q=sofa', { viewport: { width: 360, height: 740 }, colorScheme });
+    await page.locator('#ads li').first().waitFor();
+    const { scroll, client } = (await page.evaluate(
+      '({ scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth })',
+    )) as { scroll: number; client: number };
+    expect(scroll).toBeLessThanOrEqual(client);
+    const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor');
+    expect(ground).toBe(colorScheme === 'dark' ? 'rgb(20, 23, 26)' : 'rgb(246, 247, 248)');
+    if (process.env.SHOTS)
+      await page.screenshot({ path: `${process.env.SHOTS}/phone-${colorScheme}.png`, fullPage: true });
+  });
 
   it('can be used from the keyboard: first to the search, then on', async () => {
     const page = await open();
@@ -139,5 +137,5 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
       await page.locator('#ads li').first().waitFor();
       await page.screenshot({ path: `${process.env.SHOTS}/desk.png`, fullPage: true });
     }
-  }, 30_000);
+  });
 });

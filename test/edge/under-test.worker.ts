@@ -27,6 +27,10 @@ export const noOutbox = {
   get: () => ({ fetch: () => Promise.reject(new Error('no outbox answers')) }),
 };
 
+export function cookieOf(response: Response): string {
+  return response.headers.get('set-cookie')!.split(';')[0]!;
+}
+
 type Bindings = Parameters<typeof createIsolate>[0];
 
 /** A part of the KV namespace for one test. */
@@ -40,7 +44,8 @@ export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
 let count = 0;
 
 export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
-  const name = `${expect.getState().testPath?.replaceAll(/\W/g, '-')}-${++count}`;
+  const number = ++count;
+  const name = `${expect.getState().testPath?.replaceAll(/\W/g, '-')}-${number}`;
   const room = `${inject('standInUrl')}/${name}`;
   const queued: HarnessEvent[] = [];
   let nowMs = Date.now();
@@ -88,7 +93,8 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
         now: () => nowMs,
         elapsed: () => performance.now(),
         random: () => 0,
-        newId: () => `${String(++ids).padStart(8, '0')}-${crypto.randomUUID().slice(9)}`,
+        // The same at every run, and so the same arm for the same visitor.
+        newId: () => `${String(++ids).padStart(8, '0')}-0000-4000-8000-${String(number).padStart(12, '0')}`,
       },
       openCache: () => caches.open(name) as never,
       candidates: {
@@ -99,6 +105,8 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
       },
       kernel,
       gatherMs: 0,
+      // No test hangs on how busy the machine is.
+      configWaitMs: 20_000,
       killListWaitMs: 20_000,
     });
   let isolate = newIsolate();

@@ -3,6 +3,7 @@ import { cachePath } from '../../../edge/cache/cache-port.ts';
 import { ColoCache } from '../../../edge/cache/colo.ts';
 import { MemoryCache } from '../../../edge/cache/memory.ts';
 import { cachePortConformance, key } from '../../conformance/cache-port.ts';
+import { cookieOf, edgeUnderTest } from '../under-test.worker.ts';
 
 let count = 0;
 
@@ -47,3 +48,18 @@ it('takes an entry without our headers for none', async () => {
   await (await raw()).put(url, new Response('{}', { headers: { 'cache-control': 'max-age=60' } }));
   expect(await cache.get(cachePath(key))).toBeUndefined();
 });
+
+it.each([
+  ['on', 'colo'],
+  ['off', 'miss'],
+])(
+  'is what a new isolate of the data centre asks, unless it is set aside: CACHE_API = %j',
+  async (CACHE_API, status) => {
+    const edge = edgeUnderTest({ CACHE_API });
+    // One visitor, and so one arm: another's plan has another key.
+    const headers = { cookie: cookieOf(await edge.fetch('/v1/ads?q=sofa')) };
+    edge.restart();
+    expect((await edge.ads('q=sofa', { headers })).cache.status).toBe(status);
+    expect(edge.isolate.cache.counts.colo).toBe(status === 'colo' ? 1 : 0);
+  },
+);

@@ -77,3 +77,12 @@ it('does not let one huge list push out all others', async () => {
   expect(await cache.get('small')).toBeDefined();
   expect(await cache.get('huge')).toBeUndefined();
 });
+
+it('does not answer with an older list where the newer one found no place', async () => {
+  const cache = new MemoryCache({ maxBytes: 100_000, now: () => T0 });
+  for (let round = 0; round < 3; round++) for (let i = 0; i < 40; i++) await ask(cache, `head-${i}`);
+  await cache.put('grown', entry('x'));
+  expect(await cache.get('grown')).toBeDefined();
+  await cache.put('grown', entry('x'.repeat(2_000)));
+  expect(await cache.get('grown')).toBeUndefined();
+});

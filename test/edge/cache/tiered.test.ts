@@ -73,6 +73,26 @@ describe('single flight', () => {
     expect((await follower).entry.body).toBe('"list"');
   });
 
+  it('waits for no leader that must have died, and does not take it for a refresh under way', async () => {
+    const { cache } = tiered(undefined, { revalidateMs: 30_000 });
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 60_000);
+    const dead = vi.fn(() => new Promise<Loaded>(() => undefined));
+    expect((await cache.find(lookup(dead))).status).toBe('stale');
+    const alive = vi.fn(async () => loaded);
+    vi.setSystemTime(Date.now() + 4 * FOLLOW_MS);
+    expect((await cache.find(lookup(alive))).status).toBe('stale');
+    expect(alive).not.toHaveBeenCalled();
+    vi.setSystemTime(Date.now() + 1);
+    expect((await cache.find(lookup(alive))).status).toBe('stale');
+    expect(alive).toHaveBeenCalledTimes(1);
+
+    const other = { ...key, queryHash: 'other' };
+    void cache.find(lookup(dead, { key: other }));
+    await vi.advanceTimersByTimeAsync(4 * FOLLOW_MS + 1);
+    expect((await cache.find(lookup(alive, { key: other }))).status).toBe('miss');
+  });
+
   it('shares a failure too, and starts anew after it', async () => {
     const { cache } = tiered();
     const load = vi.fn(away);

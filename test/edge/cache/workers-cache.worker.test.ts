@@ -148,10 +148,15 @@ describe('candidates through Workers Caching', () => {
   });
 
   it.each([
-    ['a page of the platform', async () => new Response('<h1>522</h1>', { status: 522 }), 'backend_unavailable'],
-    ['nothing in time', () => new Promise<never>(() => undefined), 'deadline_exceeded'],
-  ])('%s is a failure with a code', async (_, fetch, code) => {
-    const ask = { deadlineMs: 20, urgent: false };
+    [
+      'a page of the platform',
+      async () => new Response('<h1>522</h1>', { status: 522 }),
+      20_000,
+      'backend_unavailable',
+    ],
+    ['nothing in time', () => new Promise<never>(() => undefined), 20, 'deadline_exceeded'],
+  ])('%s is a failure with a code', async (_, fetch, deadlineMs, code) => {
+    const ask = { deadlineMs, urgent: false };
     await expect(askThrough({ fetch }, { ...RETRIEVAL, ask })).rejects.toMatchObject({ code });
   });
 });

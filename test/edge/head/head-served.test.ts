@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { serveEdge } from '../../../scripts/edge-serve.ts';
 import { AdsResponse } from '../../../shared/contract/query-route.ts';
-import { freePort } from '../free-port.ts';
+import { freePort } from '../../setup/free-port.ts';
 import { type Behaviour, HEAD, TEST_KEYS } from '../stand-in.ts';
 import { startStandIn } from '../stand-in-server.ts';
 

@@ -58,6 +58,26 @@ describe('the object', () => {
       expect(news.list).toEqual(list(4, 'a'));
       expect(news.ageMs).toBeGreaterThan(86_400_000);
     }));
+
+  it('writes what is newer than its disk, and nothing else', async () => {
+    const written: number[] = [];
+    const storage = {
+      get: async () => list(4, 'a'),
+      put: async (_: string, value: unknown) => void written.push((value as KillList).version),
+    };
+    let [nowMs, version] = [1_000_000, 4];
+    const object = new KillListObject({ storage, waitUntil: () => undefined }, () => ({
+      now: () => nowMs,
+      load: async () => list(version, 'a'),
+      onError: () => undefined,
+    }));
+    await ask(object, 0);
+    expect(written).toEqual([]);
+    nowMs += 1_000;
+    version = 5;
+    expect(await ask(object, 4)).toMatchObject({ list: { version: 5 } });
+    expect(written).toEqual([5]);
+  });
 });
 
 describe('an answer from the cache', () => {
