@@ -36,7 +36,9 @@ async function load(path: string, options: { maxBad: number; report?: string; js
   const report = options.report ?? `${path}.bad.jsonl`;
   const bar = progressBar('ads');
   try {
-    const connection = await (folder === undefined ? openPostgres(config.databaseUrl!) : openPglite(folder));
+    const connection = await (folder === undefined
+      ? openPostgres(config.databaseUrl!, { application: 'harness-load' })
+      : openPglite(folder));
     try {
       await migrate(connection.db);
       const result = await bulkLoad({

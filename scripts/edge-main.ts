@@ -1,4 +1,4 @@
-/** The Worker in workerd, as a child of the local system. Settings: EDGE_PORT, BACKEND_URL, HARNESS_KEYS, DASHBOARD_URL. */
+/** The Worker in workerd, as a child of the local system. Settings: EDGE_PORT, BACKEND_URL, HARNESS_KEYS, DASHBOARD_URL, EDGE_VARS (JSON). */
 import { startEdge } from './edge-local.ts';
 import { exitWith, serve } from './service.ts';
 
@@ -7,6 +7,7 @@ const {
   BACKEND_URL = 'http://127.0.0.1:8788',
   HARNESS_KEYS = '',
   DASHBOARD_URL = '',
+  EDGE_VARS = '{}',
 } = process.env;
 try {
   serve(
@@ -15,6 +16,7 @@ try {
       backendUrl: BACKEND_URL,
       keys: HARNESS_KEYS,
       dashboardUrl: DASHBOARD_URL,
+      vars: JSON.parse(EDGE_VARS) as Record<string, string>,
     }),
   );
 } catch (error) {

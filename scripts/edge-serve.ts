@@ -63,12 +63,12 @@ async function writeConfig(options: ServeOptions): Promise<string> {
     [EMBEDDED.edge]: build.script,
     [EMBEDDED.kv]: await standIn('kv'),
     [EMBEDDED.queue]: await (queueModule === undefined ? standIn('queue') : bundle(queueModule)),
-    [EMBEDDED.noCache]: await standIn('no-cache'),
     [EMBEDDED.rateLimit]: await standIn('rate-limit'),
     'config.capnp': serveConfig({
       build,
       address: `${host}:${port}`,
-      vars: { BACKEND_URL: backendUrl, ...vars },
+      // One machine has no data centre: its cache would never have anything, at two calls a miss that leave garbage behind.
+      vars: { BACKEND_URL: backendUrl, CACHE_API: 'off', ...vars },
       diskDir,
       studentDir: studentDir === undefined ? undefined : resolve(studentDir),
     }),

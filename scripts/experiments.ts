@@ -45,9 +45,21 @@ export function readDefinitions(dir: string): ExperimentDefinition[] {
     });
 }
 
+/** All that the backend has, by key. */
+export async function fetchExperiments(call: BackendClient): Promise<ExperimentDefinition[]> {
+  const all: ExperimentDefinition[] = [];
+  let query = '';
+  for (;;) {
+    const { experiments, next } = ExperimentList.parse(await call('GET', `/v1/experiments${query}`));
+    all.push(...experiments);
+    if (next === null) return all;
+    query = `?${new URLSearchParams({ after: next })}`;
+  }
+}
+
 /** What applying the definitions would do, each judged against what the backend has now. Those that end come first: they make room. */
 export async function planFiles(call: BackendClient, definitions: readonly ExperimentDefinition[]): Promise<Plan> {
-  const { experiments } = ExperimentList.parse(await call('GET', '/v1/experiments'));
+  const experiments = await fetchExperiments(call);
   const files: FilePlan[] = [];
   for (const definition of definitions) {
     const plan = ExperimentPlan.parse(await call('POST', '/v1/experiments:validate', definition));

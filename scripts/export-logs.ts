@@ -146,7 +146,10 @@ export function exportLogsCommand(): Command {
       // The same settings as the backend's; keys play no part.
       const { databaseUrl, dataDir } = parseConfig({ HARNESS_KEYS: 'unused:'.padEnd(32, '-'), ...process.env });
       const folder = databaseUrl === undefined ? lockDataFolder(dataDir) : undefined;
-      const connection = folder === undefined ? await openPostgres(databaseUrl!) : await openPglite(folder);
+      const connection =
+        folder === undefined
+          ? await openPostgres(databaseUrl!, { application: 'harness-export' })
+          : await openPglite(folder);
       try {
         const written = await exportLogs(connection.db, options);
         process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${summary(written, options.out)}\n`);

@@ -1,8 +1,11 @@
 /** `npx node scripts/override.ts`: signs an override, with which a request sees the arm of one's choice and counts for nothing. */
 import { Command } from 'commander';
+import type { ExperimentDefinition } from '../shared/experiment-definition.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { signOverride } from '../shared/qa-override.ts';
 import { parseKeyRing } from '../shared/signature.ts';
+import { backendClient } from './backend-client.ts';
+import { fetchExperiments, readDefinitions } from './experiments.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 
@@ -10,24 +13,45 @@ interface CommandOptions {
   hours: string;
   data: string;
   edge: string;
+  backend: string;
+  dir?: string;
 }
 
-/** `experiment=arm` pairs as a record; throws `bad_request`. */
-function readArms(pairs: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const [experiment, arm, ...rest] = pair.split('=');
-      if (!experiment || !arm || rest.length > 0)
-        throw new HarnessError('bad_request', `Expected experiment=arm, got ${pair}.`);
-      return [experiment, arm];
-    }),
-  );
+/** Of an experiment: what an override may name. */
+type Known = Pick<ExperimentDefinition, 'key' | 'arms'>;
+
+/** `experiment=arm` pairs as a record; throws `bad_request` for what is no pair, and for what is not among the known. */
+export function readArms(pairs: readonly string[], known: readonly Known[]): Record<string, string> {
+  const arms = new Map<string, string>();
+  for (const pair of pairs) {
+    const [key, arm, ...rest] = pair.split('=');
+    if (!key || !arm || rest.length > 0) throw new HarnessError('bad_request', `Expected experiment=arm, got ${pair}.`);
+    const experiment = known.find((each) => each.key === key);
+    if (experiment === undefined) {
+      const keys = known.map((each) => each.key).sort();
+      throw new HarnessError('bad_request', `${pair}: there is no experiment ${key}; there are ${list(keys)}.`);
+    }
+    const its = experiment.arms.map((each) => each.key);
+    if (!its.includes(arm))
+      throw new HarnessError('bad_request', `${pair}: ${key} has no arm ${arm}; it has ${list(its)}.`);
+    if (arms.has(key))
+      throw new HarnessError('bad_request', `${pair}: expected one arm of ${key}, got ${arms.get(key)} before.`);
+    arms.set(key, arm);
+  }
+  return Object.fromEntries(arms);
 }
 
-async function run(pairs: readonly string[], { hours, data, edge }: CommandOptions): Promise<void> {
+const list = (names: readonly string[]) => names.join(', ') || 'none';
+
+async function run(pairs: readonly string[], { hours, data, edge, backend, dir }: CommandOptions): Promise<void> {
   if (!(Number(hours) > 0)) throw new HarnessError('bad_request', `--hours: expected a number above 0, got ${hours}.`);
-  const token = await signOverride(parseKeyRing(readKeys(data)), {
-    arms: readArms(pairs),
+  const keys = parseKeyRing(readKeys(data));
+  const known = dir === undefined ? await fetchExperiments(backendClient(backend, keys)) : readDefinitions(dir);
+  const token = await signOverride(keys, {
+    arms: readArms(
+      pairs,
+      known.filter(({ status }) => status !== 'archived'), // edges know nothing of those
+    ),
     expiresAtMs: Date.now() + Number(hours) * 3_600_000,
   });
   console.log(`${edge}/v1/ads?q=running+shoes&qa=${token}`);
@@ -40,6 +64,12 @@ if (import.meta.main) {
     )
     .argument('<experiment=arm...>', 'the arms to force')
     .option('--hours <number>', 'how long the link is good for', '24')
+    .option(
+      '--backend <url>',
+      'base URL of the backend, for its experiments',
+      process.env.BACKEND_URL ?? 'http://127.0.0.1:8788',
+    )
+    .option('--dir <folder>', 'KEY.json files to go by in the place of what the backend has')
     .option('--edge <url>', 'base URL of the edge', process.env.EDGE_URL ?? 'http://127.0.0.1:8787')
     .option('--data <dir>', 'data folder of npm start, for its keys', process.env.HARNESS_DATA ?? '.harness')
     .parse();

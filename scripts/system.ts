@@ -20,6 +20,8 @@ export interface SystemOptions {
   bundleDir: string;
   edgePort: number;
   backendPort: number;
+  /** Of the edge, over those of wrangler.toml. */
+  edgeVars?: Record<string, string>;
   /** A line about what is going on. */
   say: (line: string) => void;
   /** A line of a child's log. */
@@ -66,6 +68,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     services.backend = await startService({
       name: 'backend',
       entry: entry('./backend-main.ts'),
+      // Not as production has it: all of the system is on one machine, where memory counts for more than its last queries a second.
       flags: ['--max-semi-space-size=8'],
       env: {
         PORT: String(options.backendPort),
@@ -94,6 +97,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         BACKEND_URL: backendUrl,
         HARNESS_KEYS: keys,
         DASHBOARD_URL: `${backendUrl}/dashboard`,
+        EDGE_VARS: JSON.stringify(options.edgeVars ?? {}),
       },
       onLine: (line) => options.log?.('edge', line),
       onExit: (code, signal) => stopping || fail(`The edge ended (${signal ?? code}).`),

@@ -19,7 +19,6 @@ export const EMBEDDED = {
   wasm: 'linear.wasm',
   kv: 'kv.js',
   queue: 'queue.js',
-  noCache: 'no-cache.js',
   rateLimit: 'rate-limit.js',
 } as const;
 
@@ -84,8 +83,7 @@ ${studentDir === undefined ? '' : `    (name = "student", disk = (path = ${text(
     bindings = ${list(edgeBindings)},
     durableObjectNamespaces = [${objects.map(([, { className }]) => namespace(className)).join(', ')}],
     durableObjectStorage = (localDisk = "disk"),
-    cacheApiOutbound = "no-cache", globalOutbound = "internet")),
-    (name = "no-cache", worker = (${module(EMBEDDED.noCache)}, ${STAND_IN})),
+    globalOutbound = "internet")),
     (name = "kv", worker = (
     ${module(EMBEDDED.kv)}, ${STAND_IN},
     bindings = [(name = "STORE", durableObjectNamespace = "Store")],

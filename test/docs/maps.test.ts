@@ -1,20 +1,37 @@
-/** Maps against the land: every source file of training/ has its row in the folder's README, and no row is without its file. */
+/** Maps against the land: every source file of a room has its row in the room's README, and no row is without its file. */
 import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, matchesGlob } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-/** `a/{b,c}.ts` as `a/b.ts` and `a/c.ts`. */
+/** `a/{b,c}.ts` as `a/b.ts` and `a/c.ts`; a folder (`a/`) as all that is in it. */
 function spelledOut(path: string): string[] {
+  if (path.endsWith('/')) return [`${path}**`];
   const braces = /^(.*)\{(.*)\}(.*)$/.exec(path);
   return braces ? braces[2]!.split(',').map((name) => `${braces[1]}${name}${braces[3]}`) : [path];
 }
 
-describe('training/README.md', () => {
-  const rows = readFileSync('training/README.md', 'utf8').matchAll(/^\| (`.*?) +\|/gm);
-  const named = [...rows].flatMap(([, cell]) =>
-    [...cell!.matchAll(/`([^`]+)`/g)].flatMap(([, path]) => spelledOut(path!)),
-  );
+/** The files that the first cells of the tables name; a bare name stands for a file beside the one before it. */
+function named(readme: string): string[] {
+  return [...readme.matchAll(/^\| (`.*?) +\|/gm)].flatMap(([, cell]) => {
+    let folder = '.';
+    return [...cell!.matchAll(/`([^`]+)`/g)].flatMap(([, path]) => {
+      const at = path!.includes('/') ? path! : join(folder, path!);
+      folder = dirname(at);
+      return spelledOut(at);
+    });
+  });
+}
 
-  it('has a row for every file, and a file for every row', () => {
-    expect(named.toSorted()).toEqual(globSync('**/*.ts', { cwd: 'training' }).toSorted());
+describe.each(['training', 'gpu-backend'])('%s/README.md', (room) => {
+  const rows = named(readFileSync(join(room, 'README.md'), 'utf8')).filter((path) => !path.startsWith('shared/'));
+  const files = globSync('**/*.ts', { cwd: room });
+
+  it('has a row for every file', () => {
+    expect(files.filter((file) => !rows.some((row) => matchesGlob(file, row))).toSorted()).toEqual([]);
+  });
+
+  it('has a file for every row, and each row once', () => {
+    expect(rows.filter((row) => globSync(row, { cwd: room }).length === 0)).toEqual([]);
+    expect(rows.filter((row, at) => rows.indexOf(row) !== at)).toEqual([]);
   });
 });

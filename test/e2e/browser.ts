@@ -19,6 +19,9 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+/** Until an element must be there, on a machine however busy. */
+export const PATIENCE_MS = 100_000;
+
 function runs(file: string): boolean {
   try {
     accessSync(file, constants.X_OK);
@@ -57,6 +60,7 @@ export interface Visit {
 /** A page of a fresh context that remembers all that goes wrong on it. */
 export async function newPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Visit> {
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const faults: string[] = [];
   page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));

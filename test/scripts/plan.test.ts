@@ -37,7 +37,7 @@ describe('the plan', () => {
   });
 });
 
-describe('npm run plan', { timeout: 60_000 }, () => {
+describe('npm run plan', () => {
   const folder = mkdtempSync(join(tmpdir(), 'plan-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -21,7 +21,7 @@ function run(...args: string[]): Promise<{ code: number; stdout: string; stderr:
   );
 }
 
-describe('npm run report', { timeout: 60_000 }, () => {
+describe('npm run report', () => {
   let database: TestDatabase;
   let server: ReturnType<typeof serve>;
   let backend: string;
@@ -58,7 +58,7 @@ describe('npm run report', { timeout: 60_000 }, () => {
       'p',
     ]);
     const revenue = lines.find((line) => line.startsWith('Revenue per 1,000 queries'))!;
-    expect(revenue).toMatch(/ {3}[\d.,]+ {3,}[\d.,]+ {3,}[+-][\d.]+ % {3,}[+-][\d.]+ % to [+-][\d.]+ % {3,}[<\d. ]+/);
+    expect(revenue).toMatch(/ {3}[\d.,]+ {3,}[\d.,]+ {3,}[+−][\d.]+ % {3,}[+−][\d.]+ % to [+−][\d.]+ % {3,}[<\d. ]+/);
     expect(stdout).toMatch(/^treatment: (SHIP|HOLD|ROLL BACK|NO VERDICT)\. .+ \[\w+\]$/m);
     expect(lines.some((line) => /^Guardrails, treatment {3,}difference/.test(line))).toBe(true);
     expect(revenue.indexOf('%')).toBe(header.indexOf('difference') + 'difference'.length - 1);

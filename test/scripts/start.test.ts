@@ -51,7 +51,7 @@ describe('npm start', () => {
     );
     expect(stderr).toContain(`${join(folder, 'manifest.json')}: no bundle there; set --bundle to a published folder.`);
     expect(status).toBe(2);
-  }, 60_000);
+  });
 
   it('refuses a folder that cannot be made, and one that its log cannot be written to', () => {
     const file = join(folder, 'file');

@@ -32,4 +32,4 @@ it('fails, and names the option, when not one search was answered', async () => 
   });
   expect(stderr).toContain(`--edge: expected the edge at ${url}, got status 404 3 times; npm start says where it is.`);
   expect(code).toBe(2);
-}, 60_000);
+});
