@@ -30,13 +30,13 @@ const { quick = false, json = false, only } = program.opts<{ quick?: boolean; js
 const name = program.args[0]!;
 
 /** The day's results with a part measured again; nothing where the whole was not measured that day. */
-function withPart({ rows }: { rows: Row[] }, file: string): object | undefined {
+function withPart({ rows, date }: { rows: Row[]; date: string }, file: string): object | undefined {
   if (!existsSync(file)) return undefined;
   const whole = JSON.parse(readFileSync(file, 'utf8')) as { rows: Row[] };
   const again = new Map(rows.map((row) => [row.metric, row]));
   const kept = whole.rows.map((row) => again.get(row.metric) ?? row);
   const known = new Set(whole.rows.map(({ metric }) => metric));
-  return { ...whole, rows: [...kept, ...rows.filter(({ metric }) => !known.has(metric))] };
+  return { ...whole, date, rows: [...kept, ...rows.filter(({ metric }) => !known.has(metric))] };
 }
 
 try {

@@ -35,7 +35,7 @@ export const edge: Bench = async ({ quick, say }) => {
     say('memory hits');
     const lengths = quick
       ? { turns: 3, seconds: 2, openTurns: 1, openSeconds: 5 }
-      : { turns: 5, seconds: 3, openTurns: 3, openSeconds: 15 };
+      : { turns: 5, seconds: 6, openTurns: 3, openSeconds: 15 };
     rows.push(...(await hitRows({ dir: join(dir, 'hits'), backendUrl, keys: KEYS, ...lengths, say })));
     say('fuzz');
     const requests = quick ? 10_000 : 100_000;

@@ -13,7 +13,7 @@ import { ingest } from '../gpu-backend/events/ingest.ts';
 import { buildDetailedReport } from '../gpu-backend/experiments/detailed-report.ts';
 import { METRICS } from '../gpu-backend/experiments/metrics.ts';
 import { buildReport } from '../gpu-backend/experiments/report.ts';
-import { rollUp } from '../gpu-backend/experiments/rollup.ts';
+import { readRollup } from '../gpu-backend/experiments/rollup.ts';
 import { advance } from '../gpu-backend/experiments/rollup-advance.ts';
 import type { MeasureName } from '../shared/metric.ts';
 import { startPostgresServer } from '../test/setup/postgres-server.ts';
@@ -63,7 +63,7 @@ async function medianSeconds(work: () => Promise<unknown>): Promise<number> {
 }
 
 async function ourSums(db: Database): Promise<Sums> {
-  const { arms, bots, mixedUnits } = await rollUp(db, EXPERIMENT.key, METRICS);
+  const { arms, bots, mixedUnits } = await readRollup(db, EXPERIMENT.key, METRICS);
   return {
     arms: Object.fromEntries(
       [...arms.values()].map((arm) => [
@@ -131,7 +131,7 @@ export const rollupRows: Bench = async ({ quick, say }) => {
 
     say('reporting');
     const ours = await medianSeconds(() => buildReport(db, EXPERIMENT.key));
-    const summing = await medianSeconds(() => rollUp(db, EXPERIMENT.key, METRICS));
+    const summing = await medianSeconds(() => readRollup(db, EXPERIMENT.key, METRICS));
     const detailed = await medianSeconds(() => buildDetailedReport(db, EXPERIMENT.key));
     const sums = await ourSums(db);
     const theirs = await peer(db, say);

@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createMarket, MARKET_SEED } from '../../marketplace/market.ts';
 import { createRandom } from '../../marketplace/random.ts';
-import { startService } from '../../scripts/service.ts';
+import { BACKEND_FLAGS, startService } from '../../scripts/service.ts';
 import { bounded, type Row } from '../row.ts';
 import { bareThroughput } from './encoder-bare.ts';
 import { applyEmbeddingLoad, type EmbeddingLoad } from './encoder-load.ts';
@@ -46,6 +46,7 @@ export async function encoderRows({ seconds, turns, say }: EncoderOptions): Prom
     name: 'encoder service',
     entry: fileURLToPath(new URL('./encoder-server.ts', import.meta.url)),
     env: { HARNESS_API_KEYS: `bench:${KEY}`, HARNESS_ENCODER_WORKERS: String(workers) },
+    flags: BACKEND_FLAGS,
     onLine: say,
   });
   let from = 0;

@@ -12,7 +12,7 @@ import { migrate } from '../../gpu-backend/db/migrate.ts';
 import { clicks, conversions, exposures, impressions } from '../../gpu-backend/db/schema.ts';
 import { groupCommit } from '../../gpu-backend/events/group-commit.ts';
 import { clickRow, conversionRow, exposureRows, impressionRow, ofType } from '../../gpu-backend/events/rows.ts';
-import { startService } from '../../scripts/service.ts';
+import { BACKEND_FLAGS, startService } from '../../scripts/service.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { parseKeyRing, signRequest } from '../../shared/signature.ts';
 import { makeFolders, TEST_KEYS } from '../../test/setup/backend.ts';
@@ -47,6 +47,7 @@ export async function eventRows({ pages, turns, say }: EventRowsOptions): Promis
   const backend = await startService({
     name: 'backend',
     entry: fileURLToPath(new URL('../../scripts/backend-main.ts', import.meta.url)),
+    flags: BACKEND_FLAGS,
     env: {
       PORT: '0',
       HARNESS_DATA: folders.data,

@@ -12,6 +12,7 @@ import { openGenerationStore } from '../../gpu-backend/generations/store.ts';
 import { LEXICAL_VERSION } from '../../gpu-backend/retrieval/lexical-terms.ts';
 import { createRandom } from '../../marketplace/random.ts';
 import { benchAds } from './ads.ts';
+import { GRAPH } from './index.ts';
 
 export interface BenchGeneration {
   /** Folder that `loadGeneration` opens. */
@@ -43,7 +44,7 @@ async function publish(
 }
 
 export async function benchGeneration(count: number, say: (line: string) => void): Promise<BenchGeneration> {
-  const dir = join('.cache', 'bench', `generation-${GENERATION_FORMAT}-${LEXICAL_VERSION}-${count}`);
+  const dir = join('.cache', 'bench', `generation-${GENERATION_FORMAT}-${LEXICAL_VERSION}-${GRAPH}-${count}`);
   const [path, record] = [join(dir, '1'), join(dir, 'bench.json')];
   if (!existsSync(path) || !existsSync(record)) {
     say(`making ${count} ads`);

@@ -34,7 +34,8 @@ const beganAt = performance.now();
 live.swap(await loadGeneration(process.env.HARNESS_BENCH_GENERATION!, { spaceId: encoder.spaceId }));
 const loadSeconds = (performance.now() - beganAt) / 1_000;
 const metrics = createMetrics();
-const { retrieve } = createRetrieval({ encoder, live, calibration: bundle.manifest.calibration });
+const { calibration } = bundle.manifest;
+const { retrieve } = createRetrieval({ encoder, live, calibration, newWords: await bundle.readNewWords() });
 const mine = retrievalRoutes({ retrieve, headAds: absent, markets: () => DEFAULT_CONFIG.markets, metrics });
 const others = BACKEND_ROUTES.map(
   ({ method, path, body }): Endpoint => ({ on: `${method} ${path}`, body, maxBytes: 0, handle: absent }),

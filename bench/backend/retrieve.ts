@@ -3,7 +3,7 @@
  * First as much as it carries, then half of that at fixed times. No query comes twice within a load, so that no cache answers it.
  */
 import { fileURLToPath } from 'node:url';
-import { startService } from '../../scripts/service.ts';
+import { BACKEND_FLAGS, startService } from '../../scripts/service.ts';
 import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import { Plan } from '../../shared/plan.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
@@ -31,7 +31,7 @@ export async function retrieveRows({ ads = benchAdCount(), seconds, say }: Retri
     name: 'retrieval server',
     entry: fileURLToPath(new URL('./retrieve-server.ts', import.meta.url)),
     env: { HARNESS_KEYS: KEYS, HARNESS_BENCH_GENERATION: generation.path },
-    flags: ['--max-old-space-size=8192'],
+    flags: [...BACKEND_FLAGS, '--max-old-space-size=8192'],
     onLine: say,
   });
   try {

@@ -80,7 +80,7 @@ async function fromMemory(url: string, work: () => Promise<void>): Promise<numbe
 /** Numbers of one variant of the queue; rows with a target for the one that production has. */
 export async function hitRows(options: HitOptions): Promise<Row[]> {
   const { dir, backendUrl, keys, turns, seconds, say } = options;
-  const [barePort, edgePort, diskPort] = await freePorts(3);
+  const [barePort, waitingPort, edgePort, diskPort] = await freePorts(4);
   const serve = (name: string, port: number, queueModule?: string) =>
     serveEdge({
       host: '127.0.0.1',
@@ -93,20 +93,26 @@ export async function hitRows(options: HitOptions): Promise<Row[]> {
       onLine: say,
     });
   const bare = await serveWorker(beside('./bare.worker.ts'), { port: barePort!, dir: join(dir, 'bare') });
-  const edge = await serve('edge', edgePort!, beside('./queue-elsewhere.worker.ts'));
+  const queue = beside('./queue-elsewhere.worker.ts');
+  const waiting = await serveWorker(beside('./waiting.worker.ts'), {
+    port: waitingPort!,
+    dir: join(dir, 'waiting'),
+    queue,
+  });
+  const edge = await serve('edge', edgePort!, queue);
   const disk = await serve('disk', diskPort!);
   try {
     const requests = await hitRequests(keys);
-    const runs = { bare: [] as Turn[], edge: [] as Turn[], disk: [] as Turn[] };
+    const runs = { bare: [] as Turn[], waiting: [] as Turn[], edge: [] as Turn[], disk: [] as Turn[] };
     const turn = async (name: keyof typeof runs, length = seconds): Promise<Turn> => {
-      const { url, pid } = { bare, edge, disk }[name];
+      const { url, pid } = { bare, waiting, edge, disk }[name];
       const before = cpuMicros(pid);
       const result = await applyLoad({
         kind: 'closed',
         url,
         connections: CONNECTIONS,
         seconds: length,
-        requests: name === 'bare' ? [{ path: '/' }] : requests,
+        requests: name === 'bare' || name === 'waiting' ? [{ path: '/' }] : requests,
       });
       requireOk(name, result);
       return { rate: result.answers / result.seconds, cpu: (cpuMicros(pid) - before) / result.answers };
@@ -121,8 +127,10 @@ export async function hitRows(options: HitOptions): Promise<Row[]> {
         say(`turn ${i + 1} of ${turns}: ${said}`);
       }
     });
-    const share = (name: 'edge' | 'disk') => 100 * median(runs[name].map(({ rate }, i) => rate / runs.bare[i]!.rate));
-    const over = (name: 'edge' | 'disk') => median(runs[name].map(({ cpu }, i) => cpu - runs.bare[i]!.cpu));
+    const share = (name: Exclude<keyof typeof runs, 'bare'>) =>
+      100 * median(runs[name].map(({ rate }, i) => rate / runs.bare[i]!.rate));
+    const over = (name: Exclude<keyof typeof runs, 'bare'>) =>
+      median(runs[name].map(({ cpu }, i) => cpu - runs.bare[i]!.cpu));
     const saturation = median(runs.edge.map(({ rate }) => rate));
 
     // What the disk's queue still delivers would be charged to the open load.
@@ -132,15 +140,21 @@ export async function hitRows(options: HitOptions): Promise<Row[]> {
       { metric: 'bare Hono text route', value: median(runs.bare.map(({ rate }) => rate)), unit: 'requests/s' },
       { metric: 'memory hit', value: saturation, unit: 'requests/s' },
       bounded('memory hit, of the bare route', share('edge'), '%', ['>=', 60]),
+      {
+        metric: 'a route that waits for the queue and does nothing else, of the bare route',
+        value: share('waiting'),
+        unit: '%',
+      },
+      { metric: 'its CPU over the bare route', value: over('waiting'), unit: 'us' },
       bounded('answers from memory while measured', memory, '%', ['>=', 99]),
       bounded('CPU of a memory hit over the bare route', over('edge'), 'us', ['<=', 100]),
       { metric: 'CPU of a bare request', value: median(runs.bare.map(({ cpu }) => cpu)), unit: 'us' },
       ...open,
       { metric: 'memory hit, queue and delivery on the same core, of the bare route', value: share('disk'), unit: '%' },
-      { metric: 'its CPU over the bare route, delivery included', value: over('disk'), unit: 'us' },
+      { metric: 'CPU of that over the bare route, delivery included', value: over('disk'), unit: 'us' },
     ];
   } finally {
-    await Promise.all([bare.stop(), edge.stop(), disk.stop()]);
+    await Promise.all([bare.stop(), waiting.stop(), edge.stop(), disk.stop()]);
   }
 }
 

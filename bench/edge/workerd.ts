@@ -55,19 +55,27 @@ export async function untilAnswered(url: string): Promise<number> {
   }
 }
 
-/** A Worker without bindings, under the flags of the edge. */
-export async function serveWorker(entry: string, options: { port: number; dir: string }): Promise<Served> {
-  const { port, dir } = options;
+/** A Worker under the flags of the edge, without bindings but for a queue where one is named: a Worker too, bound as `EVENTS`. */
+export async function serveWorker(
+  entry: string,
+  { port, dir, queue }: { port: number; dir: string; queue?: string },
+): Promise<Served> {
   mkdirSync(dir, { recursive: true });
-  writeFileSync(join(dir, 'worker.js'), await bundle(entry));
+  const made = async (name: string, from: string, more = '') => {
+    writeFileSync(join(dir, `${name}.js`), await bundle(from));
+    return `(name = "${name}", worker = (modules = [(name = "${name}.js", esModule = embed "${name}.js")], compatibilityDate = "2026-11-01"${more}))`;
+  };
+  const services = [
+    await made('main', entry, queue === undefined ? '' : ', bindings = [(name = "EVENTS", queue = "queue")]'),
+    ...(queue === undefined ? [] : [await made('queue', queue)]),
+  ];
   writeFileSync(
     join(dir, 'config.capnp'),
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   v8Flags = ${JSON.stringify(V8_FLAGS)},
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
-  services = [(name = "main", worker = (
-    modules = [(name = "worker.js", esModule = embed "worker.js")], compatibilityDate = "2026-11-01"))]
+  services = [${services.join(', ')}]
 );
 `,
   );

@@ -4,6 +4,7 @@
  */
 import { loadBundle } from '../../gpu-backend/encoder/bundle.ts';
 import { createEncoder } from '../../gpu-backend/encoder/pool.ts';
+import { indexBookings } from '../../gpu-backend/generations/bookings.ts';
 import { GENERATION_FORMAT, partition } from '../../gpu-backend/generations/layout.ts';
 import { Live } from '../../gpu-backend/generations/live.ts';
 import { exactIndex } from '../../gpu-backend/index/exact.ts';
@@ -80,14 +81,20 @@ export async function considered(options: {
     ...{ ads, rows, members },
     indices: new Map([...members].map(([market, own]) => [market, exactIndex(rows, own)])),
     lexical: new LexicalIndex(readSegment(lists.image(), 'market')),
-    ...(await indexKeywords(ads)),
+    ...{ bookings: await indexBookings(ads), ...(await indexKeywords(ads)) },
   });
   const encoder = await createEncoder({ bundle });
   let seen: Considered | undefined;
   const onConsidered = (answer: () => Considered) => {
     seen = answer();
   };
-  const { retrieve } = createRetrieval({ encoder, live, calibration, onConsidered });
+  const { retrieve } = createRetrieval({
+    encoder,
+    live,
+    calibration,
+    newWords: await bundle.readNewWords(),
+    onConsidered,
+  });
 
   const ask = async (query: Query): Promise<AskedQuery> => {
     const judgements: Judgements = new Map(market.judge(query).map(({ item, grade }) => [item.ad.id, grade]));
