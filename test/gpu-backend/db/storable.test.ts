@@ -15,6 +15,7 @@ describe('what Postgres cannot store', () => {
       fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), (value) => {
         expect(unstorable(value)).toBe(JSON.stringify(value).includes('\\u0000') ? expect.any(String) : undefined);
       }),
+      { seed: 1 },
     );
   });
 
@@ -25,6 +26,7 @@ describe('what Postgres cannot store', () => {
         const value = path.reduceRight<unknown>((inner, key) => (key === '0' ? [inner] : { [key]: inner }), text);
         expect(unstorable(value)).toEqual(expect.any(String));
       }),
+      { seed: 2 },
     );
   });
 });

@@ -83,6 +83,7 @@ test('a flipped bit is never taken for an event; the file is kept and told', asy
       expect(payloads).toEqual(truth.slice(0, payloads.length));
       expect(payloads.length).toBeLessThan(3);
     }),
+    { seed: 1 },
   );
   whole[whole.length - 1]! ^= 1;
   writeFileSync(join(dir, name), whole);

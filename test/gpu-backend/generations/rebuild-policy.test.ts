@@ -72,6 +72,7 @@ it('never builds below the bounds, after a rollback, while resting, or in the mi
       if (last !== undefined) expect(nowMs - last.endedAtMs).toBeGreaterThanOrEqual(last.tookMs);
       expect(nowMs - changedAtMs >= quietMs || nowMs - dueSinceMs >= maxWaitMs).toBe(true);
     }),
+    { seed: 1 },
   );
 });
 
@@ -84,6 +85,7 @@ it('builds what is due in the end, whatever keeps coming and however often it fa
       const because = due(stale, limits);
       expect(decision).toEqual(because === undefined ? { do: 'wait', because: 'fresh' } : { do: 'build', because });
     }),
+    { seed: 2 },
   );
 });
 
@@ -94,6 +96,7 @@ it('is not due for fewer changes when it is not for more', () => {
       expect(due({ ...given, added: Math.min(given.added, fewer) }, limits)).toBeUndefined();
       expect(due({ ...given, vacant: Math.min(given.vacant, fewer) }, limits)).toBeUndefined();
     }),
+    { seed: 3 },
   );
 });
 
@@ -105,5 +108,6 @@ it('rests longer after each failure, six hours at most beyond what a build takes
       expect(rest).toBeLessThanOrEqual(Math.max(tookMs, 6 * 3_600_000));
       expect(rest).toBeGreaterThanOrEqual(Math.max(tookMs, 60_000));
     }),
+    { seed: 4 },
   );
 });

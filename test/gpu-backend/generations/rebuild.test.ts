@@ -206,6 +206,6 @@ it('keeps what is searched outside the index below the bound once the catalogue 
         expect(at.nowMs).toBeGreaterThan(0);
       },
     ),
-    { numRuns: 50 },
+    { seed: 1, numRuns: 50 },
   );
 });

@@ -48,6 +48,7 @@ describe('sequential sample ratio', () => {
         const pValues = sequentialPValues(looks, [0.5, 0.5]);
         for (const [i, p] of pValues.entries()) expect(p).toBeLessThanOrEqual(pValues[i - 1] ?? 1);
       }),
+      { seed: 1 },
     );
   });
 

@@ -33,6 +33,7 @@ describe('comparison', () => {
           expect([back.pValue, back.significant]).toEqual([there.pValue, there.significant]);
         }
       }),
+      { seed: 1 },
     );
   });
 
@@ -46,6 +47,7 @@ describe('comparison', () => {
         if (plain.relativeInterval === null || other.relativeInterval === null) return;
         expectClose(1 + other.relative!, 1 + plain.relative!);
       }),
+      { seed: 2 },
     );
   });
 });
@@ -72,6 +74,7 @@ describe('confidence sequences', () => {
         const effect = compareAnytime(a, b, { confidence })!;
         expect(effect.pValue < 1 - confidence).toBe(effect.significant);
       }),
+      { seed: 3 },
     );
   });
 
@@ -148,6 +151,7 @@ describe('many tests', () => {
           for (const [other, q] of pValues.entries()) if (p < q) expect(strict[at]).toBeLessThanOrEqual(strict[other]!);
         }
       }),
+      { seed: 4 },
     );
   });
 });
@@ -177,6 +181,7 @@ describe('non-inferiority', () => {
           if (Math.abs(distance) > 1e-6) expect(ok).toBe(distance > 0);
         },
       ),
+      { seed: 5 },
     );
   });
 });

@@ -43,6 +43,7 @@ describe('estimates', () => {
         expectClose(ratio.value, mean.value);
         expectClose(ratio.variance, mean.variance!);
       }),
+      { seed: 1 },
     );
   });
 
@@ -91,6 +92,7 @@ describe('comparison', () => {
           expect(effect.significant).toBe(low > 0 || high < 0);
         },
       ),
+      { seed: 2 },
     );
   });
 });
