@@ -135,7 +135,7 @@ describe.skipIf(noBrowserReason() !== undefined)('the dashboard in a browser', (
     await page.goto(url);
     expect(await page.locator('h1').textContent()).toBe('long');
     await page.getByRole('link', { name: 'test' }).click();
-    expect(await page.locator('h1').textContent()).toBe('test');
+    await page.locator('h1:text-is("test")').waitFor();
     expect(await page.locator('[aria-current=page]').textContent()).toBe('test');
     await page.getByRole('link', { name: 'Refresh', exact: true }).click();
     expect(page.url()).toBe(`${url}?experiment=test`);

@@ -67,7 +67,7 @@ test('it is ready when a warm encoder and a generation serve, and not before', a
       // Whoever is told so is answered.
       const first = await call(url, 'POST /v1/retrieve', { body: retrieval('red sofa') });
       expect(first.status).toBe(200);
-    } else if (!up) await turn();
+    } else if (!up) await Promise.race([starting, turn()]);
   }
   await starting;
   expect([...seen].filter((status) => status !== 503)).toEqual([200]);
@@ -98,9 +98,10 @@ test('another student of the space takes over under load: every request is answe
       models.push(embedded.model);
     }
   });
-  const answer = await reload();
-  done = true;
-  await Promise.all(load);
+  const reloading = reload().finally(() => {
+    done = true;
+  });
+  const [answer] = await Promise.all([reloading, ...load]);
   expect(ModelState.parse(answer.body)).toMatchObject({ model: 'tiny-next', changed: true });
   expect(new Set(models)).toEqual(new Set(['tiny-1', 'tiny-next']));
 
