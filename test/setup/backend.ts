@@ -132,7 +132,7 @@ export function retrieval(query: string, change: Partial<RetrieveRequest> = {}):
     market: 'us',
     locale: 'en',
     plan: { retrievers: ['dense', 'lexical'], k: 20, minRelevance: 0 },
-    deadlineMs: 10_000,
+    deadlineMs: 60_000,
     ...change,
   };
 }
