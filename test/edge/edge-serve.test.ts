@@ -33,7 +33,8 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
       backendUrl,
       keys: TEST_KEYS,
       dataDir,
-      vars,
+      // What is looked at is what answers say, not how long they take on a busy machine.
+      vars: { BACKEND_DEADLINE_MS: '20000', ...vars },
       onLine: (line) => lines.push(line),
     });
   const ads = async (url: string, query: string) => {

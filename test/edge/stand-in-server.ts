@@ -187,6 +187,8 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
     }
     await backend(room, `/${rest.join('/')}`, body, response);
   });
+  // It never closes an idle connection: the Worker may be about to use it again, and would meet a broken one.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
