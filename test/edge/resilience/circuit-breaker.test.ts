@@ -192,7 +192,8 @@ describe('whatever happens', () => {
             if (passage !== undefined) passages.push(passage);
           }
         }
-        later(OPTIONS.openMs + OPTIONS.probeMs);
+        // A closed one may still open at failures from before, when the successes among them are forgotten first.
+        later(breaker.state === 'closed' ? OPTIONS.windowMs : OPTIONS.openMs + OPTIONS.probeMs);
         for (let i = 0; i < OPTIONS.probes; i++) breaker.enter()!.succeeded();
         expect(breaker.state).toBe('closed');
       }),
