@@ -47,7 +47,7 @@ async function requireFreePort(host: string, port: number): Promise<void> {
 }
 
 async function eventsOnTheWay(url: string): Promise<number> {
-  const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1_000) });
+  const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5_000) });
   const { events } = (await response.json()) as { events: EventCounts };
   return events.queued + events.outboxed + events.late - events.delivered - events.rejected;
 }

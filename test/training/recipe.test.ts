@@ -4,7 +4,7 @@ import { watch } from 'node:fs';
 import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseManifest } from '../../shared/bundle.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
 import defaults from '../../training/default.config.ts';
@@ -12,6 +12,8 @@ import { TINY } from './golden.ts';
 import { smallAds, writeSmallMarket } from './small-market.ts';
 
 const RECIPE = resolve('training/recipe.ts');
+// Tests of several runs one after the other: only ends what hangs, on a machine however busy.
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let folder: string;
 beforeAll(async () => {
