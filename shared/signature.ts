@@ -38,8 +38,8 @@ const hmacKey = (secret: string): HmacKey | Promise<HmacKey> => imported.get(sec
 /** Parses `id:secret[,id:secret]`, the form of the `HARNESS_KEYS` setting, each id once; an error names `setting`. */
 export function parseKeyRing(text: string, setting = 'HARNESS_KEYS'): KeyRing {
   const ring = text.split(',').map((part) => {
-    const at = part.indexOf(':');
-    return { id: part.slice(0, at).trim(), secret: part.slice(at + 1).trim() };
+    const [id = '', ...secret] = part.split(':');
+    return { id: id.trim(), secret: secret.join(':').trim() };
   });
   if (ring.some(({ id, secret }) => !/^[\w-]{1,32}$/.test(id) || secret.length < 16)) {
     throw new HarnessError(

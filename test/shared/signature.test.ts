@@ -149,6 +149,10 @@ test('a key ring is parsed, and a weak one refused', () => {
     { id: 'b', secret: 'fedcba9876543210' },
   ]);
   for (const bad of ['', 'a', 'a:short', ':0123456789abcdef']) expect(() => parseKeyRing(bad)).toThrow(HarnessError);
+  // A secret without an id: read as one, it would be told to everybody in every token.
+  for (const bad of ['0123456789abcdef', 'a:0123456789abcdef,fedcba9876543210'])
+    expect(() => parseKeyRing(bad)).toThrow('expected id:secret');
+  expect(parseKeyRing('a:0123456789:abcdef')).toEqual([{ id: 'a', secret: '0123456789:abcdef' }]);
   expect(() => parseKeyRing('a:0123456789abcdef,b:0123456789abcdef, a :fedcba9876543210', 'HARNESS_API_KEYS')).toThrow(
     'HARNESS_API_KEYS: expected each id once, got a twice; rename one of its keys.',
   );
