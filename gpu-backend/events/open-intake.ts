@@ -5,6 +5,7 @@ import { type Availability, watchAvailability } from '../db/availability.ts';
 import type { Connection } from '../db/connect.ts';
 import { reasonOf } from '../db/sql-error.ts';
 import type { Metrics } from '../http/metrics.ts';
+import { startPeriodic } from '../periodic.ts';
 import { groupCommit } from './group-commit.ts';
 import { createIntake, type Intake } from './intake.ts';
 import { openSpool } from './spool.ts';
@@ -18,6 +19,8 @@ export interface OpenIntakeOptions {
   log: Logger;
   /** Called after a commit that changed the kill list, and when the database is back. */
   refresh: () => Promise<void>;
+  /** From one look at what a replay may have left to the next. */
+  replayMs?: number;
 }
 
 export interface OpenIntake {
@@ -30,9 +33,11 @@ export interface OpenIntake {
 
 /** From one question to a database that is away to the next. */
 const ASK_MS = 1_000;
+/** A replay may end with a database that is there and refuses for another reason: that is tried again, too. */
+const REPLAY_MS = 10_000;
 
 export function openIntake(options: OpenIntakeOptions): OpenIntake {
-  const { connection, dataDir, spoolBytes, metrics, log, refresh } = options;
+  const { connection, dataDir, spoolBytes, metrics, log, refresh, replayMs = REPLAY_MS } = options;
   const spool = openSpool({
     dir: join(dataDir, 'spool'),
     maxBytes: spoolBytes,
@@ -73,6 +78,13 @@ export function openIntake(options: OpenIntakeOptions): OpenIntake {
       else log.warn({ reason: reasonOf(replayed.error) }, 'spooled events wait for the database');
     },
   });
+  const endReplays = startPeriodic({
+    everyMs: replayMs,
+    async work() {
+      if (availability.away() === undefined) await intake.replay();
+    },
+    onError: (err) => log.error({ err }, 'spooled events: will be tried again'),
+  });
   metrics.gauge({
     name: 'harness_database_up',
     help: '1 while the database answers, 0 while it is away.',
@@ -92,6 +104,7 @@ export function openIntake(options: OpenIntakeOptions): OpenIntake {
     },
     async close() {
       availability.close();
+      void endReplays(); // one that is under way goes on at the next start
       await spool.close();
     },
   };

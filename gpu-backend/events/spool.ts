@@ -110,9 +110,10 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
   }
 
   async function drainAll(store: (events: readonly unknown[]) => Promise<unknown>): Promise<number> {
-    await endInPeace();
-    let requests = 0;
-    for (const name of [...ended.keys()].sort()) {
+    for (let requests = 0; ; ) {
+      await endInPeace(); // and again after each file: what was appended meanwhile is taken along
+      const [name] = [...ended.keys()].sort();
+      if (name === undefined) return requests;
       const path = join(dir, name);
       const { payloads, damaged } = readFrames(readFileSync(path));
       for (const payload of payloads) {
@@ -125,7 +126,6 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
       } else rmSync(path);
       ended.delete(name);
     }
-    return requests;
   }
 
   return {
@@ -175,12 +175,17 @@ function frameOf(payload: string): Buffer {
   return Buffer.concat([header, bytes]);
 }
 
-/** The whole frames of a file. One cut off at the end was never acknowledged; one that is whole and wrong is damage. */
+/**
+ * The whole frames of a file. One cut off at the end was never acknowledged, nor were zeros up to the end, which a crash leaves where the
+ * file had grown and its content was not on disk; a frame that is whole and wrong is damage.
+ */
 export function readFrames(file: Buffer): { payloads: string[]; damaged: boolean } {
   const payloads: string[] = [];
   for (let at = 0; at + HEADER_BYTES <= file.length; ) {
     const from = at + HEADER_BYTES;
-    at = from + file.readUInt32LE(from - HEADER_BYTES);
+    const length = file.readUInt32LE(at);
+    if (length === 0) return { payloads, damaged: file.subarray(at).some((byte) => byte !== 0) };
+    at = from + length;
     if (at > file.length) break;
     const payload = file.subarray(from, at);
     if (crc32(payload) !== file.readUInt32LE(from - 4)) return { payloads, damaged: true };

@@ -53,6 +53,17 @@ test('what is appended while a drain or the end begins is on disk all the same',
   expect(byText([...stored, ...(await drained(open()))])).toEqual(byText([['before'], ['during'], ['at the end']]));
 });
 
+test('a drain takes along what is appended before its end', async () => {
+  const spool = open();
+  await spool.append([1]);
+  const stored: unknown[] = [];
+  const drain = async ([i]: readonly unknown[]) => {
+    stored.push(i);
+    if (i === 1) await spool.append([2]);
+  };
+  expect([await spool.drain(drain), stored, spool.bytes()]).toEqual([2, [1, 2], 0]);
+});
+
 test('a file cut anywhere gives every whole frame before the cut', async () => {
   const spool = open();
   for (let i = 0; i < 5; i++) await spool.append([`event ${i}`]);
@@ -66,6 +77,17 @@ test('a file cut anywhere gives every whole frame before the cut', async () => {
   }
   writeFileSync(path, whole.subarray(0, whole.length - 1));
   expect((await drained(open())).length).toBe(4);
+});
+
+test('zeros behind the last whole frame, as a crash of the machine leaves them, are none; with anything behind them they are damage', async () => {
+  const spool = open();
+  await spool.append(['event']);
+  await spool.close();
+  const path = join(dir, readdirSync(dir)[0]!);
+  const whole = readFileSync(path);
+  expect(readFrames(Buffer.concat([whole, Buffer.alloc(100), whole]))).toMatchObject({ damaged: true });
+  writeFileSync(path, Buffer.concat([whole, Buffer.alloc(100)]));
+  expect([await drained(open()), damaged, readdirSync(dir)]).toEqual([[['event']], [], []]);
 });
 
 test('a flipped bit is never taken for an event; the file is kept and told', async () => {
