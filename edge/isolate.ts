@@ -164,6 +164,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     now,
     ...KILL_LIST,
     ...(options.killListWaitMs === undefined ? {} : { waitMs: options.killListWaitMs }),
+    // It names what was taken down since its own generation's snapshot: with it, lists of older ones must not be shown.
+    onNewer: ({ generation }) => config.heard({ configVersion: null, generation }),
     onError: logError,
   });
   const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, STORE_DEADLINE_MS);
@@ -213,7 +215,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     head: new HeadStore({
       load: () => backend.headAds(HEAD_DEADLINE_MS),
       shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),
-      generation: () => Math.max(config.generation ?? 0, killList.list.generation ?? 0) || null,
+      generation: () => config.generation,
       now,
       random: clock.random,
       onError: logError,

@@ -7,6 +7,7 @@ import type { ImpressionEvent } from '../../../shared/contract/events.ts';
 import type { KillList, KillListNews } from '../../../shared/contract/takedown.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
 import { fingerprint } from '../../../shared/plan.ts';
+import { CANDIDATES } from '../stand-in.ts';
 import { edgeUnderTest } from '../under-test.worker.ts';
 
 const list = (version: number, ...adIds: string[]): KillList => ({ version, generation: 7, adIds });
@@ -110,6 +111,21 @@ describe('an answer from the cache', () => {
     await edge.backend({ killList: list(4, 'ad-5'), news: { configVersion: 4, generation: 7 } });
     await edge.ads('q=something-else');
     expect((await shown()).ids).not.toContain('ad-5');
+  });
+
+  it('is not one of before the generation of the list, which does not name what was taken down before that', async () => {
+    // An isolate hears no headers of an object that asks for it.
+    let news: KillListNews = { ageMs: 0, list: list(3) };
+    const KILL_LIST = { idFromName: () => '', get: () => ({ fetch: async () => Response.json(news) }) };
+    const edge = edgeUnderTest({ KILL_LIST });
+    const shown = await visit(edge);
+    expect((await shown()).ids).toContain('ad-5');
+    await edge.backend({ candidates: CANDIDATES.filter(({ adId }) => adId !== 'ad-5') });
+    news = { ageMs: 0, list: { ...list(4), generation: 8 } };
+    edge.later(0.5);
+    const after = await shown();
+    expect(after.from).toBe('miss');
+    expect(after.ids).not.toContain('ad-5');
   });
 
   it('goes by the last list while the backend is away', async () => {
