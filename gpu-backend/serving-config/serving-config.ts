@@ -7,7 +7,7 @@ import { ServingConfig } from '../../shared/contract/config.ts';
 import { NEWS_HEADERS } from '../../shared/contract/retrieve.ts';
 import { killList } from '../catalogue/kill-list.ts';
 import type { Database } from '../db/connect.ts';
-import { reached } from '../db/counters.ts';
+import { raise, reached } from '../db/counters.ts';
 import { generations } from '../db/schema.ts';
 import { listExperiments, seedExperiments } from './experiment-store.ts';
 
@@ -25,15 +25,22 @@ export async function openServingConfig(db: Database, shipped: ServingConfig): P
   await seedExperiments(db, shipped.experiments);
   let current = await assemble(db, shipped);
   let latest = 0;
+  async function refresh(): Promise<ServingConfig> {
+    const turn = ++latest;
+    const read = await assemble(db, shipped);
+    // Of two reads under way the later one may have seen less: keep the greater version, of equal ones the later read.
+    if (read.version < current.version || (read.version === current.version && turn !== latest)) return current;
+    if (read.version === current.version && read.killList.join('\n') !== current.killList.join('\n')) {
+      // Clicks and a budget that were stored side by side, or the end of a day: nobody saw the list change, and edges go by its version.
+      await raise(db, 'config');
+      return refresh();
+    }
+    current = read;
+    return current;
+  }
   return {
     current: () => current,
-    async refresh() {
-      const turn = ++latest;
-      const read = await assemble(db, shipped);
-      // Of two reads under way the later one may have seen less: keep the greater version, of equal ones the later read.
-      if (read.version > current.version || (read.version === current.version && turn === latest)) current = read;
-      return current;
-    },
+    refresh,
     news: () => ({
       [NEWS_HEADERS.configVersion]: String(current.version),
       ...(current.generation === null ? {} : { [NEWS_HEADERS.generation]: String(current.generation) }),
