@@ -1,7 +1,7 @@
 /** The listening socket: taken before anything slow, so that a taken port is told at once; drained in bounded time. */
-import type { Server } from 'node:http';
-import { createServer } from 'node:http';
+import { createServer, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { HarnessError, problemResponse } from '../../shared/problem.ts';
 
@@ -10,9 +10,22 @@ export interface HttpServer {
   readonly url: string;
   /** From now on requests go here; until then they are answered `not_ready`, and `/healthz` with `ok`. */
   serve(app: { fetch: (request: Request) => Response | Promise<Response> }): void;
-  /** Takes no new connection, lets running requests finish for at most `graceMs`, then cuts them. */
+  /**
+   * Tells clients to come back on another connection, takes none any more, lets running requests finish, and cuts what takes
+   * longer than `graceMs` in all.
+   */
   close(graceMs: number): Promise<void>;
 }
+
+/**
+ * How long an idle connection is kept. The side that is about to ask has to be the one that gives it up, or a request meets a
+ * connection that is just being closed, and a reset. So this is more than any client waits: proxies and load balancers in front
+ * of a backend 60 to 600 s, Workers and undici less. Node's `headersTimeout` (60 s) begins with a request's first byte.
+ */
+const IDLE_MS = 620_000;
+
+/** How long clients are told, before idle connections are closed: one that is in use has its next answer by then. */
+const TELL_MS = 100;
 
 function starting(request: Request): Response {
   if (new URL(request.url).pathname === '/healthz') return Response.json({ status: 'degraded', version: 'starting' });
@@ -22,7 +35,17 @@ function starting(request: Request): Response {
 /** Throws `configuration` in one line when the address cannot be had. */
 export async function listen({ host, port }: { host: string; port: number }): Promise<HttpServer> {
   let fetch: (request: Request) => Response | Promise<Response> = starting;
-  const server: Server = createServer(getRequestListener((request) => fetch(request)));
+  let draining = false;
+  class Answer extends ServerResponse {
+    override writeHead(...head: unknown[]): this {
+      if (draining) this.shouldKeepAlive = false;
+      return super.writeHead(...(head as Parameters<ServerResponse['writeHead']>));
+    }
+  }
+  const server = createServer(
+    { keepAliveTimeout: IDLE_MS, ServerResponse: Answer },
+    getRequestListener((request) => fetch(request)),
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const message: Record<string, string> = {
@@ -48,12 +71,11 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
       fetch = (request) => app.fetch(request);
     },
     async close(graceMs) {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      // A connection that was busy a moment ago is kept alive by its client: let go of it as soon as it is idle.
-      const idle = setInterval(() => server.closeIdleConnections(), 10);
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
-      await closed;
-      clearInterval(idle);
+      draining = true;
+      const tellMs = Math.min(TELL_MS, graceMs);
+      await pause(tellMs);
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs - tellMs);
+      await new Promise<void>((resolve) => server.close(() => resolve())); // closes those that are idle at once
       clearTimeout(cut);
     },
   };

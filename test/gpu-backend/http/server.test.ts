@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type HttpServer, listen } from '../../../gpu-backend/http/server.ts';
 
@@ -59,4 +60,54 @@ test('lets a running request finish, and cuts one that takes longer than the gra
   await taken.promise;
   await second.close(1);
   await hanging;
+});
+
+test('keeps an idle connection for longer than proxies in front of it do', async () => {
+  const { url } = await server();
+  const { headers } = await fetch(url);
+  expect(headers.get('keep-alive')).toBe('timeout=620');
+});
+
+/** A connection that is kept alive: what is written there, and what comes back. */
+async function keptAlive({ url }: HttpServer) {
+  const socket = connect(Number(new URL(url).port));
+  const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  let heard = '';
+  socket.setEncoding('utf8').on('data', (text: string) => (heard += text));
+  return {
+    ended,
+    ask: () => socket.write('GET / HTTP/1.1\r\nhost: backend\r\n\r\n'),
+    heard: (text: string) =>
+      new Promise<string>((resolve) => {
+        const look = () => heard.includes(text) && resolve(heard);
+        socket.on('data', look);
+        look();
+      }),
+  };
+}
+
+test('ends in time with idle connections open, and tells those in use to come back on another one', async () => {
+  const one = await server();
+  let [arrived, answer] = [Promise.withResolvers<void>(), Promise.resolve('first')];
+  one.serve({
+    async fetch() {
+      arrived.resolve();
+      return new Response(await answer);
+    },
+  });
+  const [idle, busy] = [await keptAlive(one), await keptAlive(one)];
+  for (const connection of [idle, busy]) {
+    connection.ask();
+    expect(await connection.heard('first')).toContain('Connection: keep-alive');
+  }
+  const second = Promise.withResolvers<string>();
+  [arrived, answer] = [Promise.withResolvers<void>(), second.promise];
+  busy.ask();
+  await arrived.promise;
+  const closed = one.close(60_000);
+  await idle.ended;
+  second.resolve('second');
+  expect(await busy.heard('second')).toContain('Connection: close');
+  await busy.ended;
+  await closed;
 });
