@@ -1,5 +1,4 @@
 /** The backend's measurements, each in a file of bench/backend/; `--only NAME` makes one of them. */
-import { HarnessError } from '../shared/problem.ts';
 import { benchAdCount } from './backend/ads.ts';
 import { churnRows } from './backend/churn.ts';
 import { encoderRows } from './backend/encoder.ts';
@@ -13,12 +12,14 @@ import { lexicalRows } from './backend/lexical.ts';
 import { reductionRows } from './backend/reductions.ts';
 import { retrieveRows } from './backend/retrieve.ts';
 import { scanRows } from './backend/scan.ts';
+import { inParts } from './parts.ts';
 import type { Bench, Row } from './row.ts';
+import { sizeFrom } from './size.ts';
 
 type Part = (options: { quick: boolean; say: (line: string) => void }) => Promise<Row[]>;
 
 /** Ads of a quick measurement, unless the environment says. */
-const quickAds = () => (process.env.HARNESS_BENCH_ADS === undefined ? 50_000 : benchAdCount());
+const quickAds = () => sizeFrom('HARNESS_BENCH_ADS', 50_000);
 
 /** In the order of their rows. */
 const PARTS: Record<string, Part> = {
@@ -44,14 +45,11 @@ const PARTS: Record<string, Part> = {
   kill: ({ quick, say }) => killRows({ kills: quick ? 8 : 50, say }),
 };
 
-export const backend: Bench = async ({ quick, only, say }) => {
-  if (only !== undefined && PARTS[only] === undefined)
-    throw new HarnessError('bad_request', `--only: expected one of ${Object.keys(PARTS).join(', ')}, got ${only}.`);
-  const rows: Row[] = [];
-  for (const [name, part] of Object.entries(PARTS)) {
-    if (only !== undefined && only !== name) continue;
-    say(name);
-    rows.push(...(await part({ quick, say })));
-  }
-  return { rows };
-};
+export const backend = inParts(
+  Object.fromEntries(
+    Object.entries(PARTS).map(([name, part]): [string, Bench] => [
+      name,
+      async (options) => ({ rows: await part(options) }),
+    ]),
+  ),
+);

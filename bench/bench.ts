@@ -4,7 +4,8 @@ import { Command } from 'commander';
 import { exitWith } from '../scripts/service.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { machine } from './machine.ts';
-import { type Bench, type Row, table } from './row.ts';
+import { type Result, withPart } from './result.ts';
+import { type Bench, table } from './row.ts';
 
 const BENCHES: Record<string, () => Promise<Bench>> = {
   quality: async () => (await import('./quality.ts')).quality,
@@ -29,28 +30,31 @@ const program = new Command('npm run bench --')
 const { quick = false, json = false, only } = program.opts<{ quick?: boolean; json?: boolean; only?: string }>();
 const name = program.args[0]!;
 
-/** The day's results with a part measured again; nothing where the whole was not measured that day. */
-function withPart({ rows, date }: { rows: Row[]; date: string }, file: string): object | undefined {
-  if (!existsSync(file)) return undefined;
-  const whole = JSON.parse(readFileSync(file, 'utf8')) as { rows: Row[] };
-  const again = new Map(rows.map((row) => [row.metric, row]));
-  const kept = whole.rows.map((row) => again.get(row.metric) ?? row);
-  const known = new Set(whole.rows.map(({ metric }) => metric));
-  return { ...whole, date, rows: [...kept, ...rows.filter(({ metric }) => !known.has(metric))] };
-}
+/** What is in a result file; `undefined` where there is none. */
+const stored = (file: string): Result | undefined =>
+  existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Result) : undefined;
 
 try {
   const load = BENCHES[name];
   if (load === undefined)
     throw new HarnessError('bad_request', `bench: expected one of ${Object.keys(BENCHES).join(', ')}, got ${name}.`);
-  const outcome = await (await load())({ quick, only, say: (line) => console.error(line) });
-  const result = { bench: name, quick, date: new Date().toISOString(), machine: machine(), ...outcome };
+  const bench = await load();
+  if (only !== undefined && !bench.parts?.includes(only)) {
+    const expected =
+      bench.parts === undefined ? `nothing, because ${name} has no parts` : `one of ${bench.parts.join(', ')}`;
+    throw new HarnessError('bad_request', `--only: expected ${expected}, got ${only}.`);
+  }
+  const outcome = await bench({ quick, only, say: (line) => console.error(line) });
+  const result: Result = { bench: name, quick, date: new Date().toISOString(), machine: machine(), ...outcome };
   console.log(json ? JSON.stringify(result, null, 2) : table(outcome.rows));
   const file = `bench/results/${name}-${result.date.slice(0, 10)}.json`;
   if (!quick) {
-    mkdirSync('bench/results', { recursive: true });
-    const whole = only === undefined ? result : withPart(result, file);
-    if (whole !== undefined) writeFileSync(file, `${JSON.stringify(whole, null, 2)}\n`);
+    const merge = only === undefined ? { result } : withPart(stored(file), result);
+    if ('refused' in merge) console.error(`Nothing is written to ${file}: ${merge.refused}.`);
+    else {
+      mkdirSync('bench/results', { recursive: true });
+      writeFileSync(file, `${JSON.stringify(merge.result, null, 2)}\n`);
+    }
   }
   process.exit(outcome.rows.some(({ ok }) => ok === false) ? 1 : 0);
 } catch (error) {

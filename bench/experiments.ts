@@ -2,19 +2,18 @@
  * Whether the statistics keep their word: error rates, coverage, power, saving and interference, each in simulated experiments;
  * and how fast a report is. `--only NAME` makes one part.
  */
-import { HarnessError } from '../shared/problem.ts';
 import { horizonRows } from './experiments/horizon.ts';
 import { interferenceRows } from './experiments/interference.ts';
 import { lookRows } from './experiments/looks.ts';
 import { marketPlanningRows } from './experiments/market-planning.ts';
 import { planningRows } from './experiments/planning.ts';
 import { createPopulation } from './experiments/population.ts';
+import { inParts } from './parts.ts';
 import { rollupRows } from './rollups.ts';
-import type { Bench, Row } from './row.ts';
 
 const population = () => createPopulation(20_000, 1);
 
-const PARTS: Record<string, Bench> = {
+export const experiments = inParts({
   // first, while nothing else has filled the memory
   reports: rollupRows,
   horizon: async ({ quick, say }) => ({ rows: horizonRows(population(), quick ? 4_000 : 10_000, say) }),
@@ -27,18 +26,4 @@ const PARTS: Record<string, Bench> = {
     ),
   }),
   interference: async ({ quick, say }) => ({ rows: interferenceRows(quick ? 20 : 100, say) }),
-};
-
-export const experiments: Bench = async ({ quick, only, say }) => {
-  if (only !== undefined && PARTS[only] === undefined)
-    throw new HarnessError('bad_request', `--only: expected one of ${Object.keys(PARTS).join(', ')}, got ${only}.`);
-  const rows: Row[] = [];
-  const details: unknown[] = [];
-  for (const [name, part] of Object.entries(PARTS)) {
-    if (only !== undefined && only !== name) continue;
-    const outcome = await part({ quick, say });
-    rows.push(...outcome.rows);
-    if (outcome.detail !== undefined) details.push(outcome.detail);
-  }
-  return { rows, ...(details.length > 0 && { detail: Object.assign({}, ...details) }) };
-};
+});

@@ -20,6 +20,7 @@ import { startPostgresServer } from '../test/setup/postgres-server.ts';
 import { sampleImpression } from '../test/setup/samples.ts';
 import { EXPERIMENT, EXPORTS, fill } from './rollup-data.ts';
 import { type Bench, bounded, type Row } from './row.ts';
+import { sizeFrom } from './size.ts';
 
 /** Overridden by HARNESS_BENCH_IMPRESSIONS. */
 const IMPRESSIONS = { quick: 500_000, full: 10_000_000 };
@@ -115,7 +116,7 @@ async function peer(db: Database, say: (line: string) => void): Promise<{ second
 
 /** The rows of `bench -- experiments` that are about speed. */
 export const rollupRows: Bench = async ({ quick, say }) => {
-  const impressions = Number(process.env.HARNESS_BENCH_IMPRESSIONS ?? (quick ? IMPRESSIONS.quick : IMPRESSIONS.full));
+  const impressions = sizeFrom('HARNESS_BENCH_IMPRESSIONS', quick ? IMPRESSIONS.quick : IMPRESSIONS.full);
   const millions = `${impressions / 1e6} M impressions`;
   const server = await startPostgresServer();
   try {

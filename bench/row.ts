@@ -16,12 +16,16 @@ export interface Outcome {
   detail?: unknown;
 }
 
-export type Bench = (options: {
-  quick: boolean;
-  /** The one part to measure, where there are several. */
-  only?: string | undefined;
-  say: (line: string) => void;
-}) => Promise<Outcome>;
+export interface Bench {
+  (options: {
+    quick: boolean;
+    /** The one of `parts` to measure; absent, all. */
+    only?: string | undefined;
+    say: (line: string) => void;
+  }): Promise<Outcome>;
+  /** What `only` may name; absent where there is nothing to choose from. */
+  readonly parts?: readonly string[];
+}
 
 /** A row whose target is a bound. */
 export function bounded(metric: string, value: number, unit: string, [relation, bound]: ['>=' | '<=', number]): Row {

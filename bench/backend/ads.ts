@@ -9,9 +9,10 @@ import { createRandom } from '../../marketplace/random.ts';
 import { Manifest } from '../../shared/bundle.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
+import { sizeFrom } from '../size.ts';
 
 /** Ads of the measurements at full size; `HARNESS_BENCH_ADS` makes it smaller. */
-export const benchAdCount = (): number => Number(process.env.HARNESS_BENCH_ADS ?? 1_000_000);
+export const benchAdCount = (): number => sizeFrom('HARNESS_BENCH_ADS', 1_000_000);
 
 /** Share of the second ad's vector and of noise in a further ad's, beside 1 of the first's. */
 const [SECOND, NOISE] = [0.3, 0.35];
