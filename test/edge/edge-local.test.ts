@@ -1,8 +1,9 @@
 /** The local runner: the Worker's own bundle in workerd, with Miniflare's Queue and Cache API, over real sockets. */
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { EventCounts } from '../../edge/events.ts';
-import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
+import { type EventCounts, noEvents } from '../../edge/events.ts';
+import { drain, type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
 import { AdsResponse } from '../../shared/contract/query-route.ts';
 import { freePort } from '../setup/free-port.ts';
 import { type Behaviour, TEST_KEYS, type Told } from './stand-in.ts';
@@ -183,6 +184,56 @@ describe('startEdge', () => {
     } finally {
       await edge.stop();
     }
+  });
+});
+
+describe('drain', () => {
+  type Answer = (response: ServerResponse) => void;
+  const counts =
+    (events: Partial<EventCounts>): Answer =>
+    (response) =>
+      response.end(JSON.stringify({ events: { ...noEvents(), ...events } }));
+  const hangsUp: Answer = (response) => response.destroy();
+  const fails: Answer = (response) => response.writeHead(500).end('{}');
+
+  /** Of an edge whose answers are these, the last one for ever. */
+  async function drained(answers: readonly Answer[], drainMs: number) {
+    let asked = 0;
+    const server = createHttpServer((_, response) => answers[Math.min(asked++, answers.length - 1)]!(response));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const lines: string[] = [];
+    const { port } = server.address() as AddressInfo;
+    const left = await drain(`http://127.0.0.1:${port}`, { drainMs, onLine: (line) => lines.push(line) });
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    return { left, asked, lines };
+  }
+
+  it('asks again when it gets no answer, says so once, and ends when the edge says that nothing is left', async () => {
+    const { left, asked, lines } = await drained(
+      [hangsUp, fails, counts({ issued: 2, queued: 2 }), hangsUp, counts({})],
+      60_000,
+    );
+    expect([left, asked]).toEqual([0, 5]);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^The edge does not say what it still has to deliver, /);
+  });
+
+  it('takes no silence for an end: what was left last is left, and one event at least when that was never said', async () => {
+    expect((await drained([counts({ issued: 3, queued: 3 }), hangsUp], 100)).left).toBe(3);
+    expect((await drained([hangsUp], 0)).left).toBe(1);
+  });
+
+  it.each([
+    ['is in the air', { issued: 1 }, 1],
+    ['is queued', { issued: 1, queued: 1 }, 1],
+    ['was taken twice and delivered once', { issued: 1, outboxed: 1, late: 1, delivered: 1 }, 1],
+    ['was taken twice and delivered twice', { issued: 1, outboxed: 1, late: 1, delivered: 2 }, 0],
+    ['was stored directly', { issued: 1, direct: 1 }, 0],
+    ['was refused', { issued: 1, queued: 1, rejected: 1 }, 0],
+    ['is lost', { issued: 1, failed: 1 }, 0],
+  ])('waits for an event or not when it %s', async (_, events, left) => {
+    expect((await drained([counts(events)], 0)).left).toBe(left);
   });
 });
 
