@@ -34,10 +34,17 @@ export async function readClick(keys: KeyRing, token: string): Promise<ClickToke
   throw new HarnessError('invalid_token', 'This click token is of a version that is no longer read.');
 }
 
-/** The landing URL with the signed click id appended. */
+/**
+ * The landing URL with the signed click id appended, in place of one that it may have brought. As text: `URLSearchParams` would spell the
+ * whole query anew, and an address that its shop has signed, or reads strictly, would lead nowhere.
+ */
 async function landing(keys: KeyRing, { i, p, d }: ClickToken): Promise<string> {
   const url = new URL(d);
-  url.searchParams.set(CLICK_ID_PARAMETER, await signToken(keys, CLICK_ID, clickIdOf(i, p)));
+  const own = url.search
+    .slice(1)
+    .split('&')
+    .filter((pair) => pair !== '' && !pair.startsWith(`${CLICK_ID_PARAMETER}=`));
+  url.search = [...own, `${CLICK_ID_PARAMETER}=${await signToken(keys, CLICK_ID, clickIdOf(i, p))}`].join('&');
   return url.href;
 }
 

@@ -54,8 +54,9 @@ export const conversionsRoute = (isolate: Isolate) =>
     const safe = await events.log({ type: 'conversion', id, atMs: clock.now(), clickId, valueMicros }, (work) =>
       c.executionCtx.waitUntil(work),
     );
-    if (safe === false) {
-      const message = 'The conversion could not be stored; send it again.';
+    // A shop can report again, and one id counts once: so nothing is promised that is only likely.
+    if (safe !== true) {
+      const message = 'The conversion is not known to be stored; send it again.';
       throw new HarnessError('backend_unavailable', message, { retryAfterSeconds: 5 });
     }
     c.header('cache-control', 'no-store');

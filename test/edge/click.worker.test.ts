@@ -46,6 +46,27 @@ describe('GET /v1/click/:token', () => {
     expect(response.headers.get('referrer-policy')).toBe('no-referrer');
   });
 
+  it.each([
+    ['', ''],
+    ['?', ''],
+    ['?from=ads', 'from=ads&'],
+    ['?sig=a%2Fb/c+d%20e~*&flag&list=1,2:3&from=%C3%BC', 'sig=a%2Fb/c+d%20e~*&flag&list=1,2:3&from=%C3%BC&'],
+    ['?hclid=old&a=1&xhclid=2', 'a=1&xhclid=2&'],
+  ])('leaves the landing page its own query %s, letter by letter', async (query, kept) => {
+    const edge = edgeUnderTest();
+    const sign = clickSigner(edge.isolate.settings.keys, {
+      a: 'ad-1',
+      p: 1,
+      d: `https://shop.example/x${query}#top`,
+      c: 1,
+    });
+    const path = `/v1/click/${sign(clickTail({ i: 'impression-1', x: 4_000_000_000 }))}`;
+    const to = (await edge.fetch(path)).headers.get('location')!;
+    const [before, after] = to.split('hclid=test.');
+    expect(before).toBe(`https://shop.example/x?${kept}`);
+    expect(after).toMatch(/^[\w-]+\.[\w-]+#top$/);
+  });
+
   it('marks the click of a program that says what it is', async () => {
     const edge = edgeUnderTest();
     const { path } = await oneClickUrl(edge);
@@ -233,5 +254,24 @@ describe('POST /v1/conversions', () => {
     const { clickId } = await clicked(edge);
     const problem = await edge.problem('/v1/conversions', post({ clickId, orderId: 'o', valueMicros: 1 }));
     expect(problem).toMatchObject({ code: 'backend_unavailable', retryAfterSeconds: 5 });
+  });
+
+  it('promises nothing while queue and outbox hang: told again, the order counts once all the same', async () => {
+    const edge = edgeUnderTest();
+    const { clickId } = await clicked(edge);
+    const held = Promise.withResolvers<void>();
+    const hanging = { idFromName: () => '', get: () => ({ fetch: () => held.promise.then(() => new Response()) }) };
+    const { bindings, isolate } = edgeUnderTest({
+      EVENTS: { send: () => held.promise },
+      OUTBOX: hanging,
+      EVENT_DEADLINE_MS: '20',
+    });
+    const works: Promise<unknown>[] = [];
+    const context = { waitUntil: (work: Promise<unknown>) => works.push(work) };
+    const report = new Request(`${EDGE}/v1/conversions`, post({ clickId, orderId: 'o', valueMicros: 1 }));
+    const response = await createApp(isolate).fetch(report as never, bindings, context as never);
+    expect(response.status).toBe(503);
+    held.resolve();
+    await Promise.all(works);
   });
 });
