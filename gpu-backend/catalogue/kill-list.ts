@@ -2,7 +2,7 @@
  * Ads that must leave every answer at once. An edge caches candidate lists by generation, and the backend adds later
  * changes to the live generation as they come; so a cached list can only hold ads that were active when the generation
  * was built or at some time since. The ads to kill are therefore those that changed *after* the generation's snapshot and
- * are not active now: what was paused before never entered, and the list empties itself with each publication. Beside
+ * are not active now, or may spend nothing: what was paused before never entered, and the list empties itself with each publication. Beside
  * them, whatever the generation: those that have spent the budget of the day (spend.ts). A campaign or an advertiser is one
  * entry (takedown.ts), however many ads it has.
  */
@@ -25,13 +25,14 @@ const today = sql`(now() at time zone 'utc')::date`;
 /** The entries on the list as a subquery; the ads' halves have an index to go by, campaigns are few. */
 const killed = (revision: number): SQL => sql`(
   select ${ads.id} from ${ads}
-  where ${ads.revision} > ${revision} and (${ads.status} <> 'active' or ${ads.deletedAt} is not null)
+  where ${ads.revision} > ${revision} and (${ads.status} <> 'active' or ${ads.dailyBudgetMicros} = 0 or ${ads.deletedAt} is not null)
   union
   select ${ads.id} from ${ads} join ${adSpend} on ${adSpend.adId} = ${ads.id}
   where ${adSpend.day} = ${today} and ${adSpend.spentMicros} >= ${ads.dailyBudgetMicros}
   union
   select ${accounts.kind} || '/' || ${accounts.id} from ${accounts}
-  where ${accounts.revision} > ${revision} and ${accounts.status} <> 'active' and ${accounts.deletedAt} is null
+  where ${accounts.revision} > ${revision} and (${accounts.status} <> 'active' or ${accounts.dailyBudgetMicros} = 0)
+    and ${accounts.deletedAt} is null
   union
   select ${accounts.kind} || '/' || ${accounts.id} from ${accounts}
   join ${accountSpend} on ${accountSpend.kind} = ${accounts.kind} and ${accountSpend.id} = ${accounts.id}

@@ -41,6 +41,10 @@ export interface ShownUnder {
  */
 const AHEAD_MS = 3_600_000;
 
+/** Whether somebody is booked to be shown at all: who may spend nothing on a day is as good as paused. */
+export const isActive = ({ status, dailyBudgetMicros }: Pick<Campaign, 'status' | 'dailyBudgetMicros'>): boolean =>
+  status === 'active' && dailyBudgetMicros !== 0;
+
 const wants = <T>(list: readonly T[] | undefined, value: T): boolean =>
   list === undefined || list.length === 0 || list.includes(value);
 
@@ -82,14 +86,14 @@ export class Terms {
     const ofCampaign = remembered((id) => {
       const campaign = this.#campaigns.get(id);
       if (campaign === undefined) return true;
-      const { status, markets, languages, policyFlags, schedule } = campaign;
-      if (status !== 'active' || !wants(markets, market) || !wants(languages, language)) return false;
+      const { markets, languages, policyFlags, schedule } = campaign;
+      if (!isActive(campaign) || !wants(markets, market) || !wants(languages, language)) return false;
       if (flagged(policyFlags) || (heldOff?.(id) ?? false)) return false;
       return schedule === undefined || opensWithin(schedule, now, AHEAD_MS);
     });
     const ofAdvertiser = remembered((id) => {
       const advertiser = this.#advertisers.get(id);
-      return advertiser === undefined || (advertiser.status === 'active' && !flagged(advertiser.policyFlags));
+      return advertiser === undefined || (isActive(advertiser) && !flagged(advertiser.policyFlags));
     });
     return ({ advertiserId, campaignId, languages, policyFlags }) =>
       wants(languages, language) && !flagged(policyFlags) && ofCampaign(campaignId) && ofAdvertiser(advertiserId);

@@ -9,6 +9,9 @@ import type { Ad } from '../../shared/contract/ads.ts';
 /** Ads that are alike in these are judged alike. */
 export type Booking = Pick<Ad, 'status' | 'markets' | 'campaignId' | 'advertiserId' | 'languages' | 'policyFlags'>;
 
+/** An ad, as far as it is judged: one that may spend nothing on a day is as good as paused. */
+type Booked = Booking & Partial<Pick<Ad, 'dailyBudgetMicros'>>;
+
 const NONE = -1;
 
 const sameList = (a: readonly string[] = [], b: readonly string[] = []) =>
@@ -29,7 +32,7 @@ export class Bookings {
   #numberOf = new Int32Array(0);
 
   /** In place of what the slot had. */
-  put(slot: number, ad: Booking): void {
+  put(slot: number, ad: Booked): void {
     if (slot >= this.#numberOf.length) {
       const grown = new Int32Array(2 * slot + 64).fill(NONE);
       grown.set(this.#numberOf);
@@ -56,9 +59,9 @@ export class Bookings {
     };
   }
 
-  #number({ status, markets, campaignId, advertiserId, languages, policyFlags }: Booking): number {
-    const booking = {
-      ...{ status, markets, campaignId, advertiserId },
+  #number({ status, dailyBudgetMicros, markets, campaignId, advertiserId, languages, policyFlags }: Booked): number {
+    const booking: Booking = {
+      ...{ status: dailyBudgetMicros === 0 ? 'paused' : status, markets, campaignId, advertiserId },
       ...(languages === undefined ? {} : { languages }),
       ...(policyFlags === undefined ? {} : { policyFlags }),
     };
@@ -73,7 +76,7 @@ export class Bookings {
 }
 
 /** The bookings of a generation's ads by row, letting others run in between. */
-export async function indexBookings(ads: readonly { ad: Booking }[]): Promise<Bookings> {
+export async function indexBookings(ads: readonly { ad: Booked }[]): Promise<Bookings> {
   const bookings = new Bookings();
   for (const [row, { ad }] of ads.entries()) {
     bookings.put(row, ad);

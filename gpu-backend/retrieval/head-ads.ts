@@ -6,7 +6,7 @@ import { sql } from 'drizzle-orm';
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { HeadAd, HeadAds } from '../../shared/contract/head.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { Terms } from '../catalogue/terms.ts';
+import { isActive, Terms } from '../catalogue/terms.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { impressions } from '../db/schema.ts';
 import type { Live } from '../generations/live.ts';
@@ -53,7 +53,7 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
         return asked(ad);
       });
     const choose = (ad: Ad | undefined) => {
-      if (ad?.status !== 'active' || chosen.size >= HEAD_ADS) return;
+      if (ad === undefined || !isActive(ad) || chosen.size >= HEAD_ADS) return;
       const markets = shownIn(ad);
       if (markets.length > 0) chosen.set(ad.id, headAd(ad, markets, terms));
     };

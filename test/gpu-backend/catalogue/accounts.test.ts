@@ -127,6 +127,15 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1'], 3]);
   });
 
+  test('a budget of nothing is as good as a pause', async () => {
+    await accounts.put('campaign', campaign({ dailyBudgetMicros: 0 }));
+    expect([await killList(db), changes, shown()]).toEqual([['campaign/campaign-1'], 1, false]);
+    await accounts.patch('campaign', 'campaign-1', { dailyBudgetMicros: 1 });
+    expect([await killList(db), changes, shown()]).toEqual([[], 2, true]);
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'active', dailyBudgetMicros: 0 });
+    expect([await killList(db), changes, shown()]).toEqual([['advertiser/advertiser-1'], 3, false]);
+  });
+
   test('a budget is that of all its ads together, and used up means out', async () => {
     await accounts.put('campaign', campaign({ dailyBudgetMicros: 1_000_000 }));
     await accounts.put('advertiser', { id: 'advertiser-1', status: 'active', dailyBudgetMicros: 1_500_000 });

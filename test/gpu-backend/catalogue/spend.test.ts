@@ -82,6 +82,13 @@ describe.each(DATABASES)('spend on the %s database', (_name, open) => {
     expect(await state()).toEqual({ killed: ['a'], version: 1, changes: 1 });
   });
 
+  test('kills an ad whose budget becomes nothing, before any click', async () => {
+    await catalogue().patch('a', { dailyBudgetMicros: 0 });
+    expect(await state()).toEqual({ killed: ['a'], version: 1, changes: 1 });
+    await catalogue().patch('a', { dailyBudgetMicros: 1 });
+    expect(await state()).toEqual({ killed: [], version: 2, changes: 2 });
+  });
+
   test('ends with a raised budget, and with the day', async () => {
     await store([click('a', 1_000_000), click('b', 1_000_000, { atMs: Date.now() - DAY_MS })]);
     expect((await state()).killed).toEqual(['a']);

@@ -50,6 +50,15 @@ it('answers for each slot what its own ad would be answered, after any changes',
   );
 });
 
+it('has an ad that may spend nothing as paused', () => {
+  const bookings = new Bookings();
+  const ad = { status: 'active' as const, markets: ['us'], campaignId: 'a', advertiserId: 'a' };
+  bookings.put(0, { ...ad, dailyBudgetMicros: 0 });
+  bookings.put(1, { ...ad, dailyBudgetMicros: 1 });
+  const active = bookings.where(({ status }) => status === 'active');
+  expect([active(0), active(1)]).toEqual([false, true]);
+});
+
 it('asks once a booking, and of what came since as well', async () => {
   const ads = Array.from({ length: 5_000 }, (_, i) => ({
     ad: { status: 'active', markets: ['us'], campaignId: `c${i % 7}`, advertiserId: 'a' } as Booking,

@@ -47,9 +47,10 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
       ],
       { db },
     );
-    const ids = ['often', 'less', 'british', 'paused', 'rich', 'by-robots', 'in-a-test-link', 'last-year'];
+    const ids = ['often', 'less', 'british', 'paused', 'penniless', 'rich', 'by-robots', 'in-a-test-link', 'last-year'];
+    const budgets: Record<string, number> = { rich: 2, penniless: 0 };
     const ads = ids.map((id) =>
-      sampleAd({ id, status: id === 'paused' ? 'paused' : 'active', dailyBudgetMicros: id === 'rich' ? 2 : 1 }),
+      sampleAd({ id, status: id === 'paused' ? 'paused' : 'active', dailyBudgetMicros: budgets[id] ?? 1 }),
     );
     const head = await createHeadAds({ db, live: liveWith(ads), now: () => 5 })();
     expect(HeadAds.parse(head)).toEqual(head);
