@@ -8,6 +8,7 @@ import type { Ad } from '../../shared/contract/ads.ts';
 import { byScore, type Hit } from '../index/ann-index.ts';
 import { DeltaIndex } from '../index/delta.ts';
 import { scan } from '../index/exact.ts';
+import { sameDirection } from '../index/vector-rows.ts';
 import type { KeywordFound } from '../retrieval/keyword.ts';
 import type { LexicalFound } from '../retrieval/lexical.ts';
 import type { Booking } from './bookings.ts';
@@ -185,7 +186,7 @@ export class View {
     const slot = this.#slotOf.get(ad.id);
     const old = slot === undefined ? undefined : this.#entries[slot]!;
     const sameText = old !== undefined && adText(old.ad) === adText(ad);
-    const better = vector !== undefined && (vector.source === 'uploaded' || vector.source !== old?.source);
+    const better = vector !== undefined && (vector.source !== old?.source || this.#isAnother(vector, slot!));
     if (slot !== undefined && sameText && !better && sameMarkets(old!.ad.markets, ad.markets)) {
       this.#entries[slot] = { ...old!, ad, revision };
       this.#generation.keywords.remove(slot, old!.ad.keywords);
@@ -239,6 +240,13 @@ export class View {
   #vectorOf(slot: number): ArrayLike<number> | undefined {
     const { rows, ads } = this.#generation;
     return slot < ads.length ? rows.unit(slot) : this.#added.unit(slot);
+  }
+
+  /** Whether its owner uploaded another vector: the one that the ad has comes again with each of its changes. */
+  #isAnother({ source, components }: AdVector, slot: number): boolean {
+    if (source !== 'uploaded') return false;
+    const own = this.#vectorOf(slot);
+    return own === undefined || !sameDirection(components, own);
   }
 
   #empty(slot: number): void {

@@ -28,6 +28,12 @@ export function sixteenBits(vector: ArrayLike<number>): Int16Array {
   return Int16Array.from(vector, (value) => Math.round(value * scale));
 }
 
+/** Whether two vectors are one and the same by what 16 bits tell, whatever their scales. */
+export function sameDirection(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  const other = sixteenBits(b);
+  return sixteenBits(a).every((value, i) => Math.abs(value - other[i]!) <= 1);
+}
+
 /** int8 with the row's largest component at 127: the direction is kept to about 0.4 % of that component. */
 export function quantize(vector: Float32Array): Int8Array {
   let largest = 0;

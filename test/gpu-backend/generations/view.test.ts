@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest';
 import { Bookings } from '../../../gpu-backend/generations/bookings.ts';
+import type { AdVector } from '../../../gpu-backend/generations/vectors.ts';
 import { View } from '../../../gpu-backend/generations/view.ts';
-import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
+import { float32Rows, quantize } from '../../../gpu-backend/index/vector-rows.ts';
 import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
 import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
 import { LexicalSegmentBuilder, readSegment } from '../../../gpu-backend/retrieval/lexical-segment.ts';
 import { indexedAd } from '../../../gpu-backend/retrieval/lexical-terms.ts';
 import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
+import type { Ad } from '../../../shared/contract/ads.ts';
 import { clusteredVectors } from '../../fixtures/vectors.ts';
 import { sampleAd } from '../../setup/samples.ts';
 
@@ -45,6 +47,23 @@ function openView(): View {
     bookings,
   });
 }
+
+test('an ad keeps its slot while what it says and its vector stay, wherever the vector is from', () => {
+  const view = openView();
+  const row = matrix.subarray(0, DIMENSION);
+  const uploaded = (of: Float32Array): AdVector => ({ components: quantize(of), source: 'uploaded' });
+  const slots = (revision: number, vector?: AdVector, change: Partial<Ad> = {}) => {
+    view.put(sampleAd({ id: 'ad-0', ...change }), revision, vector);
+    return [view.slots, view.vacant];
+  };
+  expect(slots(2, { components: quantize(row), source: 'bundle' }, { status: 'paused' })).toEqual([COUNT, 0]);
+  expect(slots(3, uploaded(row))).toEqual([COUNT + 1, 1]);
+  // Every change of the ad brings its upload along.
+  expect(slots(4, uploaded(row), { status: 'paused' })).toEqual([COUNT + 1, 1]);
+  expect(slots(5, uploaded(row.map((value) => 3 * value)), { bidMicros: 5 })).toEqual([COUNT + 1, 1]);
+  expect(slots(6, uploaded(query), { bidMicros: 5 })).toEqual([COUNT + 2, 2]);
+  expect(view.cosines([COUNT + 1], query).get(COUNT + 1)).toBeGreaterThan(0.99);
+});
 
 test('cosines are those of each slot, in the generation and behind it; none of an ad without a vector', () => {
   const view = openView();

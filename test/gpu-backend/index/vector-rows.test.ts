@@ -1,6 +1,13 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { float32Rows, int8Rows, int16Rows, quantize, sixteenBits } from '../../../gpu-backend/index/vector-rows.ts';
+import { describe, expect, it, test } from 'vitest';
+import {
+  float32Rows,
+  int8Rows,
+  int16Rows,
+  quantize,
+  sameDirection,
+  sixteenBits,
+} from '../../../gpu-backend/index/vector-rows.ts';
 import { unit } from '../../fixtures/vectors.ts';
 
 const vector = fc
@@ -49,4 +56,17 @@ describe('int8 rows', () => {
   it('refuse a matrix that is not whole rows', () => {
     expect(() => int8Rows(new Int8Array(10), 4)).toThrow('expected rows of 4 components, got 10 components in all');
   });
+});
+
+test('a vector is the same whatever its scale and however it was stored, and another one is not', () => {
+  fc.assert(
+    fc.property(vector, vector, (values, other) => {
+      fc.pre(float32Rows(other, 24).cosine(0, unit(values)) < 0.9999);
+      for (const stored of [quantize(values), sixteenBits(values)]) {
+        expect(sameDirection(stored, int16Rows(sixteenBits(stored), 24).unit(0))).toBe(true);
+        expect(sameDirection(other, stored)).toBe(false);
+      }
+    }),
+    { seed: 5, numRuns: 200 },
+  );
 });
