@@ -72,6 +72,10 @@ export class Outbox {
 
   async put(events: readonly HarnessEvent[]): Promise<void> {
     this.#shelf.put(events);
+    await this.#toBeWoken();
+  }
+
+  async #toBeWoken(): Promise<void> {
     const { storage } = this.#state;
     if ((await storage.getAlarm()) === null) await storage.setAlarm(this.#world().now() + FIRST_DELAY_MS);
   }
@@ -118,6 +122,8 @@ export class Outbox {
 
   async #reconcile(): Promise<Reconciliation> {
     const { now, missing, noteLost, onError } = this.#world();
+    // The runtime gives up on an alarm whose runs keep dying, and what waits must not wait for the next event that the queue refuses.
+    if (this.#shelf.waitingCount() > 0) await this.#toBeWoken();
     this.#shelf.forget(now());
     const beforeMs = now() - GRACE_MS;
     for (let after = 0; ; ) {

@@ -27,6 +27,7 @@ function withOutbox(
     at: (ms: number) => void;
     alarms: number[];
     errors: string[];
+    loseAlarm: () => void;
   }) => Promise<void>,
 ) {
   const { OUTBOX } = env as unknown as { OUTBOX: DurableObjectNamespace };
@@ -57,7 +58,10 @@ function withOutbox(
       if (alarmAt !== null && alarmAt <= T0 + ms) alarmAt = null;
       nowMs = T0 + ms;
     };
-    await act({ outbox, world, note, at, alarms, errors });
+    const loseAlarm = () => {
+      alarmAt = null;
+    };
+    await act({ outbox, world, note, at, alarms, errors, loseAlarm });
   });
 }
 
@@ -87,6 +91,30 @@ it('tries again after pauses that double, half a minute at most, and says once t
     expect(alarms).toHaveLength(9);
     await outbox.put([event('event-002')]);
     expect(alarms[9]! - alarms[8]!).toBe(1_000);
+  }));
+
+it('is woken again by the next look at its ledger when its alarm was lost, and by none when nothing waits', () =>
+  withOutbox(async ({ outbox, at, alarms, loseAlarm }) => {
+    await outbox.reconcile();
+    expect(alarms).toEqual([]);
+    await outbox.put([event('event-001')]);
+    at(500);
+    await outbox.reconcile();
+    expect(alarms).toEqual([T0 + 1_000]);
+    loseAlarm();
+    await outbox.reconcile();
+    expect(alarms).toEqual([T0 + 1_000, T0 + 1_500]);
+  }));
+
+it('is woken when its alarm was lost, though the backend cannot be asked for ids', () =>
+  withOutbox(async ({ outbox, world, note, at, alarms, loseAlarm }) => {
+    world.missing = away;
+    await note(['event-001']);
+    await outbox.put([event('event-001')]);
+    loseAlarm();
+    at(300_000);
+    await expect(outbox.reconcile()).rejects.toThrow('away');
+    expect(alarms).toHaveLength(2);
   }));
 
 it('keeps an event that it is given twice once', () =>
