@@ -33,7 +33,7 @@ export interface BadRowReport {
 export interface BulkLoadOptions {
   connection: Pick<Connection, 'db' | 'copying'>;
   space: ServedSpace;
-  /** Name of the file, and a digest of its content: a load of the same content goes on where it was. */
+  /** Name of the file, and a digest of its content: a load of the same content into the same space goes on where it was. */
   file: { name: string; digest: string };
   /** All rows of the file, in order. */
   read: () => AsyncIterable<BulkRow>;
@@ -65,7 +65,9 @@ const SLICE = 2_000;
 export async function bulkLoad(options: BulkLoadOptions): Promise<BulkLoadResult> {
   const { connection, space, file, read, report, maxBadShare, onProgress = () => {}, chunk = CHUNK } = options;
   const { db } = connection;
-  const state = await begin(db, file);
+  // Vectors were checked against the space when they were staged: in another one the load begins anew.
+  const loadId = `${space.spaceId} ${file.digest}`;
+  const state = await begin(db, { loadId, file: file.name });
   const resumedAfter = state.position;
   await report.cutTo(state.reportBytes);
   let staged: Staged[] = [];
@@ -78,7 +80,7 @@ export async function bulkLoad(options: BulkLoadOptions): Promise<BulkLoadResult
       const moved = await tx
         .update(bulkLoads)
         .set(next)
-        .where(sql`${bulkLoads.id} = ${file.digest} and ${bulkLoads.position} = ${state.position}`)
+        .where(sql`${bulkLoads.id} = ${loadId} and ${bulkLoads.position} = ${state.position}`)
         .returning({ id: bulkLoads.id });
       if (moved.length === 0)
         throw new HarnessError('conflict', `${file.name} is being loaded by another process; wait for it, or end it.`);
@@ -91,7 +93,7 @@ export async function bulkLoad(options: BulkLoadOptions): Promise<BulkLoadResult
   for await (const row of read()) {
     if (++count <= resumedAfter) continue;
     position = count;
-    const checked = await check(row, { space, loadId: file.digest });
+    const checked = await check(row, { space, loadId });
     if ('reason' in checked) bad.push(checked);
     else staged.push(checked);
     if (staged.length + bad.length >= chunk) await store();
@@ -99,33 +101,33 @@ export async function bulkLoad(options: BulkLoadOptions): Promise<BulkLoadResult
   if (staged.length + bad.length > 0) await store();
 
   onProgress(position, 'applying');
-  const repeated = await repeats(db, file.digest);
+  const repeated = await repeats(db, loadId);
   if (repeated.length > 0) await report.append(repeated);
   const rejected = state.rejected + repeated.length;
   if (rejected > maxBadShare * Math.max(1, position)) {
-    await db.transaction((tx) => forget(tx, file.digest));
+    await db.transaction((tx) => forget(tx, loadId));
     throw new HarnessError(
       'bad_request',
       `${file.name}: expected at most ${100 * maxBadShare} % bad rows, got ${rejected} of ${position}; nothing was loaded.`,
     );
   }
-  const loaded = await apply(db, file.digest, space);
+  const loaded = await apply(db, loadId, space);
   return { loaded, rejected, resumedAfter };
 }
 
-/** The state of the load of this content; what an earlier content of the same file left is cleared away. */
-async function begin(db: Database, { name, digest }: BulkLoadOptions['file']) {
+/** The state of the load; what another one of the same file left, of an earlier content or space, is cleared away. */
+async function begin(db: Database, { loadId, file }: { loadId: string; file: string }) {
   return db.transaction(async (tx) => {
     const stale = await tx
       .select({ id: bulkLoads.id })
       .from(bulkLoads)
-      .where(sql`${bulkLoads.file} = ${name} and ${bulkLoads.id} <> ${digest}`);
+      .where(sql`${bulkLoads.file} = ${file} and ${bulkLoads.id} <> ${loadId}`);
     for (const { id } of stale) await forget(tx, id);
     await tx
       .insert(bulkLoads)
-      .values({ id: digest, file: name, position: 0, rejected: 0, reportBytes: 0 })
+      .values({ id: loadId, file, position: 0, rejected: 0, reportBytes: 0 })
       .onConflictDoNothing();
-    const [state] = await tx.select().from(bulkLoads).where(eq(bulkLoads.id, digest));
+    const [state] = await tx.select().from(bulkLoads).where(eq(bulkLoads.id, loadId));
     return state!;
   });
 }

@@ -56,7 +56,7 @@ export const accounts = pgTable(
 
 /** Bulk loads under way: how far each has come, in the transaction that staged its last rows. */
 export const bulkLoads = pgTable('bulk_loads', {
-  /** Digest of the file. */
+  /** Embedding space and digest of the file. */
   id: text().primaryKey(),
   file: text().notNull(),
   /** Rows of the file that are staged or reported. */

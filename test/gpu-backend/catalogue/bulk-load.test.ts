@@ -27,6 +27,7 @@ describe.each(DATABASES)('a bulk load into the %s database', (_name, open) => {
     given: readonly unknown[],
     change: {
       digest?: string;
+      space?: typeof SPACE;
       maxBadShare?: number;
       onProgress?: (done: number) => void;
       before?: (line: number) => Promise<void>;
@@ -81,6 +82,19 @@ describe.each(DATABASES)('a bulk load into the %s database', (_name, open) => {
     expect(changes[0]!.ad).toEqual(good(1));
     expect(changes[1]!.stored!.vector).toEqual(Int8Array.of(1, 2, -1, 0));
     expect(await staged()).toBe(0);
+  });
+
+  test('begins anew where the space is another than at the stop: its vectors never pass for those of this one', async () => {
+    const vector = { spaceId: SPACE.spaceId, int8: Buffer.from([1, 2, 3, 4]).toString('base64') };
+    const file = [1, 2, 3, 4].map((n) => ({ ...good(n), vector }));
+    const stop = async (line: number) => {
+      if (line === 4) throw new Error('killed');
+    };
+    await expect(load(file, { before: stop })).rejects.toThrow('killed');
+    expect(await staged()).toBe(3);
+    const space = { spaceId: 'fedcba9876543210', dimension: 4 };
+    expect(await load(file, { space, maxBadShare: 1 })).toEqual({ loaded: 0, rejected: 4, resumedAfter: 0 });
+    expect([await rows(db, sql`select * from ad_vectors`), await staged()]).toEqual([[], 0]);
   });
 
   test('replaces what is there, takes removed ads back, and leaves the others alone', async () => {
