@@ -3,7 +3,7 @@
  * relevance map can be trained again: also of the ads that nobody saw. Each row has the probability with which it was taken. Bounded in
  * memory and on disk: rows that the disk does not take in time are dropped and counted, and the oldest file makes room.
  */
-import { appendFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Considered } from './retrieve.ts';
 
@@ -38,16 +38,22 @@ async function filesIn(dir: string): Promise<number[]> {
   return numbers.map(Number).sort((a, b) => a - b);
 }
 
+/** Cuts off a row that broke off when its process, or the room on the disk, came to an end; answers the bytes that are left. */
+async function wholeRows(path: string): Promise<number> {
+  const content = await readFile(path).catch(() => Buffer.alloc(0)); // not there yet
+  const whole = content.lastIndexOf('\n') + 1;
+  if (whole < content.length) await truncate(path, whole);
+  return whole;
+}
+
 /** Opens the folder, and goes on behind what an earlier run left there. */
 export async function openCandidateLog(options: CandidateLogOptions): Promise<CandidateLog> {
   const { dir, share, now, random, fileBytes = 64e6, files = 4, onError } = options;
   await mkdir(dir, { recursive: true });
   const pathOf = (number: number) => join(dir, `candidates-${number}.jsonl`);
   let number = (await filesIn(dir)).at(-1) ?? 1;
-  let bytes = await stat(pathOf(number)).then(
-    ({ size }) => size,
-    () => 0,
-  );
+  let bytes = await wholeRows(pathOf(number));
+  let broken = false;
   let [logged, dropped] = [0, 0];
   let waiting: string[] = [];
   let writing: Promise<void> | undefined;
@@ -58,7 +64,9 @@ export async function openCandidateLog(options: CandidateLogOptions): Promise<Ca
       waiting = [];
       const text = rows.join('');
       try {
-        if (bytes > 0 && bytes + text.length > fileBytes) {
+        if (broken) bytes = await wholeRows(pathOf(number));
+        broken = false;
+        if (bytes > 0 && bytes + Buffer.byteLength(text) > fileBytes) {
           number++;
           bytes = 0;
           for (const old of (await filesIn(dir)).slice(0, -(files - 1) || undefined)) await rm(pathOf(old));
@@ -67,6 +75,7 @@ export async function openCandidateLog(options: CandidateLogOptions): Promise<Ca
         bytes += Buffer.byteLength(text);
         logged += rows.length;
       } catch (error) {
+        broken = true;
         dropped += rows.length;
         onError(error);
       }

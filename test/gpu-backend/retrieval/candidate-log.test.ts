@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type CandidateLogOptions, openCandidateLog } from '../../../gpu-backend/retrieval/candidate-log.ts';
@@ -90,6 +90,19 @@ describe('the candidate log', () => {
     const queries = (await Promise.all(files.map((file) => rowsOf(dir, file)))).flat().map(({ query }) => query);
     expect(queries.at(-1)).toBe('1-19');
     expect(queries).toEqual(queries.toSorted((a, b) => Number(a.split('-')[1]) - Number(b.split('-')[1])));
+  });
+
+  it('leaves out a row in which an earlier run broke off', async () => {
+    const dir = at('broken');
+    for (const query of ['before', 'after']) {
+      const log = await open(dir);
+      log.offer(() => answer(query));
+      await log.close();
+      await appendFile(join(dir, 'candidates-1.jsonl'), '{"atMs":7,"prop');
+    }
+    await open(dir);
+    const rows = await rowsOf(dir, 'candidates-1.jsonl');
+    expect(rows.map(({ query }) => query)).toEqual(['before', 'after']);
   });
 
   it('drops and counts what it cannot hold or write', async () => {
