@@ -66,6 +66,8 @@ export interface TieredOptions extends Lives {
 const JITTER = 0.1;
 /** A call that is in the air for so many times `followMs`, twice its deadline, died with its request and will never land. */
 const DEAD_AFTER = 4;
+/** Calls that a request waits for, one after the other: two fill its time, and the third has hardly any left. */
+const MOST_FOLLOWED = 3;
 
 interface Flight {
   done: Promise<Fetched>;
@@ -153,18 +155,26 @@ export class TieredCache {
     }
   }
 
-  /** Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`. */
+  /**
+   * Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`: the
+   * first follower to wake leads the others, and who followed too often gives up, so that a slow backend is not called by all.
+   */
   async #once(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched> {
-    for (let round = 0; round < 2; round++) {
+    const { followMs } = this.#options;
+    for (let followed = 0; followed < MOST_FOLLOWED; followed++) {
       const flight = this.#inTheAir(path);
-      if (flight === undefined) break;
-      const shared = await within(flight.done, this.#options.followMs);
+      if (flight === undefined) return this.#lead(path, lookup, urgent);
+      const shared = await within(flight.done, followMs);
       if (shared !== TIMED_OUT) return shared;
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
       // Another follower may have asked, and be done, before this one woke up.
       const near = await this.#nearest(path, lookup);
       if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return { ...near, hedged: false };
     }
+    throw new HarnessError('deadline_exceeded', `candidates: none of ${MOST_FOLLOWED} calls landed in ${followMs} ms.`);
+  }
+
+  #lead(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched> {
     this.#forgetDead();
     const done = this.#load(path, lookup, urgent).finally(() => {
       if (this.#flights.get(path)?.done === done) this.#flights.delete(path);

@@ -73,6 +73,20 @@ describe('single flight', () => {
     expect((await follower).entry.body).toBe('"list"');
   });
 
+  it('calls a slow backend once a wait, however many ask', async () => {
+    const { cache } = tiered();
+    const slow = vi.fn(
+      () =>
+        new Promise<Loaded>((_, reject) =>
+          setTimeout(reject, 2 * FOLLOW_MS + 50, new HarnessError('deadline_exceeded', 'slow')),
+        ),
+    );
+    const all = Promise.allSettled(Array.from({ length: 100 }, () => cache.find(lookup(slow))));
+    await vi.advanceTimersByTimeAsync(4 * FOLLOW_MS + 50);
+    expect(new Set((await all).map(({ status }) => status))).toEqual(new Set(['rejected']));
+    expect(slow).toHaveBeenCalledTimes(3);
+  });
+
   it('waits for no leader that must have died, and does not take it for a refresh under way', async () => {
     const { cache } = tiered(undefined, { revalidateMs: 30_000 });
     await cache.find(lookup(async () => loaded));
