@@ -37,15 +37,23 @@ const HEDGED = 'harness-hedged';
 const CACHED = ['HIT', 'STALE', 'UPDATING', 'REVALIDATED'];
 
 const Travelling = z.lazy(() =>
-  RetrieveRequest.unwrap().extend({ urgent: z.boolean(), traceparent: z.string().optional() }),
+  RetrieveRequest.unwrap().extend({
+    urgent: z.boolean(),
+    traceparent: z.string().optional(),
+    /** Of the key; `null` where the gateway has heard of none. */
+    keyGeneration: z.int().nullable(),
+  }),
 );
 
 /** The gateway's side. Throws what the entrypoint failed with, `deadline_exceeded` when it does not answer. */
 export async function askThrough(entrypoint: Entrypoint, { key, request, ask }: Retrieval): Promise<Loaded> {
-  const said = JSON.stringify({ ...request, ...ask });
+  const said = JSON.stringify({ ...request, ...ask, keyGeneration: key.generation });
   const answer = entrypoint
     .fetch(`${HOST}/${cachePath(key)}`, { headers: { [RETRIEVAL]: encodeURIComponent(said) } })
-    .then(async (response) => ({ response, text: await response.text() }));
+    .then(async (response) => ({ response, text: await response.text() }))
+    .catch((cause) => {
+      throw new HarnessError('backend_unavailable', `candidates: ${cause}`, { cause });
+    });
   const settled = await within(answer, ask.deadlineMs);
   if (settled === TIMED_OUT) {
     throw new HarnessError('deadline_exceeded', `candidates: no answer within ${Math.ceil(ask.deadlineMs)} ms.`);
@@ -77,7 +85,7 @@ export async function answerCandidates(
 ): Promise<Response> {
   try {
     const said = decodeURIComponent(request.headers.get(RETRIEVAL) ?? '');
-    const { deadlineMs, urgent, traceparent, ...asked } = Travelling.parse(JSON.parse(said));
+    const { deadlineMs, urgent, traceparent, keyGeneration, ...asked } = Travelling.parse(JSON.parse(said));
     const { body, generation, empty, hedged } = await retrieve(asked, { deadlineMs, urgent, traceparent });
     const share = empty ? lives.emptyShare : 1;
     const seconds = (ms: number) => Math.floor((share * ms) / 1_000);
@@ -87,10 +95,12 @@ export async function answerCandidates(
       `stale-while-revalidate=${seconds(lives.revalidateMs)}`,
       `stale-if-error=${seconds(lives.hardMs - lives.softMs)}`,
     ];
+    // Of an origin that lags behind: the path names a newer generation, for which the list must not stand.
+    const isOlder = keyGeneration !== null && generation < keyGeneration;
     return new Response(body, {
       headers: {
         'content-type': 'application/json',
-        'cache-control': `public, ${control.join(', ')}`,
+        'cache-control': isOlder ? 'no-store' : `public, ${control.join(', ')}`,
         [STORED_AT]: String(now()),
         [GENERATION]: String(generation),
         ...(empty ? { [EMPTY]: '1' } : {}),

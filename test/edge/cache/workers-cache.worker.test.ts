@@ -155,10 +155,22 @@ describe('candidates through Workers Caching', () => {
       'backend_unavailable',
     ],
     ['nothing in time', () => new Promise<never>(() => undefined), 20, 'deadline_exceeded'],
+    [
+      'an entrypoint that breaks',
+      () => Promise.reject(new Error('exceeded its memory')),
+      20_000,
+      'backend_unavailable',
+    ],
   ])('%s is a failure with a code', async (_, fetch, deadlineMs, code) => {
     const ask = { deadlineMs, urgent: false };
     await expect(askThrough({ fetch }, { ...RETRIEVAL, ask })).rejects.toMatchObject({ code });
   });
+});
+
+it('a list of an older generation than was asked for is not kept under the name of the newer one', async () => {
+  const { front, asked } = under(async () => ({ ...LOADED, generation: 6 }));
+  for (let i = 0; i < 2; i++) expect((await askThrough(front, RETRIEVAL)).generation).toBe(6);
+  expect(asked).toHaveLength(2);
 });
 
 it('the edge answers through the entrypoint as it does without it', async () => {
