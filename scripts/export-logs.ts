@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { changesSince } from '../gpu-backend/catalogue/rows.ts';
@@ -47,7 +47,7 @@ const WRITTEN = [
 async function writeFolder(out: string, fill: (put: Put) => Promise<void>): Promise<void> {
   if (existsSync(out))
     throw new HarnessError('configuration', `--out: expected a folder that is not there yet, ${out} is.`);
-  const beside = `${out}.part`;
+  const beside = `${resolve(out)}.part`; // also of a folder that is named with a slash at its end
   await rm(beside, { recursive: true, force: true });
   await mkdir(beside, { recursive: true });
   const streams = new Map<FileName, ReturnType<typeof createWriteStream>>(
@@ -75,7 +75,8 @@ export async function exportLogs(db: Database, { out, heldOut, ...window }: Expo
   return readLog(db, window, async (log) => {
     const examination = await log.examination();
     const queries = { train: 0, validation: 0, test: 0 };
-    let [ads, clickedPairs] = [0, 0];
+    let clickedPairs = 0;
+    const booked = new Set<string>();
     const trainedAds = new Set<string>();
     for await (const shown of log.byQuery())
       if (partOf(shown[0]!.query, heldOut) === 'train')
@@ -84,9 +85,9 @@ export async function exportLogs(db: Database, { out, heldOut, ...window }: Expo
       for (const { ad } of await changesSince(log.db, 0, '')) {
         if (ad === undefined) continue;
         await put('catalogue.jsonl', ad);
-        ads++;
+        booked.add(ad.id);
       }
-      const options = { examination: examination ?? [1], heldOut, looksForNo: LOOKS_FOR_NO, trainedAds };
+      const options = { examination: examination ?? [1], heldOut, looksForNo: LOOKS_FOR_NO, booked, trainedAds };
       for await (const shown of log.byQuery()) {
         const records = queryRecords(shown, options);
         if (records === undefined) continue;
@@ -105,7 +106,7 @@ export async function exportLogs(db: Database, { out, heldOut, ...window }: Expo
         );
       }
     });
-    return { ads, queries, clickedPairs, examination: examination ?? null, rare: log.rare };
+    return { ads: booked.size, queries, clickedPairs, examination: examination ?? null, rare: log.rare };
   });
 }
 

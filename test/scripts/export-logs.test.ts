@@ -92,6 +92,9 @@ async function fill(db: Database): Promise<void> {
         units(5).flatMap((unit) => page(query, { unit, daysAgo: AGO[part], ...(unit < 3 && { click: 'b' }) })),
       ),
     ),
+    // An ad that is no more: nobody can find it.
+    ...units(4).flatMap((unit) => page(COMMON, { unit, daysAgo: AGO.train, ads: ['gone'], click: 'gone' })),
+    ...units(5).flatMap((unit) => page(JUDGED, { unit, daysAgo: AGO.validation, ads: ['gone'], click: 'gone' })),
     ...page('the newest', { unit: 1, daysAgo: 0 }),
   ];
   const { rejected } = await ingest(events, { db });
@@ -111,7 +114,7 @@ describe.each(DATABASES)('on the %s database', (name, open) => {
   beforeAll(() => fill(database.db));
 
   test('it is a dataset of those who agreed, of what many asked, with each look counted once', async () => {
-    const summary = await exportLogs(database.db, { out, ...WINDOW });
+    const summary = await exportLogs(database.db, { out: `${out}/`, ...WINDOW });
     expect(summary).toEqual({
       ads: 2,
       queries: { train: 1, validation: 1, test: 1 },

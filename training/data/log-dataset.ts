@@ -34,6 +34,8 @@ export interface LogDatasetOptions {
   readonly heldOut: number;
   /** Looks without a click after which an ad counts as not relevant. */
   readonly looksForNo: number;
+  /** Ads of the catalogue: of one that was removed since nothing can be learnt, and no ranking can find it. */
+  readonly booked: ReadonlySet<string>;
   /** Ads clicked in training: a held-out query whose clicked ads are none of them is about something new. */
   readonly trainedAds: ReadonlySet<string>;
 }
@@ -79,6 +81,7 @@ export function queryRecords(rows: readonly ShownAd[], options: LogDatasetOption
   const own = rows.filter((row) => row.part === part);
   const sums = new Map<string, Sum>();
   for (const { adId, position, shown, clicks } of own) {
+    if (!options.booked.has(adId)) continue;
     const sum = sums.get(adId) ?? { looks: 0, clicks: 0 };
     sum.looks += shown * (options.examination[position - 1] ?? options.examination.at(-1) ?? 1);
     sum.clicks += clicks;

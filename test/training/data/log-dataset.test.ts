@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type LogPart, partOf, queryRecords, type ShownAd } from '../../../training/data/log-dataset.ts';
 
-const OPTIONS = { examination: [1, 0.5, 0.25], heldOut: 0.4, looksForNo: 2, trainedAds: new Set(['known']) };
+const booked = new Set(['known', 'first', 'last', 'moved', 'below', 'best', 'good', 'once', 'weak', 'vain', 'unseen']);
+const OPTIONS = { examination: [1, 0.5, 0.25], heldOut: 0.4, looksForNo: 2, trainedAds: new Set(['known']), booked };
 /** A query that is dealt to the part. */
 const asked = (part: LogPart) =>
   Array.from({ length: 100 }, (_, i) => `query ${i}`).find((query) => partOf(query, OPTIONS.heldOut) === part)!;
@@ -53,6 +54,7 @@ describe('a held-out query', () => {
         row('weak', { shown: 10, clicks: 2 }),
         row('vain', { shown: 2 }),
         row('unseen', { position: 3, shown: 4 }),
+        row('removed since', { shown: 10, clicks: 9 }),
         row('vain', { part: 'train', clicks: 9 }),
       ],
       OPTIONS,
@@ -70,6 +72,7 @@ describe('a held-out query', () => {
 
   it('without a click, or asked only before its window, gives nothing', () => {
     expect(queryRecords([shown('test', {})], OPTIONS)).toBeUndefined();
+    expect(queryRecords([shown('test', { adId: 'removed since', clicks: 3 })], OPTIONS)).toBeUndefined();
     expect(queryRecords([shown('test', { part: 'train', clicks: 3 })], OPTIONS)).toBeUndefined();
   });
 });
