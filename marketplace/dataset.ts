@@ -38,8 +38,8 @@ export type QueryRecord = Pick<Query, 'id' | 'text' | 'market' | 'frequency' | '
 
 /** Writes the dataset; each file appears under its name only when it is complete, `meta.json` last. */
 export function writeDataset(folder: string, options: DatasetOptions): DatasetMeta {
+  mkdirSync(folder, { recursive: true }); // first, because making a market takes its time
   const market = options.market ?? createMarket({ seed: options.seed });
-  mkdirSync(folder, { recursive: true });
   const files: Record<string, { lines: number; sha256: string }> = {};
   const tables = Object.entries(tablesOf(market));
   for (const [done, [file, records]] of tables.entries()) {

@@ -2,7 +2,7 @@
 import { argv, stderr, stdout } from 'node:process';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
-import { writeDataset } from './dataset.ts';
+import { type DatasetMeta, writeDataset } from './dataset.ts';
 
 /** Where the dataset lies unless told otherwise. */
 export const DEFAULT_FOLDER = '.harness/market';
@@ -13,6 +13,9 @@ function integer(text: string): number {
   return value;
 }
 
+const isRefusedByDisk = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && 'syscall' in error;
+
 /** The command; parsing its arguments runs it. */
 export function createExportCommand(): Command {
   return new Command('market')
@@ -20,17 +23,24 @@ export function createExportCommand(): Command {
     .option('--out <folder>', 'folder to write to', DEFAULT_FOLDER)
     .option('--seed <number>', 'seed: the same seed gives the same bytes', integer, 1)
     .option('--json', 'print the contents of meta.json instead of a summary')
-    .action((options: { out: string; seed: number; json?: boolean }) => {
+    .action((options: { out: string; seed: number; json?: boolean }, command: Command) => {
       const bar = stderr.isTTY ? new SingleBar({ format: '{bar} {value}/{total} {file}', stream: stderr }) : undefined;
       bar?.start(1, 0, { file: 'reading WordNet' });
-      const meta = writeDataset(options.out, {
-        seed: options.seed,
-        onProgress: ({ file, done, total }) => {
-          bar?.setTotal(total);
-          bar?.update(done, { file });
-        },
-      });
-      bar?.stop();
+      let meta: DatasetMeta;
+      try {
+        meta = writeDataset(options.out, {
+          seed: options.seed,
+          onProgress: ({ file, done, total }) => {
+            bar?.setTotal(total);
+            bar?.update(done, { file });
+          },
+        });
+      } catch (error) {
+        if (!isRefusedByDisk(error)) throw error;
+        return command.error(`--out: ${options.out} cannot be written (${error.message}).`);
+      } finally {
+        bar?.stop();
+      }
       if (options.json) stdout.write(`${JSON.stringify(meta, null, 2)}\n`);
       else {
         for (const [file, { lines }] of Object.entries(meta.files)) {

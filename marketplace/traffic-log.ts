@@ -53,11 +53,12 @@ export function logLine(
   return JSON.stringify(line);
 }
 
-/** Reads a log; throws `bad_request` with the number of the line that is none. */
-export function parseLog(text: string): LoggedSearch[] {
+/** Reads a log; throws `bad_request` with the name of the log and the number of the line that is none. */
+export function parseLog(text: string, name = 'the log'): LoggedSearch[] {
   return text.split('\n').flatMap((line, i) => {
     if (line.trim() === '') return [];
-    const wrong = (what: string) => new HarnessError('bad_request', `line ${i + 1}: expected a logged search, ${what}`);
+    const wrong = (what: string) =>
+      new HarnessError('bad_request', `${name}, line ${i + 1}: expected a logged search, ${what}.`);
     let value: unknown;
     try {
       value = JSON.parse(line);

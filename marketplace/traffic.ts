@@ -154,7 +154,7 @@ function readLog(file: string) {
   } catch (cause) {
     throw new HarnessError('bad_request', `--replay: ${file} cannot be read (${(cause as Error).message}).`, { cause });
   }
-  return parseLog(text);
+  return parseLog(text, `--replay: ${file}`);
 }
 
 /** Given at the first Ctrl-C; a second one ends the process as usual. */

@@ -1,11 +1,15 @@
-/** A signed client of the backend for programs on this machine. */
+/** A signed client of the backend, or of the edge's signed routes, for programs on this machine. */
 import { HarnessError, type Problem } from '../shared/problem.ts';
 import { type KeyRing, signRequest } from '../shared/signature.ts';
 
 export type BackendClient = <T>(method: string, path: string, body?: unknown) => Promise<T>;
 
-/** Calls throw a {@link HarnessError} with the backend's own code and detail. */
-export function backendClient(baseUrl: string, keys: KeyRing): BackendClient {
+/** Calls throw a {@link HarnessError} with the service's own code and detail, `backend_unavailable` where none answers. */
+export function backendClient(
+  baseUrl: string | URL,
+  keys: KeyRing,
+  service: 'backend' | 'edge' = 'backend',
+): BackendClient {
   return async <T>(method: string, path: string, body?: unknown) => {
     const text = body === undefined ? '' : JSON.stringify(body);
     const signed = await signRequest(
@@ -23,16 +27,18 @@ export function backendClient(baseUrl: string, keys: KeyRing): BackendClient {
     } catch (cause) {
       throw new HarnessError(
         'backend_unavailable',
-        `No backend answers at ${baseUrl}; start the system with npm start.`,
+        `No ${service} answers at ${new URL(baseUrl).origin}; start the system with npm start.`,
         { cause },
       );
     }
     if (!answer.ok) {
       const problem = (await answer.json().catch(() => undefined)) as Problem | undefined;
-      throw new HarnessError(
-        problem?.code ?? 'internal',
-        `${method} ${path}: ${problem?.detail ?? `status ${answer.status}`}`,
-      );
+      throw problem?.code === undefined
+        ? new HarnessError(
+            'backend_unavailable',
+            `${method} ${path}: expected the ${service} at ${new URL(baseUrl).origin}, got status ${answer.status}.`,
+          )
+        : new HarnessError(problem.code, `${method} ${path}: ${problem.detail}`);
     }
     return (answer.status === 204 ? undefined : await answer.json()) as T;
   };

@@ -1,7 +1,7 @@
 /** A file of ads as the bulk load reads it: JSON Lines, also gzipped, or Parquet; and the report of its bad rows. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -90,22 +90,25 @@ async function* parquetRows(path: string): AsyncGenerator<BulkRow> {
   }
 }
 
-/** Bad rows as JSON Lines of `{line, reason}`, on disk before they count. */
+/** Bad rows as JSON Lines of `{line, reason}`, on disk before they count. Throws `configuration` where the disk does not take them. */
 export function reportFile(path: string): BadRowReport {
+  const withFile = async <T>(use: (file: FileHandle) => Promise<T>): Promise<T> => {
+    try {
+      await using file = await open(path, 'a');
+      return await use(file);
+    } catch (cause) {
+      throw new HarnessError('configuration', `--report: ${path} cannot be written (${(cause as Error).message}).`, {
+        cause,
+      });
+    }
+  };
   return {
-    async cutTo(bytes) {
-      const file = await open(path, 'a');
-      await file.truncate(bytes).finally(() => file.close());
-    },
-    async append(bad) {
-      const file = await open(path, 'a');
-      try {
+    cutTo: (bytes) => withFile((file) => file.truncate(bytes)),
+    append: (bad) =>
+      withFile(async (file) => {
         await file.writeFile(bad.map((row) => `${JSON.stringify(row)}\n`).join(''));
         await file.sync();
         return (await file.stat()).size;
-      } finally {
-        await file.close();
-      }
-    },
+      }),
   };
 }

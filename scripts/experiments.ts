@@ -13,6 +13,7 @@ import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
+import { serviceUrl } from './service-url.ts';
 
 interface FilePlan extends ExperimentPlan {
   key: string;
@@ -120,7 +121,7 @@ interface CommandOptions {
 }
 
 async function run(verb: 'plan' | 'apply', { dir, backend, data, json, by, why }: CommandOptions): Promise<void> {
-  const call = backendClient(backend, parseKeyRing(readKeys(data)));
+  const call = backendClient(serviceUrl('--backend', backend), parseKeyRing(readKeys(data)));
   const plan = await planFiles(call, readDefinitions(dir));
   if (!json) console.log(planText(plan));
   const put = verb === 'apply' ? await applyPlan(call, plan, { by, why }) : [];

@@ -8,6 +8,7 @@ import { backendClient } from './backend-client.ts';
 import { fetchExperiments, readDefinitions } from './experiments.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
+import { serviceUrl } from './service-url.ts';
 
 interface CommandOptions {
   hours: string;
@@ -44,9 +45,14 @@ export function readArms(pairs: readonly string[], known: readonly Known[]): Rec
 const list = (names: readonly string[]) => names.join(', ') || 'none';
 
 async function run(pairs: readonly string[], { hours, data, edge, backend, dir }: CommandOptions): Promise<void> {
-  if (!(Number(hours) > 0)) throw new HarnessError('bad_request', `--hours: expected a number above 0, got ${hours}.`);
+  if (!(Number(hours) > 0 && Number.isFinite(Number(hours))))
+    throw new HarnessError('bad_request', `--hours: expected a number above 0, got ${hours}.`);
+  const page = new URL('/v1/ads?q=running+shoes', serviceUrl('--edge', edge));
   const keys = parseKeyRing(readKeys(data));
-  const known = dir === undefined ? await fetchExperiments(backendClient(backend, keys)) : readDefinitions(dir);
+  const known =
+    dir === undefined
+      ? await fetchExperiments(backendClient(serviceUrl('--backend', backend), keys))
+      : readDefinitions(dir);
   const token = await signOverride(keys, {
     arms: readArms(
       pairs,
@@ -54,7 +60,8 @@ async function run(pairs: readonly string[], { hours, data, edge, backend, dir }
     ),
     expiresAtMs: Date.now() + Number(hours) * 3_600_000,
   });
-  console.log(`${edge}/v1/ads?q=running+shoes&qa=${token}`);
+  page.searchParams.set('qa', token);
+  console.log(page.href);
 }
 
 if (import.meta.main) {

@@ -5,6 +5,7 @@ import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
+import { serviceUrl } from './service-url.ts';
 
 interface CommandOptions {
   edge: string;
@@ -27,7 +28,7 @@ export function reconciliationText({ minutes, missing, recent, waiting }: Reconc
 }
 
 async function run({ edge, data, json }: CommandOptions): Promise<void> {
-  const call = backendClient(edge, parseKeyRing(readKeys(data)));
+  const call = backendClient(serviceUrl('--edge', edge), parseKeyRing(readKeys(data)), 'edge');
   const found = Reconciliation.parse(await call('POST', '/v1/reconcile'));
   console.log(json ? JSON.stringify(found) : reconciliationText(found));
   if (found.missing.length > 0) process.exitCode = 1;

@@ -6,6 +6,7 @@ import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { reportTable } from './report-table.ts';
 import { exitWith } from './service.ts';
+import { serviceUrl } from './service-url.ts';
 
 interface CommandOptions {
   experiment: string;
@@ -16,14 +17,7 @@ interface CommandOptions {
 
 /** GETs a path of the backend; throws its problem, or `backend_unavailable` when nobody answers. */
 async function get(base: string, path: string): Promise<Response> {
-  let url: URL;
-  try {
-    url = new URL(path, base);
-  } catch (cause) {
-    throw new HarnessError('bad_request', `--backend: expected a URL such as http://localhost:8788, got ${base}.`, {
-      cause,
-    });
-  }
+  const url = new URL(path, serviceUrl('--backend', base));
   const answer = await fetch(url).catch((cause: unknown) => {
     throw new HarnessError(
       'backend_unavailable',

@@ -55,13 +55,14 @@ export async function startService({ name, entry, env, flags = [], onLine, onExi
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   });
-  // The reason of a failure is the last line on standard error; standard output goes on to say that all is closed.
+  // The reason of a failure is the last line on standard error; standard output goes on to say that all is closed. Of a fault it is where
+  // the dump begins: what follows is indented, or closes it.
   const lastWords = { stdout: '', stderr: '' };
   let last: Record<string, unknown> = {};
   let stopping = false;
   for (const from of ['stdout', 'stderr'] as const)
     lines(child[from]!, (line) => {
-      lastWords[from] = line;
+      if (!/^(\s|\}|Node\.js v)/.test(line)) lastWords[from] = line;
       onLine(line);
     });
   const url = await new Promise<string>((resolve, reject) => {

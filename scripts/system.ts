@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
 import type { GenerationList } from '../shared/contract/generations.ts';
+import { HarnessError } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
 import { loadMarket } from './load-market.ts';
@@ -56,6 +57,11 @@ function keysOf(dataDir: string): string {
 /** Starts everything; resolves when the edge answers with a live generation behind it. */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { dataDir, say, restarts = 5 } = options;
+  if (options.edgePort === options.backendPort)
+    throw new HarnessError(
+      'configuration',
+      `Expected a port each for edge and backend, got ${options.edgePort} for both.`,
+    );
   mkdirSync(dataDir, { recursive: true });
   const keys = process.env.HARNESS_KEYS ?? keysOf(dataDir);
   const backendUrl = `http://127.0.0.1:${options.backendPort}`;

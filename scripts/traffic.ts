@@ -9,6 +9,7 @@ import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
+import { serviceUrl } from './service-url.ts';
 import { startSystem } from './system.ts';
 
 const DATA = process.env.HARNESS_DATA ?? '.harness';
@@ -57,15 +58,16 @@ async function send(order: TrafficOrder, backend: () => BackendClient): Promise<
 }
 
 const command = createTrafficCommand(async (order) => {
-  const edge = new URL(order.edge);
+  const edge = serviceUrl('--edge', order.edge);
+  const backend = serviceUrl('BACKEND_URL', BACKEND);
   if (!LOCAL.has(edge.hostname) || (await answers(edge.origin)))
-    return send(order, () => backendClient(BACKEND, parseKeyRing(readKeys(DATA))));
+    return send(order, () => backendClient(backend, parseKeyRing(readKeys(DATA))));
   console.error(`No edge answers at ${edge.origin}: starting the system for the duration.`);
   const system = await startSystem({
     dataDir: DATA,
     bundleDir: 'models/default',
     edgePort: Number(edge.port || 80),
-    backendPort: Number(new URL(BACKEND).port || 80),
+    backendPort: Number(backend.port || 80),
     say: (line) => console.error(line),
   });
   try {

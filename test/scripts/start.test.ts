@@ -23,6 +23,16 @@ describe('a service that ends before it is ready', () => {
     expect(heard.sort()).toEqual(['Port 1 is taken.', '{"msg":"stopped"}']);
   });
 
+  it('gives the reason of a fault, not the last line of its dump', async () => {
+    const entry = join(folder, 'faulty.ts');
+    const fault = `Object.assign(new Error('no such room'), { code: 'E_ROOM' })`;
+    for (const source of [`console.error(${fault}); process.exit(1);`, `throw ${fault};`]) {
+      writeFileSync(entry, source);
+      const starting = startService({ name: 'it', entry, env: {}, onLine: () => {} });
+      await expect(starting).rejects.toMatchObject({ message: 'Error: no such room' });
+    }
+  });
+
   it('is named where it gave none', async () => {
     const entry = join(folder, 'silent.ts');
     writeFileSync(entry, 'process.exit(3);');
