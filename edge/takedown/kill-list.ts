@@ -21,7 +21,7 @@ export interface KillListOptions {
   onError: (message: string, error: unknown) => void;
 }
 
-/** How long nobody waits after the next keeper failed; behind the requests it is asked all the same. */
+/** How long nobody waits after the next keeper failed or kept a request waiting in vain; behind the requests it is asked all the same. */
 const AWAY_MS = 1_000;
 const ERROR_INTERVAL_MS = 60_000;
 
@@ -35,7 +35,7 @@ export class KillListKeeper {
   readonly #options: KillListOptions;
   #list: KillList = { version: 0, generation: null, adIds: [] };
   #asOfMs = Number.NEGATIVE_INFINITY;
-  #failedAtMs = Number.NEGATIVE_INFINITY;
+  #awayAtMs = Number.NEGATIVE_INFINITY;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
   #heardVersion = 0;
   #askedVersion = 0;
@@ -76,10 +76,12 @@ export class KillListKeeper {
       // Kept alive by the request that asks: the others would only hang about until its answer is there.
       if (begun !== undefined) waitUntil(begun);
     }
-    const away = now() - this.#failedAtMs < AWAY_MS;
+    const away = now() - this.#awayAtMs < AWAY_MS;
     if (away || this.#flight === undefined || !(tooOld || unheard)) return;
     this.counts.waited += 1;
-    if ((await within(this.#flight.done, waitMs)) === TIMED_OUT) this.counts.overdue += 1;
+    if ((await within(this.#flight.done, waitMs)) !== TIMED_OUT) return;
+    this.counts.overdue += 1;
+    this.#awayAtMs = now();
   }
 
   /** Begins a refresh unless one began lately enough to be good for this request. */
@@ -108,14 +110,14 @@ export class KillListKeeper {
       // From the asking on, not from the answer: what changed in between may be missing.
       this.#asOfMs = Math.max(this.#asOfMs, startedAtMs - ageMs);
       if (ageMs > boundMs) throw new Error(`expected a list of the last ${boundMs} ms, got one of ${ageMs} ms ago`);
-      this.#failedAtMs = Number.NEGATIVE_INFINITY;
+      this.#awayAtMs = Number.NEGATIVE_INFINITY;
     } catch (error) {
       this.counts.failed += 1;
       if (now() - this.#loggedAtMs >= ERROR_INTERVAL_MS) {
         onError('the kill list could not be refreshed', error);
         this.#loggedAtMs = now();
       }
-      this.#failedAtMs = now();
+      this.#awayAtMs = now();
     }
   }
 }

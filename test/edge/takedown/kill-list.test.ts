@@ -157,10 +157,20 @@ describe('a keeper of the kill list', () => {
     expect((await request()).served).toBe(false);
   });
 
-  it('serves without an answer once the wait is over', async () => {
-    const { keeper, request } = keeperUnderTest({ waitMs: 0 });
-    const state = await request();
-    while (!state.served) await new Promise((resolve) => setImmediate(resolve));
+  it('serves without an answer once the wait is over, and lets nobody else wait for a second', async () => {
+    const { keeper, calls, request, later } = keeperUnderTest({ waitMs: 0 });
+    const overdue = async () => {
+      const state = await request();
+      expect(state.served).toBe(false);
+      while (!state.served) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await overdue();
     expect(keeper.counts).toEqual({ asked: 1, failed: 0, waited: 1, overdue: 1 });
+    later(999);
+    expect([(await request()).served, calls.length]).toEqual([true, 2]);
+    later(1);
+    await overdue();
+    await calls.at(-1)!.answer({ ageMs: 0, list: list(3, 'a') });
+    expect([keeper.list.adIds, (await request()).served]).toEqual([['a'], true]);
   });
 });
