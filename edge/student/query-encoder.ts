@@ -7,7 +7,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import { packFloats, type QueryVector } from '../../shared/query-vector.ts';
 import type { LoadedStudent } from './load.ts';
 
-/** After a failed attempt, or when the backend has refused the student: it serves another bundle, until one is deployed anew. */
+/** From one attempt to the next, and after the backend has refused the student: it serves another bundle, until one is deployed anew. */
 const RETRY_MS = 300_000;
 
 export interface QueryEncoderOptions {
@@ -21,7 +21,6 @@ export class QueryEncoder {
   readonly counts = { encoded: 0, failed: 0, refused: 0 };
   readonly #options: QueryEncoderOptions;
   #student: LoadedStudent | undefined;
-  #loading = false;
   #retryAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: QueryEncoderOptions) {
@@ -33,21 +32,18 @@ export class QueryEncoder {
     return this.#student?.manifest.name ?? null;
   }
 
-  /** Starts to load the student, once, if it is not there. */
+  /** Starts to load the student if it is not there and nobody did so lately. */
   keepUp(waitUntil: (work: Promise<unknown>) => void): void {
     const { load, now } = this.#options;
-    if (this.#student !== undefined || this.#loading || now() < this.#retryAtMs) return;
-    this.#loading = true;
-    const loading = load()
-      .then(
-        (student) => {
-          this.#student = student;
-        },
-        (error) => this.#giveUp('the student cannot be loaded', error),
-      )
-      .finally(() => {
-        this.#loading = false;
-      });
+    if (this.#student !== undefined || now() < this.#retryAtMs) return;
+    // A load that dies with the request that began it would never end.
+    this.#retryAtMs = now() + RETRY_MS;
+    const loading = load().then(
+      (student) => {
+        this.#student = student;
+      },
+      (error) => this.#giveUp('the student cannot be loaded', error),
+    );
     waitUntil(loading);
   }
 
