@@ -53,7 +53,8 @@ export interface Bundle {
 
 const FIX = 'restore the folder (git checkout models) or publish it again with npm run recipe';
 
-async function sha256OfFile(path: string): Promise<string> {
+/** In hex, read piece by piece. */
+export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
   return hash.digest('hex');
@@ -76,7 +77,9 @@ export async function verifyFile(path: string, expected: BundleFile, fix: string
   if (size !== expected.bytes) {
     throw new HarnessError('bundle_damaged', `${path}: expected ${expected.bytes} bytes, got ${size}; ${fix}.`);
   }
-  const sha256 = await sha256OfFile(path);
+  const sha256 = await sha256OfFile(path).catch((cause: unknown) => {
+    throw new HarnessError('bundle_damaged', `${path}: the file cannot be read to its end; ${fix}.`, { cause });
+  });
   if (sha256 !== expected.sha256) {
     throw new HarnessError(
       'bundle_damaged',

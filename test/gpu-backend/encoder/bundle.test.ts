@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { type Bundle, loadBundle, verifyFile } from '../../../gpu-backend/encoder/bundle.ts';
 import { bundleTokenizer } from '../../../gpu-backend/encoder/tokenize.ts';
 import { adTextDigest } from '../../../shared/ad-text.ts';
 import { testFolder } from '../../fixtures/folder.ts';
@@ -26,6 +26,15 @@ async function flipByte(path: string, position: number): Promise<void> {
   bytes[position]! ^= 1;
   await writeFile(path, bytes);
 }
+
+it('a file that the disk does not give back is damaged, whatever the disk says', async () => {
+  const { dir } = await fresh('unreadable');
+  const expected = { file: 'x', bytes: (await stat(dir)).size, sha256: '0'.repeat(64) };
+  await expect(verifyFile(dir, expected, 'copy it again')).rejects.toMatchObject({
+    code: 'bundle_damaged',
+    message: `${dir}: the file cannot be read to its end; copy it again.`,
+  });
+});
 
 describe('loadBundle', () => {
   it('opens a whole bundle, with the ads and the texts their vectors stand for', async () => {
