@@ -4,14 +4,14 @@
  * generation. A process killed anywhere before that leaves a folder that the next start removes.
  */
 import { fork } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { writeSafetensors } from '../../shared/safetensors.ts';
+import { sha256OfFile } from '../encoder/bundle.ts';
 import type { Milvus } from '../index/milvus.ts';
 import { sixteenBits } from '../index/vector-rows.ts';
 import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
@@ -45,7 +45,10 @@ export interface BuildOptions {
   signal?: AbortSignal;
 }
 
-/** Writes a file and waits until the disk has it; tells what the manifest says of it. */
+/** Rows made at a time: some milliseconds. */
+const TURN = 500;
+
+/** Writes a file and waits until the disk has it. */
 async function writeDurably(path: string, chunks: Iterable<string | Uint8Array>) {
   const file = await open(path, 'w');
   try {
@@ -70,9 +73,9 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 function* lines(ads: BuildOptions['ads'], vectorOf: BuildOptions['vectorOf']): Generator<string> {
-  for (let from = 0; from < ads.length; from += 500) {
+  for (let from = 0; from < ads.length; from += TURN) {
     let text = '';
-    for (let row = from; row < Math.min(ads.length, from + 500); row++) {
+    for (let row = from; row < Math.min(ads.length, from + TURN); row++) {
       const { ad, revision } = ads[row]!;
       text += `${JSON.stringify({ revision, source: vectorOf(row).source, ad } satisfies GenerationAd)}\n`;
     }
@@ -80,7 +83,7 @@ function* lines(ads: BuildOptions['ads'], vectorOf: BuildOptions['vectorOf']): G
   }
 }
 
-function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Uint8Array {
+async function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Promise<Uint8Array> {
   const data = new Int16Array(ads.length * dimension);
   for (let row = 0; row < ads.length; row++) {
     const { components } = vectorOf(row);
@@ -91,6 +94,7 @@ function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Uint
       );
     }
     data.set(sixteenBits(components), row * dimension);
+    if (row % TURN === TURN - 1) await nextTurn();
   }
   return writeSafetensors({
     tensors: new Map([
@@ -129,11 +133,14 @@ function buildIndices(settings: BuildSettings, { onProgress, signal, milvus }: B
 async function describe(dir: string): Promise<GenerationManifest['files']> {
   const files: GenerationManifest['files'] = [];
   for (const file of (await readdir(dir)).sort()) {
-    const bytes = await readFile(join(dir, file));
-    files.push({ file, sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.byteLength });
-    const handle = await open(join(dir, file), 'r');
-    await handle.sync().finally(() => handle.close());
-    await nextTurn();
+    const path = join(dir, file);
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+      files.push({ file, sha256: await sha256OfFile(path), bytes: (await handle.stat()).size });
+    } finally {
+      await handle.close();
+    }
   }
   return files;
 }
@@ -159,7 +166,7 @@ export async function buildGeneration(options: BuildOptions): Promise<string> {
   await mkdir(building, { recursive: true });
   try {
     await writeDurably(join(building, FILES.ads), lines(ads, vectorOf));
-    await writeDurably(join(building, FILES.vectors), [vectorsImage(options)]);
+    await writeDurably(join(building, FILES.vectors), [await vectorsImage(options)]);
     options.signal?.throwIfAborted();
     const markets = Object.fromEntries([...partition(ads)].map(([market, rows]) => [market, rows.length]));
     const collections =

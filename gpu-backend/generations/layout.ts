@@ -101,10 +101,10 @@ export function parseGenerationManifest(json: string, where: string): Generation
 export function partition(ads: readonly { ad: Pick<Ad, 'markets'> }[]): Map<string, Uint32Array> {
   const rows = new Map<string, number[]>();
   for (const [row, { ad }] of ads.entries()) {
-    for (const market of new Set(ad.markets)) {
+    for (const market of ad.markets) {
       const list = rows.get(market);
       if (list === undefined) rows.set(market, [row]);
-      else list.push(row);
+      else if (list.at(-1) !== row) list.push(row);
     }
   }
   return new Map(

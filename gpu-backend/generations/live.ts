@@ -3,17 +3,26 @@
  * place without losing one. Changes hold from the moment the call returns. Revisions decide: a change that is not newer
  * than what is known of its ad is ignored, so the order in which changes arrive does not matter.
  */
+import { adText } from '../../shared/ad-text.ts';
 import { requireSameSpace } from '../../shared/bundle.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { LoadedGeneration } from './load.ts';
 import type { AdVector } from './vectors.ts';
 import { View } from './view.ts';
 
-/** An ad of the catalogue, with its vector where its text is newer than the generation's. */
+/** An ad as the catalogue has it now, with its vector where its text is newer than the generation's. */
 export interface CurrentAd {
   ad: Ad;
   revision: number;
   vector?: AdVector | undefined;
+}
+
+/** In what the catalogue differs from a generation's snapshot. */
+export interface CatalogueSince {
+  /** Ads that are new or have a later revision. */
+  changed: readonly CurrentAd[];
+  /** Ids of ads that the catalogue has no more. */
+  gone: readonly string[];
 }
 
 type Change =
@@ -79,23 +88,17 @@ export class Live {
 
   /**
    * Puts a generation in the place of the live one, at once, with every newer change applied. Where the generation may be
-   * older than changes that are no longer in memory (at start, after a rollback), `catalogue` gives all ads as they are
-   * now: what the generation holds beyond them is taken out. The one replaced is closed. Throws `space_mismatch`.
+   * older than changes that are no longer in memory (at start, after a rollback), the second argument says in what the catalogue differs
+   * now. The one replaced is closed. Throws `space_mismatch`.
    */
-  swap(generation: LoadedGeneration, { catalogue }: { catalogue?: Iterable<CurrentAd> } = {}): void {
+  swap(generation: LoadedGeneration, { changed, gone }: CatalogueSince = { changed: [], gone: [] }): void {
     requireSameSpace(
       { what: 'the encoder', spaceId: this.#spaceId },
       { what: `generation ${generation.manifest.number}`, spaceId: generation.manifest.spaceId },
     );
     const view = new View(generation);
-    if (catalogue !== undefined) {
-      const present = new Set<string>();
-      for (const { ad, revision, vector } of catalogue) {
-        present.add(ad.id);
-        if (revision > (view.revisionOf(ad.id) ?? -1)) view.put(ad, revision, vector);
-      }
-      for (const id of [...view.ids()]) if (!present.has(id)) view.remove(id);
-    }
+    for (const { ad, revision, vector } of changed) view.put(ad, revision, vector);
+    for (const id of gone) view.remove(id);
     const remaining = new Map<string, Change>();
     for (const [id, change] of this.#changes) {
       if (change.revision <= (view.revisionOf(id) ?? -1)) continue;
@@ -127,5 +130,5 @@ export class Live {
 }
 
 function carried(before: Extract<Change, { kind: 'put' }>, ad: Ad): AdVector | undefined {
-  return before.ad.title === ad.title && before.ad.description === ad.description ? before.vector : undefined;
+  return adText(before.ad) === adText(ad) ? before.vector : undefined;
 }

@@ -28,11 +28,13 @@ import {
 } from './layout.ts';
 import { readRows, readVectors } from './read.ts';
 
-/** A generation in memory. The live state takes it over and changes the indices of words; load again to use it twice. */
+/** A generation in memory. The live state takes it over and changes the indices of words, bookings and `rowOf`; load again to use it twice. */
 export interface LoadedGeneration {
   manifest: GenerationManifest;
   /** By row. */
   ads: GenerationAd[];
+  /** Row of each ad, by id; absent where whoever takes it over shall find out, which a million ads take half a second for. */
+  rowOf?: Map<string, number>;
   rows: VectorRows;
   /** Rows of each market. */
   members: ReadonlyMap<string, Uint32Array>;
@@ -109,6 +111,16 @@ async function openIndices(
   return indices;
 }
 
+/** Row of each ad, by id, with others running in between. */
+async function rowsById(ads: readonly GenerationAd[]): Promise<Map<string, number>> {
+  const rowOf = new Map<string, number>();
+  for (const [row, { ad }] of ads.entries()) {
+    rowOf.set(ad.id, row);
+    if (row % 2_000 === 1_999) await nextTurn();
+  }
+  return rowOf;
+}
+
 /** Lets go of what a generation holds beside memory; queries that began are still answered. */
 export async function closeGeneration({ indices }: Pick<LoadedGeneration, 'indices'>): Promise<void> {
   await Promise.all(Array.from(indices.values(), (index) => index.close?.()));
@@ -156,6 +168,7 @@ export async function loadGeneration(
   const members = partition(ads);
   const words = { lexical: await loadLexical(join(path, FILES.lexical), manifest, ads), ...(await indexKeywords(ads)) };
   const bookings = await indexBookings(ads);
+  const rowOf = await rowsById(ads);
   const indices = await openIndices(path, { manifest, rows, members, ...searchedIn });
-  return { manifest, ads, rows, members, indices, bookings, ...words };
+  return { manifest, ads, rowOf, rows, members, indices, bookings, ...words };
 }

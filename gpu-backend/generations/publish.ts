@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { adText } from '../../shared/ad-text.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -11,7 +12,8 @@ import { normalize } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { buildGeneration } from './build.ts';
 import { checkGeneration } from './gate.ts';
-import type { CurrentAd, Live } from './live.ts';
+import type { GenerationAd } from './layout.ts';
+import type { CatalogueSince, Live } from './live.ts';
 import { closeGeneration, type LoadedGeneration } from './load.ts';
 import type { GenerationStore } from './store.ts';
 import type { CatalogueAd, VectorLadder } from './vectors.ts';
@@ -56,6 +58,14 @@ export interface Publisher {
   follow(number: number): Promise<void>;
   /** Number being built, for `/v1/generations`. */
   readonly building: number | null;
+}
+
+/** Calls `visit` with each, letting others run in between. */
+async function inTurns<T>(all: readonly T[], visit: (one: T) => void): Promise<void> {
+  for (const [i, one] of all.entries()) {
+    visit(one);
+    if (i % 2_000 === 1_999) await nextTurn();
+  }
 }
 
 /** Queries of the gate: their mean recall is off by about half a point. */
@@ -108,15 +118,26 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return (await encoder.encode(texts)).vectors;
   };
 
-  /** The catalogue with vectors for the ads whose text the generation does not have. */
-  const current = async (generation: LoadedGeneration): Promise<CurrentAd[]> => {
-    const known = new Map(generation.ads.map(({ ad, revision }) => [ad.id, { text: adText(ad), revision }]));
-    const catalogue = await options.readCatalogue();
-    const isNews = ({ ad, revision }: CatalogueAd) => revision > (known.get(ad.id)?.revision ?? -1);
-    const reworded = catalogue.filter((entry) => isNews(entry) && known.get(entry.ad.id)?.text !== adText(entry.ad));
-    const vectors = await ladder.resolve(reworded);
-    const vectorOf = new Map(reworded.map(({ ad }, i) => [ad.id, vectors[i]]));
-    return catalogue.map(({ ad, revision }) => ({ ad, revision, vector: vectorOf.get(ad.id) }));
+  /** What the catalogue has come to since the generation's snapshot, with vectors for texts and uploads that it may not have. */
+  const since = async (generation: LoadedGeneration): Promise<CatalogueSince> => {
+    const left = new Map<string, GenerationAd>();
+    await inTurns(generation.ads, (entry) => left.set(entry.ad.id, entry));
+    const changed: CatalogueAd[] = [];
+    const needy: CatalogueAd[] = [];
+    await inTurns(await options.readCatalogue(), (entry) => {
+      const { ad, revision } = entry;
+      const known = left.get(ad.id);
+      left.delete(ad.id);
+      if (revision <= (known?.revision ?? -1)) return;
+      changed.push(entry);
+      if (known === undefined || entry.uploaded !== undefined || adText(known.ad) !== adText(ad)) needy.push(entry);
+    });
+    const vectors = await ladder.resolve(needy);
+    const vectorOf = new Map(needy.map(({ ad }, i) => [ad.id, vectors[i]]));
+    return {
+      changed: changed.map(({ ad, revision }) => ({ ad, revision, vector: vectorOf.get(ad.id) })),
+      gone: [...left.keys()],
+    };
   };
 
   const listed = async (number: number): Promise<Generation> => {
@@ -177,15 +198,15 @@ export function createPublisher(options: PublisherOptions): Publisher {
         const { generations } = await store.list();
         const recall = generations.find((candidate) => candidate.number === to)?.recall ?? null;
         const path = await store.copy(to, { number, nowMs: now() });
-        const [generation, catalogue] = await orFail(number, async () => {
+        const [generation, news] = await orFail(number, async () => {
           const loaded = await store.load(path, { spaceId });
           return orClose(loaded, async () => {
-            const ads = await current(loaded);
+            const news = await since(loaded);
             await store.publish(number, { recall, nowMs: now() });
-            return [loaded, ads] as const;
+            return [loaded, news] as const;
           });
         });
-        live.swap(generation, { catalogue });
+        live.swap(generation, news);
         return listed(number);
       }),
     start: () =>
@@ -193,7 +214,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         await store.sweep();
         const { loaded, problems } = await store.openLive({ spaceId, nowMs: now() });
         if (loaded === undefined) return { number: null, problems };
-        live.swap(loaded, { catalogue: await orClose(loaded, () => current(loaded)) });
+        live.swap(loaded, await orClose(loaded, () => since(loaded)));
         return { number: loaded.manifest.number, problems };
       }),
     async follow(number) {
@@ -207,7 +228,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
           );
         }
         const loaded = await store.load(store.folder(number), { spaceId });
-        live.swap(loaded, { catalogue: await orClose(loaded, () => current(loaded)) });
+        live.swap(loaded, await orClose(loaded, () => since(loaded)));
       });
     },
   };

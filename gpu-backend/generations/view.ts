@@ -42,7 +42,7 @@ export class View {
   readonly #generation: LoadedGeneration;
   /** By slot; `undefined` where the ad has gone or moved. */
   readonly #entries: (Entry | undefined)[];
-  readonly #slotOf = new Map<string, number>();
+  readonly #slotOf: Map<string, number>;
   /** Vectors behind the rows, by slot. */
   readonly #added: DeltaIndex;
   /** Ads behind the rows. */
@@ -55,7 +55,7 @@ export class View {
     this.#generation = generation;
     this.#added = new DeltaIndex(generation.rows.dimension);
     this.#entries = [...generation.ads];
-    for (const [row, { ad }] of generation.ads.entries()) this.#slotOf.set(ad.id, row);
+    this.#slotOf = generation.rowOf ?? new Map(generation.ads.map(({ ad }, row) => [ad.id, row]));
   }
 
   get ads(): number {

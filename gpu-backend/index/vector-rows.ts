@@ -25,7 +25,10 @@ export function sixteenBits(vector: ArrayLike<number>): Int16Array {
   let squares = 0;
   for (let i = 0; i < vector.length; i++) squares += vector[i]! * vector[i]!;
   const scale = squares === 0 ? 0 : UNIT_16 / Math.sqrt(squares);
-  return Int16Array.from(vector, (value) => Math.round(value * scale));
+  // A loop: Int16Array.from() with a function takes fifteen times as long, and a build does this a million times.
+  const out = new Int16Array(vector.length);
+  for (let i = 0; i < out.length; i++) out[i] = Math.round(vector[i]! * scale);
+  return out;
 }
 
 /** Whether two vectors are one and the same by what 16 bits tell, whatever their scales. */

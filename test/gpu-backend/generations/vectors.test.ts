@@ -50,6 +50,16 @@ describe('the ladder of an ad vector', () => {
     await expect(resolving).rejects.toThrow('enough');
   });
 
+  it('lets others run between uploads, however many they are', async () => {
+    const uploaded = new Int8Array(house.encoder.dimension).fill(7);
+    const ads = Array.from({ length: 2_000 }, (_, i) => ({ ad: sampleAd({ id: `many${i}` }), uploaded }));
+    let turns = 0;
+    const count = () => void (++turns < 1_000 && setImmediate(count));
+    setImmediate(count);
+    await house.ladder.resolve(ads);
+    expect(turns).toBeGreaterThan(4);
+  });
+
   it('reads an upload of 16 bits a component, wherever its bytes begin', async () => {
     const components = Int16Array.from({ length: house.encoder.dimension }, (_, i) => 300 * i - 5000);
     const bytes = Buffer.concat([Buffer.from([0]), Buffer.from(components.buffer)]).subarray(1);
