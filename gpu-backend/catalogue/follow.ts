@@ -2,6 +2,8 @@
  * From committed changes to the live state. Status, bids and markets hold at once; a new text gets its vector from the
  * ladder (generations/vectors.ts) first, and where that fails the ad is found by its words until the next generation.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import pMap from 'p-map';
 import { adText, adTextDigest } from '../../shared/ad-text.ts';
 import type { Live } from '../generations/live.ts';
 import type { AdVector, CatalogueAd, VectorLadder } from '../generations/vectors.ts';
@@ -23,28 +25,38 @@ export async function catalogueAd({ ad, revision, stored }: Change): Promise<Cat
   return { ad, revision, uploaded };
 }
 
+/** After so long others get a turn: a new ad's place among the nearest takes a millisecond to find, and a batch has thousands. */
+const TURN_MS = 4;
+
+async function inTurns<T>(items: readonly T[], work: (item: T, i: number) => void): Promise<void> {
+  let beganAt = performance.now();
+  for (const [i, item] of items.entries()) {
+    work(item, i);
+    if (performance.now() - beganAt < TURN_MS) continue;
+    await nextTurn();
+    beganAt = performance.now();
+  }
+}
+
 export function followInto(options: FollowOptions): (changes: readonly Change[]) => Promise<void> {
   const { live, ladder, isBuilding, onVectorsMissing } = options;
   return async (changes) => {
-    const ads = await Promise.all(changes.map(catalogueAd));
+    const ads = await pMap(changes, catalogueAd, { concurrency: 64 });
     // Before the first generation nothing is searched: the build reads everything from the database.
     const searched = live.view !== undefined || isBuilding();
-    const needy = searched
-      ? ads.filter(
-          (entry) =>
-            entry !== undefined &&
-            (entry.uploaded !== undefined || live.view?.textOf(entry.ad.id) !== adText(entry.ad)),
-        )
-      : [];
-    const vectors = await ladder.resolve(needy as CatalogueAd[]).catch((error: unknown): AdVector[] => {
+    const needy: CatalogueAd[] = [];
+    // Nobody's pause waits for another's vector.
+    await inTurns(changes, ({ id, revision }, i) => {
+      const entry = ads[i];
+      if (entry === undefined) live.applyDelete(id, revision);
+      else if (searched && (entry.uploaded !== undefined || live.view?.textOf(id) !== adText(entry.ad)))
+        needy.push(entry);
+      else live.applyUpsert(entry.ad, revision);
+    });
+    const vectors = await ladder.resolve(needy).catch((error: unknown): AdVector[] => {
       onVectorsMissing(error, needy.length);
       return [];
     });
-    const vectorOf = new Map(needy.map((entry, i) => [entry!.ad.id, vectors[i]]));
-    for (const [i, { id, revision }] of changes.entries()) {
-      const entry = ads[i];
-      if (entry === undefined) live.applyDelete(id, revision);
-      else live.applyUpsert(entry.ad, revision, vectorOf.get(id));
-    }
+    await inTurns(needy, ({ ad, revision }, i) => live.applyUpsert(ad, revision, vectors[i]));
   };
 }

@@ -77,6 +77,43 @@ test('nothing is encoded while nothing is searched', async () => {
   expect(encoder.stats().encoded).toBe(before);
 });
 
+test('others get a turn between the changes of a batch', async () => {
+  class SlowLive extends RecordedLive {
+    override applyUpsert(...given: Parameters<Live['applyUpsert']>): void {
+      for (const until = performance.now() + 3; performance.now() < until; );
+      super.applyUpsert(...given);
+    }
+  }
+  const live = new SlowLive({ spaceId: encoder.spaceId });
+  const follow = followInto({ live, ladder, isBuilding: () => false, onVectorsMissing: () => expect.unreachable() });
+  const seen = new Set<number>();
+  let done = false;
+  const look = () => {
+    seen.add(live.puts.length);
+    if (!done) setImmediate(look);
+  };
+  setImmediate(look);
+  await follow(Array.from({ length: 20 }, (_, i) => change(sampleAd({ id: `ad-${i}` }))));
+  done = true;
+  expect(live.puts).toHaveLength(20);
+  expect(seen.size).toBeGreaterThan(5);
+});
+
+test('a removal waits for no vector of the same batch', async () => {
+  const { live } = following(true);
+  const { promise, resolve } = Promise.withResolvers<AdVector[]>();
+  const follow = followInto({
+    ...{ live, ladder: { ...ladder, resolve: () => promise } },
+    ...{ isBuilding: () => true, onVectorsMissing: () => expect.unreachable() },
+  });
+  const done = follow([change(sampleAd()), change(undefined)]);
+  await expect.poll(() => live.deletes).toEqual([['gone', 5]]);
+  expect(live.puts).toEqual([]);
+  resolve([{ components: new Int8Array(encoder.dimension).fill(1), source: 'bundle' }]);
+  await done;
+  expect(live.puts.map(([, , vector]) => vector?.source)).toEqual(['bundle']);
+});
+
 test('changes hold though no vector can be had', async () => {
   await encoder.close();
   const { live, missing, follow } = following(true);
