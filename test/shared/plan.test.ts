@@ -1,21 +1,31 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { canonicalJson } from '../../shared/digest.ts';
-import { fingerprint, Plan, type PlanPatch, resolvePlan } from '../../shared/plan.ts';
+import { fingerprint, Plan, type PlanPatch, RetrieverName, resolvePlan } from '../../shared/plan.ts';
 
 const base = Plan.parse({ retrievers: ['lexical'], k: 40, minRelevance: 0.2 });
-const plans = fc.record({
-  retrievers: fc.array(fc.constantFrom('lexical' as const, 'dense' as const), { minLength: 1, maxLength: 3 }),
-  k: fc.integer({ min: 1, max: 200 }),
-  minRelevance: fc.float({ min: 0, max: 1, noNaN: true }),
-});
+const anyPlan = fc.record(
+  {
+    retrievers: fc.array(fc.constantFrom(...RetrieverName.options), { minLength: 1, maxLength: 4 }),
+    k: fc.integer({ min: 1, max: 200 }),
+    minRelevance: fc.float({ min: 0, max: 1, noNaN: true }),
+    denseGate: fc.float({ min: 0, max: 1, noNaN: true }),
+    model: fc.string({ minLength: 1, maxLength: 3 }),
+  },
+  { requiredKeys: ['retrievers', 'k', 'minRelevance'] },
+);
+type AnyPlan = typeof anyPlan extends fc.Arbitrary<infer T> ? T : never;
+const SETTINGS = Object.keys(Plan.shape) as (keyof AnyPlan)[];
 
-test('two plans share a fingerprint exactly when they are the same plan', async () => {
+test('two plans share a fingerprint exactly when they are the same plan, whatever setting it is that differs', async () => {
+  expect(SETTINGS.sort()).toEqual(['denseGate', 'k', 'minRelevance', 'model', 'retrievers']);
   await fc.assert(
-    fc.asyncProperty(plans, plans, async (a, b) => {
+    fc.asyncProperty(anyPlan, anyPlan, fc.constantFrom(...SETTINGS), async (a, other, setting) => {
+      const b = { ...a, [setting]: other[setting] };
       const same = canonicalJson(Plan.parse(a)) === canonicalJson(Plan.parse(b));
       expect((await fingerprint(a)) === (await fingerprint(b))).toBe(same);
     }),
+    { seed: 1, numRuns: 500 },
   );
 });
 
