@@ -1,7 +1,7 @@
 /** `npm run traffic`: the options of traffic, its progress bar, its log, and a summary by arm. */
 import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
-import { stderr, stdout } from 'node:process';
+import { env, stderr, stdout } from 'node:process';
 import { finished } from 'node:stream/promises';
 import { SingleBar } from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
@@ -70,7 +70,7 @@ export function createTrafficCommand(run: (order: TrafficOrder) => Promise<Traff
     .option('--past <days>', 'make up past days of an A/A experiment instead, --queries in all', whole)
     .option('--users <number>', 'people who search (default: one for eight searches)', whole)
     .option('--seed <number>', 'seed of people, sessions and clicks', whole, 1)
-    .option('--edge <url>', 'base URL of the edge', DEFAULT_EDGE)
+    .option('--edge <url>', 'base URL of the edge', env.EDGE_URL || DEFAULT_EDGE)
     .option('--experiment <key>', `experiment that the summary tells apart (default: "${DEFAULT_EXPERIMENT}")`)
     .option('--a-a', 'use the A/A experiment, whose arms are served alike, and create it where it is missing')
     .option('--effect <metric=change>', 'true effect on an arm, such as revenue=+1%; may be given again', collect, [])

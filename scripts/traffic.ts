@@ -65,7 +65,7 @@ const command = createTrafficCommand(async (order) => {
   console.error(`No edge answers at ${edge.origin}: starting the system for the duration.`);
   const system = await startSystem({
     dataDir: DATA,
-    bundleDir: 'models/default',
+    bundleDir: process.env.HARNESS_BUNDLE || 'models/default',
     edgePort: Number(edge.port || 80),
     backendPort: Number(backend.port || 80),
     say: (line) => console.error(line),
