@@ -9,6 +9,8 @@ import { type Lives, TieredCache } from './tiered.ts';
 
 /** A query is of the head when this isolate met it so often among its last tens of thousands. */
 const HEAD_COUNT = 5;
+/** Longest wait for the data centre's cache, as a share of the time for an answer. */
+const COLO_READ_SHARE = 0.25;
 /** Longest wait for KV on the way to the backend. */
 const KV_READ_MS = 20;
 /** What is missing may be booked any moment. */
@@ -39,7 +41,8 @@ export function candidateCache(options: CandidateCacheOptions): CandidateCache {
   const memory = new MemoryCache({ maxBytes: settings.cacheMemoryBytes, now });
   const isHead = (path: string) => memory.asked(path) >= HEAD_COUNT;
   const tiers: CachePort[] = [memory];
-  if (settings.cacheApi && openCache !== undefined) tiers.push(new ColoCache({ open: openCache, now }));
+  if (settings.cacheApi && openCache !== undefined)
+    tiers.push(new ColoCache({ open: openCache, now, readMs: COLO_READ_SHARE * settings.backendDeadlineMs }));
   if (kv !== undefined) tiers.push(new KvCache({ namespace: kv, isHead, now, readMs: KV_READ_MS }));
   const lives = {
     softMs: settings.cacheSoftMs,

@@ -2,6 +2,7 @@
  * The data centre's cache, through the Cache API. It knows neither stale-while-revalidate nor stale-if-error, and varies
  * by URL alone: so the expiries travel in headers of our own, and the whole key is in the URL, under a host of our own.
  */
+import { TIMED_OUT, within } from '../deadline.ts';
 import type { CacheEntry, CachePort } from './cache-port.ts';
 
 /** As much of a Cache as is used here. */
@@ -15,28 +16,41 @@ const STORED_AT = 'harness-stored-at';
 const SOFT_UNTIL = 'harness-soft-until';
 const HARD_UNTIL = 'harness-hard-until';
 
+export interface ColoCacheOptions {
+  /** Called for each operation: a Cache object belongs to the request that opened it. */
+  open: () => Promise<ResponseCache>;
+  now: () => number;
+  /** Longest wait for a read. */
+  readMs: number;
+}
+
 export class ColoCache implements CachePort {
   readonly status = 'colo';
   readonly #open: () => Promise<ResponseCache>;
   readonly #now: () => number;
+  readonly #readMs: number;
 
-  /** `open` is called for each operation: a Cache object belongs to the request that opened it. */
-  constructor(options: { open: () => Promise<ResponseCache>; now: () => number }) {
-    this.#open = options.open;
-    this.#now = options.now;
+  constructor({ open, now, readMs }: ColoCacheOptions) {
+    this.#open = open;
+    this.#now = now;
+    this.#readMs = readMs;
   }
 
   async get(path: string): Promise<CacheEntry | undefined> {
+    const entry = await within(this.#read(path), this.#readMs);
+    return entry !== TIMED_OUT && entry !== undefined && entry.hardUntilMs > this.#now() ? entry : undefined;
+  }
+
+  async #read(path: string): Promise<CacheEntry | undefined> {
     const response = await (await this.#open()).match(`${HOST}/${path}`);
     if (response === undefined) return undefined;
     const read = (name: string) => Number(response.headers.get(name) ?? Number.NaN);
-    const entry = {
+    return {
       storedAtMs: read(STORED_AT),
       softUntilMs: read(SOFT_UNTIL),
       hardUntilMs: read(HARD_UNTIL),
       body: await response.text(),
     };
-    return entry.hardUntilMs > this.#now() ? entry : undefined;
   }
 
   async put(path: string, entry: CacheEntry): Promise<void> {

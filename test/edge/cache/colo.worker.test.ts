@@ -12,7 +12,7 @@ function colo() {
   const clock = { nowMs: Date.now() };
   const name = `conformance-${++count}`;
   return {
-    cache: new ColoCache({ open: () => caches.open(name) as never, now: () => clock.nowMs }),
+    cache: new ColoCache({ open: () => caches.open(name) as never, now: () => clock.nowMs, readMs: 10_000 }),
     clock,
     raw: () => caches.open(name),
   };
@@ -40,6 +40,12 @@ it('keeps every dimension of the key in the URL, under a host of its own, and as
   expect(stored?.headers.get('cache-control')).toBe('public, max-age=91');
   expect(stored?.headers.has('vary')).toBe(false);
   expect(stored?.headers.has('set-cookie')).toBe(false);
+});
+
+it('does not wait for a slow read', async () => {
+  const hangs = async () => ({ match: () => new Promise<never>(() => undefined), put: async () => undefined });
+  const cache = new ColoCache({ open: hangs, now: Date.now, readMs: 1 });
+  expect(await cache.get(cachePath(key))).toBeUndefined();
 });
 
 it('takes an entry without our headers for none', async () => {
