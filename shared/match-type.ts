@@ -6,11 +6,12 @@
  * - *broad*: the query has all of the keyword's words, wherever. (Related words are the business of dense retrieval.)
  *
  * What a narrower type matches, the wider ones match too. Keywords match *close variants*: plurals like singulars, accents
- * and apostrophes like none, function words as if they were not there, and, for the exact type, another order of the words
+ * (in writings that have them: a mark of Hindi, Thai or Japanese is another vowel or sound) and apostrophes like none, function words as if they were not there, and, for the exact type, another order of the words
  * unless one of them gives the order its meaning ("from paris to london"). Those few, and negations, are never left out.
  *
  * Negative keywords have no close variants: "shoe" holds off no "shoes". Their words are compared as they are written
- * after normalisation (shared/text.ts), function words included.
+ * after normalisation (shared/text.ts), function words included. Neither kind tells the dotless i of Turkish from i: a keyword
+ * has no locale, and so no capital that says which of them it is.
  */
 import * as z from 'zod';
 import { singular } from './coverage.ts';
@@ -76,13 +77,28 @@ export interface MatchForm {
 
 // No patterns of Unicode classes outside functions: text.ts says why.
 function split(normalized: string): string[] {
-  return normalized.split(/[\p{Z}\p{P}\s]+/u).filter((word) => /[\p{L}\p{N}]/u.test(word));
+  return normalized
+    .replaceAll('\u0131', 'i')
+    .split(/[\p{Z}\p{P}\s]+/u)
+    .filter((word) => /[\p{L}\p{N}]/u.test(word));
 }
+
+/** Accents of Latin and Greek letters, stress and the two dots of Russian \u0451, and the points of Hebrew and Arabic. */
+const withoutAccents = (text: string): string =>
+  text
+    .normalize('NFD')
+    .replace(/([\p{Script=Latin}\p{Script=Greek}])\p{M}+/gu, '$1')
+    .replace(
+      /(?<=[\u0430\u0435\u0438\u043E\u0443\u044B\u044D-\u044F\u0454\u0456])[\u0300\u0301]|(?<=\u0435)\u0308/gu,
+      '',
+    )
+    .replace(/[\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u064B-\u065F\u0670]/gu, '')
+    .normalize('NFC');
 
 /** The form under which close variants are the same; of keywords, and of queries that are compared with them. */
 export function closeForm(text: string): MatchForm {
   const joined = normalize(text).replace(/(?<=\p{L})'(?=\p{L})/gu, '');
-  const all = split(joined.normalize('NFD').replace(/\p{M}+/gu, ''));
+  const all = split(withoutAccents(joined));
   const content = all.filter((word) => !FUNCTION_WORDS.has(word));
   // What consists of function words alone ("the who") means them.
   const words = (content.length > 0 ? content : all).map(number);

@@ -9,13 +9,28 @@ describe.each([
   ['keyword', golden.positive, closeForm],
   ['negative keyword', golden.negative, literalForm],
 ] as const)('a %s', (_kind, cases, form) => {
-  test.each(cases)('"$keyword" and the query "$query": $rule', ({ keyword, query, matches: expected }) => {
-    const found = MatchType.options.filter((match) => matches(form(keyword), form(normalize(query)), match));
+  test.each(cases)('"$keyword" and the query "$query": $rule', ({ keyword, query, locale, matches: expected }) => {
+    const found = MatchType.options.filter((match) => matches(form(keyword), form(normalize(query, locale)), match));
     expect(found).toEqual(expected);
   });
 });
 
-const word = fc.constantFrom('shoe', 'shoes', 'red', 'running', 'the', 'for', 'to', 'from', "men's", 'boxes', 'ÉTÉ');
+const word = fc.constantFrom(
+  'shoe',
+  'shoes',
+  'red',
+  'running',
+  'the',
+  'for',
+  'to',
+  'from',
+  "men's",
+  'boxes',
+  'ÉTÉ',
+  'Iğdır',
+  'Ёлка',
+  'ガス',
+);
 const phrase = fc.array(word, { minLength: 1, maxLength: 5 }).map((words) => words.join(' '));
 
 test.each([closeForm, literalForm])('%o: what a narrower type matches, a wider one matches', (form) => {
