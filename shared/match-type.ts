@@ -6,8 +6,9 @@
  * - *broad*: the query has all of the keyword's words, wherever. (Related words are the business of dense retrieval.)
  *
  * What a narrower type matches, the wider ones match too. Keywords match *close variants*: plurals like singulars, accents
- * (in writings that have them: a mark of Hindi, Thai or Japanese is another vowel or sound) and apostrophes like none, function words as if they were not there, and, for the exact type, another order of the words
- * unless one of them gives the order its meaning ("from paris to london"). Those few, and negations, are never left out.
+ * and apostrophes like none (a mark of Hindi, Thai or Japanese is no accent but another vowel or sound), function words as if
+ * they were not there, and, for the exact type, another order of the words unless one of them gives the order its meaning
+ * ("from paris to london"). Those few, and negations, are never left out.
  *
  * Negative keywords have no close variants: "shoe" holds off no "shoes". Their words are compared as they are written
  * after normalisation (shared/text.ts), function words included. Neither kind tells the dotless i of Turkish from i: a keyword
@@ -83,7 +84,7 @@ function split(normalized: string): string[] {
     .filter((word) => /[\p{L}\p{N}]/u.test(word));
 }
 
-/** Accents of Latin and Greek letters, stress and the two dots of Russian \u0451, and the points of Hebrew and Arabic. */
+/** Accents of Latin and Greek letters, stress and the two dots of Russian ё, and the points of Hebrew and Arabic. */
 const withoutAccents = (text: string): string =>
   text
     .normalize('NFD')
