@@ -3,12 +3,12 @@
  * The simulated queue lives in memory, so it is drained before the end.
  */
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from 'miniflare';
 import type { EventCounts } from '../edge/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { buildEdgeApart, WASM_MODULE } from './edge-build.ts';
 import { isRemark, V8_FLAGS } from './edge-serve/config.ts';
+import { requireFreePort } from './free-port.ts';
 
 export interface EdgeOptions {
   port: number;
@@ -31,19 +31,6 @@ export interface RunningEdge {
   readonly url: string;
   /** Waits until every event is delivered, at most `drainMs`, then ends workerd; `undelivered` is 0 only when that is known. */
   stop(drainMs?: number): Promise<{ undelivered: number }>;
-}
-
-/** Throws `configuration` that names the port unless it can be listened on. */
-async function requireFreePort(host: string, port: number): Promise<void> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${cause.code})`;
-      const message = `Port ${port} of ${host} ${why}: stop that program, or give the edge another port with --port.`;
-      reject(new HarnessError('configuration', message, { cause }));
-    });
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
-  });
 }
 
 /** Events that were issued and are neither stored nor refused nor lost. */

@@ -9,11 +9,13 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { lockDataFolder } from '../gpu-backend/db/data-folder.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
 import { buildEdgeApart, bundle, WASM_MODULE } from './edge-build.ts';
 import { EMBEDDED, isRemark, serveConfig } from './edge-serve/config.ts';
+import { requireFreePort } from './free-port.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 
@@ -38,8 +40,8 @@ export interface ServeOptions {
 export interface ServedEdge {
   readonly url: string;
   readonly pid: number;
-  /** Resolves when workerd has ended. */
-  readonly ended: Promise<void>;
+  /** Resolves when workerd has ended, with its exit code or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
   stop(): Promise<void>;
 }
 
@@ -95,8 +97,22 @@ async function untilReady(url: string, child: ChildProcess, words: readonly stri
 
 /** Starts workerd; throws `configuration` when it cannot run. The caller handles signals. */
 export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
-  const { host, port, keys, onLine } = options;
-  const config = await writeConfig(options);
+  const folder = lockDataFolder(options.dataDir);
+  try {
+    // A program that is there already would answer in the name of ours.
+    await requireFreePort(options.host, options.port);
+    const edge = await startWorkerd(options, await writeConfig(options));
+    void edge.ended.then(folder.release);
+    return edge;
+  } catch (error) {
+    folder.release();
+    throw error;
+  }
+}
+
+async function startWorkerd({ host, port, keys, onLine }: ServeOptions, config: string): Promise<ServedEdge> {
+  const url = `http://${host}:${port}`;
+  const client = backendClient(url, parseKeyRing(keys));
   const child = spawn(workerdBinary(), ['serve', '--experimental', config], {
     env: { ...process.env, HARNESS_KEYS: keys },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -112,14 +128,20 @@ export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
     });
   }
   child.on('error', ({ message }) => words.push(message)); // one that cannot be started has ended at once, too
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  // However this process ends, workerd does not go on without it and keep the port.
+  const end = () => child.kill('SIGTERM');
+  process.once('exit', end);
+  const ended = new Promise<number | NodeJS.Signals>((resolve) =>
+    child.once('close', (code, signal) => {
+      process.removeListener('exit', end);
+      resolve(signal ?? code ?? 1);
+    }),
+  );
   const stop = async () => {
     clearInterval(schedule);
-    child.kill('SIGTERM');
+    end();
     await ended;
   };
-  const url = `http://${host}:${port}`;
-  const client = backendClient(url, parseKeyRing(keys));
   const schedule = setInterval(
     () => client('POST', '/v1/reconcile').catch((error: Error) => onLine(`reconciliation: ${error.message}`)),
     RECONCILE_MS,
@@ -135,17 +157,17 @@ export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
 
 interface CommandOptions {
   host: string;
-  port: string;
+  port: number;
   backend: string;
   data: string;
   student?: string;
 }
 
 if (import.meta.main) {
-  const { host, port, backend, data, student } = new Command('npm run edge:serve --')
+  const program = new Command('npm run edge:serve --')
     .description('Run the edge under workerd, without Cloudflare; see docs/deploy.md.')
     .option('--host <address>', 'interface to listen on', '127.0.0.1')
-    .option('--port <number>', 'port to listen on', '8787')
+    .option('--port <number>', 'port to listen on', Number, 8787)
     .option('--backend <url>', 'base URL of the backend', process.env.BACKEND_URL ?? 'http://127.0.0.1:8788')
     .option('--data <dir>', 'folder for queue, KV and outbox', process.env.HARNESS_DATA ?? '.harness')
     .option(
@@ -153,12 +175,21 @@ if (import.meta.main) {
       "folder of the backend's bundle: the Worker encodes queries itself; see docs/edge-student.md",
     )
     .allowExcessArguments(false)
-    .parse()
-    .opts<CommandOptions>();
+    .parse();
+  const { host, port, backend, data, student } = program.opts<CommandOptions>();
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) program.error('--port: expected a port from 1 to 65535.');
+  let edge: ServedEdge | undefined;
+  let isStopping = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      isStopping = true;
+      if (edge === undefined) process.exit(0); // whatever has been started of it ends with this process
+      void edge.stop();
+    });
   try {
-    const edge = await serveEdge({
+    edge = await serveEdge({
       host,
-      port: Number(port),
+      port,
       backendUrl: backend,
       keys: readKeys(data),
       dataDir: join(data, 'edge'),
@@ -166,9 +197,10 @@ if (import.meta.main) {
       onLine: console.error,
     });
     console.error(`The edge answers at ${edge.url}.`);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void edge.stop());
-    await edge.ended;
-    process.exit(0);
+    const how = await edge.ended;
+    if (isStopping) process.exit(0);
+    console.error(`workerd ended (${how}), and nobody had asked it to.`);
+    process.exit(1);
   } catch (error) {
     exitWith(error);
   }

@@ -1,8 +1,11 @@
 /** The Worker under plain `workerd serve`: it serves, and what it promised to deliver outlives the process. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { lockDataFolder } from '../../gpu-backend/db/data-folder.ts';
 import { serveEdge } from '../../scripts/edge-serve.ts';
 import { AdsResponse } from '../../shared/contract/query-route.ts';
 import { freePort } from '../setup/free-port.ts';
@@ -71,6 +74,7 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
     // No data centre is asked for what it cannot have.
     expect(await readFile(join(dataDir, 'config.capnp'), 'utf8')).toContain('(name = "CACHE_API", text = "off")');
   } finally {
+    process.kill(first.pid, 'SIGKILL');
     await first.stop();
   }
   expect((await told()).stored).toEqual([]);
@@ -88,6 +92,44 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
   }
   expect((await told()).unsigned).toBe(0);
 }, 300_000);
+
+it('says which port is taken, and who has the folder, and starts nothing', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const options = { host: '127.0.0.1', backendUrl: standIn.url, keys: TEST_KEYS, dataDir, onLine: () => undefined };
+  await expect(serveEdge({ ...options, port })).rejects.toThrow(`Port ${port} of 127.0.0.1 is taken`);
+  await new Promise((resolve) => server.close(resolve));
+  await expect(serveEdge({ ...options, port, keys: '0123456789abcdef' })).rejects.toThrow('expected id:secret');
+  const folder = lockDataFolder(dataDir);
+  await expect(serveEdge({ ...options, port })).rejects.toThrow(`is in use by process ${process.pid}`);
+  folder.release();
+});
+
+it('ends with a failure when workerd dies, and with none when it is told to end', async () => {
+  const port = await freePort();
+  const run = async (end: (program: ChildProcess) => void) => {
+    const args = ['scripts/edge-serve.ts', '--port', String(port), '--backend', standIn.url, '--data', dataDir];
+    const program = spawn(process.execPath, args, {
+      env: { ...process.env, HARNESS_KEYS: TEST_KEYS },
+      timeout: 100_000,
+    });
+    let said = '';
+    program.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (!said.includes('The edge answers') && (said + text).includes('The edge answers')) end(program);
+      said += text;
+    });
+    const code = await new Promise((resolve) => program.once('close', resolve));
+    return { code, last: said.trim().split('\n').at(-1) };
+  };
+  const crashed = await run(({ pid }) => {
+    const children = execFileSync('ps', ['-o', 'pid=,comm=', '--ppid', String(pid)], { encoding: 'utf8' });
+    process.kill(Number(/(\d+) workerd/.exec(children)![1]), 'SIGKILL');
+  });
+  expect(crashed).toEqual({ code: 1, last: 'workerd ended (SIGKILL), and nobody had asked it to.' });
+  const told = await run((program) => program.kill('SIGTERM'));
+  expect(told).toEqual({ code: 0, last: `The edge answers at http://127.0.0.1:${port}.` });
+}, 120_000);
 
 it('says which setting is wrong', async () => {
   await expect(
