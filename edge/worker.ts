@@ -1,7 +1,7 @@
 /** The Worker's entry point: an isolate is made on its first request and serves all that follow. */
 import './without-process.ts';
 import './without-cycles.ts';
-import { HarnessError, problemResponse } from '../shared/problem.ts';
+import { problemResponse } from '../shared/problem.ts';
 import { createApp } from './app.ts';
 import type { ResponseCache } from './cache/colo.ts';
 import type { Entrypoint } from './cache/workers-cache.ts';
@@ -10,6 +10,7 @@ import type { EdgeBindings } from './env.ts';
 import { createIsolate, type Isolate } from './isolate.ts';
 import { Outbox as EventOutbox, type ObjectState } from './outbox/outbox.ts';
 import { reconcileOnSchedule } from './reconcile.ts';
+import { secured } from './security-headers.ts';
 import kernel from './student/linear.wasm';
 import { type KeeperState, KillListObject } from './takedown/kill-list-object.ts';
 
@@ -65,8 +66,9 @@ export default {
       return await edgeOf(env, ctx).app.fetch(request, env, ctx);
     } catch (error) {
       // Only a wrong configuration gets here: the application answers its own errors.
-      console.error(JSON.stringify({ level: 'fatal', message: String(error) }));
-      return problemResponse(error instanceof HarnessError ? error : new HarnessError('internal', String(error)));
+      const requestId = crypto.randomUUID();
+      console.error(JSON.stringify({ level: 'fatal', message: String(error), requestId }));
+      return secured(problemResponse(error, requestId));
     }
   },
 
