@@ -1,8 +1,8 @@
 /**
- * Processor time of the encoder service's threads. As a worker thread it is the service's own worker, which says with every
- * batch what it has spent; what the process spends beside its workers and its event loop is garbage collection and compilation.
+ * Processor time of the encoder service's threads. As a worker thread it is the service's own worker, which says again and
+ * again what it has spent; what the process spends beside its workers and its event loop is garbage collection and compilation.
  */
-import { getEnvironmentData, isMainThread, parentPort, setEnvironmentData, threadId } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, setEnvironmentData, threadId } from 'node:worker_threads';
 
 /** Seconds of processor time since the start. */
 export interface ThreadTimes {
@@ -14,6 +14,7 @@ export interface ThreadTimes {
 /** Where the workers of a process write: microseconds of each, by its thread's number. */
 const NAME = 'bench:encoder-meter';
 const MOST_WORKERS = 64;
+const SAID_EVERY_MS = 20;
 
 const microseconds = ({ user, system }: NodeJS.CpuUsage) => user + system;
 
@@ -33,8 +34,9 @@ export function encoderMeter(): { workerUrl: URL; read: () => ThreadTimes } {
 
 if (!isMainThread) {
   const spent = getEnvironmentData(NAME) as Float64Array;
-  parentPort?.on('message', () => {
+  const say = () => {
     spent[threadId % MOST_WORKERS] = microseconds(process.threadCpuUsage());
-  });
+  };
+  setInterval(say, SAID_EVERY_MS).unref();
   await import('../../gpu-backend/encoder/worker.ts');
 }

@@ -1,20 +1,17 @@
 /**
- * The encoder's queue: first in, first out, greedy. A free lane takes what is there up to a token budget, at once; nobody
- * waits for a batch to fill. A busy lane is handed a few batches ahead, if they are full ones, which gain nothing by waiting: it
- * goes on without a pause while this thread sends the answers. What nobody wants any more (deadline passed, caller gone) is
- * dropped before it is handed over, a call whose turn would come too late is refused at once, and so is one that meets a
- * full queue, whole, one text or many alike.
- * The scheme is that of Hugging Face's text-embeddings-inference.
+ * The encoder's queue: first in, first out, greedy. A lane takes what is there at once, as long as it has less than some
+ * budgets of tokens before it: nobody waits for a batch to fill, and a lane that is at work finds its next batch without
+ * waiting for this thread. What nobody wants any more (deadline passed, caller gone) is not computed, here or before the
+ * lane; a call whose turn would come too late is refused at once, and so is one that meets a full queue, whole, one text
+ * or many alike. The scheme is that of Hugging Face's text-embeddings-inference.
  */
 import { HarnessError } from '../../shared/problem.ts';
 import { here, pastSpan } from '../tracing/span.ts';
 import type { Encoded, EncodeOptions, EncoderStats } from './encoder.ts';
+import { type Computed, type Handed, type Lane, LaneLost } from './lane.ts';
 
-/** Full batches that a busy lane is handed ahead: one would be done while this thread collects garbage. */
+/** Budgets that a lane is handed beyond the one it is at: one would be done while this thread collects garbage. */
 const MOST_AHEAD = 2;
-
-/** Computes one batch; lanes work beside each other, each on one batch after the other. */
-export type Lane = (texts: string[]) => Promise<{ vectors: Float32Array; tokens: Int32Array }>;
 
 export interface BatcherOptions {
   dimension: number;
@@ -22,6 +19,8 @@ export interface BatcherOptions {
   maxQueued: number;
   /** Tokens handed to a lane at a time, by estimate. */
   tokenBudget: number;
+  /** Budgets that a lane may be handed beyond the one it is at. */
+  ahead?: number;
   /** Longest text, in tokens. */
   maxTokens: number;
   /** Epoch milliseconds. */
@@ -40,8 +39,9 @@ interface Call {
   trace: ReturnType<typeof here>;
   onAbort: () => void;
   settled: boolean;
-  /** Whether any of its texts reached a lane: from then on its deadline is the caller's business. */
-  started: boolean;
+  /** Whether its caller went away with all of it handed over. */
+  left: boolean;
+  items: Item[];
   resolve(encoded: Encoded): void;
   reject(error: unknown): void;
 }
@@ -51,21 +51,22 @@ interface Item {
   index: number;
   text: string;
   cost: number;
+  /** With what it was handed over, and its place there, while it is. */
+  handed: Handed | undefined;
+  place: number;
 }
 
-/** A lane at work: batches handed to it, and when it answered last. */
+/** A lane, and what it has before it: tokens, by estimate. The batch it answered last. */
 interface Working {
   lane: Lane;
-  underway: number;
-  freeAtMs: number;
+  cost: number;
+  batch: Computed['batch'] | undefined;
 }
 
 export class Batcher {
   readonly #options: BatcherOptions;
   readonly #lanes = new Set<Working>();
   #queue: Item[] = [];
-  /** Tokens that wait, by estimate. */
-  #queuedCost = 0;
   /** No deadline in the queue is earlier. */
   #soonestMs = Number.POSITIVE_INFINITY;
   #running = 0;
@@ -82,7 +83,7 @@ export class Batcher {
 
   /** A lane that is free; it is used until it is lost, and then not again unless it is added anew. */
   addLane(lane: Lane): void {
-    this.#lanes.add({ lane, underway: 0, freeAtMs: 0 });
+    this.#lanes.add({ lane, cost: 0, batch: undefined });
     this.#dispatch();
   }
 
@@ -132,15 +133,17 @@ export class Batcher {
         trace: here(),
         onAbort: () => this.#abandon(call),
         settled: false,
-        started: false,
+        left: false,
+        items: [],
         resolve,
         reject,
       };
       signal?.addEventListener('abort', call.onAbort, { once: true });
       for (const [index, text] of texts.entries()) {
         const cost = this.#estimate(text);
-        this.#queue.push({ call, index, text, cost });
-        this.#queuedCost += cost;
+        const item = { call, index, text, cost, handed: undefined, place: 0 };
+        call.items.push(item);
+        this.#queue.push(item);
       }
       this.#soonestMs = Math.min(this.#soonestMs, deadlineAtMs);
       this.#dispatch();
@@ -171,13 +174,24 @@ export class Batcher {
     if (call.settled) return false;
     call.settled = true;
     call.signal?.removeEventListener('abort', call.onAbort);
+    for (const { handed, place } of call.items) handed?.withdraw(place);
     how();
     return true;
   }
 
+  #expire(call: Call): void {
+    const error = new HarnessError(
+      'deadline_exceeded',
+      'The deadline passed while the text was waiting to be encoded.',
+    );
+    if (this.#settle(call, () => call.reject(error))) this.#counts.expired++;
+  }
+
   #abandon(call: Call): void {
     if (!this.#settle(call, () => call.reject(call.signal?.reason))) return;
-    if (!call.started) this.#counts.cancelled++;
+    call.left = !this.#queue.some((item) => item.call === call);
+    if (call.left) return;
+    this.#counts.cancelled++;
     this.#drop();
   }
 
@@ -187,16 +201,8 @@ export class Batcher {
     if (this.#soonestMs > now) return;
     this.#soonestMs = Number.POSITIVE_INFINITY;
     for (const { call } of this.#queue) {
-      if (call.started || call.settled) continue;
-      if (call.deadlineAtMs > now) {
-        this.#soonestMs = Math.min(this.#soonestMs, call.deadlineAtMs);
-        continue;
-      }
-      const error = new HarnessError(
-        'deadline_exceeded',
-        'The deadline passed while the text was waiting to be encoded.',
-      );
-      if (this.#settle(call, () => call.reject(error))) this.#counts.expired++;
+      if (call.deadlineAtMs <= now) this.#expire(call);
+      else if (!call.settled) this.#soonestMs = Math.min(this.#soonestMs, call.deadlineAtMs);
     }
     this.#drop();
   }
@@ -204,14 +210,14 @@ export class Batcher {
   /** Takes out of the queue what nobody waits for. */
   #drop(): void {
     this.#queue = this.#queue.filter(({ call }) => !call.settled);
-    this.#queuedCost = this.#queue.reduce((sum, { cost }) => sum + cost, 0);
   }
 
-  /** The lane for the next batch: a free one or, if the batch is full, the least busy of those that may be handed one ahead. */
+  /** The lane that has least before it, if it may be handed more. */
   #next(): Working | undefined {
+    const { ahead = MOST_AHEAD, tokenBudget } = this.#options;
     let least: Working | undefined;
-    for (const working of this.#lanes) if (working.underway < (least?.underway ?? 1 + MOST_AHEAD)) least = working;
-    return least?.underway === 0 || this.#queuedCost >= this.#options.tokenBudget ? least : undefined;
+    for (const working of this.#lanes) if (working.cost < (least?.cost ?? Number.POSITIVE_INFINITY)) least = working;
+    return least !== undefined && least.cost <= ahead * tokenBudget ? least : undefined;
   }
 
   #dispatch(): void {
@@ -225,58 +231,69 @@ export class Batcher {
         cost += item.cost;
         size++;
       }
-      this.#queuedCost -= cost;
-      void this.#work(working, this.#queue.splice(0, size));
+      void this.#work(working, { items: this.#queue.splice(0, size), cost });
     }
     this.#checkDrained();
   }
 
-  async #work(working: Working, items: Item[]): Promise<void> {
+  async #work(working: Working, { items, cost }: { items: Item[]; cost: number }): Promise<void> {
     this.#running += items.length;
-    working.underway++;
-    const handedAtMs = this.#options.now();
-    const calls = new Set(items.map(({ call }) => call));
-    for (const call of calls) call.started = true;
+    working.cost += cost;
+    const texts = items.map(({ text }) => text);
+    const deadlinesAtMs = items.map(({ call }) => call.deadlineAtMs);
+    const handed = working.lane(texts, { deadlinesAtMs, cost });
+    for (const [place, item] of items.entries()) {
+      item.handed = handed;
+      item.place = place;
+    }
     try {
-      const { vectors, tokens } = await working.lane(items.map(({ text }) => text));
-      const { dimension } = this.#options;
-      const ended = this.#options.now();
-      // What was handed ahead waited for the batch before it.
-      const began = Math.max(handedAtMs, working.freeAtMs);
-      working.freeAtMs = ended;
-      for (const { trace, queuedAtMs } of calls) {
-        pastSpan('encoder.queue', { at: trace, from: queuedAtMs, to: began });
-        pastSpan('encoder.run', { at: trace, from: began, to: ended });
-      }
-      this.#counts.batches++;
-      this.#counts.encoded += items.length;
-      this.#msPerText += 0.1 * ((ended - began) / items.length - this.#msPerText);
-      for (const [row, { call, index }] of items.entries()) {
-        call.vectors[index] = vectors.subarray(row * dimension, (row + 1) * dimension);
-        call.tokens[index] = tokens[row]!;
-        call.missing--;
-        if (call.missing === 0) this.#settle(call, () => call.resolve({ vectors: call.vectors, tokens: call.tokens }));
-      }
+      this.#take(working, items, await handed.computed);
     } catch (error) {
-      for (const { call } of items) this.#settle(call, () => call.reject(error));
+      for (const item of items) {
+        item.handed = undefined;
+        this.#settle(item.call, () => item.call.reject(error));
+      }
       if (error instanceof LaneLost) this.#lanes.delete(working);
       // Texts of theirs that still wait are of no use to anybody.
       this.#drop();
     } finally {
       this.#running -= items.length;
-      working.underway--;
+      working.cost -= cost;
       this.#dispatch();
+    }
+  }
+
+  #take(working: Working, items: readonly Item[], { vectors, tokens, batch }: Computed): void {
+    const { dimension, now } = this.#options;
+    const ended = now();
+    if (batch !== working.batch) {
+      working.batch = batch;
+      this.#counts.batches++;
+      if (batch.texts > 0) this.#msPerText += 0.1 * (batch.tookMs / batch.texts - this.#msPerText);
+    }
+    for (const [row, item] of items.entries()) {
+      const { call, index } = item;
+      item.handed = undefined;
+      if (tokens[row] === 0) {
+        this.#expire(call);
+        if (call.left) this.#counts.cancelled++;
+        call.left = false;
+        continue;
+      }
+      this.#counts.encoded++;
+      call.vectors[index] = vectors.subarray(row * dimension, (row + 1) * dimension);
+      call.tokens[index] = tokens[row]!;
+      call.missing--;
+      if (index === 0) {
+        const began = ended - batch.tookMs;
+        pastSpan('encoder.queue', { at: call.trace, from: call.queuedAtMs, to: began });
+        pastSpan('encoder.run', { at: call.trace, from: began, to: ended });
+      }
+      if (call.missing === 0) this.#settle(call, () => call.resolve({ vectors: call.vectors, tokens: call.tokens }));
     }
   }
 
   #checkDrained(): void {
     if (this.#closing && this.#running === 0 && this.#queue.length === 0) this.#drained.resolve();
-  }
-}
-
-/** A lane that throws this is not used again; its batch fails with it. */
-export class LaneLost extends HarnessError {
-  constructor(why: string) {
-    super('internal', `The encoder lost a worker: ${why}.`);
   }
 }

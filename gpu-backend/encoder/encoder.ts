@@ -67,7 +67,7 @@ export interface Encoder {
   readonly device: Device;
   /**
    * Vectors of normalized queries. Long texts are cut to the bundle's `maxTokens`; no text makes it fail. Throws
-   * `too_many_requests` when the queue is full, `deadline_exceeded` when the deadline passes before the work starts, or
+   * `too_many_requests` when the queue is full, `deadline_exceeded` when the deadline passes before all of it is begun, or
    * would, by what is waiting; the signal's reason when the caller goes away, and `not_ready` once closed.
    */
   encode(texts: readonly string[], options?: EncodeOptions): Promise<Encoded>;

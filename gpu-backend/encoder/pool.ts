@@ -3,9 +3,10 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { BundleFile } from '../../shared/bundle.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { Batcher, type Lane, LaneLost } from './batcher.ts';
+import { Batcher } from './batcher.ts';
 import { type Bundle, readVerified } from './bundle.ts';
 import type { Device, DeviceName, Encoder } from './encoder.ts';
+import { type Computed, type Lane, LaneLost } from './lane.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './worker.ts';
 
 export interface EncoderOptions {
@@ -43,7 +44,8 @@ function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) =
   const worker = new Worker(url, { workerData: settings, execArgv: [] });
   const send = (message: ToWorker) => worker.postMessage(message);
   // In the order asked, as the worker answers. A Map that entries pass through has V8 keep what was in it until a full garbage collection.
-  const pending: { resolve(done: Awaited<ReturnType<Lane>>): void; reject(error: unknown): void }[] = [];
+  const pending: { texts: number; resolve(done: Computed): void; reject(error: unknown): void }[] = [];
+  let runs = 0;
   let [closing, ended, ready] = [false, false, false];
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
 
@@ -65,12 +67,16 @@ function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) =
           ready = true;
           resolve({
             device: message.device,
-            lane: (texts) =>
-              new Promise((resolveRun, rejectRun) => {
-                if (ended) return rejectRun(new LaneLost('it had ended'));
-                pending.push({ resolve: resolveRun, reject: rejectRun });
-                send({ kind: 'run', texts });
-              }),
+            lane: (texts, { deadlinesAtMs, cost }) => {
+              const id = runs++;
+              const { promise, resolve: resolveRun, reject: rejectRun } = Promise.withResolvers<Computed>();
+              if (ended) rejectRun(new LaneLost('it had ended'));
+              else {
+                pending.push({ texts: texts.length, resolve: resolveRun, reject: rejectRun });
+                send({ kind: 'run', id, texts, deadlinesAtMs, cost });
+              }
+              return { computed: promise, withdraw: (index) => send({ kind: 'withdraw', id, index }) };
+            },
             async close() {
               closing = true;
               if (!ended) send({ kind: 'close' });
@@ -81,12 +87,27 @@ function startWorker(url: URL, settings: WorkerSettings, onLost: (why: string) =
         case 'failed':
           reject(new HarnessError('bundle_damaged', message.message));
           break;
-        case 'done':
-          pending.shift()?.resolve({ vectors: message.vectors, tokens: message.tokens });
+        case 'done': {
+          const { vectors, tokens, tookMs } = message;
+          const batch = { texts: tokens.reduce((sum, read) => sum + (read > 0 ? 1 : 0), 0), tookMs };
+          const dimension = vectors.length / tokens.length;
+          let from = 0;
+          for (const { texts, resolve: resolveRun } of pending.splice(0, message.runs)) {
+            const to = from + texts;
+            resolveRun({
+              vectors: vectors.subarray(from * dimension, to * dimension),
+              tokens: tokens.subarray(from, to),
+              batch,
+            });
+            from = to;
+          }
           break;
-        case 'error':
-          pending.shift()?.reject(new HarnessError('internal', `The encoder failed: ${message.message}`));
+        }
+        case 'error': {
+          const error = new HarnessError('internal', `The encoder failed: ${message.message}`);
+          for (const { reject: rejectRun } of pending.splice(0, message.runs)) rejectRun(error);
           break;
+        }
       }
     });
   });

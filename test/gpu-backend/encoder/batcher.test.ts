@@ -1,31 +1,41 @@
 import { describe, expect, it } from 'vitest';
-import { Batcher, type Lane, LaneLost } from '../../../gpu-backend/encoder/batcher.ts';
+import { Batcher } from '../../../gpu-backend/encoder/batcher.ts';
+import { type Computed, type Lane, LaneLost } from '../../../gpu-backend/encoder/lane.ts';
 
-/** A lane that holds each batch until it is told to answer; vectors are [length of the text]. */
-function gatedLane() {
-  const batches: { texts: string[]; answer: () => void; fail: (error: unknown) => void }[] = [];
-  const lane: Lane = (texts) =>
-    new Promise((resolve, reject) => {
-      const answer = () =>
+/** A lane that holds each batch until it is told to answer, whole or but for some texts; vectors are [length of the text]. */
+function gatedLane(now = () => 0) {
+  const batches: {
+    texts: string[];
+    deadlinesAtMs: number[];
+    withdrawn: number[];
+    answer: (options?: { without?: number[]; batch?: Computed['batch'] }) => void;
+    fail: (error: unknown) => void;
+  }[] = [];
+  const lane: Lane = (texts, { deadlinesAtMs }) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Computed>();
+    const began = now();
+    const withdrawn: number[] = [];
+    batches.push({
+      ...{ texts, deadlinesAtMs, withdrawn },
+      answer: ({ without = [], batch = { texts: texts.length, tookMs: now() - began } } = {}) =>
         resolve({
           vectors: Float32Array.from(texts, (text) => text.length),
-          tokens: Int32Array.from(texts, () => 1),
-        });
-      batches.push({ texts, answer, fail: reject });
+          tokens: Int32Array.from(texts, (_, i) => (without.includes(i) ? 0 : 1)),
+          batch,
+        }),
+      fail: reject,
     });
+    return { computed: promise, withdraw: (index) => withdrawn.push(index) };
+  };
   return { lane, batches };
 }
 
-function setUp(options: { maxQueued?: number; tokenBudget?: number } = {}) {
+/** A batcher with one lane, which is handed nothing ahead unless that is said. */
+function setUp({ maxQueued = 100, tokenBudget = 1000, ahead = 0 } = {}) {
   let nowMs = 1000;
-  const batcher = new Batcher({
-    dimension: 1,
-    maxQueued: options.maxQueued ?? 100,
-    tokenBudget: options.tokenBudget ?? 1000,
-    maxTokens: 64,
-    now: () => nowMs,
-  });
-  const gate = gatedLane();
+  const now = () => nowMs;
+  const batcher = new Batcher({ dimension: 1, maxQueued, tokenBudget, ahead, maxTokens: 64, now });
+  const gate = gatedLane(now);
   batcher.addLane(gate.lane);
   return { batcher, ...gate, advance: (ms: number) => (nowMs += ms) };
 }
@@ -62,59 +72,96 @@ describe('Batcher', () => {
     expect(tokens).toEqual(texts.map(() => 1));
   });
 
-  it('hands a busy lane the next batches ahead, if they are full ones, and never three', async () => {
-    const { batcher, batches } = setUp({ tokenBudget: 9 }); // three texts
+  it('hands a busy lane what comes at once, up to its budgets ahead, and then whole batches as there is room', async () => {
+    const { batcher, batches } = setUp({ tokenBudget: 9, ahead: 2 }); // three texts
     const handed = () => batches.map(({ texts }) => texts.join(''));
-    const calls = ['a', 'b', 'c'].map((text) => batcher.encode([text]));
-    expect(handed()).toEqual(['a']);
-    calls.push(...[...'defghijk'].map((text) => batcher.encode([text])));
-    expect(handed()).toEqual(['a', 'bcd', 'efg']);
-    expect(batcher.stats()).toMatchObject({ running: 7, queued: 4 });
+    const calls = [...'abcdefghijklmn'].map((text) => batcher.encode([text]));
+    expect(handed()).toEqual([...'abcdefg']);
+    expect(batcher.stats()).toMatchObject({ running: 7, queued: 7 });
     batches[0]!.answer();
     await settle();
-    expect(handed()).toEqual(['a', 'bcd', 'efg', 'hij']);
-    for (const { answer } of batches.slice(1, 3)) answer();
+    expect(handed()).toEqual([...'abcdefg', 'hij']);
+    for (const { answer } of batches.slice(1, 4)) answer();
     await settle();
-    expect(handed()).toEqual(['a', 'bcd', 'efg', 'hij']); // 'k' alone waits for the lane
-    batches[3]!.answer();
-    await settle();
-    batches[4]!.answer();
+    expect(handed()).toEqual([...'abcdefg', 'hij', 'klm']);
+    for (let i = 4; i < 10; i++) {
+      batches[i]!.answer();
+      await settle();
+    }
     await Promise.all(calls);
-    expect(handed()).toEqual(['a', 'bcd', 'efg', 'hij', 'k']);
-    expect(batcher.stats()).toMatchObject({ encoded: 11, batches: 5, running: 0, queued: 0 });
+    expect(handed()).toEqual([...'abcdefg', 'hij', 'klm', 'n']);
+    expect(batcher.stats()).toMatchObject({ encoded: 14, running: 0, queued: 0 });
   });
 
-  it('hands ahead to the lane that has least before it', () => {
-    const { batcher, batches } = setUp({ tokenBudget: 9 });
+  it('hands to the lane that has least before it', () => {
+    const { batcher, batches } = setUp({ tokenBudget: 9, ahead: 1 });
     const other = gatedLane();
     batcher.addLane(other.lane);
-    for (const text of 'abcdefgh') void batcher.encode([text]);
+    for (const texts of ['ab', 'c', 'd', 'e', 'fg', 'h']) void batcher.encode([...texts]);
     expect([batches, other.batches].map((lane) => lane.map(({ texts }) => texts.join('')))).toEqual([
-      ['a', 'cde'],
-      ['b', 'fgh'],
+      ['ab', 'e', 'h'],
+      ['c', 'd', 'fg'],
     ]);
   });
 
-  it('gives a free lane what another would get ahead', async () => {
-    const { batcher, batches } = setUp({ tokenBudget: 9 });
-    const other = gatedLane();
-    batcher.addLane(other.lane);
-    const calls = ['a', 'b', 'c', 'd', 'e'].map((text) => batcher.encode([text]));
-    expect([batches, other.batches].map((lane) => lane.map(({ texts }) => texts.join('')))).toEqual([
-      ['a', 'cde'],
-      ['b'],
-    ]);
-    for (const { answer } of [...batches, ...other.batches]) answer();
+  it('counts once what a lane computed at once', async () => {
+    const { batcher, batches } = setUp({ ahead: 2 });
+    const calls = [...'abc'].map((text) => batcher.encode([text]));
+    const batch = { texts: 3, tookMs: 1 };
+    for (const { answer } of batches) answer({ batch });
     await Promise.all(calls);
+    expect(batcher.stats()).toMatchObject({ encoded: 3, batches: 1 });
+  });
+
+  it('withdraws from the lane what nobody wants any more, and counts a caller that left once', async () => {
+    const { batcher, batches } = setUp({ ahead: 2 });
+    const first = batcher.encode(['first']);
+    const leaving = new AbortController();
+    const gone = expect(batcher.encode(['gone', 'too'], { signal: leaving.signal })).rejects.toThrow('left');
+    leaving.abort(new Error('left'));
+    await gone;
+    expect(batches[1]!.withdrawn).toEqual([0, 1]);
+    expect(batcher.stats()).toMatchObject({ running: 3, cancelled: 0 });
+    batches[0]!.answer();
+    batches[1]!.answer({ without: [0, 1] });
+    await first;
+    await settle();
+    expect(batches[0]!.withdrawn).toEqual([]);
+    expect(batcher.stats()).toMatchObject({ cancelled: 1, encoded: 1, expired: 0, running: 0 });
+  });
+
+  it('counts nobody as cancelled whose texts the lane had begun with', async () => {
+    const { batcher, batches } = setUp();
+    const leaving = new AbortController();
+    const gone = expect(batcher.encode(['gone'], { signal: leaving.signal })).rejects.toThrow('left');
+    leaving.abort(new Error('left'));
+    await gone;
+    batches[0]!.answer();
+    await settle();
+    expect(batcher.stats()).toMatchObject({ cancelled: 0, encoded: 1 });
+  });
+
+  it('tells the lane the deadlines, and refuses what came too late there', async () => {
+    const { batcher, batches } = setUp({ ahead: 2 });
+    const first = batcher.encode(['first']);
+    const late = expect(batcher.encode(['late', 'later'], { deadlineAtMs: 1500 })).rejects.toMatchObject({
+      code: 'deadline_exceeded',
+    });
+    expect(batches.map(({ deadlinesAtMs }) => deadlinesAtMs)).toEqual([[Number.POSITIVE_INFINITY], [1500, 1500]]);
+    batches[0]!.answer();
+    batches[1]!.answer({ without: [1] });
+    await late;
+    await first;
+    expect(batcher.stats()).toMatchObject({ expired: 1, cancelled: 0, encoded: 2 });
   });
 
   it('loses what was handed to a lane together with it, also what was handed ahead', async () => {
-    const { batcher, batches } = setUp({ tokenBudget: 9 });
+    const { batcher, batches } = setUp({ tokenBudget: 9, ahead: 2 });
     const lost = [...'abcdefg'].map((text) => expect(batcher.encode([text])).rejects.toThrow('it crashed'));
     const kept = batcher.encode(['h']);
     for (const { fail } of [...batches]) fail(new LaneLost('it crashed'));
     await Promise.all(lost);
-    expect(batches).toHaveLength(3);
+    expect(batches).toHaveLength(7);
     const other = gatedLane();
     batcher.addLane(other.lane);
     other.batches[0]!.answer();
@@ -122,13 +169,18 @@ describe('Batcher', () => {
   });
 
   it('computes no further text of a caller that goes away, nor of a call that failed', async () => {
-    const { batcher, batches } = setUp({ tokenBudget: 9 });
+    const { batcher, batches } = setUp({ tokenBudget: 9, ahead: 2 });
     const leaving = new AbortController();
     const gone = expect(batcher.encode([...'abcdefghijkl'], { signal: leaving.signal })).rejects.toThrow('left');
     expect(batcher.stats()).toMatchObject({ running: 9, queued: 3 });
     leaving.abort(new Error('left'));
     await gone;
-    expect(batcher.stats()).toMatchObject({ queued: 0, cancelled: 0 });
+    expect(batcher.stats()).toMatchObject({ queued: 0, cancelled: 1 });
+    expect(batches.map(({ withdrawn }) => withdrawn)).toEqual([
+      [0, 1, 2],
+      [0, 1, 2],
+      [0, 1, 2],
+    ]);
     for (const { answer } of [...batches]) answer();
     await settle();
     const failing = expect(batcher.encode([...'mnopqrstuvwx'])).rejects.toThrow('bad batch');

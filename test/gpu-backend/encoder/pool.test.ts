@@ -5,6 +5,7 @@ import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts'
 import { createEncoder } from '../../../gpu-backend/encoder/pool.ts';
 import { encoderConformance } from '../../conformance/encoder.ts';
 import { testFolder } from '../../fixtures/folder.ts';
+import { HOLD, holdWorkers } from '../../fixtures/held-worker.ts';
 import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
 
 const at = testFolder('encoder');
@@ -81,6 +82,30 @@ describe('createEncoder', () => {
     expect(after.vectors[0]).toEqual(before.vectors[0]);
     expect(reasons).toEqual(['exit code 3']);
     expect(encoder.stats().restarts).toBe(1);
+    await encoder.close();
+  });
+
+  it('computes together what came while its worker was at work, and nothing of it that nobody wants any more', async () => {
+    const { workerUrl, letGo } = holdWorkers();
+    const encoder = await createEncoder({ bundle, workers: 1, workerUrl });
+    const leaving = new AbortController();
+    const kept = [HOLD, 'sofa', 'lamp'].map((text) => encoder.encode([text]));
+    const gone = expect(encoder.encode(['chair'], { signal: leaving.signal })).rejects.toThrow('left');
+    const deadlineAtMs = performance.timeOrigin + performance.now() + 1;
+    const late = expect(encoder.encode(['table'], { deadlineAtMs })).rejects.toMatchObject({
+      code: 'deadline_exceeded',
+    });
+    leaving.abort(new Error('left'));
+    await gone;
+    while (performance.timeOrigin + performance.now() <= deadlineAtMs);
+    letGo();
+    const [, sofa, lamp] = await Promise.all(kept);
+    await late;
+    expect(encoder.stats()).toMatchObject({ encoded: 3, batches: 1, cancelled: 1, expired: 1, running: 0, queued: 0 });
+    const alone = await encoder.encode(['lamp', 'sofa']);
+    expect([lamp, sofa].map((answer) => [answer!.vectors[0], answer!.tokens[0]])).toEqual(
+      alone.vectors.map((vector, i) => [vector, alone.tokens[i]]),
+    );
     await encoder.close();
   });
 

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Batcher } from '../../../gpu-backend/encoder/batcher.ts';
 import { cachedEncoder } from '../../../gpu-backend/encoder/cached.ts';
 import type { Encoder, EncoderStats } from '../../../gpu-backend/encoder/encoder.ts';
+import type { Computed } from '../../../gpu-backend/encoder/lane.ts';
 import { createApiKeys } from '../../../gpu-backend/http/api-keys.ts';
 import { createApp } from '../../../gpu-backend/http/app.ts';
 import { createAuthenticator } from '../../../gpu-backend/http/auth.ts';
@@ -29,16 +30,17 @@ let open: boolean;
 beforeEach(async () => {
   batches = [];
   open = false;
-  const batcher = new Batcher({ dimension: 1, maxQueued: QUEUE, tokenBudget: 64, maxTokens: 64, now: Date.now });
-  batcher.addLane(
-    (texts) =>
-      new Promise((resolve) => {
-        const vectors = Float32Array.from(texts, ({ length }) => length);
-        const answer = () => resolve({ vectors, tokens: Int32Array.from(texts, () => 3) });
-        if (open) setImmediate(answer);
-        else batches.push({ texts, answer });
-      }),
-  );
+  const [ahead, tokenBudget] = [0, 64];
+  const batcher = new Batcher({ dimension: 1, maxQueued: QUEUE, tokenBudget, ahead, maxTokens: 64, now: Date.now });
+  batcher.addLane((texts) => {
+    const { promise, resolve } = Promise.withResolvers<Computed>();
+    const vectors = Float32Array.from(texts, ({ length }) => length);
+    const batch = { texts: texts.length, tookMs: 1 };
+    const answer = () => resolve({ vectors, tokens: Int32Array.from(texts, () => 3), batch });
+    if (open) setImmediate(answer);
+    else batches.push({ texts, answer });
+    return { computed: promise, withdraw: () => undefined };
+  });
   const pool: Encoder = {
     ...gatedEncoder().encoder,
     encode: (texts, options) => batcher.encode(texts, options),
