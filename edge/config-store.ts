@@ -49,6 +49,7 @@ export class ConfigStore {
   #generation: number | null;
   #source: ConfigState['source'] = 'bundled';
   #snapshotRead = false;
+  #snapshotFailed = false;
   #snapshotWritten = 0;
   #confirmedAtMs: number | undefined;
   #lastError: string | null = null;
@@ -126,30 +127,29 @@ export class ConfigStore {
 
   async #refresh(): Promise<void> {
     const recalled = this.#recall();
-    let offered: unknown;
     try {
-      offered = await this.#options.load();
+      if (this.#offer(await this.#options.load())) return;
+      await recalled;
     } catch (error) {
       await recalled;
       this.#note(`not refreshed: ${reasonOf(error)}`);
-      return;
     }
-    this.#offer(offered);
   }
 
-  /** Once an isolate: takes the snapshot for what it is, perhaps old, and confirmed by nobody. */
+  /** Until it was read once, or is not needed: takes the snapshot for what it is, perhaps old, and confirmed by nobody. */
   async #recall(): Promise<void> {
     const { snapshot } = this.#options;
-    if (snapshot === undefined || this.#snapshotRead) return;
-    this.#snapshotRead = true;
+    if (snapshot === undefined || this.#snapshotRead || this.#source === 'backend') return;
     try {
       const offered = await snapshot.read();
+      this.#snapshotRead = true;
       const config = offered === undefined ? undefined : this.#check(offered, 'KV: ');
       if (config === undefined || config.version <= this.#serving.config.version) return;
       this.#adopt(config, 'kv');
       this.#snapshotWritten = config.version;
     } catch (error) {
-      this.#note(`KV: not read: ${reasonOf(error)}`);
+      if (!this.#snapshotFailed) this.#note(`KV: not read: ${reasonOf(error)}`);
+      this.#snapshotFailed = true;
     }
   }
 
@@ -178,19 +178,20 @@ export class ConfigStore {
     if (config.generation !== null && config.generation > (this.#generation ?? 0)) this.#generation = config.generation;
   }
 
-  /** Adopts what the backend offers when it is whole and not older than what is in use. */
-  #offer(offered: unknown): void {
+  /** Adopts what the backend offers when it is whole and not older than what is in use; says whether it was. */
+  #offer(offered: unknown): boolean {
     const config = this.#check(offered);
-    if (config === undefined) return;
+    if (config === undefined) return false;
     const inUse = this.#serving.config.version;
     if (config.version < inUse) {
       this.#refused += 1;
       this.#note(`refused: version ${config.version} is older than ${inUse}, which is in use`);
-      return;
+      return false;
     }
     if (config.version > inUse || this.#source !== 'backend') this.#adopt(config, 'backend');
     this.#confirmedAtMs = this.#options.now();
     this.#lastError = null;
+    return true;
   }
 
   #note(message: string): void {

@@ -1,4 +1,4 @@
-/** Who keeps a refresh of the configuration alive: the request that began it, and nobody else. */
+/** Who keeps a refresh of the configuration alive, the request that began it and nobody else; and what one goes by while the backend is away. */
 import { expect, it } from 'vitest';
 import { ConfigStore } from '../../edge/config-store.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
@@ -46,4 +46,45 @@ it('begins anew when a refresh died with its request', async () => {
   expect(await request(2 * TIMES.staleMs - 1)).toBe(0);
   expect(await request(2 * TIMES.staleMs)).toBe(1);
   expect(loads()).toBe(2);
+});
+
+const away = () => Promise.reject(new Error('away'));
+const KEPT = { ...DEFAULT_CONFIG, version: DEFAULT_CONFIG.version + 1 };
+
+function storeOver({ load, read }: { load: () => Promise<unknown>; read: () => Promise<unknown> }) {
+  const said: string[] = [];
+  const store = new ConfigStore({
+    ...TIMES,
+    bundled: DEFAULT_CONFIG,
+    load,
+    snapshot: { read, write: async () => undefined },
+    now: () => 0,
+    onError: (message) => said.push(message),
+  });
+  return { store, said };
+}
+
+it('reads the snapshot until it was read, and then no more', async () => {
+  let reads = 0;
+  const { store, said } = storeOver({ load: away, read: () => (++reads < 3 ? away() : Promise.resolve(KEPT)) });
+  for (const [source, read] of [
+    ['bundled', 1],
+    ['bundled', 2],
+    ['kv', 3],
+    ['kv', 3],
+  ]) {
+    await store.refresh();
+    expect([store.state.source, reads]).toEqual([source, read]);
+  }
+  expect(said).toEqual(['KV: not read: away', 'not refreshed: away']);
+});
+
+it('waits for the snapshot when the backend offers what is refused', async () => {
+  const slow = Promise.withResolvers<unknown>();
+  const { store } = storeOver({ load: async () => ({ version: 'broken' }), read: () => slow.promise });
+  const refreshed = store.refresh();
+  setTimeout(() => slow.resolve(KEPT), 0);
+  await refreshed;
+  expect(store.state).toMatchObject({ source: 'kv', version: KEPT.version, refused: 1 });
+  expect(store.state.lastError).toContain('refused');
 });
