@@ -4,11 +4,12 @@ import type { Availability } from '../db/availability.ts';
 import { isGivenUp, reasonOf } from '../db/sql-error.ts';
 import type { Endpoint } from './endpoint.ts';
 
-/** Queries are answered from memory, events go to disk, and whoever runs it must be able to look. */
+/** Queries are answered from memory, events go to disk, and whoever runs it must be able to look, and to take a bad model back. */
 const WITHOUT_DATABASE: ReadonlySet<Endpoint['on']> = new Set<Endpoint['on']>([
   'post /v1/retrieve',
   'post /v1/embeddings',
   'post /v1/events',
+  'post /v1/model',
   'get /healthz',
   'get /readyz',
   'get /metrics',

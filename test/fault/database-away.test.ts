@@ -53,6 +53,10 @@ test('while the database is away queries are answered and events go to disk; the
 
     const during = await call<{ candidates: unknown }>(url, 'POST /v1/retrieve', { body: retrieval('red sofa') });
     expect([during.status, during.body.candidates]).toEqual([200, before.body.candidates]);
+    expect(await call(url, 'POST /v1/model', { body: { action: 'reload' } })).toMatchObject({
+      status: 200,
+      body: { changed: false },
+    });
     const ready = await call(url, 'GET /readyz', { unsigned: true });
     expect(ready).toMatchObject({
       status: 200,
