@@ -2,6 +2,7 @@
  * The ads of the head: those that the last days' pages showed most, market by market, and while there are few of those, the
  * ads with the greatest budgets. Edges keep them for the time when no backend answers.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { HeadAd, HeadAds } from '../../shared/contract/head.ts';
@@ -10,6 +11,7 @@ import { isActive, Terms } from '../catalogue/terms.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { impressions } from '../db/schema.ts';
 import type { Live } from '../generations/live.ts';
+import { BestSlots } from './best-slots.ts';
 
 export interface HeadOptions {
   db: Database;
@@ -24,6 +26,8 @@ const HEAD_ADS = 2_000;
 const DAYS = 7;
 /** Pages that are looked at, the newest first: enough to tell the head from the rest, however much traffic there is. */
 const PAGES = 100_000;
+/** Ads that are looked at before others get a turn. */
+const SLICE = 4_096;
 /** For so long a ranking is handed out again, because many edges ask for it at once. */
 const RANKING_MS = 60_000;
 
@@ -59,9 +63,17 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
     };
     for (const id of ids) choose(view.find(id));
     if (chosen.size < HEAD_ADS) {
-      const all = [...view.ids()].map((id) => view.find(id)!);
-      for (const ad of all.sort((a, b) => b.dailyBudgetMicros - a.dailyBudgetMicros || (a.id < b.id ? -1 : 1)))
-        choose(ad);
+      // A million are not sorted, and not looked at in one go: queries would wait for it.
+      const all = [...view.ids()];
+      const best = new BestSlots({ limit: HEAD_ADS - chosen.size, before: (a, b) => all[a]! < all[b]! });
+      for (const [i, id] of all.entries()) {
+        if (i % SLICE === SLICE - 1) await nextTurn();
+        const ad = view.find(id);
+        if (ad === undefined) continue; // gone meanwhile
+        const { dailyBudgetMicros: budget } = ad;
+        if (isActive(ad) && best.wants(i, budget) && !chosen.has(id) && shownIn(ad).length > 0) best.add(i, budget);
+      }
+      for (const { slot } of best.drain()) choose(view.find(all[slot]!));
     }
     return { generation: view.number, atMs: now(), ads: [...chosen.values()] };
   };
