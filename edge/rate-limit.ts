@@ -6,13 +6,16 @@ import type { EdgeContext, Isolate } from './isolate.ts';
 /** The longer of the two periods that a rate-limit binding may have. */
 const RETRY_AFTER_SECONDS = 60;
 
+/** What is before an IPv4 address that is written as an IPv6 one (RFC 4291, 2.5.5.2), as proxies do whose socket takes both. */
+const MAPPED = /^::ffff:(?=[\d.]+$)/i;
+
 /**
  * Who counts as one client: an IPv4 address, or the /64 network of an IPv6 one, within which a client may choose freely.
  * `undefined` without the header that Cloudflare sets, where a proxy or nobody is in front: then the proxy does the limiting.
  */
 export function clientKey(headers: Headers): string | undefined {
-  const address = headers.get('cf-connecting-ip');
-  if (address === null || !address.includes(':')) return address ?? undefined;
+  const address = headers.get('cf-connecting-ip')?.replace(MAPPED, '');
+  if (address === undefined || !address.includes(':')) return address;
   const [head = '', tail] = address.split('::');
   const groups = head === '' ? [] : head.split(':');
   if (tail !== undefined) {

@@ -144,6 +144,9 @@ describe('rate limits', () => {
     ['2001:0db8:0001:0002::1', '2001:db8:1:2::/64'],
     ['2001:db8::', '2001:db8:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
+    // As a proxy names an IPv4 client that came to a socket of both kinds: all of them are one /64.
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::FFFF:192.0.2.2', '192.0.2.2'],
     [undefined, undefined],
   ])('%s is counted as %s', (address, key) => {
     expect(clientKey(new Headers(address === undefined ? {} : { 'cf-connecting-ip': address }))).toBe(key);
