@@ -147,7 +147,8 @@ export async function openGenerationStore({
     for (const [market, collection] of Object.entries(manifest?.collections ?? {}))
       await milvus?.promote(milvus.aliasOf(market), collection);
     await replaceFile(dir, 'live', `${number}\n`);
-    await collect(number);
+    // It is live by now, whatever becomes of old ones: what cannot be removed, the next publication tries again.
+    await collect(number).catch(() => {});
   };
 
   const copy: GenerationStore['copy'] = async (from, { number, nowMs, insteadOf }) => {

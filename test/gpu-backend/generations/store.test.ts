@@ -5,6 +5,7 @@ import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
 import { GENERATION_FORMAT, manifestJson } from '../../../gpu-backend/generations/layout.ts';
 import { closeGeneration, loadGeneration } from '../../../gpu-backend/generations/load.ts';
 import { openGenerationStore } from '../../../gpu-backend/generations/store.ts';
+import type { Milvus } from '../../../gpu-backend/index/milvus.ts';
 import { openScanDevice, type ScanDevice } from '../../../gpu-backend/index/scan-device.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-house.ts';
@@ -174,6 +175,27 @@ describe('the generation store', () => {
     await house.publisher.build();
     expect(await names(dataDir)).toEqual(['3', '4', 'live']);
     expect(await house.store.nextNumber()).toBe(5);
+  });
+
+  it('publishes although an old one cannot be removed, which the next publication tries again', async () => {
+    const dataDir = await threeGenerations();
+    const path = folder(dataDir, 1, 'manifest.json');
+    const { sha256: _, ...manifest } = JSON.parse(await readFile(path, 'utf8'));
+    await writeFile(path, manifestJson({ ...manifest, collections: { us: 'old' } }));
+    const discarded: string[] = [];
+    const milvus = {
+      async discard(collection: string) {
+        if (discarded.push(collection) === 1) throw new Error('disk full');
+      },
+    } as Partial<Milvus> as Milvus;
+    const store = await openGenerationStore({ dir: join(dataDir, 'generations'), keep: 1, milvus });
+    await store.publish(3, { recall: 1, nowMs: 0 });
+    expect([await store.live(), await names(dataDir)]).toEqual([3, ['1', '2', '3', 'live']]);
+    await store.publish(3, { recall: 1, nowMs: 0 });
+    expect([discarded, await names(dataDir)]).toEqual([
+      ['old', 'old'],
+      ['3', 'live'],
+    ]);
   });
 
   it('searches a generation as the gate found it necessary: once published, brought back, or copied by a rollback', async () => {
