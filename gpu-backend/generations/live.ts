@@ -37,6 +37,8 @@ export interface LiveStats {
   swaps: number;
   /** Changes that came later than a newer one of the same ad. */
   stale: number;
+  /** Changes that are remembered for the next generation. */
+  changes: number;
 }
 
 export class Live {
@@ -44,6 +46,8 @@ export class Live {
   #view: View | undefined;
   /** The newest change of each ad that the view's snapshot does not hold. */
   #changes = new Map<string, Change>();
+  /** The view's snapshot holds every change up to this revision. */
+  #covered = -1;
   #swaps = 0;
   #stale = 0;
 
@@ -68,6 +72,7 @@ export class Live {
       delta: this.#view?.delta ?? 0,
       swaps: this.#swaps,
       stale: this.#stale,
+      changes: this.#changes.size,
     };
   }
 
@@ -102,12 +107,15 @@ export class Live {
     const remaining = new Map<string, Change>();
     for (const [id, change] of this.#changes) {
       if (change.revision <= (view.revisionOf(id) ?? -1)) continue;
-      // A deletion stays known, so that a put that was overtaken by it cannot bring the ad back.
+      // A deletion stays known, so that a put that was overtaken by it cannot bring the ad back; not for ever: of before the
+      // snapshot of the generation that now goes, no put is under way any more.
+      if (change.kind === 'delete' && change.revision <= this.#covered) continue;
       remaining.set(id, change);
       if (change.kind === 'delete') view.remove(id);
       else view.put(change.ad, change.revision, change.vector);
     }
     this.#changes = remaining;
+    this.#covered = generation.ads.reduce((latest, { revision }) => Math.max(latest, revision), -1);
     void this.#view?.close(); // queries that are under way in it are answered first
     this.#view = view;
     this.#swaps++;

@@ -237,6 +237,18 @@ describe('Live', () => {
     );
   });
 
+  it('remembers a deletion over one generation, whose snapshot may be older, and not for ever', async () => {
+    const live = new Live(bundle.manifest);
+    live.swap(await generation()); // of revision 1
+    live.applyDelete('gone', 1);
+    live.applyDelete('sofa-red', 2);
+    expect(live.stats().changes).toBe(2);
+    live.swap(await generation());
+    expect([live.stats().changes, live.view!.has('sofa-red')]).toEqual([1, false]);
+    live.applyUpsert(smallCatalogue().find(({ id }) => id === 'sofa-red')!, 1);
+    expect([live.stats().stale, live.view!.has('sofa-red')]).toEqual([1, false]);
+  });
+
   it('counts what is searched outside the index', async () => {
     const live = new Live(bundle.manifest);
     live.swap(await generation());
