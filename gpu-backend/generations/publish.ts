@@ -11,6 +11,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { buildGeneration } from './build.ts';
+import { encodeBeside } from './encode-beside.ts';
 import { checkGeneration } from './gate.ts';
 import type { GenerationAd } from './layout.ts';
 import type { CatalogueSince, Live } from './live.ts';
@@ -110,12 +111,15 @@ export function createPublisher(options: PublisherOptions): Publisher {
   };
 
   /** Asked queries, and titles of evenly chosen ads where there are too few. */
-  const gateQueries = async (generation: LoadedGeneration): Promise<Float32Array[]> => {
+  const gateQueries = async (generation: LoadedGeneration, signal: AbortSignal | undefined) => {
     const asked = (await options.sampleQueries?.()) ?? [];
     const stride = Math.max(1, Math.floor(generation.ads.length / GATE_QUERIES));
     const titles = generation.ads.filter((_, row) => row % stride === 0).map(({ ad }) => normalize(ad.title));
     const texts = [...new Set([...asked, ...titles])].slice(0, GATE_QUERIES);
-    return (await encoder.encode(texts)).vectors;
+    const vectors: Float32Array[] = [];
+    const beside = encodeBeside(encoder, { count: texts.length, textOf: (i) => texts[i]!, patient: true, signal });
+    for await (const vector of beside) vectors.push(vector);
+    return vectors;
   };
 
   /** What the catalogue has come to since the generation's snapshot, with vectors for texts and uploads that it may not have. */
@@ -132,7 +136,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       changed.push(entry);
       if (known === undefined || entry.uploaded !== undefined || adText(known.ad) !== adText(ad)) needy.push(entry);
     });
-    const vectors = await ladder.resolve(needy);
+    const vectors = await ladder.resolve(needy, { patient: true });
     const vectorOf = new Map(needy.map(({ ad }, i) => [ad.id, vectors[i]]));
     return {
       changed: changed.map(({ ad, revision }) => ({ ad, revision, vector: vectorOf.get(ad.id) })),
@@ -159,6 +163,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         const ads = await options.readCatalogue();
         const vectors = await ladder.resolve(ads, {
           onProgress: (done, total) => onProgress?.('vectors', done, total),
+          patient: true,
           ...(signal === undefined ? {} : { signal }),
         });
         const path = await buildGeneration({
@@ -180,7 +185,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
           onProgress?.('check', 0, 1);
           const loaded = await store.load(path, { spaceId });
           await orClose(loaded, async () => {
-            const queries = await gateQueries(loaded);
+            const queries = await gateQueries(loaded, signal);
             const liveAds = live.view?.ads ?? 0;
             const checked = await checkGeneration(loaded, { spaceId, queries, liveAds, force: force ?? false });
             await store.publish(number, { ...checked, nowMs: now() });

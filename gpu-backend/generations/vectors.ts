@@ -10,6 +10,7 @@ import { normalize } from '../../shared/text.ts';
 import type { BundleAds } from '../encoder/bundle.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { sixteenBits } from '../index/vector-rows.ts';
+import { encodeBeside } from './encode-beside.ts';
 import type { VectorSource } from './layout.ts';
 
 /** An ad's vector and where it came from. */
@@ -29,10 +30,13 @@ export interface CatalogueAd {
 }
 
 export interface VectorLadder {
-  /** One vector an ad, in the order given. Throws what the encoder throws, and `bad_request` for an upload of another dimension. */
+  /**
+   * One vector an ad, in the order given. `patient` waits where the encoder's queue is full. Throws what the encoder throws
+   * otherwise, and `bad_request` for an upload of another dimension.
+   */
   resolve(
     ads: readonly Omit<CatalogueAd, 'revision'>[],
-    options?: { onProgress?: (done: number, total: number) => void; signal?: AbortSignal },
+    options?: { onProgress?: (done: number, total: number) => void; signal?: AbortSignal; patient?: boolean },
   ): Promise<AdVector[]>;
   /** Reads the vectors of another bundle of the same space from now on. */
   adopt(bundleAds: BundleAds): void;
@@ -42,8 +46,6 @@ export interface VectorLadder {
 
 /** Ads looked up at a time: about half a millisecond. */
 const TURN = 256;
-/** Texts encoded at a time: small enough that a query never waits long behind them in the encoder's queue. */
-const CHUNK = 16;
 
 export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Encoder }): VectorLadder {
   const { encoder } = options;
@@ -72,7 +74,7 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
   };
 
   return {
-    async resolve(ads, { onProgress, signal } = {}) {
+    async resolve(ads, { onProgress, ...how } = {}) {
       const found: (AdVector | undefined)[] = [];
       const missing: number[] = [];
       // A few at a time, as there may be a million: queries are answered between them.
@@ -83,14 +85,14 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
           found.push(vector);
         }
       }
-      onProgress?.(ads.length - missing.length, ads.length);
-      for (let at = 0; at < missing.length; at += CHUNK) {
-        const chunk = missing.slice(at, at + CHUNK);
-        // The student reads queries, and of an ad the title is what reads like one.
-        const texts = chunk.map((i) => normalize(ads[i]!.ad.title));
-        const { vectors } = await encoder.encode(texts, signal === undefined ? {} : { signal });
-        for (const [j, i] of chunk.entries()) found[i] = { components: sixteenBits(vectors[j]!), source: 'student' };
-        onProgress?.(ads.length - missing.length + at + chunk.length, ads.length);
+      const known = ads.length - missing.length;
+      onProgress?.(known, ads.length);
+      // The student reads queries, and of an ad the title is what reads like one.
+      const textOf = (i: number) => normalize(ads[missing[i]!]!.ad.title);
+      let done = 0;
+      for await (const vector of encodeBeside(encoder, { count: missing.length, textOf, ...how })) {
+        found[missing[done++]!] = { components: sixteenBits(vector), source: 'student' };
+        onProgress?.(known + done, ads.length);
       }
       return found.map((vector) => {
         handedOut[vector!.source]++;
