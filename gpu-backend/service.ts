@@ -138,6 +138,7 @@ export async function createService({ connection, served, candidate, milvus, sca
   stopping.signal.addEventListener('abort', endDays, { once: true });
   const notReady = () => {
     if (stopping.signal.aborted) return 'The backend is stopping.';
+    if (encoder.failure !== undefined) return encoder.failure;
     if (live.view !== undefined) return undefined;
     return 'No generation is live yet: put ads (POST /v1/ads:batch), then build one (POST /v1/generations).';
   };

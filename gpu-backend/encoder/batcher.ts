@@ -71,7 +71,7 @@ export class Batcher {
   #soonestMs = Number.POSITIVE_INFINITY;
   #running = 0;
   #closing = false;
-  #failure: unknown;
+  #failure: Error | undefined;
   readonly #drained = Promise.withResolvers<void>();
   /** Smoothed milliseconds a text takes of one lane, for Retry-After and for what can still be done in time. */
   #msPerText = 5;
@@ -150,6 +150,11 @@ export class Batcher {
     });
   }
 
+  /** What {@link fail} was told. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Resolves when everything accepted so far is answered; nothing new is accepted from now on. */
   close(): Promise<void> {
     this.#closing = true;
@@ -158,7 +163,7 @@ export class Batcher {
   }
 
   /** Rejects everything that waits and everything to come: no lane will ever come back for it. */
-  fail(error: unknown): void {
+  fail(error: Error): void {
     this.#failure = error;
     for (const { call } of this.#queue) this.#settle(call, () => call.reject(error));
     this.#drop();

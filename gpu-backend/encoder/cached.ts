@@ -102,6 +102,9 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
     dimension: inner.dimension,
     cutDimensions: inner.cutDimensions,
     device: inner.device,
+    get failure() {
+      return inner.failure;
+    },
     async encode(texts, options = {}) {
       if (closing) throw new HarnessError('not_ready', 'The encoder is closing; it takes no new work.');
       const { deadlineAtMs = Number.POSITIVE_INFINITY, signal } = options;

@@ -65,6 +65,8 @@ export interface Encoder {
   /** Lengths to which its vectors may be cut and still search; none unless it was trained for them. */
   readonly cutDimensions: readonly number[];
   readonly device: Device;
+  /** Why it computes nothing any more, whoever asks; `undefined` as long as it does. */
+  readonly failure: string | undefined;
   /**
    * Vectors of normalized queries. Long texts are cut to the bundle's `maxTokens`; no text makes it fail. Throws
    * `too_many_requests` when the queue is full, `deadline_exceeded` when the deadline passes before all of it is begun, or

@@ -163,6 +163,11 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
       else replace(self, why);
     };
     self = await startWorker(options.workerUrl ?? new URL('./worker.ts', import.meta.url), settings, onLost);
+    if (closing) {
+      // It took the place of one that ended just before.
+      await self.close();
+      return self;
+    }
     workers.add(self);
     if (lostEarly === undefined) batcher.addLane(self.lane);
     else replace(self, lostEarly);
@@ -173,7 +178,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     if (closing) return;
     restarts++;
     options.onRestart?.(why);
-    const giveUp = (error: unknown) => workers.size === 0 && batcher.fail(error);
+    const giveUp = (error: Error) => workers.size === 0 && batcher.fail(error);
     if (restarts > MAX_RESTARTS) giveUp(new LaneLost(`${why} (and ${MAX_RESTARTS} replacements were used up)`));
     else start().catch(giveUp);
   };
@@ -194,6 +199,9 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     dimension: manifest.dimension,
     cutDimensions: manifest.cutDimensions ?? [],
     device,
+    get failure() {
+      return batcher.failure?.message;
+    },
     encode: (texts, encodeOptions) => batcher.encode(texts, encodeOptions),
     stats: () => ({ ...batcher.stats(), restarts, hits: 0, joined: 0, cachedTexts: 0, cachedBytes: 0 }),
     async close() {

@@ -47,6 +47,9 @@ export function swappableEncoder(first: Encoder): SwappableEncoder {
     get device() {
       return current.device;
     },
+    get failure() {
+      return current.failure;
+    },
     encode: (texts, options) => current.encode(texts, options),
     stats: () => [current, ...draining.keys()].map((encoder) => encoder.stats()).reduce(add, past ?? ZERO),
     async swap(next) {

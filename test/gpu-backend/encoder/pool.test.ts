@@ -85,6 +85,19 @@ describe('createEncoder', () => {
     await encoder.close();
   });
 
+  it('says so when it gives up, and answers nobody from then on', async () => {
+    const workerUrl = new URL('../../fixtures/mortal-worker.ts', import.meta.url);
+    const encoder = await createEncoder({ bundle, workers: 1, workerUrl });
+    for (let life = 0; life <= 20; life++) {
+      expect(encoder.failure).toBeUndefined();
+      await expect(encoder.encode(['please end'])).rejects.toThrow('The encoder lost a worker: exit code 3.');
+    }
+    const gaveUp = 'The encoder lost a worker: exit code 3 (and 20 replacements were used up).';
+    expect(encoder.failure).toBe(gaveUp);
+    await expect(encoder.encode(['sofa'])).rejects.toThrow(gaveUp);
+    await encoder.close();
+  });
+
   it('computes together what came while its worker was at work, and nothing of it that nobody wants any more', async () => {
     const { workerUrl, letGo } = holdWorkers();
     const encoder = await createEncoder({ bundle, workers: 1, workerUrl });
