@@ -81,7 +81,7 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
   rungs[page.retrieved.rung] += 1;
   // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
   const { device } = visit;
-  const { killed } = isolate.serving();
+  const killed = killedNow(serving, isolate.serving());
   const { auction } = serving.config;
   const pageOf = (candidates: readonly Candidate[]) =>
     isolate.slates.of(candidates, { killed, auction, device, slots: request.slots, atMs });
@@ -116,6 +116,14 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
     if (cookie !== undefined) response.headers.append('set-cookie', cookie);
   }
   return response;
+}
+
+/**
+ * What is taken down by the newest list, and by that of the request's beginning: a list of a newer generation does not name ads that are
+ * not in it, but candidates that came meanwhile may be of the older one.
+ */
+function killedNow(begun: Serving, now: Serving): ReadonlySet<string> {
+  return now === begun ? now.killed : new Set([...begun.killed, ...now.killed]);
 }
 
 /** The same as a route of the application. */

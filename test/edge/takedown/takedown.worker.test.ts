@@ -128,6 +128,25 @@ describe('an answer from the cache', () => {
     expect(after.ids).not.toContain('ad-5');
   });
 
+  it('that was on its way when a list of a newer generation came holds nothing that only the list before names', async () => {
+    let news: KillListNews = { ageMs: 0, list: list(4, 'ad-5') };
+    const KILL_LIST = { idFromName: () => '', get: () => ({ fetch: async () => Response.json(news) }) };
+    const edge = edgeUnderTest({ KILL_LIST });
+    const shown = await visit(edge);
+    expect((await shown()).ids).not.toContain('ad-5');
+    await edge.backend({ retrieve: 'hold', news: { configVersion: 3, generation: 7 } });
+    const late = edge.ads('q=boots');
+    while ((await edge.told()).held === 0);
+    news = { ageMs: 0, list: { ...list(5), generation: 8 } };
+    edge.later(0.5);
+    await edge.fetch('/v1/ads?q='); // hears the newer list, and asks for no candidates
+    expect(edge.isolate.serving().killed.has('ad-5')).toBe(false);
+    await edge.release();
+    const { slots } = await late;
+    expect(slots.length).toBeGreaterThan(0);
+    expect(slots.map(({ adId }) => adId)).not.toContain('ad-5');
+  });
+
   it('goes by the last list while the backend is away', async () => {
     const edge = edgeUnderTest();
     await edge.backend({ killList: list(4, 'ad-5') });
