@@ -198,7 +198,8 @@ function impressionOf(outcome: Outcome): ImpressionEvent {
 function answerOf(outcome: Outcome, origin: string): AdsResponse {
   const { id, atMs, request, page, slate } = outcome;
   const { retrieved } = page;
-  const tail = clickTail({ i: id, x: Math.floor(atMs / 1_000) + CLICK_VALID_SECONDS });
+  const x = Math.floor(atMs / 1_000) + CLICK_VALID_SECONDS;
+  const tail = clickTail(request.qa === undefined ? { i: id, x } : { i: id, x, q: 1 });
   return {
     requestId: id,
     query: { raw: request.raw, normalized: request.normalized },

@@ -18,13 +18,16 @@ export const CLICK_ID = 'click-id';
 const clickIdOf = (impressionId: string, position: number) => `${impressionId}:${position}`;
 
 /** Signs the tokens of one slot, whoever it is shown to: only {@link clickTail} differs. */
-export function clickSigner(keys: KeyRing, { d, a, p, c }: Omit<ClickToken, 'i' | 'x'>): (tail: TokenTail) => string {
+export function clickSigner(
+  keys: KeyRing,
+  { d, a, p, c }: Pick<ClickToken, 'd' | 'a' | 'p' | 'c'>,
+): (tail: TokenTail) => string {
   return tokenHead(keys, CLICK_TOKEN, JSON.stringify({ d, a, p, c }).slice(0, -1));
 }
 
-/** The part of the tokens of all slots of a page: the impression's id and when they expire. */
-export const clickTail = ({ i, x }: Pick<ClickToken, 'i' | 'x'>): TokenTail =>
-  tokenTail(`,${JSON.stringify({ i, x }).slice(1)}`);
+/** The part of the tokens of all slots of a page: the impression's id, when they expire, and whether they are of an override. */
+export const clickTail = ({ i, x, q }: Pick<ClickToken, 'i' | 'x' | 'q'>): TokenTail =>
+  tokenTail(`,${JSON.stringify({ i, x, q }).slice(1)}`);
 
 /** What a token says; throws `invalid_token` for anything that this service did not sign as one. */
 export async function readClick(keys: KeyRing, token: string): Promise<ClickToken> {
@@ -68,7 +71,7 @@ export const clickRoute = (isolate: Isolate) =>
           impressionId: token.i,
           adId: token.a,
           position: token.p,
-          chargeMicros: token.c,
+          chargeMicros: token.q === undefined ? token.c : 0,
           bot: isBot(c.req.raw.headers.get('user-agent')),
         },
         (work) => c.executionCtx.waitUntil(work),

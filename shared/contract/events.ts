@@ -118,6 +118,8 @@ export const ClickToken = z.lazy(() =>
     c: Micros,
     /** Expiry, UTC seconds. */
     x: z.int(),
+    /** Shown under a signed override: a click costs nothing. */
+    q: z.literal(1).optional(),
   }),
 );
 export type ClickToken = z.infer<typeof ClickToken>;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { kvSnapshot } from '../../edge/config-snapshot.ts';
 import { STICKY_COOKIE } from '../../edge/sticky.ts';
 import type { ServingConfig } from '../../shared/contract/config.ts';
-import type { ImpressionEvent } from '../../shared/contract/events.ts';
+import type { ClickEvent, ImpressionEvent } from '../../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import type { Experiment } from '../../shared/experiment.ts';
 import { fingerprint, resolvePlan } from '../../shared/plan.ts';
@@ -58,6 +58,18 @@ describe('a signed override', () => {
     await edge.ads('q=shoes');
     expect(last(edge).qa).toBeUndefined();
     expect(last(edge).assignments).toEqual([]);
+  });
+
+  it('costs no advertiser a click', async () => {
+    const edge = await edgeWith({ ...BASE, status: 'draft' });
+    const charged = async (query: string) => {
+      const { slots } = await edge.ads(query);
+      const { pathname } = new URL(slots[0]!.clickUrl);
+      expect((await edge.fetch(pathname)).status).toBe(302);
+      return (edge.queued.at(-1) as ClickEvent).chargeMicros;
+    };
+    expect(await charged(`q=shoes&qa=${await override({ [BASE.key]: 'control' })}`)).toBe(0);
+    expect(await charged('q=shoes')).toBeGreaterThan(0);
   });
 
   it.each<[string, () => Promise<string>, string]>([
