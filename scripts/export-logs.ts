@@ -9,6 +9,7 @@ import { changesSince } from '../gpu-backend/catalogue/rows.ts';
 import { parseConfig } from '../gpu-backend/config.ts';
 import { type Database, openPglite, openPostgres } from '../gpu-backend/db/connect.ts';
 import { lockDataFolder } from '../gpu-backend/db/data-folder.ts';
+import { isUndefinedTable } from '../gpu-backend/db/sql-error.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type LogPart, partOf, queryRecords } from '../training/data/log-dataset.ts';
 import type { FileName, RowOf } from '../training/data/records.ts';
@@ -154,6 +155,13 @@ export function exportLogsCommand(): Command {
       try {
         const written = await exportLogs(connection.db, options);
         process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${summary(written, options.out)}\n`);
+      } catch (error) {
+        if (!isUndefinedTable(error)) throw error;
+        const where = databaseUrl === undefined ? `HARNESS_DATA: ${dataDir}` : 'DATABASE_URL: the database';
+        throw new HarnessError(
+          'configuration',
+          `${where} has no log yet; expected one that a backend has served from.`,
+        );
       } finally {
         await connection.close();
         folder?.release();

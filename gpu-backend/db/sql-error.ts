@@ -13,6 +13,9 @@ export function refusal(error: unknown): { code: string; message: string } | und
 /** Data that does not fit: SQLSTATE classes 22, 23 and 54. */
 export const isDataError = (error: unknown): boolean => /^(22|23|54)/.test(refusal(error)?.code ?? '');
 
+/** A database that no backend has begun with: it lacks a table (42P01). */
+export const isUndefinedTable = (error: unknown): boolean => refusal(error)?.code === '42P01';
+
 /** Of the driver and the system: no connection, or one that broke. */
 const BROKEN = new Set([
   'CONNECTION_CLOSED',

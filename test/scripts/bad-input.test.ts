@@ -47,6 +47,11 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string>; says: stri
     command: ['scripts/override.ts', 'a=b', '--hours', 'Infinity'],
     says: '--hours: expected a number above 0, got Infinity.',
   },
+  {
+    command: ['scripts/recipe.ts', 'export-logs', '--out', join(folder, 'dataset')],
+    env: { HARNESS_DATA: join(folder, 'data') },
+    says: `HARNESS_DATA: ${join(folder, 'data')} has no log yet; expected one that a backend has served from.`,
+  },
   { command: ['scripts/reconcile.ts', '--edge', 'nonsense'], says: `--edge: ${URL_WANTED} nonsense.` },
   {
     command: ['scripts/reconcile.ts', '--edge', 'http://127.0.0.1:9'],
