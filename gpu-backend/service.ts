@@ -72,9 +72,16 @@ export async function createService({ connection, served, candidate, milvus, sca
   const servingConfig = await openServingConfig(db, DEFAULT_CONFIG);
   const live = new Live({ spaceId });
   const ladder = createVectorLadder({ bundleAds: await served.bundle.readAds(), encoder });
+  let leftOver = 0;
+  const help = 'Publications after which an old generation could not be removed; the next one tries again.';
+  metrics.gauge({ name: 'harness_generations_left_over', help, read: () => leftOver });
   const store = await openGenerationStore({
     ...{ dir: config.generationsDir, milvus, scan },
     onUnmeasured: (of) => log.warn(of, 'its graph is searched and was never measured: build a generation here'),
+    onLeftOver: (err) => {
+      leftOver++;
+      log.error({ err }, 'an old generation could not be removed; the next publication tries again');
+    },
   });
   const publication = createPublication({
     ...{ db: batch, config: servingConfig, store, live, encoder, ladder, now: Date.now },

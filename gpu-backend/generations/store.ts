@@ -61,16 +61,21 @@ function originOf({ copyOf, insteadOf }: GenerationManifest): string | null {
   return `content of generation ${copyOf}${damaged}`;
 }
 
-/** Opens the store in folder `dir`. `keep` is how many published generations stay. */
+/**
+ * Opens the store in folder `dir`. `keep` is how many published generations stay; `onLeftOver` is told why one that does not could
+ * not be removed.
+ */
 export async function openGenerationStore({
   dir,
   keep = 3,
   milvus,
   scan,
   onUnmeasured,
+  onLeftOver = () => undefined,
 }: SearchedIn & {
   dir: string;
   keep?: number;
+  onLeftOver?: (error: unknown) => void;
 }): Promise<GenerationStore> {
   await mkdir(dir, { recursive: true });
 
@@ -148,7 +153,7 @@ export async function openGenerationStore({
       await milvus?.promote(milvus.aliasOf(market), collection);
     await replaceFile(dir, 'live', `${number}\n`);
     // It is live by now, whatever becomes of old ones: what cannot be removed, the next publication tries again.
-    await collect(number).catch(() => {});
+    await collect(number).catch(onLeftOver);
   };
 
   const copy: GenerationStore['copy'] = async (from, { number, nowMs, insteadOf }) => {

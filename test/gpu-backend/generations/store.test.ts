@@ -188,8 +188,11 @@ describe('the generation store', () => {
         if (discarded.push(collection) === 1) throw new Error('disk full');
       },
     } as Partial<Milvus> as Milvus;
-    const store = await openGenerationStore({ dir: join(dataDir, 'generations'), keep: 1, milvus });
+    const leftOver: unknown[] = [];
+    const onLeftOver = (error: unknown) => leftOver.push(error);
+    const store = await openGenerationStore({ dir: join(dataDir, 'generations'), keep: 1, milvus, onLeftOver });
     await store.publish(3, { recall: 1, nowMs: 0 });
+    expect(leftOver).toEqual([new Error('disk full')]);
     expect([await store.live(), await names(dataDir)]).toEqual([3, ['1', '2', '3', 'live']]);
     await store.publish(3, { recall: 1, nowMs: 0 });
     expect([discarded, await names(dataDir)]).toEqual([
