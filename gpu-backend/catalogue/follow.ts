@@ -2,11 +2,11 @@
  * From committed changes to the live state. Status, bids and markets hold at once; a new text gets its vector from the
  * ladder (generations/vectors.ts) first, and where that fails the ad is found by its words until the next generation.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import pMap from 'p-map';
 import { adText, adTextDigest } from '../../shared/ad-text.ts';
 import type { Live } from '../generations/live.ts';
 import type { AdVector, CatalogueAd, VectorLadder } from '../generations/vectors.ts';
+import { inTurns } from '../in-turns.ts';
 import type { Change } from './rows.ts';
 
 export interface FollowOptions {
@@ -25,19 +25,6 @@ export async function catalogueAd({ ad, revision, stored }: Change): Promise<Cat
   return { ad, revision, uploaded };
 }
 
-/** After so long others get a turn: a new ad's place among the nearest takes a millisecond to find, and a batch has thousands. */
-const TURN_MS = 4;
-
-async function inTurns<T>(items: readonly T[], work: (item: T, i: number) => void): Promise<void> {
-  let beganAt = performance.now();
-  for (const [i, item] of items.entries()) {
-    work(item, i);
-    if (performance.now() - beganAt < TURN_MS) continue;
-    await nextTurn();
-    beganAt = performance.now();
-  }
-}
-
 export function followInto(options: FollowOptions): (changes: readonly Change[]) => Promise<void> {
   const { live, ladder, isBuilding, onVectorsMissing } = options;
   return async (changes) => {
@@ -45,7 +32,7 @@ export function followInto(options: FollowOptions): (changes: readonly Change[])
     // Before the first generation nothing is searched: the build reads everything from the database.
     const searched = live.view !== undefined || isBuilding();
     const needy: CatalogueAd[] = [];
-    // Nobody's pause waits for another's vector.
+    // Nobody's pause waits for another's vector. In turns: a new ad's place among the nearest takes a millisecond to find, and a batch has thousands.
     await inTurns(changes, ({ id, revision }, i) => {
       const entry = ads[i];
       if (entry === undefined) live.applyDelete(id, revision);

@@ -3,8 +3,8 @@
  * differently. A query judges each booking once, and an ad costs it one number, where the ad's own fields are all over memory: ten
  * of them take longer to read than everything else that is done with an ad that is passed over.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Ad } from '../../shared/contract/ads.ts';
+import { inTurns } from '../in-turns.ts';
 
 /** Ads that are alike in these are judged alike. */
 export type Booking = Pick<Ad, 'status' | 'markets' | 'campaignId' | 'advertiserId' | 'languages' | 'policyFlags'>;
@@ -78,9 +78,6 @@ export class Bookings {
 /** The bookings of a generation's ads by row, letting others run in between. */
 export async function indexBookings(ads: readonly { ad: Booked }[]): Promise<Bookings> {
   const bookings = new Bookings();
-  for (const [row, { ad }] of ads.entries()) {
-    bookings.put(row, ad);
-    if (row % 2_000 === 1_999) await nextTurn();
-  }
+  await inTurns(ads, ({ ad }, row) => bookings.put(row, ad));
   return bookings;
 }

@@ -1,11 +1,11 @@
 /** Opens a generation: checks every digest and the space, then loads rows, indices and the lexical index. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { requireSameSpace } from '../../shared/bundle.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { readSafetensors } from '../../shared/safetensors.ts';
 import { verifyFile } from '../encoder/bundle.ts';
+import { inTurns } from '../in-turns.ts';
 import type { AnnIndex } from '../index/ann-index.ts';
 import { hnswIndex } from '../index/hnsw.ts';
 import { readGraph } from '../index/hnsw-graph.ts';
@@ -52,10 +52,7 @@ const FIX = 'the folder is skipped; build a new generation with POST /v1/generat
 async function loadLexical(path: string, { lexicalVersion, ads }: GenerationManifest, rows: readonly GenerationAd[]) {
   if (lexicalVersion !== LEXICAL_VERSION) {
     const builder = new LexicalSegmentBuilder();
-    for (const [row, { ad }] of rows.entries()) {
-      builder.add(indexedAd(ad));
-      if (row % 500 === 499) await nextTurn();
-    }
+    await inTurns(rows, ({ ad }) => builder.add(indexedAd(ad)));
     return new LexicalIndex(readSegment(builder.image(), path));
   }
   const segment = readSegment(await readFile(path), path);
@@ -114,10 +111,7 @@ async function openIndices(
 /** Row of each ad, by id, with others running in between. */
 async function rowsById(ads: readonly GenerationAd[]): Promise<Map<string, number>> {
   const rowOf = new Map<string, number>();
-  for (const [row, { ad }] of ads.entries()) {
-    rowOf.set(ad.id, row);
-    if (row % 2_000 === 1_999) await nextTurn();
-  }
+  await inTurns(ads, ({ ad }, row) => rowOf.set(ad.id, row));
   return rowOf;
 }
 

@@ -4,12 +4,12 @@
  */
 
 import { availableParallelism } from 'node:os';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { adText } from '../../shared/ad-text.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
 import type { Encoder } from '../encoder/encoder.ts';
+import { inTurns } from '../in-turns.ts';
 import { buildGeneration } from './build.ts';
 import { encodeBeside } from './encode-beside.ts';
 import { checkGeneration } from './gate.ts';
@@ -59,14 +59,6 @@ export interface Publisher {
   follow(number: number): Promise<void>;
   /** Number being built, for `/v1/generations`. */
   readonly building: number | null;
-}
-
-/** Calls `visit` with each, letting others run in between. */
-async function inTurns<T>(all: readonly T[], visit: (one: T) => void): Promise<void> {
-  for (const [i, one] of all.entries()) {
-    visit(one);
-    if (i % 2_000 === 1_999) await nextTurn();
-  }
 }
 
 /** Queries of the gate: their mean recall is off by about half a point. */

@@ -2,10 +2,10 @@
  * The keyword retriever: the ads whose bid keywords match the query as they were booked (shared/match-type.ts). A narrower
  * match ranks above a wider one, then the keyword that says more of the query, then the higher bid.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { Keyword } from '../../shared/contract/keyword.ts';
 import { closeForm, MatchType } from '../../shared/match-type.ts';
+import { inTurns } from '../in-turns.ts';
 import { NegativeIndex } from './negatives.ts';
 import { PhraseIndex } from './phrase-index.ts';
 
@@ -134,10 +134,9 @@ export async function indexKeywords(
 ): Promise<{ keywords: KeywordIndex; negatives: NegativeIndex<number> }> {
   const keywords = new KeywordIndex();
   const negatives = new NegativeIndex<number>();
-  for (const [row, { ad }] of ads.entries()) {
+  await inTurns(ads, ({ ad }, row) => {
     keywords.put(row, ad.keywords);
     negatives.put(row, ad.negatives);
-    if (row % 500 === 499) await nextTurn();
-  }
+  });
   return { keywords, negatives };
 }
