@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { medianSorted } from 'simple-statistics';
+import { median } from 'simple-statistics';
 import { loadBundle } from '../gpu-backend/encoder/bundle.ts';
 import { openSession } from '../gpu-backend/encoder/ort.ts';
 import { bundleTokenizer } from '../gpu-backend/encoder/tokenize.ts';
@@ -26,7 +26,6 @@ import { type Bench, bounded, type Row } from './row.ts';
 
 const BUNDLE = 'models/default';
 const VOCABULARY = 30_522;
-const median = (values: number[]) => medianSorted(values.toSorted((a, b) => a - b));
 const megabytes = (bytes: number) => bytes / 1e6;
 
 /** The default bundle with a static student in the place of its own. */

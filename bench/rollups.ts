@@ -7,6 +7,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
+import { median } from 'simple-statistics';
 import { type Database, openPostgres } from '../gpu-backend/db/connect.ts';
 import { migrate } from '../gpu-backend/db/migrate.ts';
 import { ingest } from '../gpu-backend/events/ingest.ts';
@@ -48,8 +49,6 @@ const PRODUCTS: [MeasureName, MeasureName][] = [
   ['conversions', 'conversions'],
 ];
 const MEASURES_READ: MeasureName[] = ['queries', 'covered', 'shown', 'clicks', 'revenue', 'conversions'];
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 async function seconds(work: () => Promise<unknown>): Promise<number> {
   const began = performance.now();

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { median } from 'simple-statistics';
 import { seeded } from '../training/data/seeded.ts';
 import { Graph, reachable } from '../training/graph/graph.ts';
 import type { Dim } from '../training/graph/ops.ts';
@@ -21,8 +22,6 @@ import { bounded, type Row } from './row.ts';
 const SPEC = { layers: 4, hidden: 384, heads: 12, inner: 1536, words: 30_522, batch: 256, tokens: 16 } as const;
 const ROUNDS = { quick: 3, full: 15 };
 const WARM_UP = 2;
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 /** Floating-point operations of a graph's matrix products, with a value for each symbolic length. */
 export function productFlops(graph: Graph, lengths: Readonly<Record<string, number>>): number {

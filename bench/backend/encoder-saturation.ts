@@ -4,6 +4,7 @@
  * session share the cores, so the ratio is also given on the processor time that the generator left.
  */
 import { availableParallelism } from 'node:os';
+import { median } from 'simple-statistics';
 import { bounded, type Row } from '../row.ts';
 import type { BareResult } from './encoder-bare.ts';
 import type { EmbeddingLoadResult } from './encoder-load.ts';
@@ -34,8 +35,6 @@ interface Turn {
   /** Microseconds of processor time a request. */
   spent: Record<'generator' | 'eventLoop' | 'session' | 'reading' | 'aroundSession' | 'collection', number>;
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 /** What `/metrics` says now; reading the delay of the event loop begins it anew. */
 export async function scrape(url: string) {

@@ -6,6 +6,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
+import { median } from 'simple-statistics';
 import { openPostgres, rows as rowsOf } from '../../gpu-backend/db/connect.ts';
 import { copyText } from '../../gpu-backend/db/copy.ts';
 import { migrate } from '../../gpu-backend/db/migrate.ts';
@@ -136,5 +137,3 @@ export async function eventRows({ pages, turns, say }: EventRowsOptions): Promis
 }
 
 const PATH = '/v1/events';
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;

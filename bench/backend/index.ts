@@ -7,6 +7,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { median } from 'simple-statistics';
 import { scan } from '../../gpu-backend/index/exact.ts';
 import { LINKS_IN } from '../../gpu-backend/index/graph-links.ts';
 import { graphOrder, renumbered } from '../../gpu-backend/index/graph-order.ts';
@@ -138,8 +139,6 @@ async function tuned(engine: Engine): Promise<{ effort: number; recall: number }
   }
   return best;
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 export async function indexRows(options: { ads: number; quick: boolean; say: (line: string) => void }): Promise<Row[]> {
   const { quick, say } = options;

@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pMap from 'p-map';
-import { medianSorted } from 'simple-statistics';
+import { median } from 'simple-statistics';
 import { serveEdge } from '../../scripts/edge-serve.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { parseKeyRing, signToken } from '../../shared/signature.ts';
@@ -33,7 +33,6 @@ const CONNECTIONS = 32;
 const VISITORS = 2_000;
 const QUERIES = 200;
 const beside = (file: string) => fileURLToPath(new URL(file, import.meta.url));
-const median = (values: number[]) => medianSorted(values.toSorted((a, b) => a - b));
 
 /** Visitors with their cookies, and what they search for. */
 async function hitRequests(keys: string): Promise<LoadRequest[]> {

@@ -3,7 +3,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { mean, medianSorted } from 'simple-statistics';
+import { mean, median } from 'simple-statistics';
 import { bundleEdge } from '../../scripts/edge-build.ts';
 import { EMBEDDED } from '../../scripts/edge-serve/config.ts';
 import { serveEdge } from '../../scripts/edge-serve.ts';
@@ -30,8 +30,6 @@ interface Start {
   /** Used by then, on all threads. */
   cpuMs: number;
 }
-
-const median = (values: number[]) => medianSorted(values.toSorted((a, b) => a - b));
 
 export async function startUpRows({ dir, backendUrl, keys, turns }: StartUpOptions): Promise<Row[]> {
   const script = await bundleEdge({ minify: true });
