@@ -43,7 +43,11 @@ export function openIntake(options: OpenIntakeOptions): OpenIntake {
     maxBytes: spoolBytes,
     onDamage(file) {
       metrics.countSpoolDamage();
-      log.error({ file }, 'spooled events are damaged: what came before is stored, the rest is kept in this file');
+      log.error({ file }, 'spooled events are damaged: those that are whole are stored, the file is kept');
+    },
+    onFailure(err) {
+      metrics.countSpoolFailure();
+      log.error({ err }, 'events cannot be put on disk: they are refused');
     },
   });
   const availability = watchAvailability({

@@ -1,8 +1,9 @@
 /**
  * Events on disk while the database is away: append-only files of frames, synced before the append resolves, bounded in
- * bytes. A frame is the length and CRC-32 of its payload, both u32 little-endian, and the payload, a request's events as
- * JSON. A file that is read has ended: what is new goes into another, and a file whose events are all stored is removed. A
- * process that is killed in between stores some events twice, which ingest counts once.
+ * bytes. A frame is a header and its payload, a request's events as JSON. The header is three u32, little-endian: the
+ * payload's length, its CRC-32, and the CRC-32 of these two, so that a length can be believed before anything is read by it.
+ * A file that is read has ended: what is new goes into another, and a file whose events are all stored is removed. A process
+ * that is killed in between stores some events twice, which ingest counts once.
  */
 import {
   closeSync,
@@ -16,13 +17,14 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { HarnessError } from '../../shared/problem.ts';
+import { reasonOf } from '../db/sql-error.ts';
 
 export interface Spool {
-  /** Resolves when the events are on disk; throws `not_ready` when there is no room for them. */
+  /** Resolves when the events are on disk; throws `not_ready` when there is no room for them, or they cannot be written. */
   append(events: readonly unknown[]): Promise<void>;
   /**
    * Hands every request that is on disk to `store`, and forgets it when that has resolved; ends with the first failure.
@@ -41,17 +43,23 @@ export interface SpoolOptions {
   maxBytes: number;
   /** Size at which the next file is begun. */
   fileBytes?: number;
-  /** Told of a file with a frame that is whole and wrong: what came before it is stored, the file is kept as `.damaged`. */
+  /** Told of a file with damage (see {@link readFrames}): its whole frames are stored, the file is kept as `.damaged`. */
   onDamage: (file: string) => void;
+  /** Told of a write that failed; its events were refused. */
+  onFailure: (error: unknown) => void;
 }
 
-const HEADER_BYTES = 8;
+const HEADER_BYTES = 12;
 const SUFFIX = '.spool';
 
-export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: SpoolOptions): Spool {
+export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage, onFailure }: SpoolOptions): Spool {
   mkdirSync(dir, { recursive: true });
-  const ended = new Map(files(dir).map((name) => [name, statSync(join(dir, name)).size]));
-  let number = Math.max(0, ...[...ended.keys()].map((name) => Number.parseInt(name, 10)));
+  const names = readdirSync(dir);
+  const ended = new Map(
+    names.filter((name) => name.endsWith(SUFFIX)).map((name) => [name, statSync(join(dir, name)).size]),
+  );
+  // Of damaged files too: their names are not to be taken twice.
+  let number = Math.max(0, ...names.map((name) => Number.parseInt(name, 10) || 0));
   let current: { name: string; handle: FileHandle; bytes: number } | undefined;
   let waiting: { frame: Buffer; resolve: () => void; reject: (error: unknown) => void }[] = [];
   let writing: Promise<void> | undefined;
@@ -61,9 +69,9 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
 
   async function begin() {
     const name = `${String(++number).padStart(10, '0')}${SUFFIX}`;
-    const handle = await open(join(dir, name), 'wx');
+    current = { name, handle: await open(join(dir, name), 'wx'), bytes: 0 };
     syncFolder(dir);
-    return { name, handle, bytes: 0 };
+    return current;
   }
 
   async function end(): Promise<void> {
@@ -74,6 +82,19 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
     await handle.close();
   }
 
+  /** Ends the file behind its last whole write; of one that has none nothing is left. What fails here too, a drain can read. */
+  async function giveUp(): Promise<void> {
+    if (current === undefined) return;
+    const { name, handle, bytes } = current;
+    await handle.truncate(bytes).catch(() => undefined);
+    await end().catch(() => undefined);
+    if (bytes > 0) return;
+    await rm(join(dir, name)).then(
+      () => ended.delete(name),
+      () => undefined,
+    );
+  }
+
   /** All that wait, in one write and one sync. */
   async function write(): Promise<void> {
     while (waiting.length > 0) {
@@ -81,18 +102,23 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
       waiting = [];
       const block = Buffer.concat(group.map(({ frame }) => frame));
       try {
-        current ??= await begin();
-        await current.handle.appendFile(block);
-        await current.handle.datasync();
-        current.bytes += block.length;
-        reserved -= block.length;
-        if (current.bytes >= fileBytes) await end();
+        const file = current ?? (await begin());
+        await file.handle.appendFile(block);
+        await file.handle.datasync();
+        file.bytes += block.length;
+        if (file.bytes >= fileBytes) await end();
         for (const { resolve } of group) resolve();
-      } catch (error) {
-        // What the file ends in is unknown, so nothing is put behind it.
-        reserved -= block.length;
-        await end().catch(() => undefined);
+      } catch (cause) {
+        await giveUp(); // what the file ends in is unknown, so nothing is put behind it
+        onFailure(cause);
+        const error = new HarnessError(
+          'not_ready',
+          `The database is away and the events cannot be put on disk (${reasonOf(cause)}); send them again later.`,
+          { cause, retryAfterSeconds: 10 },
+        );
         for (const { reject } of group) reject(error);
+      } finally {
+        reserved -= block.length;
       }
     }
   }
@@ -115,7 +141,7 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
       const [name] = [...ended.keys()].sort();
       if (name === undefined) return requests;
       const path = join(dir, name);
-      const { payloads, damaged } = readFrames(readFileSync(path));
+      const { payloads, damaged } = readSpooled(path);
       for (const payload of payloads) {
         await store(JSON.parse(payload) as unknown[]);
         requests++;
@@ -155,10 +181,6 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage }: Spo
   };
 }
 
-function files(dir: string): string[] {
-  return readdirSync(dir).filter((name) => name.endsWith(SUFFIX));
-}
-
 /** A new name is on disk when its folder is. */
 function syncFolder(dir: string): void {
   if (process.platform === 'win32' || !existsSync(dir)) return; // Windows opens no folders
@@ -172,24 +194,38 @@ function frameOf(payload: string): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt32LE(bytes.length, 0);
   header.writeUInt32LE(crc32(bytes), 4);
+  header.writeUInt32LE(crc32(header.subarray(0, 8)), 8);
   return Buffer.concat([header, bytes]);
+}
+
+/** The frames of the file at `path`; one that the disk does not give back holds up none of the others. */
+function readSpooled(path: string): ReturnType<typeof readFrames> {
+  try {
+    return readFrames(readFileSync(path));
+  } catch (error) {
+    if (/^E[MN]FILE$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error; // no fault of the file's
+    return { payloads: [], damaged: true };
+  }
 }
 
 /**
  * The whole frames of a file. One cut off at the end was never acknowledged, nor were zeros up to the end, which a crash leaves where the
- * file had grown and its content was not on disk; a frame that is whole and wrong is damage.
+ * file had grown and its content was not on disk. Damage is a payload that is there and wrong, and a header that is: then nobody knows
+ * where the next frame begins.
  */
 export function readFrames(file: Buffer): { payloads: string[]; damaged: boolean } {
   const payloads: string[] = [];
+  let damaged = false;
   for (let at = 0; at + HEADER_BYTES <= file.length; ) {
+    const header = file.subarray(at, at + HEADER_BYTES);
+    if (crc32(header.subarray(0, 8)) !== header.readUInt32LE(8))
+      return { payloads, damaged: damaged || file.subarray(at).some((byte) => byte !== 0) };
     const from = at + HEADER_BYTES;
-    const length = file.readUInt32LE(at);
-    if (length === 0) return { payloads, damaged: file.subarray(at).some((byte) => byte !== 0) };
-    at = from + length;
+    at = from + header.readUInt32LE(0);
     if (at > file.length) break;
     const payload = file.subarray(from, at);
-    if (crc32(payload) !== file.readUInt32LE(from - 4)) return { payloads, damaged: true };
-    payloads.push(payload.toString());
+    if (crc32(payload) === header.readUInt32LE(4)) payloads.push(payload.toString());
+    else damaged = true;
   }
-  return { payloads, damaged: false };
+  return { payloads, damaged };
 }

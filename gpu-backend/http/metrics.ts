@@ -19,6 +19,8 @@ export interface Metrics {
   countDatabaseLoss(): void;
   /** A file of spooled events was found damaged. */
   countSpoolDamage(): void;
+  /** Events could not be put on disk. */
+  countSpoolFailure(): void;
   /** Ads that were taken into the live state without a vector. */
   countMissingVectors(ads: number): void;
   /** Says which device encodes; a device other than the one asked for counts as a fallback. */
@@ -89,6 +91,11 @@ export function createMetrics(): Metrics {
     help: 'Files of spooled events that were found damaged and are kept aside.',
     registers,
   });
+  const spoolFailures = new Counter({
+    name: 'harness_spool_failures_total',
+    help: 'Writes of events to disk that failed, so that the events were refused.',
+    registers,
+  });
   const missingVectors = new Counter({
     name: 'harness_ads_without_vector_total',
     help: 'Ads taken into the live state without a vector, because none could be had.',
@@ -129,6 +136,7 @@ export function createMetrics(): Metrics {
     countRefusedGroup: () => refusedGroups.inc(),
     countDatabaseLoss: () => databaseLosses.inc(),
     countSpoolDamage: () => spoolDamages.inc(),
+    countSpoolFailure: () => spoolFailures.inc(),
     countMissingVectors: (ads) => missingVectors.inc(ads),
     setDevice({ requested, provider, precision }) {
       device.reset();

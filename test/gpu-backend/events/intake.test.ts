@@ -31,7 +31,12 @@ test.each([
     const [connection, other] = await Promise.all([openPostgres(`${url}?${setting}`), openPostgres(url)]);
     onTestFinished(async () => void (await Promise.all([connection.close(), other.close()])));
     await migrate(other.db);
-    const spool = openSpool({ dir: folder(`${setting}-${byCopy}`), maxBytes: 1 << 20, onDamage: () => {} });
+    const spool = openSpool({
+      dir: folder(`${setting}-${byCopy}`),
+      maxBytes: 1 << 20,
+      onDamage: () => {},
+      onFailure: () => {},
+    });
     const back = Promise.withResolvers<void>();
     const lost: string[] = [];
     const availability: Availability = watchAvailability({

@@ -19,7 +19,12 @@ test('spooled events that a database refused for a while are stored when it take
   onTestFinished(() => server.stop());
   const connection = await openPostgres(await server.createDatabase());
   onTestFinished(() => connection.close());
-  const spool = openSpool({ dir: join(at('data'), 'spool'), maxBytes: 1 << 20, onDamage: () => {} });
+  const spool = openSpool({
+    dir: join(at('data'), 'spool'),
+    maxBytes: 1 << 20,
+    onDamage: () => {},
+    onFailure: () => {},
+  });
   await spool.append([sampleImpression()]);
   await spool.close();
   const said: string[] = [];

@@ -1,21 +1,29 @@
 /** Events on disk: what is acknowledged is there, whatever the file is cut to; damage is found and kept; the room is bounded. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open as openFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { openSpool, readFrames, type SpoolOptions } from '../../../gpu-backend/events/spool.ts';
 
 let dir: string;
 let damaged: string[];
+let failures: unknown[];
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'harness-spool-'));
   damaged = [];
+  failures = [];
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 const open = (change: Partial<SpoolOptions> = {}) =>
-  openSpool({ dir, maxBytes: 1e6, onDamage: (file) => damaged.push(file), ...change });
+  openSpool({
+    ...{ dir, maxBytes: 1e6 },
+    onDamage: (file) => damaged.push(file),
+    onFailure: (error) => failures.push(error),
+    ...change,
+  });
 const drained = async (spool: ReturnType<typeof open>) => {
   const requests: unknown[] = [];
   await spool.drain(async (events) => requests.push(events));
@@ -90,28 +98,88 @@ test('zeros behind the last whole frame, as a crash of the machine leaves them, 
   expect([await drained(open()), damaged, readdirSync(dir)]).toEqual([[['event']], [], []]);
 });
 
-test('a flipped bit is never taken for an event; the file is kept and told', async () => {
+test('a flipped bit is never taken for an event, costs no whole frame before it, and is always told', async () => {
   const spool = open();
   for (let i = 0; i < 3; i++) await spool.append([`event ${i}`]);
   await spool.close();
   const name = readdirSync(dir)[0]!;
   const whole = readFileSync(join(dir, name));
   const truth = readFrames(whole).payloads;
+  const frame = whole.length / 3;
   fc.assert(
     fc.property(fc.nat(8 * whole.length - 1), (bit) => {
       const flipped = Buffer.from(whole);
       flipped[bit >> 3]! ^= 1 << (bit & 7);
-      const { payloads } = readFrames(flipped);
-      expect(payloads).toEqual(truth.slice(0, payloads.length));
-      expect(payloads.length).toBeLessThan(3);
+      const hit = Math.floor((bit >> 3) / frame);
+      const found = readFrames(flipped);
+      expect(found.damaged).toBe(true);
+      expect(found.payloads.slice(0, hit)).toEqual(truth.slice(0, hit));
+      const behind = found.payloads.slice(hit);
+      expect([[], truth.slice(hit + 1)]).toContainEqual(behind);
     }),
     { seed: 1 },
   );
-  whole[whole.length - 1]! ^= 1;
+  whole[whole.length - frame - 1]! ^= 1; // in the second event: the third is whole
   writeFileSync(join(dir, name), whole);
-  expect((await drained(open())).length).toBe(2);
+  expect(await drained(open())).toEqual([['event 0'], ['event 2']]);
   expect(damaged).toEqual([join(dir, `${name}.damaged`)]);
   expect(readdirSync(dir)).toEqual([`${name}.damaged`]);
+});
+
+test('a length that says more than the file has is damage: what comes behind it is kept', async () => {
+  const spool = open();
+  for (let i = 0; i < 3; i++) await spool.append([`event ${i}`]);
+  await spool.close();
+  const name = readdirSync(dir)[0]!;
+  const whole = readFileSync(join(dir, name));
+  whole[whole.length / 3 + 3]! ^= 0x40; // a gigabyte more in the second frame
+  writeFileSync(join(dir, name), whole);
+  expect(await drained(open())).toEqual([['event 0']]);
+  expect(readFileSync(damaged[0]!).equals(whole)).toBe(true);
+});
+
+test('a file that cannot be read is set aside, and its name is not given to another', async () => {
+  mkdirSync(join(dir, '0000000001.spool'));
+  const spool = open();
+  await spool.append(['event']);
+  expect(await drained(spool)).toEqual([['event']]);
+  expect(damaged).toEqual([join(dir, '0000000001.spool.damaged')]);
+  await spool.close();
+  const next = open();
+  await next.append(['later']);
+  expect(readdirSync(dir)).toEqual(['0000000001.spool.damaged', '0000000002.spool']);
+  await next.close();
+});
+
+test('while the disk takes nothing events are refused and nothing is left; then it goes on', async () => {
+  const spool = open();
+  await spool.append(['before']);
+  const size = spool.bytes();
+  const handle = await openFile(join(dir, 'any'), 'w');
+  const sync = vi.spyOn(Object.getPrototypeOf(handle), 'datasync');
+  onTestFinished(() => sync.mockRestore());
+  await handle.close();
+  rmSync(join(dir, 'any'));
+  sync.mockRejectedValue(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }));
+  for (let i = 1; i <= 5; i++) {
+    await expect(spool.append([`event ${i}`])).rejects.toMatchObject({
+      code: 'not_ready',
+      message: expect.stringContaining('no space left on device'),
+      retryAfterSeconds: 10,
+    });
+    expect([failures.length, spool.bytes(), readdirSync(dir).length]).toEqual([i, size, 1]);
+  }
+  sync.mockRestore();
+  await spool.append(['after']);
+  expect(await drained(spool)).toEqual([['before'], ['after']]);
+  expect([spool.bytes(), readdirSync(dir), damaged]).toEqual([0, [], []]);
+});
+
+test('in a folder that is gone events are refused', async () => {
+  const spool = open();
+  rmSync(dir, { recursive: true });
+  await expect(spool.append(['event'])).rejects.toMatchObject({ code: 'not_ready' });
+  expect([failures.length, spool.bytes()]).toEqual([1, 0]);
 });
 
 test('beyond its room it refuses, and takes again when there is room', async () => {
