@@ -20,11 +20,16 @@ interface Underway {
   known: Promise<KnownVector> | undefined;
 }
 
+/** Longer a timer cannot wait; it would not wait at all. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** `inner` behind a cache of at most `maxBytes`; closing it closes `inner`. Its vectors are shared: copy before changing one. */
 export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }): Encoder {
   const cache = new VectorCache({ maxBytes, dimension: inner.dimension });
   const underway = new Map<string, Underway>();
   const counts = { hits: 0, joined: 0 };
+  /** Calls whose deadline passed while they waited for another's computation. */
+  let expired = 0;
   let [active, closing] = [0, false];
   const idle = Promise.withResolvers<void>();
 
@@ -61,8 +66,12 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
     for (;;) {
       const other = underway.get(text)?.known;
       if (other === undefined) return (await Promise.all(lead([text], options)))[0]!;
-      const known = await untilAborted(other, options.signal).catch(() => undefined);
+      const known = await asLongAs(options, other).catch(() => undefined);
       options.signal?.throwIfAborted();
+      if (known === undefined && isLate(options)) {
+        expired++;
+        throw new HarnessError('deadline_exceeded', 'The deadline passed while the text was encoded for another call.');
+      }
       if (known === undefined) continue;
       tally.joined++;
       return known;
@@ -107,10 +116,8 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
     },
     async encode(texts, options = {}) {
       if (closing) throw new HarnessError('not_ready', 'The encoder is closing; it takes no new work.');
-      const { deadlineAtMs = Number.POSITIVE_INFINITY, signal } = options;
       // What is too late or gone already is the inner encoder's to refuse and to count.
-      if (signal?.aborted || deadlineAtMs <= performance.timeOrigin + performance.now())
-        return inner.encode(texts, options);
+      if (options.signal?.aborted || isLate(options)) return inner.encode(texts, options);
       active++;
       try {
         const tally = { hits: 0, joined: 0 };
@@ -125,7 +132,8 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
     },
     stats() {
       const { entries, bytes } = cache.size;
-      return { ...inner.stats(), ...counts, cachedTexts: entries, cachedBytes: bytes };
+      const own = inner.stats();
+      return { ...own, ...counts, expired: own.expired + expired, cachedTexts: entries, cachedBytes: bytes };
     },
     async close() {
       closing = true;
@@ -137,11 +145,21 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
   };
 }
 
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
+const leftMs = ({ deadlineAtMs = Number.POSITIVE_INFINITY }: EncodeOptions): number =>
+  deadlineAtMs - performance.timeOrigin - performance.now();
+const isLate = (options: EncodeOptions): boolean => leftMs(options) <= 0;
+
+/** The promise's outcome, unless the caller goes away or its deadline passes before: rejects then. */
+function asLongAs<T>(options: EncodeOptions, promise: Promise<T>): Promise<T> {
+  const { signal } = options;
+  const ms = Math.min(Math.ceil(leftMs(options)), MAX_TIMER_MS);
   return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    const giveUp = () => reject(signal?.reason);
+    signal?.addEventListener('abort', giveUp, { once: true });
+    const timer = setTimeout(giveUp, ms);
+    promise.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
+    });
   });
 }

@@ -85,6 +85,18 @@ describe('cachedEncoder', () => {
     expect(calls).toHaveLength(1);
   });
 
+  it('lets nobody wait for another behind the own deadline', async () => {
+    const { encoder, calls, answer } = setUp();
+    const leader = encoder.encode(['sofa']);
+    const nowMs = performance.timeOrigin + performance.now();
+    const patient = encoder.encode(['sofa'], { deadlineAtMs: nowMs + 1e12 });
+    const follower = encoder.encode(['sofa', 'sofa'], { deadlineAtMs: nowMs + 20 });
+    await expect(follower).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    await answer(0);
+    expect([(await leader).tokens, (await patient).tokens, calls]).toEqual([[4], [4], [['sofa']]]);
+    expect(encoder.stats()).toMatchObject({ expired: 1, joined: 1 });
+  });
+
   it('keeps nothing of a text that it does not remember', async () => {
     const dimension = 384;
     const inner: Encoder = {
