@@ -82,6 +82,27 @@ test('range, share, arm and counterfactual log are drawn apart from each other',
   for (const share of shares) expect(Math.abs(share - 0.5)).toBeLessThan(4 * Math.sqrt(0.25 / inside.length));
 });
 
+test('a range of buckets is what it says to the bucket: the first is in, the last is out; so are a share and a domain', () => {
+  for (const unit of units(100)) {
+    const isIn = (patch: Partial<Experiment>) => assign(visit(unit), [experiment(patch)]).length === 1;
+    for (const [salt, of] of [
+      ['layer:retrieval', (from, to) => ({ buckets: [from, to] })],
+      ['domain', (from, to) => ({ domain: { key: 'd', buckets: [from, to] } })],
+    ] as [string, (from: number, to: number) => Partial<Experiment>][]) {
+      const own = bucket(salt, unit);
+      expect(isIn(of(own, own + 1))).toBe(true);
+      if (own > 0) expect(isIn(of(0, own))).toBe(false);
+      if (own + 1 < BUCKETS) expect(isIn(of(own + 1, BUCKETS))).toBe(false);
+    }
+  }
+  const half = units(100_000).find((unit) => bucket('share:one', unit) === BUCKETS / 2)!;
+  for (const [share, taken] of [
+    [0.5, 0],
+    [0.5001, 1],
+  ])
+    expect(assign(visit(half), [experiment({ targeting: { share: share! } })])).toHaveLength(taken!);
+});
+
 test('experiments of one layer exclude each other; draft and stopped ones assign nobody', () => {
   const left = experiment({ key: 'left', buckets: [0, 5000] });
   const right = experiment({ key: 'right', buckets: [5000, BUCKETS] });
@@ -107,6 +128,8 @@ describe('targeting', () => {
     ['another market', { markets: ['us', 'gb'] }, { market: 'au' }, false],
     ['locale', { locales: ['en-gb'] }, { locale: 'en-GB' }, true],
     ['language', { locales: ['en'] }, { locale: 'en-GB' }, true],
+    ['a locale in capitals', { locales: ['EN-gb'] }, { locale: 'en-GB' }, true],
+    ['a language in capitals', { locales: ['EN'] }, { locale: 'en-gb' }, true],
     ['a language that only begins so', { locales: ['en'] }, { locale: 'eno' }, false],
     ['a locale of the language', { locales: ['en-GB'] }, { locale: 'en' }, false],
     ['device', { devices: ['mobile', 'tablet'] }, { device: 'tablet' }, true],
@@ -161,6 +184,15 @@ describe('holdouts', () => {
       expect(found.map(({ experiment: { layer } }) => layer)).toEqual(
         isHeld ? ['a', 'holdout'] : ['a', 'holdout', 'z'],
       );
+    }
+  });
+
+  test('are as good as drawn where they are forced, and hold nothing off that is forced', () => {
+    const forced = (entries: Record<string, string>, unit: string) =>
+      armsOf(visit(unit), [...others, holdout('all')], { overrides: new Map(Object.entries(entries)) });
+    for (const unit of units(100)) {
+      expect(forced({ holdout: 'held' }, unit)).toEqual(['holdout=held']);
+      expect(forced({ x: 'b' }, unit)).toContain('x=b');
     }
   });
 
@@ -221,6 +253,12 @@ describe('sticky experiments', () => {
     const lowered = experiment({ sticky: true, targeting: { share: 0 } });
     expect(armsOf(visit('u'), [lowered], record('b'))).toEqual(['one=b']);
     expect(armsOf(visit('u'), [lowered])).toEqual([]);
+  });
+
+  test('let go of visitors whom targeting no longer means', () => {
+    const mobile = experiment({ sticky: true, targeting: { devices: ['mobile'] } });
+    expect(armsOf(visit('u'), [mobile], record('b'))).toEqual([]);
+    expect(armsOf(visit('u', { device: 'mobile' }), [mobile], record('b'))).toEqual(['one=b']);
   });
 
   test('block visitors of an older version', () => {

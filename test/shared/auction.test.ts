@@ -86,6 +86,67 @@ test('prices lie between reserve and bid, scores fall, and the order of candidat
   );
 });
 
+/** The page by the rules, one ad after the other: who is best of those left enters while the caps let it. */
+function pageOf(candidates: readonly Bidder[], config: AuctionConfig) {
+  const { reserveMicros, qualityExponent, slots, adsPerAdvertiser = 1, adsPerCampaign = adsPerAdvertiser } = config;
+  const scoreOf = ({ bidMicros, relevance }: Bidder) => bidMicros * relevance ** qualityExponent;
+  const isBetter = (a: Bidder, b: Bidder) => scoreOf(a) > scoreOf(b) || (scoreOf(a) === scoreOf(b) && a.adId < b.adId);
+  const entrants: Bidder[] = [];
+  let left = candidates.filter((ad) => ad.bidMicros >= reserveMicros && ad.relevance ** qualityExponent > 0);
+  while (left.length > 0) {
+    const best = left.reduce((a, b) => (isBetter(b, a) ? b : a));
+    left = left.filter((ad) => ad !== best);
+    const alike = (of: (ad: Bidder) => unknown) => entrants.filter((ad) => of(ad) === of(best)).length;
+    if (alike((ad) => ad.advertiserId) < adsPerAdvertiser && alike((ad) => ad.campaignId) < adsPerCampaign)
+      entrants.push(best);
+  }
+  const rivalOf = (i: number) => entrants.slice(i + 1).find((ad) => ad.advertiserId !== entrants[i]!.advertiserId);
+  return entrants
+    .slice(0, slots)
+    .map((candidate, i) => ({ candidate, rivalScore: scoreOf(rivalOf(i) ?? bidder('', 0, 0)) }));
+}
+
+test('any page is that of the rules, and no price is higher than what keeps the position', () => {
+  const ads = fc.uniqueArray(
+    fc
+      .record({
+        adId: fc.string({ minLength: 1, maxLength: 2 }),
+        advertiserId: fc.constantFrom('p', 'q', 'r'),
+        campaign: fc.nat(2),
+        bidMicros: fc.oneof(fc.nat(10_000), fc.constantFrom(300, 600)),
+        relevance: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(0, 0.25, 0.5, 1)),
+      })
+      .map(({ campaign, ...ad }) => ({ ...ad, campaignId: `${ad.advertiserId}${campaign}` })),
+    { selector: ({ adId }) => adId, maxLength: 12 },
+  );
+  const anyConfig = fc.record(
+    {
+      reserveMicros: fc.constantFrom(1, 300, 3_000),
+      qualityExponent: fc.constantFrom(0, 0.5, 1, 2),
+      slots: fc.integer({ min: 1, max: 10 }),
+      adsPerAdvertiser: fc.integer({ min: 1, max: 4 }),
+      adsPerCampaign: fc.integer({ min: 1, max: 3 }),
+    },
+    { requiredKeys: ['reserveMicros', 'qualityExponent', 'slots'] },
+  );
+  fc.assert(
+    fc.property(ads, anyConfig, (candidates, config) => {
+      const slots = auction(candidates, config);
+      const page = pageOf(candidates, config);
+      expect(slots.map(({ candidate }) => candidate)).toEqual(page.map(({ candidate }) => candidate));
+      for (const [i, { candidate, priceMicros }] of slots.entries()) {
+        const quality = candidate.relevance ** config.qualityExponent;
+        const { rivalScore } = page[i]!;
+        expect(priceMicros).toBeGreaterThanOrEqual(config.reserveMicros);
+        if (priceMicros < candidate.bidMicros) expect(priceMicros * quality).toBeGreaterThan(rivalScore * (1 - 1e-9));
+        if (priceMicros > config.reserveMicros)
+          expect((priceMicros - 1) * quality).toBeLessThan(rivalScore * (1 + 1e-9));
+      }
+    }),
+    { seed: 12, numRuns: 500 },
+  );
+});
+
 test('a bid just above the price keeps the position', () => {
   fc.assert(
     fc.property(bidders, (candidates) => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { CoverageIndex, type LexicalText } from '../../shared/coverage-index.ts';
+import { CoverageIndex, type LexicalText, lexicalText } from '../../shared/coverage-index.ts';
+import { sampleAd } from '../setup/samples.ts';
 
 const ad = (title: string, keywords = '', description = ''): LexicalText => ({ title, keywords, description });
 
@@ -18,6 +19,20 @@ it('weighs words by how rare they are, and a description less than a title', () 
   expect(found.get(2)).toBeLessThan(1);
   // "couch" is in fewer ads than "red": most of what was searched for.
   expect(found.get(0)).toBeLessThan(0.5);
+  expect(index.search('beside').get(2)).toBeCloseTo(0.6, 12);
+});
+
+it('knows the rarest word of a query that any ad has', () => {
+  const index = new CoverageIndex([ad('Red shoes'), ad('Red sofas', 'couch'), ad('Lamp', '', 'beside a couch, red')]);
+  expect(index.rarestTerm('red couch for nobody')).toBe('couch');
+  expect(index.rarestTerm('couch red sofas')).toBe('sofa');
+  expect(index.rarestTerm('nobody and nothing')).toBeUndefined();
+});
+
+it('reads the keywords of an ad one by one', () => {
+  const keywords = ['red sofa', 'couch'].map((text) => ({ text, match: 'broad' as const }));
+  const index = new CoverageIndex([lexicalText(sampleAd({ title: 'Thing', description: '', keywords }))]);
+  expect(index.search('sofa couch').get(0)).toBe(1);
 });
 
 it('folds plurals, accents and width as queries are folded, and finds nothing for stop words', () => {

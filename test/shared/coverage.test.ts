@@ -12,17 +12,22 @@ test.each([
   ['glass', 'glass'],
   ['virus', 'virus'],
   ['gas', 'gas'],
+  ['bees', 'bees'],
+  ['reggaes', 'reggaes'],
+  ['doggeies', 'doggeies'],
   // The e that only the plural has, and that of the few singulars that end so.
   ['dresses', 'dress'],
   ['dishes', 'dish'],
   ['watches', 'watch'],
   ['boxes', 'box'],
   ['quizzes', 'quizz'],
+  ['prizes', 'prize'],
   ['axe', 'ax'],
 ])('%s is indexed as %s', (word, term) => expect([singular(word), TERMS_VERSION]).toEqual([term, 1]));
 
 it('takes each word of a text once, and none that says nothing', () => {
   expect(terms('the red shoes, and red café-chairs')).toEqual(['red', 'shoes', 'cafe', 'chair']);
+  expect(terms('what a sofa | + 1 lamp\nor\r\ntable')).toEqual(['sofa', '1', 'lamp', 'table']);
 });
 
 it('weighs a term by the probabilistic idf, which is never negative', () => {

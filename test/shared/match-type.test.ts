@@ -43,6 +43,25 @@ test.each([closeForm, literalForm])('%o: what a narrower type matches, a wider o
   );
 });
 
+test('words of order and negation are never left out, function words always, and nothing that is no word counts', () => {
+  const matchesExactly = (a: string, b: string) => matches(closeForm(a), closeForm(b), 'exact');
+  const between = (word: string, swapped = false) => (swapped ? `milk ${word} tea` : `tea ${word} milk`);
+  for (const word of 'to from with without no not non vs versus than before after into onto off under over'.split(
+    ' ',
+  )) {
+    expect(matchesExactly(between(word), 'tea milk'), word).toBe(false);
+    expect(matchesExactly(between(word), between(word, true)), word).toBe(false);
+  }
+  for (const word of [...'a an the and or of for in on at by is your this do can'.split(' '), '+', '|', '💥'])
+    for (const form of [between(word), between(word, true)]) expect(matchesExactly(form, 'tea milk'), word).toBe(true);
+});
+
+test('stress is no part of a Cyrillic vowel', () => {
+  for (const vowel of 'аеиоуыэюяєі')
+    for (const stress of ['\u0300', '\u0301'])
+      expect(closeForm(`с${vowel}${stress}р`)).toEqual(closeForm(`с${vowel}р`));
+});
+
 test('every text matches itself, and a form is not changed by normalisation', () => {
   fc.assert(
     fc.property(phrase, (text) => {

@@ -31,6 +31,7 @@ test('two plans share a fingerprint exactly when they are the same plan, whateve
 
 test('the order and repetition of retrievers do not make a new plan', async () => {
   const one = await fingerprint({ ...base, retrievers: ['lexical', 'dense'] });
+  expect(one).toMatch(/^[0-9a-f]{32}$/);
   expect(await fingerprint({ ...base, retrievers: ['dense', 'lexical', 'dense'] })).toBe(one);
 });
 
@@ -41,6 +42,14 @@ test('patches apply in order and absent fields keep the default', () => {
   expect(resolvePlan(base, [{ k: undefined }])).toEqual(base);
 });
 
-test('a patch out of range is refused', () => {
-  expect(() => resolvePlan(base, [{ k: 0 }])).toThrow();
+test.each<PlanPatch>([
+  { k: 0 },
+  { k: 201 },
+  { retrievers: [] },
+  { minRelevance: -0.1 },
+  { minRelevance: 1.1 },
+  { denseGate: 1.1 },
+  { model: '' },
+])('a patch out of range is refused: %j', (patch) => {
+  expect(() => resolvePlan(base, [patch])).toThrow();
 });

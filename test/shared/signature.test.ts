@@ -36,7 +36,9 @@ describe('requests', () => {
     const text = ['POST', request.path, digest, nowMs, 'nonce-0001', 'k1'].join('\n');
     const expected = createHmac('sha256', ring[0]!.secret).update(text).digest('base64url');
     expect(signed[SIGNATURE_HEADERS.signature]).toBe(expected);
-    expect(await verifyRequest(ring, { ...request, body }, new Headers(signed), nowMs)).toBe('nonce-0001');
+    expect(await verifyRequest(ring, { ...request, body, method: 'post' }, new Headers(signed), nowMs)).toBe(
+      'nonce-0001',
+    );
   });
   test('a signature with any byte changed, or of another length, is refused', async () => {
     const sent = await headers();
@@ -79,6 +81,20 @@ describe('requests', () => {
   test.each([-MAX_SKEW_MS - 1, MAX_SKEW_MS + 1])('a clock off by %i ms is refused', async (skew) => {
     expect(await code(verifyRequest(ring, request, await headers({}, nowMs + skew), nowMs))).toBe('unauthorized');
   });
+  test.each(['', 'soon', 'NaN', '1.8e12', `${nowMs}.0`, ` ${nowMs}`, '-1', '9'.repeat(16)])(
+    'a timestamp that reads %j is refused, whoever signed it',
+    async (timestamp) => {
+      const digest = createHash('sha256').update(request.body).digest('hex');
+      const text = ['POST', request.path, digest, timestamp, 'nonce-0001', 'k1'].join('\n');
+      const sent: Record<string, string | undefined> = {
+        ...Object.fromEntries(await headers()),
+        [SIGNATURE_HEADERS.timestamp]: timestamp,
+        [SIGNATURE_HEADERS.signature]: createHmac('sha256', ring[0]!.secret).update(text).digest('base64url'),
+      };
+      const asSent = { get: (name: string) => sent[name] };
+      expect(await code(verifyRequest(ring, request, asSent, nowMs))).toBe('unauthorized');
+    },
+  );
   test('no headers, a foreign key and garbage are refused', async () => {
     expect(await code(verifyRequest(ring, request, new Headers(), nowMs))).toBe('unauthorized');
     expect(
@@ -110,7 +126,7 @@ describe('requests', () => {
 
 describe('tokens', () => {
   test('round trip, for any text', async () => {
-    for (const payload of ['', '{}', 'ünïcode ✓', 'x'.repeat(2000)]) {
+    for (const payload of ['', '{}', 'ünïcode ✓', '\uFEFF with a mark', 'x'.repeat(2000)]) {
       expect(await verifyToken(ring, 'click', await signToken(ring, 'click', payload))).toBe(payload);
     }
   });
@@ -148,10 +164,12 @@ test('a key ring is parsed, and a weak one refused', () => {
     { id: 'a', secret: '0123456789abcdef' },
     { id: 'b', secret: 'fedcba9876543210' },
   ]);
-  for (const bad of ['', 'a', 'a:short', ':0123456789abcdef']) expect(() => parseKeyRing(bad)).toThrow(HarnessError);
+  for (const bad of ['', 'a', 'a:short', 'a:0123456789abcde', ':0123456789abcdef'])
+    expect(() => parseKeyRing(bad)).toThrow(HarnessError);
   // A secret without an id: read as one, it would be told to everybody in every token.
   for (const bad of ['0123456789abcdef', 'a:0123456789abcdef,fedcba9876543210'])
     expect(() => parseKeyRing(bad)).toThrow('expected id:secret');
+  expect(parseKeyRing('a: 0123456789abcdef \n')).toEqual([{ id: 'a', secret: '0123456789abcdef' }]);
   expect(parseKeyRing('a:0123456789:abcdef')).toEqual([{ id: 'a', secret: '0123456789:abcdef' }]);
   expect(() => parseKeyRing('a:0123456789abcdef,b:0123456789abcdef, a :fedcba9876543210', 'HARNESS_API_KEYS')).toThrow(
     'HARNESS_API_KEYS: expected each id once, got a twice; rename one of its keys.',

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { openSpelling } from '../../shared/spelling.ts';
 
 const spelling = openSpelling({
-  suggested: 'table vinegar boats boat coat bed wooden mackerel café столик',
+  suggested: 'table vinegar boats boat coat bed wooden mackerel café столик 𐐨𐐩𐐪𐐫𐐬',
   known: 'cable hovel carafe',
 });
 
@@ -17,6 +17,7 @@ describe('spelling', () => {
     ['atble', 'table'],
     ['bota', 'boat'],
     ['столак', 'столик'],
+    ['𐐨𐐩𐐪𐐬', '𐐨𐐩𐐪𐐫𐐬'],
     ['wooden-tabel, cafés', 'wooden-table, cafés'],
   ])('reads %j as %j', (typed, meant) => expect(spelling(typed)).toBe(meant));
 

@@ -54,6 +54,12 @@ describe('a switchback', () => {
     expect(Math.abs(treated - 100)).toBeLessThan(3.5 * Math.sqrt(50));
   });
 
+  it('deals the sides that it has always dealt: edges of two versions agree on the hour, and so does the report', () => {
+    const sides = (options: Parameters<typeof at>[1]) =>
+      Array.from({ length: 24 }, (_, hour) => at((480_000 + hour) * HOUR_MS, options).arm.key).join('');
+    expect([sides({}), sides({ market: 'gb' })]).toEqual(['abbabaababbababaabbababa', 'abbabaababbaabbaabbaabab']);
+  });
+
   it('marks the head of a window, and names the window as the unit', () => {
     for (const [minutes, washout] of [
       [0, true],

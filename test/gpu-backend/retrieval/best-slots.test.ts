@@ -23,6 +23,7 @@ describe('the best of many slots', () => {
         }
         const sorted = all.toSorted((a, b) => b.score - a.score || key(a.slot) - key(b.slot));
         expect(best.drain()).toEqual(sorted.slice(0, limit));
+        expect(best.drain()).toEqual([]);
       }),
       { seed: 9, numRuns: 500 },
     );

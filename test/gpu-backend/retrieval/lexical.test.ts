@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LexicalIndex } from '../../../gpu-backend/retrieval/lexical.ts';
 import { LexicalSegmentBuilder, readSegment } from '../../../gpu-backend/retrieval/lexical-segment.ts';
-import { indexedAd } from '../../../gpu-backend/retrieval/lexical-terms.ts';
+import { countIn, FIELDS, indexedAd } from '../../../gpu-backend/retrieval/lexical-terms.ts';
 import type { Ad } from '../../../shared/contract/ads.ts';
 import { terms } from '../../../shared/coverage.ts';
 import { hash32 } from '../../../shared/experiment.ts';
@@ -123,6 +123,14 @@ describe('the lexical index', () => {
     expect(found('zyx delivery')).toHaveLength(300);
   });
 
+  it('calls a word common from the 257th ad on that has it, where the catalogue is small', () => {
+    const stock = Array.from({ length: 600 }, (_, i) =>
+      ad(`a${i}`, { title: `${i < 3 ? 'kettle' : 'thing'}${i < 256 ? ' boxed' : ''}${i < 257 ? ' new' : ''}` }),
+    );
+    const found = (query: string) => indexOf(stock).search(query, options(stock, undefined, 600)).hits.length;
+    expect([found('kettle boxed'), found('kettle new')]).toEqual([256, 3]);
+  });
+
   it('searches by the rarest word alone where all are common, and notices when that changes', () => {
     const stock = Array.from({ length: 1000 }, (_, i) =>
       ad(`a${i}`, { title: `${i % 2 === 0 ? 'next' : 'same'} ${i % 3 === 0 ? 'day' : 'week'}` }),
@@ -135,6 +143,16 @@ describe('the lexical index', () => {
       if (i % 3 !== 0) index.put(i, ad(`a${i}`, { title: `${i % 2 === 0 ? 'next' : 'same'} day` }));
     }
     expect(found('next day').every((slot) => slot % 2 === 0)).toBe(true);
+  });
+
+  it('counts a word in its own field however often another field says it', () => {
+    for (const [f, { name, most }] of FIELDS.entries())
+      for (const times of [most, most + 1, 3 * most]) {
+        const said = Array.from({ length: times }, () => 'kettle').join(' ');
+        const own = name === 'keywords' ? { keywords: [{ text: said, match: 'broad' as const }] } : { [name]: said };
+        const packed = indexedAd(ad('a', { title: 'Thing', ...own })).counts.get('kettle')!;
+        expect(FIELDS.map((field) => countIn(packed, field))).toEqual(FIELDS.map((_, at) => (at === f ? most : 0)));
+      }
   });
 
   it('follows replacement and removal', () => {
@@ -197,7 +215,8 @@ describe('the lexical index', () => {
               own.set(slot, adOf(slot, change.put));
               index.put(slot, own.get(slot)!);
             } else if (own.has(change.remove)) {
-              index.remove(change.remove, own.get(change.remove)!);
+              // Twice is once.
+              for (let turn = 0; turn < 2; turn++) index.remove(change.remove, own.get(change.remove)!);
               own.delete(change.remove);
             }
           }

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { Bm25 } from '../../../gpu-backend/retrieval/bm25.ts';
+import { LexicalSegmentBuilder, readSegment } from '../../../gpu-backend/retrieval/lexical-segment.ts';
 import { countIn, FIELDS } from '../../../gpu-backend/retrieval/lexical-terms.ts';
 import { PostingShapes } from '../../../gpu-backend/retrieval/posting-shapes.ts';
 
@@ -28,6 +30,25 @@ it('numbers what postings say, the same alike, and gives it back', () => {
     }),
     { seed: 2, numRuns: 50 },
   );
+});
+
+it('are of any number: each posting is scored by its own, and none is taken for another', () => {
+  // Two counts and some 35,000 lengths of the title: more shapes than 16 bits number, and far more than scores are kept of.
+  const said = Array.from({ length: 70_000 }, (_, row) => ({ count: 1 + (row % 2), length: 2 + (row >> 1) }));
+  const builder = new LexicalSegmentBuilder();
+  for (const [row, { count, length }] of said.entries())
+    builder.add({ id: `ad-${row}`, counts: new Map([['sofa', count]]), lengths: [length, 3, 9] });
+  const { docs, shapeOf, shapes, lengthSums } = readSegment(builder.image(), 'test');
+  expect(shapes.size).toBe(said.length);
+  const bm25 = new Bm25({ shapes, ads: said.length, lengthSums });
+  const scores = bm25.scores((f) => (f === 0 ? said.length : 0));
+  const [worth, mean] = [2 * Math.log(1 + 0.5 / (said.length + 0.5)), lengthSums[0]! / said.length];
+  for (let turn = 0; turn < 2; turn++)
+    for (const [i, row] of docs.entries()) {
+      const { count, length } = said[row]!;
+      const expected = worth * (0.5 + (count * 2.2) / (count + 1.2 * (0.3 + (0.7 * length) / mean)));
+      if (Math.abs(scores.of(shapeOf[i]!) / expected - 1) > 1e-12) expect.fail(`row ${row}: expected ${expected}`);
+    }
 });
 
 it('does not tell postings apart by fields that lack the term', () => {
