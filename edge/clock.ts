@@ -2,17 +2,34 @@
 export interface Clock {
   /** UTC milliseconds. */
   now: () => number;
-  /** Milliseconds from some start, for durations. */
+  /** Milliseconds from some start, for durations; does not go back. */
   elapsed: () => number;
   newId: () => string;
   /** Uniform in [0, 1). */
   random: () => number;
 }
 
+/** How far back a clock may say it is and be taken for one that was read late, as that of a request which waited long. */
+const STEP_MS = 1_000;
+
+/**
+ * The clock for durations that does not go back, by one that may: the machine's is set, and in workerd `performance.now` goes by it.
+ * Where that is set back this one goes on from where it was; else what is remembered of the hour before would be new for an hour.
+ */
+export function forward(clock: () => number): () => number {
+  let [shift, latest] = [0, Number.NEGATIVE_INFINITY];
+  return () => {
+    const at = clock() + shift;
+    if (at < latest - STEP_MS) shift += latest - at;
+    latest = Math.max(latest, at);
+    return latest;
+  };
+}
+
 /** The runtime's own. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  elapsed: () => performance.now(),
+  elapsed: forward(() => performance.now()),
   newId: () => crypto.randomUUID(),
   random: () => Math.random(),
 };

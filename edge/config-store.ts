@@ -14,6 +14,7 @@ export interface ConfigStoreOptions {
   load: () => Promise<unknown>;
   /** Where an isolate that knows nothing looks beside the backend. */
   snapshot?: ConfigSnapshot | undefined;
+  /** Milliseconds of a clock that does not go back. */
   now: () => number;
   /** Age from which a request starts a refresh in the background. */
   refreshMs: number;

@@ -46,6 +46,7 @@ interface Gathering extends EventGroup {
 export interface EventGroupsOptions {
   /** Runs in the request that opened the group, whose `waitUntil` it gets. Resolves with which tickets are safe; never rejects. */
   deliver: (group: EventGroup, waitUntil: WaitUntil) => Promise<(ticket: Ticket) => boolean>;
+  /** Milliseconds of a clock that does not go back. */
   now: () => number;
   /** Longest that events gather; where a delivery is slow or hangs, the next begins then. */
   gatherMs: number;

@@ -55,6 +55,7 @@ export interface EventLogOptions {
   deadlineMs: number;
   /** Longest that the outbox may take. */
   outboxTimeoutMs: number;
+  /** Milliseconds of a clock that does not go back. */
   now: () => number;
   onError: (message: string, error: unknown) => void;
 }

@@ -12,7 +12,7 @@ import type { ResponseCache } from './cache/colo.ts';
 import type { MemoryCache } from './cache/memory.ts';
 import type { Loaded, TieredCache } from './cache/tiered.ts';
 import { answerCandidates, askThrough, type Entrypoint, type Retrieval } from './cache/workers-cache.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, forward, systemClock } from './clock.ts';
 import { kvSnapshot } from './config-snapshot.ts';
 import { ConfigStore } from './config-store.ts';
 import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
@@ -126,6 +126,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const settings = readSettings(env);
   const clock = options.clock ?? systemClock;
   const { now } = clock;
+  const steady = forward(now);
   const backendAt = (baseUrl: string) =>
     new Backend({
       baseUrl,
@@ -141,8 +142,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const backend = backendAt(settings.backendUrl);
   const second = settings.secondBackendUrl;
   const backends = [backend, ...(second === undefined ? [] : [backendAt(second)])];
-  const origins = guardedOrigins({ backends, settings, now, elapsed: clock.elapsed });
-  const student = studentOf(env.STUDENT, options.kernel, now);
+  const origins = guardedOrigins({ backends, settings, steady, elapsed: clock.elapsed });
+  const student = studentOf(env.STUDENT, options.kernel, steady);
   /** Of the origins, with the query's vector where a student makes it. */
   const askOrigins = (request: Retrieval['request'], ask: Ask): Promise<Loaded> =>
     student === undefined
@@ -152,7 +153,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     bundled: DEFAULT_CONFIG,
     load: () => backend.config(settings.backendDeadlineMs),
     snapshot: env.KV === undefined ? undefined : kvSnapshot(env.KV),
-    now,
+    now: steady,
     refreshMs: 1_000,
     staleMs: 3_000,
     waitMs: options.configWaitMs ?? 250,
@@ -161,7 +162,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const loadKillList = () => backend.killList(KILL_LIST_DEADLINE_MS);
   const killList = new KillListKeeper({
     ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
-    now,
+    now: steady,
     ...KILL_LIST,
     ...(options.killListWaitMs === undefined ? {} : { waitMs: options.killListWaitMs }),
     // It names what was taken down since its own generation's snapshot: with it, lists of older ones must not be shown.
@@ -174,6 +175,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     openCache: options.openCache,
     kv: env.KV,
     now,
+    steady,
     random: clock.random,
     onTierError: (status, error) => logError(`cache tier ${status} failed`, error),
   });
@@ -182,7 +184,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const ledger = new Ledger({
     write: (ids) => outboxes.note(ids),
     gatherMs: options.gatherMs ?? 1_000,
-    now,
+    now: steady,
     onError: logError,
   });
   const events = new EventLog({
@@ -193,7 +195,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     gatherMs: GATHER_EVENTS_MS,
     deadlineMs: settings.eventDeadlineMs,
     outboxTimeoutMs: 2_000,
-    now,
+    now: steady,
     onError: logError,
   });
   return {
@@ -205,7 +207,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     visitors: lastUsed(VISITORS),
     killList,
     serving: servingNow({ config, killList }),
-    keeperWorld: { now, load: loadKillList, onError: logError },
+    keeperWorld: { now: steady, load: loadKillList, onError: logError },
     memory,
     cache,
     student,
@@ -217,6 +219,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),
       generation: () => config.generation,
       now,
+      steady,
       random: clock.random,
       onError: logError,
     }),

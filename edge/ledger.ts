@@ -10,6 +10,7 @@ export interface LedgerOptions {
   write: (ids: readonly string[]) => Promise<void>;
   /** How long ids are gathered. */
   gatherMs: number;
+  /** Milliseconds of a clock that does not go back. */
   now: () => number;
   onError: (message: string, error: unknown) => void;
 }

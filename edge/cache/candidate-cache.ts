@@ -23,6 +23,8 @@ export interface CandidateCacheOptions {
   /** Lists of head queries for all data centres; `undefined` where there are none. */
   kv: EntryNamespace | undefined;
   now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  steady: () => number;
   /** Uniform in [0, 1). */
   random: () => number;
   /** Told of a tier that failed. */
@@ -37,13 +39,13 @@ export interface CandidateCache {
 }
 
 export function candidateCache(options: CandidateCacheOptions): CandidateCache {
-  const { settings, openCache, kv, now, random, onTierError } = options;
+  const { settings, openCache, kv, now, steady, random, onTierError } = options;
   const memory = new MemoryCache({ maxBytes: settings.cacheMemoryBytes, now });
   const isHead = (path: string) => memory.asked(path) >= HEAD_COUNT;
   const tiers: CachePort[] = [memory];
   if (settings.cacheApi && openCache !== undefined)
     tiers.push(new ColoCache({ open: openCache, now, readMs: COLO_READ_SHARE * settings.backendDeadlineMs }));
-  if (kv !== undefined) tiers.push(new KvCache({ namespace: kv, isHead, now, readMs: KV_READ_MS }));
+  if (kv !== undefined) tiers.push(new KvCache({ namespace: kv, isHead, now, steady, readMs: KV_READ_MS }));
   const lives = {
     softMs: settings.cacheSoftMs,
     revalidateMs: settings.cacheRevalidateMs,
@@ -51,5 +53,5 @@ export function candidateCache(options: CandidateCacheOptions): CandidateCache {
     emptyShare: EMPTY_SHARE,
   };
   const followMs = settings.backendDeadlineMs / 2;
-  return { cache: new TieredCache({ tiers, now, random, ...lives, followMs, onTierError }), memory, lives };
+  return { cache: new TieredCache({ tiers, now, steady, random, ...lives, followMs, onTierError }), memory, lives };
 }

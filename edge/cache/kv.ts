@@ -20,6 +20,8 @@ export interface KvCacheOptions {
   /** Whether a path is asked for often enough to be worth a write. */
   isHead: (path: string) => boolean;
   now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  steady: () => number;
   /** Longest wait for a read. */
   readMs: number;
 }
@@ -51,12 +53,12 @@ export class KvCache implements CachePort {
   }
 
   async put(path: string, { body, ...expiries }: CacheEntry): Promise<void> {
-    const { namespace, isHead, now } = this.#options;
+    const { namespace, isHead, now, steady } = this.#options;
     const leftMs = expiries.hardUntilMs - now();
     if (leftMs <= 0 || !isHead(path)) return;
     const writtenAtMs = this.#writtenAtMs.get(path);
-    if (writtenAtMs !== undefined && now() - writtenAtMs < WRITE_INTERVAL_MS) return;
-    this.#writtenAtMs.set(path, now());
+    if (writtenAtMs !== undefined && steady() - writtenAtMs < WRITE_INTERVAL_MS) return;
+    this.#writtenAtMs.set(path, steady());
     const expirationTtl = Math.max(MIN_TTL_SECONDS, Math.ceil(leftMs / 1_000));
     await namespace.put(PREFIX + path, body, { expirationTtl, metadata: expiries });
   }

@@ -55,6 +55,8 @@ export interface TieredOptions extends Lives {
   /** Nearest first. */
   tiers: readonly CachePort[];
   now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  steady: () => number;
   /** Uniform in [0, 1), for the spread of expiries. */
   random: () => number;
   /** How long a request waits for another one's call before it makes its own. */
@@ -96,9 +98,8 @@ export class TieredCache {
     const path = cachePath(lookup.key);
     const near = await this.#nearest(path, lookup);
     if (near !== undefined) {
-      const { softUntilMs } = near.entry;
-      if (softUntilMs > now()) return this.#found(near.entry, near.status);
-      if (softUntilMs + revalidateMs > now()) {
+      if (this.#isFresh(near.entry)) return this.#found(near.entry, near.status);
+      if (near.entry.softUntilMs + revalidateMs > now()) {
         // One refresh at a time, whose failure is the next request's business: this one has its answer.
         if (this.#inTheAir(path) === undefined)
           lookup.waitUntil(this.#once(path, lookup, false).catch(() => undefined));
@@ -121,17 +122,26 @@ export class TieredCache {
     return { entry, status, ageMs: status === 'miss' ? 0 : Math.max(0, this.#options.now() - entry.storedAtMs) };
   }
 
-  /** The first fresh entry, else the first stale one. */
+  /**
+   * Not one stored at a time that is yet to come, by a clock that is ahead or before this one was set back: it would be fresh for as long as
+   * the two differ. Less than the life of a list is no matter.
+   */
+  #isFresh({ storedAtMs, softUntilMs }: CacheEntry): boolean {
+    const { now, softMs } = this.#options;
+    return softUntilMs > now() && storedAtMs - now() < softMs;
+  }
+
+  /** The first fresh entry, else the newest stale one. */
   async #nearest(path: string, { waitUntil }: Lookup): Promise<{ entry: CacheEntry; status: CacheStatus } | undefined> {
     let stale: { entry: CacheEntry; status: CacheStatus } | undefined;
     for (const [depth, tier] of this.#options.tiers.entries()) {
       const entry = await tier.get(path).catch((error) => this.#options.onTierError(tier.status, error));
       if (entry === undefined) continue;
-      if (entry.softUntilMs > this.#options.now()) {
+      if (this.#isFresh(entry)) {
         if (depth > 0) waitUntil(this.#keep(path, entry, depth));
         return { entry, status: tier.status };
       }
-      stale ??= { entry, status: tier.status };
+      if (stale === undefined || stale.entry.storedAtMs < entry.storedAtMs) stale = { entry, status: tier.status };
     }
     return stale;
   }
@@ -143,8 +153,8 @@ export class TieredCache {
   }
 
   #isDead({ startedAtMs }: Flight): boolean {
-    const { now, followMs } = this.#options;
-    return now() - startedAtMs > DEAD_AFTER * followMs;
+    const { steady, followMs } = this.#options;
+    return steady() - startedAtMs > DEAD_AFTER * followMs;
   }
 
   /** Those that nobody asks for again would stay for good. */
@@ -169,7 +179,7 @@ export class TieredCache {
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
       // Another follower may have asked, and be done, before this one woke up.
       const near = await this.#nearest(path, lookup);
-      if (near !== undefined && near.entry.softUntilMs > this.#options.now()) return { ...near, hedged: false };
+      if (near !== undefined && this.#isFresh(near.entry)) return { ...near, hedged: false };
     }
     throw new HarnessError('deadline_exceeded', `candidates: none of ${MOST_FOLLOWED} calls landed in ${followMs} ms.`);
   }
@@ -179,7 +189,7 @@ export class TieredCache {
     const done = this.#load(path, lookup, urgent).finally(() => {
       if (this.#flights.get(path)?.done === done) this.#flights.delete(path);
     });
-    this.#flights.set(path, { done, startedAtMs: this.#options.now() });
+    this.#flights.set(path, { done, startedAtMs: this.#options.steady() });
     // The call outlives a leader whose client hangs up, because others may be waiting for it.
     lookup.waitUntil(done.catch(() => undefined));
     return done;
@@ -202,7 +212,7 @@ export class TieredCache {
     const keptAt = generation === key.generation ? path : cachePath({ ...key, generation });
     waitUntil(this.#keep(keptAt, entry, this.#options.tiers.length));
     const fresh = cachedAtMs === undefined ? 'miss' : 'colo';
-    return { entry, status: entry.softUntilMs > now() ? fresh : 'stale', hedged };
+    return { entry, status: this.#isFresh(entry) ? fresh : 'stale', hedged };
   }
 
   /** Puts the entry into the nearest `depth` tiers. */

@@ -18,6 +18,8 @@ export interface HeadStoreOptions {
   /** The newest generation that this isolate has heard of. */
   generation: () => number | null;
   now: () => number;
+  /** Milliseconds of a clock that does not go back. */
+  steady: () => number;
   /** Uniform in [0, 1): isolates that hear of a generation together do not all ask at once. */
   random: () => number;
   onError: (message: string, error: unknown) => void;
@@ -68,15 +70,15 @@ export class HeadStore {
 
   /** Called for every request: sees to it, in the background, that the list on the shelf is a recent one. */
   keepUp(waitUntil: (work: Promise<unknown>) => void): void {
-    const { now, random, generation } = this.#options;
+    const { steady, random, generation } = this.#options;
     const newest = generation() ?? 0;
     if (newest > this.#knownGeneration) {
       // Before the first generation is known there is nothing to ask for.
-      this.#dueAtMs = Math.min(this.#dueAtMs, now() + random() * CHECK_MS);
+      this.#dueAtMs = Math.min(this.#dueAtMs, steady() + random() * CHECK_MS);
       this.#knownGeneration = newest;
     }
-    if (this.#knownGeneration === 0 || now() < this.#dueAtMs) return;
-    this.#dueAtMs = now() + CHECK_MS;
+    if (this.#knownGeneration === 0 || steady() < this.#dueAtMs) return;
+    this.#dueAtMs = steady() + CHECK_MS;
     waitUntil(this.#refresh(newest));
   }
 
@@ -124,10 +126,10 @@ export class HeadStore {
 
   /** Reads the shelf unless that began less than `everyMs` ago: not once a request, and not for good by one that died. */
   #recalled(everyMs: number, waitUntil: HeadQuery['waitUntil']): Promise<void> {
-    const { shelf, now } = this.#options;
+    const { shelf, steady } = this.#options;
     if (shelf === undefined) return Promise.resolve();
-    if (now() - this.#recallAtMs < everyMs) return this.#recall ?? Promise.resolve();
-    this.#recallAtMs = now();
+    if (steady() - this.#recallAtMs < everyMs) return this.#recall ?? Promise.resolve();
+    this.#recallAtMs = steady();
     const recall = shelf
       .read()
       .then((ads) => {

@@ -15,15 +15,19 @@ export interface GuardedOriginsOptions {
   /** In the order in which they are asked. */
   backends: readonly Backend[];
   settings: EdgeSettings;
-  now: () => number;
+  /** Milliseconds of a clock that does not go back, for the breakers. */
+  steady: () => number;
   /** Milliseconds from some start. */
   elapsed: () => number;
 }
 
-export function guardedOrigins({ backends, settings, now, elapsed }: GuardedOriginsOptions): Origins {
+export function guardedOrigins({ backends, settings, steady, elapsed }: GuardedOriginsOptions): Origins {
   const probeMs = 2 * settings.backendDeadlineMs;
   return new Origins({
-    origins: backends.map((backend) => ({ backend, breaker: new CircuitBreaker({ ...BREAKER, now, probeMs }) })),
+    origins: backends.map((backend) => ({
+      backend,
+      breaker: new CircuitBreaker({ ...BREAKER, now: steady, probeMs }),
+    })),
     budget: new HedgeBudget({ share: settings.hedgeShare, most: HEDGES_AT_ONCE }),
     latency: new LatencyQuantile(LATENCY),
     elapsed,

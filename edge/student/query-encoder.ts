@@ -12,7 +12,7 @@ const RETRY_MS = 300_000;
 
 export interface QueryEncoderOptions {
   load: () => Promise<LoadedStudent>;
-  /** UTC milliseconds. */
+  /** Milliseconds of a clock that does not go back. */
   now: () => number;
   onError: (message: string, error: unknown) => void;
 }

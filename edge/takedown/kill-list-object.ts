@@ -13,6 +13,7 @@ export interface KeeperState {
 
 /** What the object needs of the Worker that it is part of. */
 export interface KeeperWorld {
+  /** Milliseconds of a clock that does not go back. */
   now: () => number;
   /** The backend's list. */
   load: () => Promise<KillList>;

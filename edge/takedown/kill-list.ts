@@ -9,6 +9,7 @@ import { TIMED_OUT, within } from '../deadline.ts';
 export interface KillListOptions {
   /** Asks the next keeper; `have` is the version here, `want` the newest heard of. */
   ask: (versions: { have: number; want: number }) => Promise<KillListNews>;
+  /** Milliseconds of a clock that does not go back. */
   now: () => number;
   /** Age from which the list is refreshed behind a request. */
   refreshMs: number;

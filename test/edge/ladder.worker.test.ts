@@ -191,6 +191,8 @@ it('an outage: every request is answered, head queries get ads, the breaker open
   expect(breakers).toMatchObject([{ state: 'open' }]);
   // While it was open only a probe now and then looked whether the backend is back.
   expect((await edge.told()).retrieved.length).toBeLessThan(25);
+  edge.later(-30); // the machine's clock is set back, which makes nothing last longer
+  expect((await ask('violins+and+back')).rung).toBe('empty');
 
   await edge.backend({ retrieve: 'ok', config, killList: { version: 3, generation: 7, adIds: [] }, events: 'ok' });
   edge.later(3);

@@ -1,6 +1,6 @@
 /**
  * One edge for one test, in workerd: an isolate of its own over the stand-in backend, with a clock that stands still
- * until it is set forward, a cache of its own, a queue that keeps what it is given, and outboxes in real Durable Objects whose alarms
+ * until it is set, a cache of its own, a queue that keeps what it is given, and outboxes in real Durable Objects whose alarms
  * the test sets off.
  */
 import { createExecutionContext, runInDurableObject, waitOnExecutionContext } from 'cloudflare:test';
@@ -140,7 +140,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
       alarms.set(object, null);
       await inOutbox(object, (outbox) => outbox.alarm());
     },
-    /** Sets the clock forward. */
+    /** Sets the clock forward, or back. */
     later(seconds: number) {
       nowMs += seconds * 1_000;
     },

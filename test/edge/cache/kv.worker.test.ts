@@ -23,6 +23,7 @@ function kv(options: { isHead?: (path: string) => boolean; namespace?: ReturnTyp
     },
     isHead: options.isHead ?? (() => true),
     now: () => clock.nowMs,
+    steady: () => clock.nowMs,
     readMs: 10_000,
   });
   return { cache, clock, puts, namespace };
@@ -61,7 +62,7 @@ it('writes a key once a second at most', async () => {
 
 it('does not wait for a slow read', async () => {
   const namespace = { ...namespaceOf('slow'), getWithMetadata: () => new Promise<never>(() => undefined) };
-  const cache = new KvCache({ namespace, isHead: () => true, now: Date.now, readMs: 1 });
+  const cache = new KvCache({ namespace, isHead: () => true, now: Date.now, steady: Date.now, readMs: 1 });
   expect(await cache.get(path)).toBeUndefined();
 });
 

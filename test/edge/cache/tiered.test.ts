@@ -18,6 +18,7 @@ function tiered(tiers?: CachePort[], options: Partial<TieredOptions> = {}) {
   const cache = new TieredCache({
     tiers: tiers ?? [near],
     now: Date.now,
+    steady: Date.now,
     random: () => 0,
     softMs: 60_000,
     revalidateMs: 0,
@@ -169,6 +170,17 @@ describe('the ladder', () => {
     expect([entry.body, status]).toEqual(['"newer"', 'colo']);
   });
 
+  it('takes the newer of two stale lists, wherever it is', async () => {
+    const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
+    const far = named('colo', new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
+    await tiered([near]).cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 1_800_000);
+    await tiered([far]).cache.find(lookup(async () => ({ ...loaded, body: '"newer"' })));
+    vi.setSystemTime(Date.now() + 60_000);
+    const found = await tiered([near, far]).cache.find(lookup(away));
+    expect(found).toMatchObject({ status: 'stale', ageMs: 60_000, entry: { body: '"newer"' } });
+  });
+
   it('goes on without a tier that fails, and says so', async () => {
     const broken: CachePort = {
       status: 'colo',
@@ -230,6 +242,27 @@ describe('stale while it is refreshed', () => {
     expect((await cache.find(lookup(away))).status).toBe('stale');
     vi.setSystemTime(Date.now() + 1);
     await expect(cache.find(lookup(away))).rejects.toThrow('away');
+  });
+});
+
+describe('a list of a clock that is ahead', () => {
+  it('is refreshed as a stale one is, and not fresh for as long as the clocks differ', async () => {
+    const { cache } = tiered(undefined, { revalidateMs: 30_000 });
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() - 3_600_000);
+    const work: Promise<unknown>[] = [];
+    const load = async () => ({ ...loaded, body: '"new"' });
+    const found = await cache.find(lookup(load, { waitUntil: (promise) => work.push(promise) }));
+    expect(found).toMatchObject({ status: 'stale', ageMs: 0, entry: { body: '"list"' } });
+    await Promise.all(work);
+    expect(await cache.find(lookup(away))).toMatchObject({ status: 'memory', entry: { body: '"new"' } });
+  });
+
+  it('counts as it is when they differ by less than its life', async () => {
+    const { cache } = tiered();
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() - 59_999);
+    expect((await cache.find(lookup(away))).status).toBe('memory');
   });
 });
 

@@ -147,6 +147,17 @@ describe('an answer from the cache', () => {
     expect(slots.map(({ adId }) => adId)).not.toContain('ad-5');
   });
 
+  it('does not hold an ad that was taken down after the clock was set back', async () => {
+    const edge = edgeUnderTest();
+    const shown = await visit(edge);
+    expect((await shown()).ids).toContain('ad-5');
+    edge.later(-30);
+    expect((await shown()).ids).toContain('ad-5');
+    await edge.backend({ killList: list(4, 'ad-5') });
+    edge.later(0.5);
+    expect((await shown()).ids).not.toContain('ad-5');
+  });
+
   it('goes by the last list while the backend is away', async () => {
     const edge = edgeUnderTest();
     await edge.backend({ killList: list(4, 'ad-5') });
