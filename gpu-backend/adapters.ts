@@ -1,8 +1,8 @@
 /** The adapters that hold something (socket, database, models, engines): opened side by side, each to be closed as soon as it is open. */
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { requireSameSpace } from '../shared/bundle.ts';
 import { HarnessError } from '../shared/problem.ts';
+import { type Closers, inTime } from './closers.ts';
 import type { BackendConfig } from './config.ts';
 import { connect } from './db/connect.ts';
 import { lockDataFolder } from './db/data-folder.ts';
@@ -14,16 +14,10 @@ import { openServedModel } from './encoder/served-model.ts';
 import { listen } from './http/server.ts';
 import { openIndexServer, openScan } from './index/engines.ts';
 
-/** Ends something that is open. */
-export type Closer = () => Promise<void> | void;
-
-/** How long running requests, and what else is under way, may take once the service is asked to stop. */
-export const DRAIN_MS = 1_500;
-
 export type Adapters = Awaited<ReturnType<typeof openAdapters>>;
 
 /** Each is entered into `closers` as soon as it is open. The socket comes first, because it tells most. */
-export async function openAdapters(options: { config: Readonly<BackendConfig>; log: Logger; closers: Closer[] }) {
+export async function openAdapters(options: { config: Readonly<BackendConfig>; log: Logger; closers: Closers }) {
   const { config, log, closers } = options;
   const folder = lockDataFolder(config.dataDir);
   closers.push(() => folder.release());
@@ -62,7 +56,7 @@ export async function openAdapters(options: { config: Readonly<BackendConfig>; l
       return milvus;
     }),
     openScan(config, log).then((scan) => {
-      closers.push(() => scan && Promise.race([scan.close(), pause(DRAIN_MS, undefined, { ref: false })]));
+      if (scan !== undefined) closers.push(inTime('the scan on a device', () => scan.close()));
       return scan;
     }),
   ] as const;

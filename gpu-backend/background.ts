@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Alert } from '../shared/contract/alerts.ts';
 import { deliverAlerts } from './alerts/deliver.ts';
 import { raiseAlerts } from './alerts/raise.ts';
+import { type Closer, inTime } from './closers.ts';
 import type { BackendConfig } from './config.ts';
 import type { Database } from './db/connect.ts';
 import { advance } from './experiments/rollup-advance.ts';
@@ -20,7 +21,7 @@ const FOLLOW_MS = 200;
 /** How often it is asked whether a generation is due. */
 const REBUILD_MS = 1_000;
 
-/** Starts all of it, and gives what ends each. */
+/** Starts all of it, and gives what ends each, in bounded time. */
 export function startBackground({
   db,
   metrics,
@@ -37,7 +38,7 @@ export function startBackground({
   rebuild: Rebuilder['look'];
   config: Readonly<BackendConfig>;
   log: Logger;
-}): (() => Promise<void>)[] {
+}): Closer[] {
   const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0, canary: 0, rebuild: 0 };
   for (const [name, help] of [
     ['rollup', 'Rollups that failed.'],
@@ -52,28 +53,26 @@ export function startBackground({
     failures[name]++;
     log.error({ err }, `${name}: will be tried again`);
   };
-  const rollup = startPeriodic({ everyMs: ROLLUP_MS, work: () => advance(db), onError: failed('rollup') });
-  const running = [rollup];
-  running.push(startPeriodic({ everyMs: CANARY_MS, work: canary.run, onError: failed('canary') }));
-  running.push(startPeriodic({ everyMs: REBUILD_MS, work: rebuild, onError: failed('rebuild') }));
-  if (peers !== undefined) running.push(startPeriodic({ everyMs: FOLLOW_MS, work: peers, onError: failed('follow') }));
+  const running: Closer[] = [];
+  const start = (name: Parameters<typeof failed>[0], everyMs: number, work: (signal: AbortSignal) => Promise<void>) =>
+    running.push(inTime(name, startPeriodic({ everyMs, work, onError: failed(name) })));
+  start('rollup', ROLLUP_MS, () => advance(db));
+  start('canary', CANARY_MS, canary.run);
+  start('rebuild', REBUILD_MS, rebuild);
+  if (peers !== undefined) start('follow', FOLLOW_MS, peers);
   const { alertWebhook: url, keys } = config;
   if (url === undefined) return running;
   const onFailure = (alert: Alert, reason: string) => {
     failures.alert_delivery++;
     log.warn({ alert: alert.id, reason }, 'the webhook did not take an alert');
   };
-  const alerts = startPeriodic({
-    everyMs: ALERTS_MS,
-    async work(signal) {
-      const raised = await raiseAlerts(db, {
-        nowMs: Date.now(),
-        onFailure: (experiment, cause) => failed('alerts')(new Error(`of ${experiment}`, { cause })),
-      });
-      for (const { id } of raised) log.warn({ alert: id }, 'alert');
-      await deliverAlerts(db, { url, keys, now: Date.now, signal, onFailure });
-    },
-    onError: failed('alerts'),
+  start('alerts', ALERTS_MS, async (signal) => {
+    const raised = await raiseAlerts(db, {
+      nowMs: Date.now(),
+      onFailure: (experiment, cause) => failed('alerts')(new Error(`of ${experiment}`, { cause })),
+    });
+    for (const { id } of raised) log.warn({ alert: id }, 'alert');
+    await deliverAlerts(db, { url, keys, now: Date.now, signal, onFailure });
   });
-  return [...running, alerts];
+  return running;
 }

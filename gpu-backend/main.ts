@@ -1,10 +1,10 @@
 /** The backend as a program and as a function: adapters are opened in order, and closed in reverse. */
-import { setTimeout as pause } from 'node:timers/promises';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { HarnessError } from '../shared/problem.ts';
-import { type Closer, DRAIN_MS, openAdapters } from './adapters.ts';
+import { openAdapters } from './adapters.ts';
 import { startBackground } from './background.ts';
+import { type Closers, closeAll, DRAIN_MS, inTime } from './closers.ts';
 import { exitWith, parseCommandLine } from './command-line.ts';
 import { type BackendConfig, parseConfig } from './config.ts';
 import { createService } from './service.ts';
@@ -22,7 +22,7 @@ export interface Backend {
 export async function startBackend(config: Readonly<BackendConfig>): Promise<Backend> {
   const began = performance.now();
   const log = pino({ level: config.logLevel, base: null });
-  const closers: Closer[] = [];
+  const closers: Closers = [];
   let closed: Promise<void> | undefined;
   const stop = () => {
     closed ??= closeAll(closers, log);
@@ -32,7 +32,7 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
     if (config.traceRate !== undefined) {
       const { startTracing } = await import('./tracing/export.ts');
       const tracing = startTracing({ version: packageJson.version, rate: config.traceRate });
-      closers.push(() => Promise.race([tracing.stop(), pause(DRAIN_MS, undefined, { ref: false })]));
+      closers.push(inTime('traces', () => tracing.stop()));
     }
     const adapters = await openAdapters({ config, log, closers });
     const { app, stopping, batch, metrics, peers, rebuild, events, canary, candidateLog } = await createService({
@@ -44,29 +44,17 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
     closers.push(() => candidateLog?.close());
     closers.push(() => events.close());
     server.serve(app);
-    for (const end of startBackground({ db: batch, metrics, peers, canary, rebuild, config, log }))
-      closers.push(() => Promise.race([end(), pause(DRAIN_MS, undefined, { ref: false })]));
-    closers.push(async () => {
+    const drain = async () => {
       stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
       await server.close(DRAIN_MS);
-    });
+    };
+    closers.push([drain, ...startBackground({ db: batch, metrics, peers, canary, rebuild, config, log })]);
     log.info({ url: server.url, seconds: Math.round(performance.now() - began) / 1000 }, 'listening');
     return { url: server.url, stop };
   } catch (error) {
     await stop();
     throw error;
   }
-}
-
-async function closeAll(closers: readonly Closer[], log: Logger): Promise<void> {
-  for (const close of closers.toReversed()) {
-    try {
-      await close();
-    } catch (err) {
-      log.error({ err }, 'while stopping');
-    }
-  }
-  log.info('stopped');
 }
 
 if (import.meta.main) {

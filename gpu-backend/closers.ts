@@ -1,0 +1,36 @@
+/** Letting go of what is open: in the reverse order, what may end side by side at once. One that fails or hangs costs no other its turn. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+
+/** Ends something that is open. */
+export type Closer = () => Promise<void> | void;
+
+/** In the order of opening; what is in a list of its own may end at the same time. */
+export type Closers = (Closer | Closer[])[];
+
+/** How long running requests, and what else is under way, may take once the service is asked to stop. */
+export const DRAIN_MS = 1_500;
+
+/** The same, given up with an error when it takes longer: for what may be left behind. */
+export function inTime(what: string, close: Closer, limitMs = DRAIN_MS): Closer {
+  return async () => {
+    const ended = new AbortController();
+    const late = pause(limitMs, undefined, { signal: ended.signal }).then(() => {
+      throw new Error(`${what}: expected to end within ${limitMs} ms; left as it is`);
+    });
+    try {
+      await Promise.race([close(), late]);
+    } finally {
+      ended.abort();
+    }
+  };
+}
+
+/** Never rejects: failures are logged. */
+export async function closeAll(closers: Readonly<Closers>, log: Logger): Promise<void> {
+  for (const together of closers.toReversed()) {
+    const ended = await Promise.allSettled([together].flat().map(async (close) => close()));
+    for (const end of ended) if (end.status === 'rejected') log.error({ err: end.reason }, 'while stopping');
+  }
+  log.info('stopped');
+}
