@@ -10,7 +10,10 @@ import type { ShownAd } from '../training/data/log-dataset.ts';
 export interface LogWindow {
   /** Units that must have asked a query in the same market. */
   minUnits: number;
-  /** Days before the newest impression that the test is made of, the validation before these, and the whole log. */
+  /**
+   * Days before the newest impression that the test is made of, the validation before these, and the whole log. What a clock that is ahead
+   * dates into the future is left out, and is not the newest.
+   */
   testDays: number;
   validationDays: number;
   days: number;
@@ -37,7 +40,8 @@ type StoredRow = ShownAd & { n: number };
 
 /** Reads the log in one snapshot and hands it to `use`. */
 export function readLog<T>(db: Database, window: LogWindow, use: (log: ShownLog) => Promise<T>): Promise<T> {
-  const day = (days: number) => sql`(select max(at) from impressions) - make_interval(days => ${days}::int)`;
+  const day = (days: number) =>
+    sql`(select max(at) from impressions where at <= now()) - make_interval(days => ${days}::int)`;
   const { testDays, validationDays, days, minUnits } = window;
   return db.transaction(
     async (tx) => {
@@ -47,7 +51,7 @@ export function readLog<T>(db: Database, window: LogWindow, use: (log: ShownLog)
           case when at > ${day(testDays)} then 'test' when at > ${day(testDays + validationDays)} then 'validation'
             else 'train' end as part
         from impressions
-        where consent and not bot and not qa and query <> '' and query not like 'digest:%' and at > ${day(days)}`);
+        where consent and not bot and not qa and query <> '' and query not like 'digest:%' and at > ${day(days)} and at <= now()`);
       await tx.execute(sql`create temporary table known on commit drop as
         select market, query, count(distinct unit_id) >= ${minUnits}::int as known, count(*)::int as impressions
         from asked group by 1, 2`);

@@ -96,6 +96,8 @@ async function fill(db: Database): Promise<void> {
     ...units(4).flatMap((unit) => page(COMMON, { unit, daysAgo: AGO.train, ads: ['gone'], click: 'gone' })),
     ...units(5).flatMap((unit) => page(JUDGED, { unit, daysAgo: AGO.validation, ads: ['gone'], click: 'gone' })),
     ...page('the newest', { unit: 1, daysAgo: 0 }),
+    // By a clock that is ahead by decades: it moves no window, and trains nobody.
+    ...units(9).flatMap((unit) => page(COMMON, { unit: 90 + unit, daysAgo: -25_000, click: 'b' })),
   ];
   const { rejected } = await ingest(events, { db });
   expect(rejected).toEqual([]);
