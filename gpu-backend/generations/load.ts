@@ -109,7 +109,7 @@ async function openIndices(
 }
 
 /** Row of each ad, by id, with others running in between. */
-async function rowsById(ads: readonly GenerationAd[]): Promise<Map<string, number>> {
+export async function rowsById(ads: readonly GenerationAd[]): Promise<Map<string, number>> {
   const rowOf = new Map<string, number>();
   await inTurns(ads, ({ ad }, row) => rowOf.set(ad.id, row));
   return rowOf;

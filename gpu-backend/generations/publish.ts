@@ -13,9 +13,8 @@ import { inTurns } from '../in-turns.ts';
 import { buildGeneration } from './build.ts';
 import { encodeBeside } from './encode-beside.ts';
 import { checkGeneration } from './gate.ts';
-import type { GenerationAd } from './layout.ts';
 import type { CatalogueSince, Live } from './live.ts';
-import { closeGeneration, type LoadedGeneration } from './load.ts';
+import { closeGeneration, type LoadedGeneration, rowsById } from './load.ts';
 import type { GenerationStore } from './store.ts';
 import type { CatalogueAd, VectorLadder } from './vectors.ts';
 
@@ -116,23 +115,26 @@ export function createPublisher(options: PublisherOptions): Publisher {
 
   /** What the catalogue has come to since the generation's snapshot, with vectors for texts and uploads that it may not have. */
   const since = async (generation: LoadedGeneration): Promise<CatalogueSince> => {
-    const left = new Map<string, GenerationAd>();
-    await inTurns(generation.ads, (entry) => left.set(entry.ad.id, entry));
+    const { ads, rowOf = await rowsById(ads) } = generation;
+    const kept = new Uint8Array(ads.length);
     const changed: CatalogueAd[] = [];
     const needy: CatalogueAd[] = [];
     await inTurns(await options.readCatalogue(), (entry) => {
       const { ad, revision } = entry;
-      const known = left.get(ad.id);
-      left.delete(ad.id);
+      const row = rowOf.get(ad.id);
+      if (row !== undefined) kept[row] = 1;
+      const known = row === undefined ? undefined : ads[row]!;
       if (revision <= (known?.revision ?? -1)) return;
       changed.push(entry);
       if (known === undefined || entry.uploaded !== undefined || adText(known.ad) !== adText(ad)) needy.push(entry);
     });
+    const gone: string[] = [];
+    await inTurns(ads, ({ ad }, row) => kept[row] === 0 && gone.push(ad.id));
     const vectors = await ladder.resolve(needy, { patient: true });
     const vectorOf = new Map(needy.map(({ ad }, i) => [ad.id, vectors[i]]));
     return {
       changed: changed.map(({ ad, revision }) => ({ ad, revision, vector: vectorOf.get(ad.id) })),
-      gone: [...left.keys()],
+      gone,
     };
   };
 
