@@ -55,9 +55,9 @@ export class KillListObject {
     this.#keeper.heard(Number(searchParams.get('want')));
     await this.#keeper.keepUp((work) => this.#state.waitUntil(work));
     const { list, ageMs } = this.#keeper;
-    const newer = list.version > Number(searchParams.get('have'));
+    const isHad = list.version === Number(searchParams.get('have'));
     // JSON has no infinity; a list that the backend never confirmed is older than any bound.
-    const news: KillListNews = { ageMs: Math.min(ageMs, 1e12), ...(newer ? { list } : {}) };
+    const news: KillListNews = { ageMs: Math.min(ageMs, 1e12), ...(isHad ? {} : { list }) };
     return Response.json(news);
   }
 

@@ -104,9 +104,13 @@ export class KillListKeeper {
 
   async #ask(startedAtMs: number): Promise<void> {
     const { ask, now, boundMs, onError } = this.#options;
+    const have = this.#list.version;
     this.counts.asked += 1;
     try {
-      const { ageMs, list } = await ask({ have: this.#list.version, want: this.#heardVersion });
+      const { ageMs, list } = await ask({ have, want: this.#heardVersion });
+      // Says nothing of what was taken down since: not that it still holds, and not that anything is to be shown again.
+      if (list !== undefined && list.version < have)
+        throw new Error(`expected version ${have} or later, got ${list.version}`);
       if (list !== undefined) this.adopt(list);
       // From the asking on, not from the answer: what changed in between may be missing.
       this.#asOfMs = Math.max(this.#asOfMs, startedAtMs - ageMs);

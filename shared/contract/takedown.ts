@@ -21,6 +21,6 @@ export const KillList = z
   .meta({ id: 'KillList' });
 export type KillList = z.infer<typeof KillList>;
 
-/** What one keeper of the list says to another: how old its knowledge is, and the list where the other's is older. */
+/** What one keeper of the list says to another: how old its knowledge is, and the list where the other's is another. */
 export const KillListNews = z.object({ ageMs: z.number().nonnegative(), list: KillList.optional() });
 export type KillListNews = z.infer<typeof KillListNews>;

@@ -134,6 +134,30 @@ describe('a keeper of the kill list', () => {
     expect([keeper.list.version, keeper.list.adIds]).toEqual([4, ['a']]);
   });
 
+  it('does not take an older list for word that its own still holds, and says so', async () => {
+    const { keeper, calls, errors, request, later } = keeperUnderTest();
+    await request();
+    await calls[0]!.answer({ ageMs: 0, list: list(4, 'a') });
+    later(300);
+    await request();
+    await calls[1]!.answer({ ageMs: 0, list: list(3) });
+    expect([keeper.ageMs, keeper.counts.failed, String(errors)]).toEqual([
+      300,
+      1,
+      'Error: expected version 4 or later, got 3',
+    ]);
+  });
+
+  it('takes the earlier of two answers that come in the wrong order for no fault', async () => {
+    const { keeper, calls, errors, request } = keeperUnderTest();
+    await request();
+    keeper.heard(4);
+    await request();
+    await calls[1]!.answer({ ageMs: 0, list: list(4, 'a') });
+    await calls[0]!.answer({ ageMs: 0, list: list(3) });
+    expect([keeper.list.version, keeper.counts.failed, errors]).toEqual([4, 0, []]);
+  });
+
   it.each(['fail', 'old'] as const)('keeps its list and lets nobody wait for a second after %s', async (how) => {
     const { keeper, calls, errors, request, later } = keeperUnderTest();
     await request();

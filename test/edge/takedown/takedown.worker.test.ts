@@ -60,6 +60,12 @@ describe('the object', () => {
       expect(news.ageMs).toBeGreaterThan(86_400_000);
     }));
 
+  it('shows who knows a newer list that its own is older', () =>
+    onDisk('behind', async (open) => {
+      const object = open({ load: async () => list(4, 'a') });
+      expect(await ask(object, 6)).toEqual({ ageMs: 0, list: list(4, 'a') });
+    }));
+
   it('writes what is newer than its disk, and nothing else', async () => {
     const written: number[] = [];
     const storage = {
