@@ -17,7 +17,7 @@ const START_MS = 120_000;
 /** Starts the peer, or says why there is none. */
 export async function startEncoderPeer(say: (line: string) => void): Promise<EncoderPeer | { missing: string }> {
   const python = process.env.HARNESS_PEERS_PYTHON;
-  const need = 'infinity-emb onnxruntime tokenizers uvicorn uvloop httptools';
+  const need = '"infinity-emb[server]" requests onnxruntime tokenizers uvicorn uvloop httptools';
   if (!python) return { missing: `set HARNESS_PEERS_PYTHON to a python with ${need} (pip install ${need})` };
   const port = await freePort();
   const child = spawn(python, ['bench/peers/embeddings_server.py', 'models/default', String(port)], {

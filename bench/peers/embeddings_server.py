@@ -1,6 +1,6 @@
 """infinity-emb serving a bundle's own student.onnx, for the comparison in bench/backend/encoder.ts.
 
-    pip install infinity-emb onnxruntime tokenizers uvicorn uvloop httptools
+    pip install "infinity-emb[server]" requests onnxruntime tokenizers uvicorn uvloop httptools
     python bench/peers/embeddings_server.py models/default 7997
 
 infinity-emb finds models by Hugging Face's conventions, which a bundle does not follow; so the model class is given here: the
