@@ -17,7 +17,7 @@ describe('spelling', () => {
     ['atble', 'table'],
     ['bota', 'boat'],
     ['столак', 'столик'],
-    ['𐐨𐐩𐐪𐐬', '𐐨𐐩𐐪𐐫𐐬'],
+    ['𐐨𐐪𐐩𐐫𐐬', '𐐨𐐩𐐪𐐫𐐬'],
     ['wooden-tabel, cafés', 'wooden-table, cafés'],
   ])('reads %j as %j', (typed, meant) => expect(spelling(typed)).toBe(meant));
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fuse, RRF_K } from '../../../gpu-backend/retrieval/fuse.ts';
+import { fuse } from '../../../gpu-backend/retrieval/fuse.ts';
 
 const key = (slot: number) => `ad-${String(slot).padStart(4, '0')}`;
 const ranking = (slots: readonly number[]) => slots.map((slot, i) => ({ slot, score: 100 - i }));
@@ -17,7 +17,7 @@ describe('fuse', () => {
     expect(fused.map(({ slot }) => slot)).toEqual([1, 3, 2]);
     expect(fused[0]).toEqual({
       slot: 1,
-      score: 1 / (RRF_K + 2) + 1 / (RRF_K + 1),
+      score: 1 / 62 + 1 / 61,
       sources: [
         { retriever: 'dense', rank: 2, score: 99 },
         { retriever: 'lexical', rank: 1, score: 100 },

@@ -4,7 +4,7 @@ import { GATE, gateEvidence, gateProbability } from '../../../gpu-backend/retrie
 describe('the gate', () => {
   it('reads of what was found how much of the query it has, and how often', () => {
     expect(gateEvidence([], 3)).toEqual({ bestCoverage: 0, whole: 0, words: 0.375 });
-    expect(gateEvidence([1, 0.96, 0.9, 0.2], 2)).toEqual({ bestCoverage: 1, whole: 0.2, words: 0.25 });
+    expect(gateEvidence([1, 0.95, 0.94, 0.2], 2)).toEqual({ bestCoverage: 1, whole: 0.2, words: 0.25 });
     expect(gateEvidence(new Array(40).fill(1), 20)).toEqual({ bestCoverage: 1, whole: 1, words: 1 });
   });
 
@@ -16,5 +16,7 @@ describe('the gate', () => {
     expect(
       gateProbability({ bestCoverage: 1, whole: 1, words: 0 }, { ...GATE, intercept: 0, bestCoverage: 0, whole: 0 }),
     ).toBe(0.5);
+    const nothing = { bestCoverage: 0, whole: 0, words: 0 };
+    expect(gateProbability(nothing, { ...GATE, intercept: 1 })).toBeCloseTo(1 / (1 + Math.exp(-1)), 12);
   });
 });

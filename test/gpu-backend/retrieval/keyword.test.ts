@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { KeywordIndex } from '../../../gpu-backend/retrieval/keyword.ts';
 import { NegativeIndex } from '../../../gpu-backend/retrieval/negatives.ts';
+import { PhraseIndex } from '../../../gpu-backend/retrieval/phrase-index.ts';
 import type { Keyword } from '../../../shared/contract/keyword.ts';
 import { closeForm, literalForm, MatchType, matches } from '../../../shared/match-type.ts';
 
@@ -40,24 +41,61 @@ function oracle(ads: readonly (readonly Keyword[])[], query: string) {
 }
 const plain = ({ slot, score, bidMicros }: ReturnType<typeof oracle>[number]) => ({ slot, score, bidMicros });
 
+test('phrases that match come each once, at the narrowest type, whenever they were added', () => {
+  const texts = fc.array(text, { maxLength: 12 });
+  fc.assert(
+    fc.property(texts, texts, text, text, (first, second, one, other) => {
+      const index = new PhraseIndex(closeForm);
+      const added = new Map<number, string>();
+      for (const [some, query] of [
+        [first, one],
+        [second, `${other} ${one}`],
+      ] as const) {
+        for (const phrase of some) added.set(index.add(phrase), phrase);
+        const asked = closeForm(query);
+        const expected = [...added].flatMap(([phrase, own]) => {
+          const form = closeForm(own);
+          const narrowest = MatchType.options.find((match) => matches(form, asked, match));
+          return narrowest === undefined ? [] : { phrase, narrowest, share: form.words.length / asked.words.length };
+        });
+        const byNumber = (a: { phrase: number }, b: { phrase: number }) => a.phrase - b.phrase;
+        expect(index.matching(query).sort(byNumber)).toEqual(expected.sort(byNumber));
+      }
+    }),
+    { seed: 5, numRuns: 300 },
+  );
+});
+
 test('finds what the rules find, in their order, also after changes', () => {
   fc.assert(
-    fc.property(catalogue, catalogue, text, fc.integer({ min: 0, max: 12 }), (before, after, query, limit) => {
-      const index = new KeywordIndex();
-      for (const [slot, keywords] of before.entries()) index.put(slot, keywords);
-      index.search(query, { limit, accept: () => true, adOf });
-      for (const [slot, keywords] of before.entries()) index.remove(slot, keywords);
-      for (const [slot, keywords] of after.entries()) index.put(slot, keywords);
-      const accept = (slot: number) => slot % 5 !== 0;
-      const expected = oracle(after, query).filter(({ slot }) => accept(slot));
-      const also = new Set([1, 2]);
-      const { hits, booked } = index.search(query, { limit, accept, adOf, also });
-      expect(hits.map(plain)).toEqual(expected.slice(0, limit));
-      const wanted = expected.filter(({ slot }, i) => i < limit || also.has(slot));
-      expect([...booked.values()].map(plain).sort((a, b) => a.slot - b.slot)).toEqual(
-        wanted.sort((a, b) => a.slot - b.slot),
-      );
-    }),
+    fc.property(
+      catalogue,
+      catalogue,
+      text,
+      fc.integer({ min: 0, max: 12 }),
+      fc.nat(4),
+      (before, after, query, limit, gone) => {
+        const index = new KeywordIndex();
+        for (const [slot, keywords] of before.entries()) index.put(slot, keywords);
+        index.search(query, { limit, accept: () => true, adOf });
+        const isGone = (slot: number) => gone === 0 || slot % gone === 0;
+        for (const [slot, keywords] of before.entries()) if (isGone(slot)) index.remove(slot, keywords);
+        for (const [slot, keywords] of after.entries()) index.put(slot, keywords);
+        const now = Array.from({ length: 12 }, (_, slot) => [
+          ...(isGone(slot) ? [] : (before[slot] ?? [])),
+          ...(after[slot] ?? []),
+        ]);
+        const accept = (slot: number) => slot % 5 !== 0;
+        const expected = oracle(now, query).filter(({ slot }) => accept(slot));
+        const also = new Set([1, 2]);
+        const { hits, booked } = index.search(query, { limit, accept, adOf, also });
+        expect(hits.map(plain)).toEqual(expected.slice(0, limit));
+        const wanted = expected.filter(({ slot }, i) => i < limit || also.has(slot));
+        expect([...booked.values()].map(plain).sort((a, b) => a.slot - b.slot)).toEqual(
+          wanted.sort((a, b) => a.slot - b.slot),
+        );
+      },
+    ),
     { seed: 1 },
   );
 });

@@ -248,6 +248,24 @@ describe('the lexical index', () => {
       for (const limit of [1, 7, 100]) expectSame(index, own, query, limit);
   });
 
+  it('lets nobody put another ad in the place of a row', () => {
+    expect(() => segmentOf(ADS).put(ADS.length - 1, ADS[0]!)).toThrow('slot 4: rows of the segment never change');
+  });
+
+  it('finds words of any script in the file, wherever its bytes lie', () => {
+    const stock = ['𠮷野', '﨑陽', '日本', 'zoo', 'élan', 'ёлка'].map((title, i) => ad(`a${i}`, { title }));
+    const builder = new LexicalSegmentBuilder();
+    for (const entry of stock) builder.add(indexedAd(entry));
+    const image = builder.image();
+    const shifted = new Uint8Array(image.length + 1).subarray(1);
+    shifted.set(image);
+    for (const bytes of [image, shifted, Buffer.from(shifted.buffer, 1)]) {
+      const index = new LexicalIndex(readSegment(bytes, 'test'));
+      for (const [slot, { title }] of stock.entries())
+        expect(index.search(title, options(stock)).hits, title).toMatchObject([{ slot, relevance: 1 }]);
+    }
+  });
+
   it('refuses a file whose parts do not fit each other', () => {
     const builder = new LexicalSegmentBuilder();
     builder.add(indexedAd(ADS[0]!));

@@ -93,6 +93,59 @@ describe('the best by MaxScore', () => {
     expect(searched).toBeLessThan(postings / 2);
   });
 
+  it.each([
+    [
+      'to the last row of a window, where all rows have a term',
+      new Map([
+        [0, 1],
+        [8_191, 2],
+        [8_192, 3],
+      ]),
+      9_000,
+    ],
+    [
+      'in their own list, though the next one in the file begins with the very row',
+      new Map([
+        [5_000, 1],
+        [5_001, 2],
+        [5_002, 1],
+      ]),
+      4_000,
+    ],
+  ])('are looked for %s', (_, rare, common) => {
+    const builder = new LexicalSegmentBuilder();
+    for (let row = 0; row < 9_000; row++) {
+      const counts = new Map<string, number>(row < common ? [['common', 1]] : []);
+      if (rare.has(row)) counts.set('rare', rare.get(row)!);
+      builder.add({ id: `ad${row}`, counts, lengths: [5, 1, 9] });
+    }
+    const own = readSegment(builder.image(), 'test');
+    const weighed = new Bm25({ shapes: own.shapes, ads: own.rows, lengthSums: own.lengthSums });
+    const asked = ['rare', 'common'].map((term) => {
+      const place = own.find(term);
+      const scores = weighed.scores((f) => own.fieldAds[3 * place + f]!);
+      return {
+        from: own.starts[place]!,
+        to: own.starts[place + 1]!,
+        scores,
+        most: scores.most(own.peaks, place * PEAKS),
+      };
+    });
+    const scoreIn = ({ from, to, scores }: Lists[number], row: number) => {
+      const at = own.docs.subarray(from, to).indexOf(row);
+      return at < 0 ? 0 : scores.of(own.shapeOf[from + at]!);
+    };
+    const best = new BestSlots({ limit: 3, before: (a, b) => a < b });
+    // What the common term alone says is not enough, so that it is looked into for what the rare one finds.
+    for (const slot of [8_997, 8_998, 8_999]) best.add(slot, 1.01 * asked[1]!.most);
+    new MaxScore(own).search(asked, { finding: 2, best, accept: () => true });
+    const expected = [...rare.keys()].map((slot) => ({
+      slot,
+      score: scoreIn(asked[0]!, slot) + scoreIn(asked[1]!, slot),
+    }));
+    expect(best.drain()).toEqual(expected.sort((a, b) => b.score - a.score || a.slot - b.slot));
+  });
+
   it('leave what was there: what is worse than it does not come in', () => {
     const best = new BestSlots({ limit: 1, before });
     best.add(7, 1_000);

@@ -92,7 +92,12 @@ describe('CUPED', () => {
       adjust([arm, arm], { quantity, covariate: { numerator: 'beforeY', denominator: 'beforeX' } }),
     ).toBeUndefined();
     const one = momentsFrom({ y: [1], beforeY: [2] });
-    expect(adjust([arm, one], { quantity, covariate: { numerator: 'beforeY' } })).toBeUndefined();
+    const covariate = { numerator: 'beforeY' } as const;
+    const two = momentsFrom({ y: [1, 2, 3], beforeY: [5, 0, 1] });
+    expect(adjust([two, two], { quantity, covariate })?.estimates).toHaveLength(2);
+    expect(adjust([two, one], { quantity, covariate })).toBeUndefined();
+    const alike = momentsFrom({ y: [2, 2, 2], beforeY: [5, 0, 1] });
+    expect(adjust([alike, alike], { quantity, covariate })).toBeUndefined();
   });
 });
 
@@ -227,6 +232,15 @@ describe('capping', () => {
     expect(capped(arms[1]!, 9)).toEqual([6, 7, 8, 9, 9]);
     expect(pooledThreshold([[], []], 0.9)).toBeUndefined();
     expect(pooledThreshold([[4]], 0)).toBe(4);
+    expect(
+      pooledThreshold(
+        [
+          [5, 1, 3],
+          [4, 2],
+        ],
+        0.5,
+      ),
+    ).toBe(3); // two of five are not half
   });
 
   it('is unbiased between equal arms with whales, and narrows what they widen', () => {

@@ -61,6 +61,9 @@ describe('estimates', () => {
 
   it('scale with their standard errors', () => {
     expect(scaled({ value: 2, variance: 9, units: 4 }, 1_000)).toEqual({ value: 2_000, variance: 9_000_000, units: 4 });
+    expect(scaled({ value: 2, variance: undefined, units: 4, degrees: 3 }, 2)).toEqual({
+      ...{ value: 4, variance: undefined, units: 4, degrees: 3 },
+    });
   });
 });
 
