@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
+import { killedBy } from '../../../gpu-backend/retrieval/admission.ts';
 import { type Considered, createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import { killEntry } from '../../../shared/contract/takedown.ts';
 import { terms } from '../../../shared/coverage.ts';
 import type { Plan } from '../../../shared/plan.ts';
 import { packFloats } from '../../../shared/query-vector.ts';
@@ -115,6 +118,39 @@ describe('retrieve', () => {
       expect(ids).toEqual(['twin-a', 'twin-b', 'twin-c']);
     }
     for (const id of ['twin-c', 'twin-a', 'twin-b']) house.remove(id);
+  });
+
+  it('brings up nothing that is on the kill list, be it an ad or all of a campaign or an advertiser, by any plan', async () => {
+    let list: string[] = [];
+    const retrieval = createRetrieval({
+      ...{ encoder: house.encoder, live: house.live, calibration: house.bundle.manifest.calibration },
+      admitted: { terms: new Terms(), killed: killedBy(() => list) },
+    });
+    const { ad } = house.catalogue.get('sofa-red')!;
+    const other = { ...ad, id: 'other', advertiserId: 'advertiser-2', campaignId: 'campaign-2' };
+    await house.put({ ...other, negatives: [{ text: 'cheap', match: 'broad' }] });
+    const found = async (query: string, retrievers: Plan['retrievers']) => {
+      const { candidates } = await retrieval.retrieve({
+        ...{ query, normalizerVersion: NORMALIZER_VERSION, market: 'us', locale: 'en', deadlineMs: 10_000 },
+        plan: { retrievers, k: 200, minRelevance: 0 },
+      });
+      return ['other', 'sofa-red'].filter((id) => candidates.some(({ adId }) => adId === id));
+    };
+    for (const retrievers of [['lexical'], ['dense'], ['keyword'], ['dense', 'keyword', 'lexical']] as const) {
+      for (const [killed, left] of [
+        [[], ['other', 'sofa-red']],
+        [['sofa-red', 'car-red'], ['other']],
+        [[killEntry('campaign', ad.campaignId)], ['other']],
+        [[killEntry('advertiser', ad.advertiserId)], ['other']],
+        [[killEntry('advertiser', 'advertiser-2'), 'campaign-1'], ['sofa-red']],
+      ] as const) {
+        list = [...killed];
+        expect(await found('red sofa', [...retrievers]), `${retrievers} ${killed}`).toEqual(left);
+      }
+      list = ['car-red'];
+      expect(await found('cheap red sofa', [...retrievers])).toEqual(['sofa-red']);
+    }
+    house.remove('other');
   });
 
   it('passes on deadlines and departures', async () => {

@@ -172,11 +172,13 @@ describe('non-inferiority', () => {
         fc.double({ min: 0.8, max: 1.2, noNaN: true }),
         fc.double({ min: 0.01, max: 0.2, noNaN: true }),
         fc.constantFrom('increase' as const, 'decrease' as const),
-        (value, margin, direction) => {
-          const control = { value: 1, variance: 0.0005, units: 1_000_000 };
-          const treatment = { value, variance: 0.0004, units: 1_000_000 };
+        fc.constantFrom(1, 1e-6),
+        (value, margin, direction, precision) => {
+          const control = { value: 1, variance: 0.0005 * precision, units: 1_000_000 };
+          const treatment = { value, variance: 0.0004 * precision, units: 1_000_000 };
           const [low, high] = compare(control, treatment, 0.95)!.relativeInterval!;
-          const { ok } = nonInferior(control, treatment, { margin, direction, confidence: 0.95 })!;
+          const { ok, pValue } = nonInferior(control, treatment, { margin, direction, confidence: 0.95 })!;
+          expect(pValue > 0 && pValue <= 1).toBe(true);
           const distance = direction === 'increase' ? low + margin : margin - high;
           if (Math.abs(distance) > 1e-6) expect(ok).toBe(distance > 0);
         },
