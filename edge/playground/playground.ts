@@ -29,13 +29,13 @@ const answer = (body: string, type: string) =>
   });
 
 export const playgroundRoute = ({ settings, config }: Isolate) => {
+  const markets = () =>
+    config.serving.config.markets.map((market) => `<option>${escapeHtml(market)}</option>`).join('');
+  // By functions: in a text that stands for another, a dollar sign says what to put there.
   const render = () =>
     page
-      .replaceAll('{{dashboardUrl}}', escapeHtml(settings.dashboardUrl ?? ''))
-      .replaceAll(
-        '{{markets}}',
-        config.serving.config.markets.map((market) => `<option>${escapeHtml(market)}</option>`).join(''),
-      );
+      .replaceAll('{{dashboardUrl}}', () => escapeHtml(settings.dashboardUrl ?? ''))
+      .replaceAll('{{markets}}', markets);
   return new Hono<EdgeContext>()
     .get('/', () => answer(render(), 'text/html'))
     .get('/playground/page.css', () => answer(style, 'text/css'))

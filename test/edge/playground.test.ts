@@ -26,7 +26,7 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
       keys: TEST_KEYS,
       // What is looked at is the page, not how long the backend takes on a busy machine.
       vars: { BACKEND_DEADLINE_MS: '20000' },
-      dashboardUrl: 'http://127.0.0.1:8788/dashboard?a=1&b="2"',
+      dashboardUrl: `http://127.0.0.1:8788/dashboard?a=$'&b="2"`,
     });
     browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
   });
@@ -60,7 +60,7 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
     expect(await page.locator('#time-legend').textContent()).toContain('Encoding the query: 2.0 ms');
     expect(new URL(page.url()).searchParams.get('q')).toBe('Running  SHOES');
     expect(await page.getByRole('link', { name: 'Experiments' }).getAttribute('href')).toBe(
-      'http://127.0.0.1:8788/dashboard?a=1&b="2"',
+      `http://127.0.0.1:8788/dashboard?a=$'&b="2"`,
     );
     await page.getByRole('button', { name: 'Search' }).click();
     await page.locator('dd', { hasText: /^memory, / }).waitFor();
