@@ -27,14 +27,15 @@ const Payload = z.lazy(() =>
 
 export type StickyRecords = ReadonlyMap<string, StickyRecord>;
 
-/** What the cookie says of this unit; empty for another's, a forged or a missing one. */
+/** What the cookie says of this unit; empty for another's, a forged, an unknown or a missing one. */
 export async function readSticky(headers: Headers, keys: KeyRing, unitId: string): Promise<StickyRecords> {
   const cookie = readCookie(headers.get('cookie'), STICKY_COOKIE);
   if (cookie === undefined) return new Map();
   try {
-    const payload = Payload.parse(JSON.parse(await verifyToken(keys, PURPOSE, cookie)));
-    if (payload.u !== unitId) return new Map();
-    return new Map(Object.entries(payload.a).map(([key, [arm, version]]) => [key, { arm, version }]));
+    const { data } = Payload.safeParse(JSON.parse(await verifyToken(keys, PURPOSE, cookie)));
+    // Cookies live longer than versions: one of another may have written this.
+    if (data?.u !== unitId) return new Map();
+    return new Map(Object.entries(data.a).map(([key, [arm, version]]) => [key, { arm, version }]));
   } catch (error) {
     if (error instanceof HarnessError && error.code === 'invalid_token') return new Map();
     throw error;

@@ -121,6 +121,16 @@ describe('a sticky arm', () => {
     expect((await edge.ads('q=shoes')).assignments).toHaveLength(1);
   });
 
+  it('of a record that another version of the Worker wrote is no record', async () => {
+    const edge = await edgeWith(sticky);
+    const unit = cookiesOf(await edge.fetch('/v1/ads?q=shoes')).split('; ')[0]!;
+    const record = await signToken(KEYS, 'arms', JSON.stringify({ unit: 'u', arms: [] }));
+    const cookie = `${unit}; ${STICKY_COOKIE}=${record}`;
+    const response = await edge.fetch('/v1/ads?q=shoes', { headers: { cookie } });
+    expect([response.status, last(edge).assignments.length]).toEqual([200, 1]);
+    expect(cookiesOf(response)).toContain(STICKY_COOKIE);
+  });
+
   it('is kept in no browser that did not consent', async () => {
     const edge = await edgeWith(sticky);
     const response = await edge.fetch('/v1/ads?q=shoes', { headers: { 'sec-gpc': '1' } });
