@@ -126,13 +126,21 @@ function killedNow(begun: Serving, now: Serving): ReadonlySet<string> {
   return now === begun ? now.killed : new Set([...begun.killed, ...now.killed]);
 }
 
+/** What an answer is headed by; throws what is wrong with the request. Nobody is shown anything, so there is no impression. */
+function headersAlone(isolate: Isolate, { url }: Request): Response {
+  isolate.serving().requests.read(url);
+  return new Response(null, { headers: HEADERS });
+}
+
 /** The same as a route of the application. */
 export const adsRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/v1/ads', (c) =>
-    answerAds(isolate, c.req.raw, {
-      requestId: c.get('requestId'),
-      waitUntil: (work) => c.executionCtx.waitUntil(work),
-    }),
+    c.req.method === 'HEAD'
+      ? headersAlone(isolate, c.req.raw)
+      : answerAds(isolate, c.req.raw, {
+          requestId: c.get('requestId'),
+          waitUntil: (work) => c.executionCtx.waitUntil(work),
+        }),
   );
 
 /** The origin that was read last: nearly all requests are sent to one. */

@@ -35,6 +35,17 @@ describe('GET /v1/ads past the router', () => {
     expect(await keys(past)).toEqual(await keys(through));
   });
 
+  it('is an impression; to ask for its headers is none', async () => {
+    const edge = edgeUnderTest();
+    const head = (query: string) => edge.fetch(`/v1/ads?${query}`, { method: 'HEAD' });
+    const [answer, refusal] = [await head('q=shoes'), await head('q=')];
+    expect([answer.status, await answer.text(), refusal.status]).toEqual([200, '', 400]);
+    expect(answer.headers.get('content-type')).toBe('application/json');
+    expect([edge.queued, (await edge.told()).retrieved]).toEqual([[], []]);
+    await edge.ads('q=shoes');
+    expect(edge.queued).toHaveLength(1);
+  });
+
   it('logs what went wrong on our side, once, and says the request id alone', async () => {
     const edge = edgeUnderTest();
     const logged: string[] = [];
