@@ -1,5 +1,6 @@
 /** The Worker's bindings, checked once an isolate and frozen. */
 import * as z from 'zod';
+import { MAX_DEADLINE_MS } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, parseKeyRing } from '../shared/signature.ts';
 import type { EntryNamespace } from './cache/kv.ts';
@@ -43,7 +44,7 @@ const Variables = z.object({
   BACKEND_URL: origin,
   DASHBOARD_URL: origin.optional(),
   PUBLIC_URL: origin.optional(),
-  BACKEND_DEADLINE_MS: positive(1_000),
+  BACKEND_DEADLINE_MS: positiveNumber.max(MAX_DEADLINE_MS).default(1_000),
   BACKEND_SECOND_URL: origin.optional(),
   HEDGE_SHARE: number.min(0).max(1).default(0.05),
   CACHE_SOFT_SECONDS: positive(60),

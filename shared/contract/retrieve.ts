@@ -7,6 +7,9 @@ import { QueryVector } from '../query-vector.ts';
 import { Schedule } from '../schedule.ts';
 import { Locale, Market } from './names.ts';
 
+/** Longest that a caller may wait, in milliseconds. */
+export const MAX_DEADLINE_MS = 60_000;
+
 export const RetrieveRequest = z.lazy(() =>
   z
     .strictObject({
@@ -19,7 +22,7 @@ export const RetrieveRequest = z.lazy(() =>
       /** The query's vector, where the caller has the backend's student; without it the backend encodes. `model_mismatch` for another student's. */
       vector: QueryVector.optional(),
       /** Milliseconds that the caller will wait. */
-      deadlineMs: z.number().positive().max(60_000),
+      deadlineMs: z.number().positive().max(MAX_DEADLINE_MS),
     })
     .meta({ id: 'RetrieveRequest' }),
 );

@@ -65,6 +65,7 @@ describe('The settings of the Worker', () => {
     ['PUBLIC_URL', 'shop', 'Invalid URL'],
     ['BACKEND_DEADLINE_MS', '0', 'expected number to be >0'],
     ['BACKEND_DEADLINE_MS', '', 'expected number to be >0'],
+    ['BACKEND_DEADLINE_MS', '60001', 'expected number to be <=60000'],
     ['CACHE_SOFT_SECONDS', '1e999', 'expected number'],
     ['CACHE_MEMORY_MB', '32 MB', 'expected number'],
     ['HEDGE_SHARE', '1.5', 'expected number to be <=1'],
