@@ -11,7 +11,7 @@ import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import { type Visitor, visitor } from '../e2e/jar.ts';
 import { call, loadTestMarket, makeFolders, start, TEST_KEYS, type TestFolders } from '../setup/backend.ts';
 import { freePort } from '../setup/free-port.ts';
-import { sampleAd, sampleClick } from '../setup/samples.ts';
+import { clickOnBothDays, sampleAd } from '../setup/samples.ts';
 
 const BOUND_MS = 1_000;
 /** Of the requests, so that they stay below the rate limit. */
@@ -39,9 +39,7 @@ afterAll(async () => {
 const patch = (id: string, body: unknown) => call(backend.url, `PATCH /v1/ads/${id}`, { body });
 const spendAll = (id: string) =>
   call(backend.url, 'POST /v1/events', {
-    body: {
-      events: [sampleClick({ adId: id, atMs: Date.now(), chargeMicros: sampleAd().dailyBudgetMicros })],
-    },
+    body: { events: clickOnBothDays({ adId: id, chargeMicros: sampleAd().dailyBudgetMicros }) },
   });
 
 const stop = async () => {

@@ -60,6 +60,12 @@ export function sampleClick(change: Partial<ClickEvent> = {}): ClickEvent {
   };
 }
 
+/** The click, now unless it says when, and another one like it a day later: whichever of the two days the database has when it is asked, it has a click. */
+export function clickOnBothDays(change: Partial<ClickEvent> = {}): ClickEvent[] {
+  const click = sampleClick({ atMs: Date.now(), ...change });
+  return [click, { ...click, id: `${click.id}:next`, atMs: click.atMs + 86_400_000 }];
+}
+
 export function sampleConversion(change: Partial<ConversionEvent> = {}): ConversionEvent {
   return {
     type: 'conversion',

@@ -13,7 +13,7 @@ import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { Campaign } from '../../../shared/contract/accounts.ts';
 import { DATABASES } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
-import { sampleAd, sampleClick } from '../../setup/samples.ts';
+import { clickOnBothDays, sampleAd } from '../../setup/samples.ts';
 
 const NOW = Date.parse('2026-01-12T08:30:00Z'); // a Monday
 const campaign = (change: Partial<Campaign> = {}): Campaign => ({
@@ -141,8 +141,8 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     await accounts.put('advertiser', { id: 'advertiser-1', status: 'active', dailyBudgetMicros: 1_500_000 });
     let clicks = 0;
     const click = (adId: string, chargeMicros: number) =>
-      sampleClick({ id: `click-${++clicks}:1`, adId, chargeMicros, atMs: Date.now() });
-    const store = (...events: ReturnType<typeof click>[]) => ingest(events, { db, onKillListChange });
+      clickOnBothDays({ id: `click-${++clicks}:1`, adId, chargeMicros });
+    const store = (...events: ReturnType<typeof click>[]) => ingest(events.flat(), { db, onKillListChange });
     await store(click('a', 600_000), click('nobody', 9_000_000));
     expect([await killList(db), changes]).toEqual([[], 0]);
     await store(click('b', 400_000));
@@ -151,8 +151,8 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1', 'campaign/campaign-1'], 2]);
     await accounts.patch('campaign', 'campaign-1', { dailyBudgetMicros: 2_000_000 });
     expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1'], 3]);
-    await db.execute(sql`update account_spend set day = day - 1`);
-    await db.execute(sql`update ad_spend set day = day - 1`);
+    await db.execute(sql`update account_spend set day = day - 2`);
+    await db.execute(sql`update ad_spend set day = day - 2`);
     expect([await forgetPastDays(db), await killList(db)]).toEqual([true, []]);
     expect(await db.execute(sql`select * from account_spend`)).toHaveLength(0);
   });

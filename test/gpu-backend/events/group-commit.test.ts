@@ -9,7 +9,7 @@ import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { DATABASES } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
-import { sampleAd, sampleClick, sampleConversion, sampleImpression } from '../../setup/samples.ts';
+import { clickOnBothDays, sampleAd, sampleClick, sampleConversion, sampleImpression } from '../../setup/samples.ts';
 
 const TABLES = ['impressions', 'exposures', 'clicks', 'conversions'];
 const STRANGE = 'tab\t line\n return\r back\\slash \\N "quote" \u2028 ünï 𝒳';
@@ -141,16 +141,16 @@ describe.each(DATABASES)('on the %s database', (_name, open) => {
       createdAt: new Date(),
       catalogueRevision,
     });
-    const atMs = Date.now();
     const told: string[] = [];
     const store = storing({
       onKillListChange: async () => void told.push('kill list'),
       onRungs: (byRung) => told.push(...[...byRung].map(([rung, count]) => `${rung} ${count}`)),
     });
-    const click = (position: number) => sampleClick({ id: `impression-1:${position}`, position, atMs });
+    const click = (position: number) => clickOnBothDays({ id: `impression-1:${position}`, position });
     const answered = (what: string) => () => void told.push(what);
-    await store([sampleImpression(), click(1)]).then(answered('first'));
-    await store([sampleImpression(), click(1), click(2)]).then(answered('second'));
+    const first = click(1);
+    await store([sampleImpression(), ...first]).then(answered('first'));
+    await store([sampleImpression(), ...first, ...click(2)]).then(answered('second'));
     expect(told).toEqual(['fresh 1', 'first', 'kill list', 'second']);
   });
 

@@ -5,7 +5,7 @@ import type { ServingConfig } from '../../../shared/contract/config.ts';
 import type { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
 import { call, retrieval, TEST_ADS } from '../../setup/backend.ts';
 import { useBackend } from '../../setup/hooks.ts';
-import { sampleClick } from '../../setup/samples.ts';
+import { clickOnBothDays } from '../../setup/samples.ts';
 
 const backend = useBackend();
 
@@ -71,8 +71,8 @@ test('rules of policy and advertisers hold, and need a signature', async () => {
 
 test('an exhausted campaign is out from the acknowledgement of the click, and back with a raised budget', async () => {
   await call(backend.url, `PUT /v1/campaigns/${id}`, { body: { ...campaign, dailyBudgetMicros: 500_000 } });
-  const click = sampleClick({ adId: ad!.id, chargeMicros: 500_000, atMs: Date.now() });
-  await call(backend.url, 'POST /v1/events', { body: { events: [click] } });
+  const events = clickOnBothDays({ adId: ad!.id, chargeMicros: 500_000 });
+  await call(backend.url, 'POST /v1/events', { body: { events } });
   expect([await killList(), await candidate()]).toEqual([[`campaign/${id}`], undefined]);
   await call(backend.url, `PATCH /v1/campaigns/${id}`, { body: { dailyBudgetMicros: 600_000 } });
   expect(await killList()).toEqual([]);

@@ -10,7 +10,7 @@ import { openServingConfig } from '../../../gpu-backend/serving-config/serving-c
 import { DEFAULT_CONFIG } from '../../../shared/defaults.ts';
 import { openServerDatabase } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
-import { sampleAd, sampleClick } from '../../setup/samples.ts';
+import { clickOnBothDays, sampleAd } from '../../setup/samples.ts';
 
 const database = useDatabase(openServerDatabase);
 
@@ -32,7 +32,7 @@ test('a budget that is lowered while clicks on it are being stored is used up un
   const { version } = await config.refresh();
 
   await db.transaction(async (tx) => {
-    await spend(tx, [sampleClick({ adId: 'a', chargeMicros: 600_000, atMs: Date.now() })]);
+    await spend(tx, clickOnBothDays({ adId: 'a', chargeMicros: 600_000 }));
     // Neither sees what the other does.
     await catalogue.patch('a', { dailyBudgetMicros: 500_000 });
     await accounts.patch('campaign', 'c', { dailyBudgetMicros: 500_000 });
