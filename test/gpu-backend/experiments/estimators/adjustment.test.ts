@@ -114,13 +114,15 @@ describe('post-stratification', () => {
   it('is the plain estimate where there is one stratum, for ratios too', () => {
     const arms = golden.cuped[1]!.arms.map(momentsFrom);
     for (const denominator of [undefined, 'x'] as const) {
-      const quantity = { numerator: 'y', denominator } as const;
+      const quantity = { numerator: 'y', denominator, scale: 1_000 } as const;
       for (const [at, each] of postStratify([arms], quantity).entries()) {
         const plain = estimateQuantity(arms[at], quantity)!;
         expectClose(each!.value, plain.value);
         expectClose(each!.variance, plain.variance!);
       }
     }
+    const none = momentsFrom({ y: [1, 2], x: [0, 0] });
+    expect(postStratify([[none, none]], { numerator: 'y', denominator: 'x' })).toEqual([undefined, undefined]);
   });
 
   it('takes strata without enough units in some arm together, and loses none of the units', () => {
@@ -135,6 +137,12 @@ describe('post-stratification', () => {
     expect(found.map((each) => each!.units)).toEqual([37, 55]);
     const alone = postStratify([stratum(30, 40), stratum(1, 0)], { numerator: 'y' });
     expect(alone.map((each) => each!.units)).toEqual([31, 40]);
+    // To the largest of the others, and to that one alone.
+    const [small, large, lone] = [stratum(5, 6), stratum(30, 40), stratum(1, 0)];
+    const joined = large.map((arm, at) => pooled([arm, lone[at]!]));
+    expect(postStratify([small, large, lone], { numerator: 'y' })).toEqual(
+      postStratify([small, joined], { numerator: 'y' }),
+    );
     expect(postStratify([stratum(1, 1)], { numerator: 'y' })).toEqual([undefined, undefined]);
     expect(postStratify([], { numerator: 'y' })).toEqual([]);
   });
