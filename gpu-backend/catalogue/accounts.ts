@@ -11,7 +11,7 @@ import { HarnessError, parse } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { raise } from '../db/counters.ts';
 import { accounts } from '../db/schema.ts';
-import { unstorable } from '../db/storable.ts';
+import { requireStorable } from '../db/storable.ts';
 import { killedAmong } from './kill-list.ts';
 import type { AccountChange, Terms } from './terms.ts';
 
@@ -90,11 +90,11 @@ export function createAccounts({ db, terms, onKillListChange }: AccountsOptions)
     },
     get: async (kind, id) => (await find(db, kind, id, false)) as Account<typeof kind>,
     async put(kind, account) {
-      requireStorable(kind, account);
+      requireStorable(account, kind);
       return (await commit(kind, account.id, async () => account)) as Account<typeof kind>;
     },
     async patch(kind, id, patch) {
-      requireStorable(kind, patch);
+      requireStorable(patch, kind);
       const patched = await commit(kind, id, async (tx) => {
         const present = await find(tx, kind, id, true);
         const changed = Object.entries(patch).filter(([, value]) => value !== undefined);
@@ -129,10 +129,4 @@ async function write(tx: Database, { kind, id, revision, account }: AccountChang
     .insert(accounts)
     .values({ kind, id, ...row })
     .onConflictDoUpdate({ target: [accounts.kind, accounts.id], set: row });
-}
-
-function requireStorable(kind: AccountKind, value: unknown): void {
-  const bad = unstorable(value);
-  if (bad !== undefined)
-    throw new HarnessError('bad_request', `${kind}.${bad}: expected text without U+0000 and unpaired surrogates.`);
 }

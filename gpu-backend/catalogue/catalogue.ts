@@ -9,9 +9,10 @@ import type { Database } from '../db/connect.ts';
 import { raise } from '../db/counters.ts';
 import { columnsOf, insertRecords } from '../db/recordset.ts';
 import { ads, adVectors } from '../db/schema.ts';
+import { requireStorable } from '../db/storable.ts';
 import { killedAmong } from './kill-list.ts';
 import { type Change, changesSince, findAd, rowOf } from './rows.ts';
-import { readUpload, requireStorable, type ServedSpace, type Upload } from './upload.ts';
+import { readUpload, type ServedSpace, type Upload } from './upload.ts';
 
 export interface CatalogueOptions {
   db: Database;
@@ -104,7 +105,7 @@ export function createCatalogue({ db, space, follow, onKillListChange }: Catalog
     },
 
     async patch(id, patch) {
-      requireStorable(patch);
+      requireStorable(patch, 'ad');
       const changes = await commit([id], async (tx, revision) => {
         const present = await findAd(tx, id, true);
         if (present === undefined) throw notFound(id);

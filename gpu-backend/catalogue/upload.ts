@@ -2,7 +2,7 @@
 import { adTextDigest } from '../../shared/ad-text.ts';
 import { type Ad, AdUpload } from '../../shared/contract/ads.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
-import { unstorable } from '../db/storable.ts';
+import { requireStorable } from '../db/storable.ts';
 import type { StoredVector } from './rows.ts';
 
 /** The embedding space that is served; vectors of others are refused. */
@@ -19,7 +19,7 @@ export interface Upload {
 /** Throws `bad_request`, and `space_mismatch` for a vector of another space. */
 export async function readUpload(value: unknown, space: ServedSpace): Promise<Upload> {
   const { vector, ...ad } = parse(AdUpload, value, 'ad');
-  requireStorable(ad);
+  requireStorable(ad, 'ad');
   if (vector === undefined) return { ad, stored: undefined };
   if (vector.spaceId !== space.spaceId) {
     throw new HarnessError(
@@ -37,11 +37,4 @@ export async function readUpload(value: unknown, space: ServedSpace): Promise<Up
   }
   const stored = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   return { ad, stored: { vector: stored, textDigest: await adTextDigest(ad) } };
-}
-
-/** Throws `bad_request` for text that Postgres does not take. */
-export function requireStorable(value: unknown): void {
-  const bad = unstorable(value);
-  if (bad !== undefined)
-    throw new HarnessError('bad_request', `ad.${bad}: expected text without U+0000 and unpaired surrogates.`);
 }

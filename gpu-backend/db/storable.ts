@@ -1,4 +1,5 @@
 /** Text that JSON carries and Postgres does not: U+0000, and halves of surrogate pairs. */
+import { HarnessError } from '../../shared/problem.ts';
 
 /** Path of the first string that cannot be stored, or `undefined`. Keys count as strings. */
 export function unstorable(value: unknown, path = ''): string | undefined {
@@ -10,4 +11,11 @@ export function unstorable(value: unknown, path = ''): string | undefined {
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Throws `bad_request` for text that Postgres does not take; `what` names the value. */
+export function requireStorable(value: unknown, what: string): void {
+  const bad = unstorable(value);
+  if (bad !== undefined)
+    throw new HarnessError('bad_request', `${what}.${bad}: expected text without U+0000 and unpaired surrogates.`);
 }

@@ -32,7 +32,7 @@ export interface Batch {
 }
 
 /** Instants outside belong to a broken clock. */
-const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000, 0), Date.UTC(2100, 0)];
+export const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000, 0), Date.UTC(2100, 0)];
 
 /** Reads a request; text that Postgres cannot store is left to {@link ingest}, which looks at every string. */
 export function readBatch(values: readonly unknown[], check = readEvent): Batch {

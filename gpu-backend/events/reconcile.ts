@@ -2,9 +2,11 @@
 import { sql } from 'drizzle-orm';
 import { type Database, rows } from '../db/connect.ts';
 import { clicks, conversions, impressions } from '../db/schema.ts';
+import { requireStorable } from '../db/storable.ts';
 
-/** The ids that no table of events has, in the order given. */
+/** The ids that no table of events has, in the order given. Throws `bad_request` for text that no id can be. */
 export async function missingIds(db: Database, ids: readonly string[]): Promise<string[]> {
+  requireStorable(ids, 'ids');
   const found = await rows<{ id: string }>(
     db,
     sql`select asked.id from jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb) with ordinality as asked(id, place)
