@@ -1,12 +1,30 @@
 /**
- * An order in which nodes that are near each other lie near each other. A search of a million rows waits for memory, and above
- * all for pages that the processor has no address of; neighbours that share pages are waited for together. The graph knows who
- * is near, so that finding the order costs next to nothing.
+ * An order in which nodes that are read together lie together. A search of a million rows waits for memory, and above all for
+ * pages that the processor has no address of. Every search begins in the upper levels: their nodes share pages with nobody else,
+ * which stay at hand. Below, neighbours share pages and are waited for together. The graph knows who is near, so that finding
+ * the order costs next to nothing.
  */
 import type { HnswGraph } from './hnsw-graph.ts';
 
-/** Nodes in that order, [size]: around each node of level 1 those that it reaches first, and these groups along the links of level 1. */
-export function graphOrder({ size, entry, links, degree, above, upper, upperDegree }: HnswGraph): Int32Array {
+/** The highest level of each node, [size]. */
+function levels({ size, above, upper, upperDegree }: HnswGraph): Int32Array {
+  const nodeAt = new Int32Array(upper.length / (1 + upperDegree)).fill(-1);
+  for (let node = 0; node < size; node++) if (above[node]! >= 0) nodeAt[above[node]!] = node;
+  const highest = new Int32Array(size);
+  let node = -1;
+  for (const begun of nodeAt) {
+    if (begun >= 0) node = begun;
+    highest[node]!++;
+  }
+  return highest;
+}
+
+/**
+ * Nodes in that order, [size]: those above level 0, the highest first, along the links of level 1; then, around each of them in
+ * the same order, those that it reaches first.
+ */
+export function graphOrder(graph: HnswGraph): Int32Array {
+  const { size, entry, links, degree, above, upper, upperDegree } = graph;
   const [width, upperWidth] = [1 + degree, 1 + upperDegree];
   const centreOf = new Int32Array(size).fill(-1);
   const reached = new Int32Array(size);
@@ -47,12 +65,15 @@ export function graphOrder({ size, entry, links, degree, above, upper, upperDegr
   for (let i = 0; i < centres; i++) rankFrom(reached[i]!);
   for (let i = centres; i < count; i++) if (centreOf[reached[i]!] === reached[i]) rankFrom(reached[i]!);
 
-  // By rank of the centre, then as they were reached.
-  const ends = new Int32Array(ranks + 1);
-  for (let node = 0; node < size; node++) ends[rankOf[centreOf[node]!]! + 1]!++;
-  for (let rank = 0; rank < ranks; rank++) ends[rank + 1]! += ends[rank]!;
+  // By level above 0, then by rank of the centre, then as they were reached.
+  const highest = levels(graph);
+  const groups = graph.top + 1;
+  const groupOf = (node: number) => (graph.top - highest[node]!) * ranks + rankOf[centreOf[node]!]!;
+  const ends = new Int32Array(groups * ranks + 1);
+  for (let node = 0; node < size; node++) ends[groupOf(node) + 1]!++;
+  for (let group = 1; group < ends.length; group++) ends[group]! += ends[group - 1]!;
   const order = new Int32Array(size);
-  for (const node of reached) order[ends[rankOf[centreOf[node]!]!]!++] = node;
+  for (const node of reached) order[ends[groupOf(node)]!++] = node;
   return order;
 }
 
@@ -62,15 +83,20 @@ export function renumbered(graph: HnswGraph, order: Int32Array): HnswGraph {
   const placeOf = new Int32Array(size);
   for (const [place, node] of order.entries()) placeOf[node] = place;
   const shared = (like: Int32Array) => new Int32Array(new SharedArrayBuffer(like.byteLength));
-  const moved = { links: shared(links), above: shared(above), upper: shared(upper) };
+  const moved = { links: shared(links), above: shared(above).fill(-1), upper: shared(upper) };
   const copyList = (from: Int32Array, at: number, { into, to }: { into: Int32Array; to: number }) => {
     into[to] = from[at]!;
     for (let j = 1; j <= from[at]!; j++) into[to + j] = placeOf[from[at + j]!]!;
   };
-  for (let node = 0; node < size; node++) {
-    copyList(links, node * (1 + degree), { into: moved.links, to: placeOf[node]! * (1 + degree) });
-    moved.above[placeOf[node]!] = above[node]!;
+  const upperWidth = 1 + upperDegree;
+  const highest = levels(graph);
+  let lists = 0;
+  for (const [place, node] of order.entries()) {
+    copyList(links, node * (1 + degree), { into: moved.links, to: place * (1 + degree) });
+    if (highest[node] === 0) continue;
+    moved.above[place] = lists;
+    for (let at = above[node]!; at < above[node]! + highest[node]!; at++)
+      copyList(upper, at * upperWidth, { into: moved.upper, to: lists++ * upperWidth });
   }
-  for (let at = 0; at < upper.length; at += 1 + upperDegree) copyList(upper, at, { into: moved.upper, to: at });
   return { ...graph, ...moved, entry: placeOf[graph.entry] ?? 0 };
 }

@@ -50,6 +50,19 @@ it('brings what is linked together: clusters that came in turn', () => {
   expect(near(renumbered(graph, graphOrder(graph)))).toBeGreaterThan(5 * near(graph));
 });
 
+it('begins with the nodes where searches begin, the highest levels first', () => {
+  const graph = graphOver(matrix);
+  const { above, upper, upperDegree, entry } = renumbered(graph, graphOrder(graph));
+  const lists = upper.length / (1 + upperDegree);
+  const high = above.filter((at) => at >= 0);
+  expect([...above.subarray(0, high.length)]).toEqual([...high]);
+  // Their lists lie in the same order, so how many a node has is told by where the next one's begin.
+  const levels = [...high].map((at, place) => (high[place + 1] ?? lists) - at);
+  expect(levels[entry]).toBe(graph.top);
+  expect(levels).toEqual(levels.toSorted((a, b) => b - a));
+  expect(levels.length).toBeGreaterThan(50);
+});
+
 it('has place for nodes that no link leads to', () => {
   const graph: HnswGraph = {
     ...{ size: 4, entry: 2, top: 0, degree: 2, upperDegree: 1 },
