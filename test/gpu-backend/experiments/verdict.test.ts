@@ -106,6 +106,8 @@ describe('the verdict', () => {
     expect(states(effect(-0.01, 0.01), effect(-0.5, 0.09))).toBe('safe safe');
     expect(states(effect(-0.03, 0.5), effect(-0.5, 0.11))).toBe('open open');
     expect(states(effect(-0.5, -0.021), effect(0.11, 0.5))).toBe('harmed harmed');
+    expect(states(effect(-0.02, 0.5), effect(-0.5, 0.1))).toBe('open open');
+    expect(states(effect(-0.5, -0.02), effect(0.1, 0.5))).toBe('open open');
     expect(states(null, { ...BETTER, relative: null, relativeInterval: null })).toBe('open open');
   });
 });

@@ -108,8 +108,8 @@ const anyChange = fc.oneof(
 );
 
 test('whatever changed, searches find what a list of the ads as they are now says', async () => {
-  const adOf = ({ negatives, ...ad }: typeof anyAd extends fc.Arbitrary<infer T> ? T : never): Ad =>
-    sampleAd({ description: '', ...ad, ...(negatives !== undefined && { negatives }) });
+  const adOf = ({ negatives, markets, ...ad }: typeof anyAd extends fc.Arbitrary<infer T> ? T : never): Ad =>
+    sampleAd({ description: '', ...ad, markets: [...markets], ...(negatives !== undefined && { negatives }) });
   const rowVector = (row: number) => matrix.subarray(row * DIMENSION, (row + 1) * DIMENSION);
   const built = fc.uniqueArray(anyAd, { selector: ({ id }) => id, maxLength: 6 });
   await fc.assert(

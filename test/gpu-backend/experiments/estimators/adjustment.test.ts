@@ -123,6 +123,7 @@ describe('post-stratification', () => {
     }
     const none = momentsFrom({ y: [1, 2], x: [0, 0] });
     expect(postStratify([[none, none]], { numerator: 'y', denominator: 'x' })).toEqual([undefined, undefined]);
+    expect(covarianceOf(none, { numerator: 'y' }, { numerator: 'y', denominator: 'x' })).toBeUndefined();
   });
 
   it('takes strata without enough units in some arm together, and loses none of the units', () => {
