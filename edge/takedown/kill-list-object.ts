@@ -7,7 +7,11 @@ import { KillListKeeper } from './kill-list.ts';
 
 /** As much of a Durable Object's state as is used here. */
 export interface KeeperState {
-  storage: { get(key: string): Promise<unknown>; put(key: string, value: unknown): Promise<void> };
+  storage: {
+    get(keys: string[]): Promise<Map<string, unknown>>;
+    /** All of them or none. */
+    put(entries: Record<string, unknown>): Promise<void>;
+  };
   waitUntil(work: Promise<unknown>): void;
 }
 
@@ -23,7 +27,13 @@ export interface KeeperWorld {
 /** Age up to which the object's list answers without asking the backend. */
 const FRESH_MS = 200;
 const WAIT_MS = 400;
-const KEY = 'kill-list';
+/** Characters of a value on disk, which may take 2 MB. One call writes up to 128 of them: room for millions of ads. */
+const PART_LENGTH = 1_000_000;
+/** How many parts the list's JSON is in. */
+const PARTS = 'kill-list/parts';
+const partKeys = (parts: number) => Array.from({ length: parts }, (_, i) => `kill-list/${i}`);
+/** Where objects of before kept the list itself. */
+const WHOLE = 'kill-list';
 
 export class KillListObject {
   readonly #state: KeeperState;
@@ -63,9 +73,10 @@ export class KillListObject {
 
   async #restore(): Promise<void> {
     try {
-      const kept = await this.#state.storage.get(KEY);
-      if (kept === undefined) return;
-      const list = kept as KillList;
+      const kept = await this.#state.storage.get([PARTS, WHOLE]);
+      const parts = kept.get(PARTS) as number | undefined;
+      const list = parts === undefined ? (kept.get(WHOLE) as KillList | undefined) : await this.#read(partKeys(parts));
+      if (list === undefined) return;
       this.#keptVersion = list.version;
       this.#keeper.adopt(list);
     } catch (error) {
@@ -73,11 +84,20 @@ export class KillListObject {
     }
   }
 
+  async #read(keys: string[]): Promise<KillList> {
+    const parts = await this.#state.storage.get(keys);
+    return JSON.parse(keys.map((key) => parts.get(key)).join(''));
+  }
+
   #keep(list: KillList): void {
     if (list.version <= this.#keptVersion) return;
     this.#keptVersion = list.version;
+    const text = JSON.stringify(list);
+    const keys = partKeys(Math.ceil(text.length / PART_LENGTH));
+    const parts = keys.map((key, i) => [key, text.slice(i * PART_LENGTH, (i + 1) * PART_LENGTH)]);
+    const entries = { ...Object.fromEntries(parts), [PARTS]: keys.length };
     const failed = (error: unknown) => this.#world().onError('the kill list could not be kept', error);
     // The runtime lets no answer out before it is on disk: an object that starts again must not know less than it said.
-    this.#state.waitUntil(this.#state.storage.put(KEY, list).catch(failed));
+    this.#state.waitUntil(this.#state.storage.put(entries).catch(failed));
   }
 }

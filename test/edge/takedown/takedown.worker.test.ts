@@ -14,7 +14,10 @@ const list = (version: number, ...adIds: string[]): KillList => ({ version, gene
 
 describe('the object', () => {
   /** Runs on the storage of a real Durable Object. */
-  const onDisk = (name: string, test: (open: (world: Partial<KeeperWorld>) => KillListObject) => Promise<void>) => {
+  const onDisk = (
+    name: string,
+    test: (open: (world: Partial<KeeperWorld>) => KillListObject, storage: DurableObjectStorage) => Promise<void>,
+  ) => {
     const { KILL_LIST } = env as unknown as { KILL_LIST: DurableObjectNamespace };
     return runInDurableObject(KILL_LIST.get(KILL_LIST.idFromName(name)) as never, (_, state) =>
       test(
@@ -25,6 +28,7 @@ describe('the object', () => {
             onError: () => undefined,
             ...world,
           })),
+        state.storage,
       ),
     );
   };
@@ -60,6 +64,24 @@ describe('the object', () => {
       expect(news.ageMs).toBeGreaterThan(86_400_000);
     }));
 
+  it('keeps a list of any length in values of the size that a disk of Cloudflare takes', () =>
+    onDisk('long', async (open, storage) => {
+      const long = { ...list(4), adIds: Array.from({ length: 150_000 }, (_, i) => `advertiser-${i}`) };
+      await ask(open({ load: async () => long }), 0);
+      const sizes = [...(await storage.list()).values()].map((value) => JSON.stringify(value).length);
+      expect(sizes.length).toBeGreaterThan(2);
+      expect(Math.max(...sizes)).toBeLessThan(2_000_000);
+      expect((await ask(open({}), 0)).list).toEqual(long);
+      await ask(open({ load: async () => list(5, 'a') }), 0);
+      expect((await ask(open({}), 0)).list).toEqual(list(5, 'a'));
+    }));
+
+  it('reads what an object of before kept', () =>
+    onDisk('before', async (open, storage) => {
+      await storage.put('kill-list', list(4, 'a'));
+      expect((await ask(open({}), 0)).list).toEqual(list(4, 'a'));
+    }));
+
   it('shows who knows a newer list that its own is older', () =>
     onDisk('behind', async (open) => {
       const object = open({ load: async () => list(4, 'a') });
@@ -67,10 +89,10 @@ describe('the object', () => {
     }));
 
   it('writes what is newer than its disk, and nothing else', async () => {
-    const written: number[] = [];
+    const written: string[] = [];
     const storage = {
-      get: async () => list(4, 'a'),
-      put: async (_: string, value: unknown) => void written.push((value as KillList).version),
+      get: async () => new Map([['kill-list', list(4, 'a')]]),
+      put: async (entries: Record<string, unknown>) => void written.push(...Object.keys(entries)),
     };
     let [nowMs, version] = [1_000_000, 4];
     const object = new KillListObject({ storage, waitUntil: () => undefined }, () => ({
@@ -83,7 +105,7 @@ describe('the object', () => {
     nowMs += 1_000;
     version = 5;
     expect(await ask(object, 4)).toMatchObject({ list: { version: 5 } });
-    expect(written).toEqual([5]);
+    expect(written).toEqual(['kill-list/0', 'kill-list/parts']);
   });
 });
 
