@@ -16,7 +16,8 @@ export interface PhraseMatch {
 export class PhraseIndex {
   readonly #formOf: (text: string) => MatchForm;
   readonly #numberOf = new Map<string, number>();
-  readonly #forms: MatchForm[] = [];
+  /** By number; nothing in the place of a phrase that was removed. */
+  readonly #forms: (MatchForm | undefined)[] = [];
   /** How many phrases have a word. */
   readonly #having = new Map<string, number>();
   readonly #filed = new Map<string, number[]>();
@@ -28,7 +29,7 @@ export class PhraseIndex {
     this.#formOf = formOf;
   }
 
-  /** The phrase's number; the same text has the same for ever. */
+  /** The phrase's number; the same text has the same until it is removed. */
   add(text: string): number {
     const known = this.#numberOf.get(text);
     if (known !== undefined) return known;
@@ -39,6 +40,30 @@ export class PhraseIndex {
     for (const word of form.words) this.#having.set(word, (this.#having.get(word) ?? 0) + 1);
     this.#waiting.push(phrase);
     return phrase;
+  }
+
+  /** Forgets a phrase. */
+  remove(text: string): void {
+    const phrase = this.#numberOf.get(text);
+    if (phrase === undefined) return;
+    this.#numberOf.delete(text);
+    for (const word of this.#forms[phrase]!.words) {
+      const having = this.#having.get(word)! - 1;
+      if (having === 0) this.#having.delete(word);
+      else this.#having.set(word, having);
+      // It is filed under one of its words, or waits.
+      const list = this.#filed.get(word);
+      const at = list?.indexOf(phrase) ?? -1;
+      if (at < 0) continue;
+      list!.splice(at, 1);
+      if (list!.length === 0) this.#filed.delete(word);
+    }
+    this.#forms[phrase] = undefined;
+  }
+
+  /** How many phrases there are. */
+  get size(): number {
+    return this.#numberOf.size;
   }
 
   /** The number of a text that was added. */
@@ -65,7 +90,7 @@ export class PhraseIndex {
 
   #file(): void {
     for (const phrase of this.#waiting) {
-      const [first, ...others] = this.#forms[phrase]!.words;
+      const [first, ...others] = this.#forms[phrase]?.words ?? [];
       if (first === undefined) continue;
       const rarest = others.reduce((a, b) => (this.#having.get(b)! < this.#having.get(a)! ? b : a), first);
       const list = this.#filed.get(rarest);

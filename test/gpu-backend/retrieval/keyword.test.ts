@@ -100,6 +100,25 @@ test('finds what the rules find, in their order, also after changes', () => {
   );
 });
 
+test('phrases that nobody has any more as a negative are forgotten', () => {
+  const index = new NegativeIndex<string>();
+  for (let day = 0; day < 100; day++) {
+    const changing = [`shoe ${day}`, `red shoe ${day}`, 'red', 'red'];
+    for (const owner of ['one', 'other'])
+      index.put(
+        owner,
+        changing.map((text) => ({ text, match: 'broad' as const })),
+      );
+    if (day % 2 === 0) expect(index.against(`shoe ${day}`)?.('one')).toBe(true);
+    expect(index.against(`shoe ${day - 1}`)).toBeUndefined();
+    expect(index.phrases).toBe(3);
+  }
+  index.put('one', undefined);
+  expect([index.phrases, index.against('red')?.('other')]).toEqual([3, true]);
+  index.put('other', []);
+  expect([index.phrases, index.against('red')]).toEqual([0, undefined]);
+});
+
 test('negatives hold off what the rules hold off, also after changes', () => {
   fc.assert(
     fc.property(catalogue, catalogue, text, (before, after, query) => {
