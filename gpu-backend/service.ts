@@ -220,7 +220,9 @@ export async function createService({ connection, served, candidate, milvus, sca
       : undefined;
   /** While the database is away there is no catalogue to build from. */
   const rebuild = async (signal: AbortSignal) => {
-    if (availability.away() === undefined) await rebuilder.look(signal);
+    if (availability.away() !== undefined) return;
+    await availability.guard(publication.settle);
+    await rebuilder.look(signal);
   };
   return { app, stopping, batch, metrics, peers, rebuild, events, canary, candidateLog };
 }

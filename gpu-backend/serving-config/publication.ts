@@ -33,6 +33,8 @@ export interface Publication {
   build(options?: { signal?: AbortSignal; over?: number }): Promise<Generation>;
   /** Publishes the content of an older generation under a new number. Throws `not_found`, `conflict`. */
   rollBack(to: number): Promise<Generation>;
+  /** Writes down what is live here and was not, because the database went away between the swap and the row. To be called again and again. */
+  settle(): Promise<void>;
   list(): Promise<z.infer<typeof GenerationList>>;
   isBuilding(): boolean;
   /** Takes over generation `number`, which another backend published. Throws `not_found` where its files are not shared. */
@@ -112,7 +114,7 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
         throw new HarnessError('conflict', 'Another backend is publishing; wait for it to finish.');
       return generation;
     } catch (error) {
-      // Where the database is away, the next start writes it down.
+      // Where the database is away, settle() or the next start writes it down.
       if (!publicationRuns(error)) await abandon(db, error).catch(() => {});
       throw error;
     }
@@ -146,6 +148,15 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
       });
     },
     rollBack: (to) => publish(() => publisher.rollback(to)),
+    async settle() {
+      const number = options.live.view?.number ?? 0;
+      if (publisher.building !== null || number <= (config.current().generation ?? 0)) return;
+      await exclusive(async () => {
+        const there = (await store.list()).generations.find((generation) => generation.number === number);
+        if (there?.status === 'live' && number > (await greatest(db, ['live', 'retired']))) await record(there);
+        else await config.refresh();
+      });
+    },
     async list() {
       const listed = await store.list();
       const number = publisher.building;

@@ -1,8 +1,13 @@
 /** A publication over a real database: what must hold when several ask for one. */
+import { eq } from 'drizzle-orm';
 import { beforeAll, expect, it } from 'vitest';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import type { Database } from '../../../gpu-backend/db/connect.ts';
+import { generations } from '../../../gpu-backend/db/schema.ts';
+import type { Live } from '../../../gpu-backend/generations/live.ts';
+import type { GenerationStore } from '../../../gpu-backend/generations/store.ts';
 import { createPublication, type Publication } from '../../../gpu-backend/serving-config/publication.ts';
-import { openServingConfig } from '../../../gpu-backend/serving-config/serving-config.ts';
+import { openServingConfig, type ServingConfigSource } from '../../../gpu-backend/serving-config/serving-config.ts';
 import { DEFAULT_CONFIG } from '../../../shared/defaults.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
@@ -12,17 +17,33 @@ import { useDatabase } from '../../setup/hooks.ts';
 const at = testFolder('publication');
 const database = useDatabase(openEmbeddedDatabase);
 let publication: Publication;
+let config: ServingConfigSource;
+let live: Live;
+/** Transactions fail from the next publication on. */
+let goesAway = false;
+let away = false;
 
 beforeAll(async () => {
-  const { db } = database;
+  const db: Database = new Proxy(database.db, {
+    get: (target, name) =>
+      name === 'transaction' && away ? () => Promise.reject(new Error('away')) : Reflect.get(target, name),
+  });
   const house = await smallHouse({ bundle: await smallBundle(at('bundle')), dataDir: at('data') });
-  const { store, live, encoder, ladder } = house;
+  const { encoder, ladder } = house;
+  ({ live } = house);
+  const store: GenerationStore = {
+    ...house.store,
+    async publish(...published) {
+      await house.store.publish(...published);
+      away = goesAway;
+    },
+  };
   await createCatalogue({
     ...{ db, space: encoder },
     follow: async () => {},
     onKillListChange: async () => {},
   }).putMany(smallCatalogue());
-  const config = await openServingConfig(db, DEFAULT_CONFIG);
+  config = await openServingConfig(db, DEFAULT_CONFIG);
   publication = createPublication({
     ...{ db, config, store, live, encoder, ladder, now: Date.now },
     exclusive: (work) => work(),
@@ -39,4 +60,18 @@ it('is refused over a generation that is no longer the live one, and uses up no 
   expect((await publication.build({ over: 1 })).number).toBe(2);
   await expect(publication.build({ over: 1 })).rejects.toMatchObject({ code: 'conflict' });
   expect((await publication.list()).live).toBe(2);
+});
+
+it('that the database did not hear of is written down when it is back, once', async () => {
+  goesAway = true;
+  await expect(publication.build()).rejects.toThrow('away');
+  [goesAway, away] = [false, false];
+  const before = await config.refresh();
+  expect([live.view?.number, before.generation]).toEqual([3, 2]);
+  await publication.settle();
+  expect(config.current()).toMatchObject({ generation: 3, version: before.version + 1 });
+  const [row, ...others] = await database.db.select().from(generations).where(eq(generations.status, 'live'));
+  expect([row, others]).toMatchObject([{ number: 3, reason: null }, []]);
+  await publication.settle();
+  expect((await config.refresh()).version).toBe(before.version + 1);
 });
