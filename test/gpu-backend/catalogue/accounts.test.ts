@@ -127,6 +127,13 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1'], 3]);
   });
 
+  test('a pause before the snapshot is none of its business', async () => {
+    await accounts.put('campaign', campaign({ status: 'paused' }));
+    expect(await killList(db)).toEqual(['campaign/campaign-1']);
+    await db.update(generations).set({ catalogueRevision: await reached(db, 'catalogue') });
+    expect(await killList(db)).toEqual([]);
+  });
+
   test('a budget of nothing is as good as a pause', async () => {
     await accounts.put('campaign', campaign({ dailyBudgetMicros: 0 }));
     expect([await killList(db), changes, shown()]).toEqual([['campaign/campaign-1'], 1, false]);

@@ -99,6 +99,15 @@ describe.each(DATABASES)('spend on the %s database', (_name, open) => {
     expect([await forgetPastDays(db), await reached(db, 'config')]).toEqual([false, 3]);
   });
 
+  test('kills nothing that was out before the live generation was built', async () => {
+    await catalogue().patch('a', { status: 'paused' });
+    expect((await state()).killed).toEqual(['a']);
+    await db.update(generations).set({ catalogueRevision: await reached(db, 'catalogue') });
+    expect((await state()).killed).toEqual([]);
+    await catalogue().remove('b');
+    expect((await state()).killed).toEqual(['b']);
+  });
+
   test('kills nothing that no generation can have cached', async () => {
     await db.execute(sql`truncate generations`);
     await store([click('a', 1_000_000)]);
