@@ -6,7 +6,9 @@
  * that is killed in between stores some events twice, which ingest counts once.
  */
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   mkdirSync,
@@ -52,14 +54,12 @@ export interface SpoolOptions {
 const HEADER_BYTES = 12;
 const SUFFIX = '.spool';
 
+/** Throws `configuration` where the folder cannot be written. */
 export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage, onFailure }: SpoolOptions): Spool {
-  mkdirSync(dir, { recursive: true });
-  const names = readdirSync(dir);
-  const ended = new Map(
-    names.filter((name) => name.endsWith(SUFFIX)).map((name) => [name, statSync(join(dir, name)).size]),
-  );
+  const files = openFolder(dir);
+  const ended = new Map([...files].filter(([name]) => name.endsWith(SUFFIX)));
   // Of damaged files too: their names are not to be taken twice.
-  let number = Math.max(0, ...names.map((name) => Number.parseInt(name, 10) || 0));
+  let number = Math.max(0, ...[...files.keys()].map((name) => Number.parseInt(name, 10) || 0));
   let current: { name: string; handle: FileHandle; bytes: number } | undefined;
   let waiting: { frame: Buffer; resolve: () => void; reject: (error: unknown) => void }[] = [];
   let writing: Promise<void> | undefined;
@@ -179,6 +179,21 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage, onFai
     },
     close: endInPeace,
   };
+}
+
+/** The files of the folder, with their sizes. */
+function openFolder(dir: string): Map<string, number> {
+  try {
+    mkdirSync(dir, { recursive: true });
+    accessSync(dir, constants.W_OK);
+    return new Map(readdirSync(dir).map((name) => [name, statSync(join(dir, name)).size]));
+  } catch (cause) {
+    throw new HarnessError(
+      'configuration',
+      `${dir}: expected a folder that can be written, for events while the database is away, got: ${reasonOf(cause)}.`,
+      { cause },
+    );
+  }
 }
 
 /** A new name is on disk when its folder is. */

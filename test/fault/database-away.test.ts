@@ -1,4 +1,6 @@
 /** A real Postgres that goes and comes back under a running backend, and a backend that is killed while it takes events. */
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
 import postgres from 'postgres';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
@@ -41,8 +43,17 @@ test('while the database is away queries are answered and events go to disk; the
   expect((await post(url, page('before-0'))).body).toMatchObject({ stored: 2 });
   const before = await call<{ candidates: unknown }>(url, 'POST /v1/retrieve', { body: retrieval('red sofa') });
 
+  let failures = 0;
   for (const signal of ['SIGQUIT', 'SIGINT'] as const) {
     await server.halt(signal);
+    // Where they cannot be put on disk either, the caller keeps them, and it is counted.
+    const spool = join(folders.data, 'spool');
+    renameSync(spool, `${spool}.elsewhere`);
+    const refused = await post(url, page(`${signal}-0`));
+    expect([refused.status, refused.body.code, refused.headers.get('retry-after')]).toEqual([503, 'not_ready', '10']);
+    expect(await metric(url, 'harness_spool_failures_total')).toBe(++failures);
+    renameSync(`${spool}.elsewhere`, spool);
+
     const away = await Promise.all(
       Array.from({ length: 10 }, (_, i) =>
         post(url, [...page(`${signal}-${i}`), ...page('before-0'), { type: 'nonsense' }]),

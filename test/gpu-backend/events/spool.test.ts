@@ -175,6 +175,18 @@ test('while the disk takes nothing events are refused and nothing is left; then 
   expect([spool.bytes(), readdirSync(dir), damaged]).toEqual([0, [], []]);
 });
 
+test('a folder that is none is told at the start', () => {
+  const file = join(dir, 'file');
+  writeFileSync(file, '');
+  for (const none of [file, join(file, 'spool')])
+    expect(() => open({ dir: none })).toThrow(
+      expect.objectContaining({
+        code: 'configuration',
+        message: expect.stringMatching(/^.*file.*: expected a folder that can be written, .* got: E(EXIST|NOTDIR).*$/),
+      }),
+    );
+});
+
 test('in a folder that is gone events are refused', async () => {
   const spool = open();
   rmSync(dir, { recursive: true });
@@ -190,6 +202,7 @@ test('beyond its room it refuses, and takes again when there is room', async () 
   await expect(spool.append(big)).rejects.toMatchObject({ code: 'not_ready', retryAfterSeconds: 10 });
   expect(await drained(spool)).toEqual([big]);
   await spool.append(big);
+  await spool.close();
 });
 
 test('a drain that fails keeps what is not stored, and takes up again', async () => {
