@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
+import { sixteenBits } from '../../../gpu-backend/index/vector-rows.ts';
 import { killedBy } from '../../../gpu-backend/retrieval/admission.ts';
 import { type Considered, createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
@@ -120,6 +121,86 @@ describe('retrieve', () => {
     for (const id of ['twin-c', 'twin-a', 'twin-b']) house.remove(id);
   });
 
+  it('bids for an ad what its keyword bids, whoever found it, and says how that matched', async () => {
+    const { ad } = house.catalogue.get('sofa-red')!;
+    await house.put({ ...ad, id: 'dear', keywords: [{ text: 'sofa', match: 'phrase', bidMicros: 77 }] });
+    const KEYWORD = { retrievers: ['keyword' as const] };
+    for (const plan of [LEXICAL, DENSE, BOTH, KEYWORD]) {
+      const found = async (query: string) =>
+        (await house.ask(query, { ...plan, k: 100 })).candidates.find(({ adId }) => adId === 'dear');
+      expect(await found('red sofa')).toMatchObject({ bidMicros: 77, match: 'phrase' });
+      const { bidMicros, match } = (await found('red')) ?? { bidMicros: ad.bidMicros };
+      expect([bidMicros, match]).toEqual([ad.bidMicros, undefined]);
+    }
+    house.remove('dear');
+  });
+
+  it('takes for coverage the greater of what words and keywords cover', async () => {
+    let seen: Considered | undefined;
+    const retrieval = createRetrieval({
+      ...{ encoder: house.encoder, live: house.live, calibration: house.bundle.manifest.calibration },
+      onConsidered: (answer) => {
+        seen = answer();
+      },
+    });
+    const coverageBy = async (retrievers: Plan['retrievers']) => {
+      await retrieval.retrieve({
+        ...{ query: 'red sofa', normalizerVersion: NORMALIZER_VERSION, market: 'us', locale: 'en', deadlineMs: 10_000 },
+        plan: { retrievers, k: 10, minRelevance: 0 },
+      });
+      return seen!.ads.find(({ adId }) => adId === 'sofa-red')!.coverage;
+    };
+    // Its title says both words, its keyword one.
+    expect(await coverageBy(['lexical'])).toBe(1);
+    expect(await coverageBy(['keyword'])).toBe(0.5);
+    expect(await coverageBy(['keyword', 'lexical'])).toBe(1);
+  });
+
+  it('knows coverage and cosine of an ad that the other retriever found, though its own ranks it too low', async () => {
+    const query = 'red couch';
+    const [vector] = (await house.encoder.encode([query])).vectors as [Float32Array];
+    const { ad } = house.catalogue.get('sofa-red')!;
+    const view = house.live.view!;
+    const crowd = Array.from({ length: 120 }, (_, i) => `crowd-${i}`);
+    for (const [i, id] of crowd.entries()) {
+      const components = sixteenBits(vector.map((value, at) => value + ((i + at) % 7) / 50));
+      view.put({ ...ad, id, title: 'red thing', keywords: [], description: 'Red.' }, 100, {
+        components,
+        source: 'uploaded',
+      });
+    }
+    const put = (id: string, title: string, components: Float32Array) =>
+      view.put({ ...ad, id, title, keywords: [], description: 'Red.' }, 100, {
+        components: sixteenBits(components),
+        source: 'uploaded',
+      });
+    put('near', 'thing', vector);
+    put(
+      'said',
+      query,
+      vector.map((value) => -value),
+    );
+    let seen: Considered | undefined;
+    const retrieval = createRetrieval({
+      ...{ encoder: house.encoder, live: house.live, calibration: house.bundle.manifest.calibration },
+      onConsidered: (answer) => {
+        seen = answer();
+      },
+    });
+    await retrieval.retrieve({
+      ...{ query, normalizerVersion: NORMALIZER_VERSION, market: 'us', locale: 'en', deadlineMs: 10_000 },
+      plan: { ...BOTH, k: 10, minRelevance: 0 },
+    });
+    const foundBy = (id: string) => {
+      const { sources, coverage, cosine } = seen!.ads.find(({ adId }) => adId === id)!;
+      return { by: sources.map(({ retriever, rank }) => [retriever, rank]), coverage, cosine };
+    };
+    expect(foundBy('near')).toMatchObject({ by: [['dense', 1]], cosine: expect.closeTo(1, 3) });
+    expect(foundBy('near').coverage).toBeGreaterThan(0);
+    expect(foundBy('said')).toMatchObject({ by: [['lexical', 1]], coverage: 1, cosine: expect.closeTo(-1, 3) });
+    for (const id of [...crowd, 'near', 'said']) view.remove(id);
+  });
+
   it('brings up nothing that is on the kill list, be it an ad or all of a campaign or an advertiser, by any plan', async () => {
     let list: string[] = [];
     const retrieval = createRetrieval({
@@ -176,6 +257,30 @@ describe('retrieve', () => {
       calibration: house.bundle.manifest.calibration,
     });
     await expect(slow.retrieve({ ...request, deadlineMs: 1 })).rejects.toThrow('nothing was searched');
+  });
+
+  it('tells the encoder when the answer is due and who may leave, and searches for nobody who left meanwhile', async () => {
+    const leaving = new AbortController();
+    let given: Parameters<typeof house.encoder.encode>[1];
+    const encode: typeof house.encoder.encode = async (texts, options) => {
+      given = options;
+      leaving.abort(new Error('left meanwhile'));
+      return house.encoder.encode(texts);
+    };
+    const retrieval = createRetrieval({
+      ...{ encoder: { ...house.encoder, encode }, live: house.live, calibration: house.bundle.manifest.calibration },
+      onConsidered: () => expect.unreachable(),
+    });
+    const request = {
+      ...{ query: 'red sofa', normalizerVersion: NORMALIZER_VERSION, market: 'us', locale: 'en', deadlineMs: 10_000 },
+      plan: { ...DENSE, k: 10, minRelevance: 0 },
+    };
+    const now = () => performance.timeOrigin + performance.now();
+    const from = now();
+    await expect(retrieval.retrieve(request, { signal: leaving.signal })).rejects.toThrow('left meanwhile');
+    expect(given!.signal).toBe(leaving.signal);
+    expect(given!.deadlineAtMs).toBeGreaterThanOrEqual(from + 10_000);
+    expect(given!.deadlineAtMs).toBeLessThanOrEqual(now() + 10_000);
   });
 
   it('takes the vector that the caller brings for its own, and refuses one of another student by both names', async () => {

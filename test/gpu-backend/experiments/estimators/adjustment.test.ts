@@ -225,6 +225,11 @@ describe('clustered quantiles', () => {
     expect(byUnits / tests).toBeGreaterThan(0.063);
   });
 
+  it('are read at any share without a slip of rounding', () => {
+    const source = rowsByUnit(Array.from({ length: 100 }, (_, i) => [i + 1]));
+    for (let row = 1; row <= 100; row++) expect(source.at(row / 100)).toBe(row);
+  });
+
   it('is undefined without rows, and of unknown error with one unit', () => {
     expect(clusteredQuantile(rowsByUnit([]), 0.5)).toBeUndefined();
     expect(clusteredQuantile(rowsByUnit([[3, 4, 9]]), 0.5)).toEqual({ value: 4, variance: undefined, units: 1 });

@@ -66,6 +66,9 @@ describe('confidence sequences', () => {
     );
     for (const rival of rivals) expect(width(50_000)).toBeLessThan(rival);
     for (const units of [200, 5_000, 50_000, 10_000_000]) expect(width(units)).toBeGreaterThan(1.96);
+    const plain = { confidence: 0.95 };
+    expect(sequenceCritical(500, plain)).toBe(sequenceCritical(500, { ...plain, tunedUnits: 10_000 }));
+    expect(sequencePValue(0, 500, plain)).toBe(1);
   });
 
   it('have a p-value below the level exactly where the interval leaves 0 out', () => {
