@@ -25,6 +25,20 @@ describe('a schedule', () => {
     expect(open({ ...schedule, timeZone: 'Australia/Sydney' }, '2026-01-11T22:00:00Z')).toBe(true); // Monday there
   });
 
+  test('does not meet an hour that the clocks skip, and meets twice one that they repeat', () => {
+    const early = { timeZone: 'Europe/Berlin', hours: [{ days: [7], from: '02:00', to: '03:00' }] };
+    const minutes = (from: string) =>
+      Array.from({ length: 6 * 60 }, (_, i) => isOpen(early, Date.parse(from) + i * 60_000)).filter(Boolean).length;
+    expect(minutes('2026-03-22T00:00:00+01:00')).toBe(60);
+    expect(minutes('2026-03-29T00:00:00+01:00')).toBe(0); // 02:00 is 03:00
+    expect(minutes('2026-10-25T00:00:00+02:00')).toBe(120); // 03:00 is 02:00 again
+    const night = { timeZone: 'Europe/Berlin', hours: [{ days: [6], from: '23:00', to: '04:00' }] };
+    expect(open(night, '2026-03-29T01:59:00Z')).toBe(true); // 03:59 in summer
+    expect(open(night, '2026-03-29T02:00:00Z')).toBe(false);
+    expect(open(night, '2026-10-25T02:59:00Z')).toBe(true); // 03:59 in winter
+    expect(open(night, '2026-10-25T03:00:00Z')).toBe(false);
+  });
+
   test('goes past midnight into the next day, also over the end of the week, and all round the clock', () => {
     const late = { timeZone: 'UTC', hours: [{ days: [7], from: '22:00', to: '02:00' }] };
     expect(open(late, '2026-01-11T21:59:00Z')).toBe(false);
