@@ -18,3 +18,8 @@ test.each(['docs/operations.md', 'docs/alerts.rules.yml'])('%s names metrics tha
   expect(named.size).toBeGreaterThan(10);
   expect([...named].filter((name) => !exposed.has(name) && !WITH_SERVER.has(name))).toEqual([]);
 });
+
+test('what an alert says is quoted: a comma would end it, and Prometheus would refuse the file', () => {
+  const lines = readFileSync('docs/alerts.rules.yml', 'utf8').match(/annotations:.*/g)!;
+  expect(lines.filter((line) => !/^annotations: \{ summary: "[^"]+" \}$/.test(line))).toEqual([]);
+});
