@@ -57,7 +57,11 @@ const [REQUEST_SESSIONS, BATCH_SESSIONS] = [10, 4];
 const MINIMUM_VERSION = 15;
 /** Seconds until a lost connection is tried again: the driver's own go up to 20, and what is asked meanwhile waits. */
 const backoff = (attempt: number) => Math.min(0.1 * 2 ** attempt, 1);
-const quiet = { onnotice: () => {} };
+/**
+ * Notices are nobody's. And the driver asks every new session for the types of arrays with nobody waiting, so that a connection
+ * that breaks meanwhile would end the process.
+ */
+const quiet = { onnotice: () => {}, fetch_types: false };
 
 /** Where the driver would go itself, a place an attempt. */
 interface Places {

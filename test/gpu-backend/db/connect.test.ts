@@ -1,5 +1,6 @@
 /** The way to a real server: where its connections go, and that they wait for no acknowledgement. */
-import { Socket } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, connect as openSocket, Socket } from 'node:net';
 import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { type Connection, openPostgres, rows } from '../../../gpu-backend/db/connect.ts';
@@ -55,4 +56,34 @@ test('of several hosts the first that answers is used', async () => {
   const away = '127.0.0.2'; // nobody listens there
   const { db } = await connected(`postgres://postgres@${away},127.0.0.1:${url.port}${url.pathname}`);
   expect(await rows(db, sql`select current_database() as name`)).toEqual([{ name: url.pathname.slice(1) }]);
+});
+
+/** A way to the server that breaks whenever a client asks for the types of arrays, as a server that stops just then does. */
+async function breakingProxy(port: number) {
+  const proxy = createServer((client) => {
+    const behind = openSocket(port, '127.0.0.1');
+    client.on('data', (chunk) => {
+      if (chunk.includes('pg_catalog.pg_type')) client.resetAndDestroy();
+    });
+    for (const [from, to] of [
+      [client, behind],
+      [behind, client],
+    ] as const)
+      from
+        .on('error', () => to.destroy())
+        .on('close', () => to.destroy())
+        .pipe(to);
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  return { port: (proxy.address() as AddressInfo).port, close: () => proxy.close() };
+}
+
+// Nobody waits for what the driver asks of its own: where the connection breaks under it, the process ends.
+test('a session asks nothing but what it is asked', async () => {
+  const url = new URL(await server.createDatabase());
+  const proxy = await breakingProxy(Number(url.port));
+  url.port = String(proxy.port);
+  const { db } = await connected(url.href);
+  expect(await rows(db, sql`select array_to_json(array['a', 'b']) as names`)).toEqual([{ names: ['a', 'b'] }]);
+  proxy.close();
 });
