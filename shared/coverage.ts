@@ -51,7 +51,7 @@ export function indexTerm(token: string): string | null {
 /** The tokens of a text, in order, as {@link indexTerm} takes them. */
 export function tokens(text: string): string[] {
   // No patterns of Unicode classes outside functions: text.ts says why.
-  return text.split(/[\p{Z}\p{P}\n\r]+/u).filter((token) => token !== '');
+  return text.split(/[\p{Z}\p{P}\p{Cc}]+/u).filter((token) => token !== '');
 }
 
 /** A text as {@link terms} takes it. Terms are lower-cased anyway, so plain ASCII needs no normalisation, which is most of the work. */

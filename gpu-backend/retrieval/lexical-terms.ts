@@ -15,7 +15,7 @@ import {
 import { lexicalText } from '../../shared/coverage-index.ts';
 
 /** Raised, by either part, whenever terms, fields or the file change: an index written under another version is built anew. */
-export const LEXICAL_VERSION = 100 * TERMS_VERSION + 5;
+export const LEXICAL_VERSION = 100 * TERMS_VERSION + 6;
 
 /** Fields in the order in which their counts, lengths and scores are kept, with their place in a packed count. */
 export const FIELDS: readonly { name: LexicalField; boost: number; shift: number; most: number; certainty: number }[] =

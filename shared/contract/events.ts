@@ -8,6 +8,9 @@ import { Micros } from '../money.ts';
 import { AdId, Locale, Market } from './names.ts';
 import { CacheStatus, Rung } from './query-route.ts';
 
+/** Highest position of a slot; those who read the log count in int32. */
+const MOST_POSITION = 1_000;
+
 const EventBase = z.lazy(() =>
   z.strictObject({
     id: z.string().min(8).max(64),
@@ -43,7 +46,7 @@ export const ImpressionEvent = z.lazy(() =>
     reason: z.string().optional(),
     slots: z.array(
       z.strictObject({
-        position: z.int().min(1),
+        position: z.int().min(1).max(MOST_POSITION),
         adId: AdId,
         relevance: z.number(),
         priceMicros: Micros,
@@ -64,7 +67,7 @@ export const ClickEvent = z.lazy(() =>
     type: z.literal('click'),
     impressionId: z.string(),
     adId: AdId,
-    position: z.int().min(1),
+    position: z.int().min(1).max(MOST_POSITION),
     chargeMicros: Micros,
     bot: z.boolean(),
   }),

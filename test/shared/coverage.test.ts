@@ -27,7 +27,7 @@ test.each([
 
 it('takes each word of a text once, and none that says nothing', () => {
   expect(terms('the red shoes, and red café-chairs')).toEqual(['red', 'shoes', 'cafe', 'chair']);
-  expect(terms('what a sofa | + 1 lamp\nor\r\ntable')).toEqual(['sofa', '1', 'lamp', 'table']);
+  expect(terms('what a sofa | + 1 lamp\nor\r\ntable\tred')).toEqual(['sofa', '1', 'lamp', 'table', 'red']);
 });
 
 it('weighs a term by the probabilistic idf, which is never negative', () => {
