@@ -23,12 +23,11 @@ const quickAds = () => sizeFrom('HARNESS_BENCH_ADS', 50_000);
 
 /** In the order of their rows. */
 const PARTS: Record<string, Part> = {
-  encoder: ({ quick, say }) =>
-    encoderRows({ seconds: quick ? 3 : 8, ...(quick ? { turns: 1, openTurns: 1 } : { turns: 3, openTurns: 5 }), say }),
+  encoder: ({ quick, say }) => encoderRows({ seconds: quick ? 3 : 8, turns: quick ? 1 : 5, say }),
   events: ({ quick, say }) => eventRows({ pages: quick ? 10_000 : 50_000, turns: quick ? 3 : 5, say }),
   'ingest-kill': ({ quick, say }) => ingestKillRows({ kills: quick ? 8 : 50, say }),
   words: ({ quick, say }) => lexicalRows({ ...(quick ? { sizes: [27_315, quickAds()] } : {}), say }),
-  retrieve: ({ quick, say }) => retrieveRows({ ...(quick ? { ads: quickAds() } : {}), seconds: quick ? 6 : 20, say }),
+  retrieve: ({ quick, say }) => retrieveRows({ ...(quick ? { ads: quickAds() } : {}), seconds: quick ? 10 : 40, say }),
   footprint: ({ quick, say }) => footprintRows({ ads: quick ? quickAds() : benchAdCount(), say }),
   index: ({ quick, say }) => indexRows({ ads: quick ? quickAds() : benchAdCount(), quick, say }),
   growth: ({ quick, say }) =>

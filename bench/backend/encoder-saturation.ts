@@ -1,7 +1,8 @@
 /**
  * The encoder service with as much to do as it can, in turns with the bare session: what it keeps of the session's throughput,
  * whether it still answers who asks after its health, and whose processor time a request costs. The load generator, the event loop and the
- * session share the cores, so the ratio is also given on the processor time that the generator left.
+ * session share the cores, so the ratio is also given on the processor time that the generator left. Each turn ends at fixed
+ * times at a share of what it was saturated with: a machine that others share is not as fast a minute later.
  */
 import { availableParallelism } from 'node:os';
 import { median } from 'simple-statistics';
@@ -10,6 +11,9 @@ import type { BareResult } from './encoder-bare.ts';
 import type { EmbeddingLoadResult } from './encoder-load.ts';
 import type { ThreadTimes } from './encoder-meter.ts';
 
+/** Of its saturation, the load at fixed times. */
+const OPEN = 0.7;
+
 /** The histogram of the event loop's delays counts from timer to timer; this long is no delay. */
 const SAMPLED_EVERY_MS = 10;
 
@@ -17,8 +21,8 @@ export interface SaturationOptions {
   url: string;
   workers: number;
   turns: number;
-  /** Saturates the service for a while. */
-  load: () => Promise<EmbeddingLoadResult>;
+  /** Loads the service for a while: with so many requests a second, or as much as it takes. */
+  load: (rate?: number) => Promise<EmbeddingLoadResult>;
   /** The bare session on batches of so many texts. */
   bare: (batch: number) => Promise<BareResult>;
   say: (line: string) => void;
@@ -30,6 +34,8 @@ interface Turn {
   batch: number;
   lagMs: number;
   healthMs: number[];
+  /** Milliseconds at fixed times: of requests, how late the load itself was, the event loop's delay. */
+  open: Record<'p50' | 'p99' | 'lagP99' | 'loopMs', number>;
   /** The generator's part of all processor time that there was. */
   generatorShare: number;
   /** Microseconds of processor time a request. */
@@ -79,10 +85,14 @@ async function takeTurn({ url, load, bare }: SaturationOptions): Promise<Turn & 
   const encoded = after.encoded - before.encoded;
   const batch = Math.max(1, Math.round(encoded / (after.batches - before.batches)));
   const alone = await bare(batch);
+  await scrape(url);
+  const open = await load((OPEN * full.answers) / full.seconds);
+  const { lagMs: loopMs } = await scrape(url);
   const each = (thread: keyof ThreadTimes) => (1e6 * (after.times[thread] - before.times[thread])) / encoded;
   const [session, reading] = [1e6 * alone.session, 1e6 * alone.reading];
   return {
     ...{ service: full.answers / full.seconds, bare: alone.rate, batch, lagMs: after.lagMs, healthMs },
+    open: { p50: open.p50, p99: open.p99, lagP99: open.lagP99 ?? 0, loopMs },
     generatorShare: full.cpuSeconds / (full.seconds * availableParallelism()),
     spent: {
       generator: (1e6 * full.cpuSeconds) / full.answers,
@@ -90,7 +100,7 @@ async function takeTurn({ url, load, bare }: SaturationOptions): Promise<Turn & 
       aroundSession: each('workers') - session - reading,
       collection: each('process') - each('eventLoop') - each('workers'),
     },
-    failed: full.failed,
+    failed: full.failed + open.failed,
   };
 }
 
@@ -102,7 +112,9 @@ export async function saturate(options: SaturationOptions): Promise<{
 }> {
   const turns: Awaited<ReturnType<typeof takeTurn>>[] = [];
   for (let turn = 1; turn <= options.turns; turn++) {
-    options.say(`turn ${turn} of ${options.turns}: saturation, then the bare session at the same batch`);
+    options.say(
+      `turn ${turn} of ${options.turns}: saturation, the bare session at the same batch, ${100 * OPEN} % of saturation`,
+    );
     turns.push(await takeTurn(options));
   }
   const middle = (pick: (turn: Turn) => number) => median(turns.map(pick));
@@ -113,6 +125,8 @@ export async function saturate(options: SaturationOptions): Promise<{
     value: middle((turn) => turn.spent[part]),
     unit: 'us',
   });
+  const at = `${100 * OPEN} % of saturation`;
+  const p99s = turns.map(({ open }) => open.p99);
   const rows: Row[] = [
     {
       metric: "encoder service: saturation, requests of one text, base64 as OpenAI's client asks",
@@ -147,6 +161,24 @@ export async function saturate(options: SaturationOptions): Promise<{
       healthMs.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...healthMs),
       `ms of ${healthMs.length} calls`,
       ['<=', 1_000],
+    ),
+    { metric: `encoder service: p50 at ${at}`, value: middle(({ open }) => open.p50), unit: 'ms' },
+    bounded(
+      `encoder service: p99 at ${at}`,
+      middle(({ open }) => open.p99),
+      `ms, median of ${turns.length} turns, ${Math.min(...p99s).toFixed(1)} to ${Math.max(...p99s).toFixed(1)}`,
+      ['<=', 15],
+    ),
+    {
+      metric: 'encoder service: lateness of the load itself at 70 %, p99 (within the p99 above)',
+      value: middle(({ open }) => open.lagP99),
+      unit: 'ms',
+    },
+    bounded(
+      'encoder service: event-loop lag at 70 %, p99',
+      middle(({ open }) => open.loopMs),
+      'ms',
+      ['<=', 5],
     ),
   ];
   return { rows, saturation, failed: turns.reduce((sum, { failed }) => sum + failed, 0) };

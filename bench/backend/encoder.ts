@@ -5,7 +5,6 @@
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { median } from 'simple-statistics';
 import { createMarket, MARKET_SEED } from '../../marketplace/market.ts';
 import { createRandom } from '../../marketplace/random.ts';
 import { BACKEND_FLAGS, startService } from '../../scripts/service.ts';
@@ -13,7 +12,7 @@ import { bounded, type Row } from '../row.ts';
 import { bareThroughput } from './encoder-bare.ts';
 import { applyEmbeddingLoad, type EmbeddingLoad } from './encoder-load.ts';
 import { startEncoderPeer } from './encoder-peer.ts';
-import { saturate, scrape } from './encoder-saturation.ts';
+import { saturate } from './encoder-saturation.ts';
 
 const KEY = 'a-secret-of-this-measurement';
 /** In flight at saturation: enough that the queue holds the next batch while one is computed and its answers travel. */
@@ -30,8 +29,6 @@ export interface EncoderOptions {
   seconds: number;
   /** Turns of bare session and service. */
   turns: number;
-  /** Turns of the open loop. */
-  openTurns: number;
   say: (line: string) => void;
 }
 
@@ -42,7 +39,7 @@ function queries(): string[] {
   return createRandom(1, 'bench-encoder').sample(distinct, Math.min(20_000, distinct.length));
 }
 
-export async function encoderRows({ seconds, turns, openTurns, say }: EncoderOptions): Promise<Row[]> {
+export async function encoderRows({ seconds, turns, say }: EncoderOptions): Promise<Row[]> {
   const texts = queries();
   const workers = Math.min(4, Math.max(1, availableParallelism() - 1));
   const server = await startService({
@@ -68,44 +65,13 @@ export async function encoderRows({ seconds, turns, openTurns, say }: EncoderOpt
     await apply({ connections: SATURATION, seconds: WARM_UP_SECONDS });
     const full = await saturate({
       ...{ url: server.url, workers, turns, say },
-      load: () => apply({ connections: SATURATION, seconds }),
+      load: (rate) => apply({ connections: SATURATION, seconds, ...(rate === undefined ? {} : { rate }) }),
       bare: (batch) => bareThroughput({ texts, batch, tokenBudget: TOKEN_BUDGET, seconds }, workers),
     });
     const { saturation } = full;
     let { failed } = full;
     rows.push(...full.rows);
 
-    const opens: { p50: number; p99: number; lagP99: number; loopMs: number }[] = [];
-    for (let turn = 1; turn <= openTurns; turn++) {
-      say(`turn ${turn} of ${openTurns}: open loop at 70 % of saturation`);
-      await scrape(server.url);
-      const open = await apply({ connections: SATURATION, seconds, rate: 0.7 * saturation });
-      const { lagMs } = await scrape(server.url);
-      failed += open.failed;
-      opens.push({ p50: open.p50, p99: open.p99, lagP99: open.lagP99 ?? 0, loopMs: lagMs });
-    }
-    const middle = (pick: (turn: (typeof opens)[number]) => number) => median(opens.map(pick));
-    const p99s = opens.map(({ p99 }) => p99);
-    rows.push(
-      { metric: 'encoder service: p50 at 70 % of saturation', value: middle(({ p50 }) => p50), unit: 'ms' },
-      bounded(
-        'encoder service: p99 at 70 % of saturation',
-        middle(({ p99 }) => p99),
-        `ms, median of ${openTurns} turns, ${Math.min(...p99s).toFixed(1)} to ${Math.max(...p99s).toFixed(1)}`,
-        ['<=', 15],
-      ),
-      {
-        metric: 'encoder service: lateness of the load itself at 70 %, p99 (within the p99 above)',
-        value: middle(({ lagP99 }) => lagP99),
-        unit: 'ms',
-      },
-      bounded(
-        'encoder service: event-loop lag at 70 %, p99',
-        middle(({ loopMs }) => loopMs),
-        'ms',
-        ['<=', 5],
-      ),
-    );
     for (const connections of [1, 4, 16, 64]) {
       say(`${connections} in flight`);
       const { answers, seconds: spent, p50, p99, failed: bad } = await apply({ connections, seconds: seconds / 2 });
