@@ -115,7 +115,7 @@ ${look!.map(check)}
 ${
   well!.length === 0
     ? ''
-    : html`<details><summary><span class="badge good">✓ ${well!.length} of ${report.checks.length} checks</span> ${well!.map(({ title }) => title).join(', ')}</summary>${well!.map(check)}</details>`
+    : html`<details><summary><span class="badge good">✓ ${well!.length} of ${report.checks.length} checks</span> ${well!.map(({ title }) => title).join(' · ')}</summary>${well!.map(check)}</details>`
 }
 <p class="quiet">${excluded(report)}</p></section>`;
 }

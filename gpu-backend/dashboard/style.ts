@@ -48,7 +48,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: right; padding: .35rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tbody th { font-weight: 400; }
-thead th { white-space: normal; overflow-wrap: anywhere; min-width: 6.5em; font-weight: 600; font-size: .85rem; color: var(--quiet); }
+thead th { white-space: normal; overflow-wrap: anywhere; min-width: 7em; font-weight: 600; font-size: .85rem; color: var(--quiet); }
 table.metrics, table.ways { font-size: .85rem; }
 .metrics th, .metrics td { padding-left: .3rem; padding-right: .3rem; }
 .metrics th:first-child { padding-left: 0; }
@@ -68,6 +68,8 @@ span { overflow-wrap: anywhere; }
 footer { color: var(--quiet); padding-bottom: 2rem; }
 footer a { margin-right: 1rem; }
 @media (max-width: 44rem) {
+  th, td { padding-left: .25rem; padding-right: .25rem; }
+  tbody th { white-space: normal; }
   table.metrics, table.ways { font-size: inherit; }
   .wide { display: none; }
   .narrow { display: block; }
