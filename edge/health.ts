@@ -5,7 +5,8 @@ import { VERSION } from './isolate.ts';
 
 export const healthRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/healthz', (c) => {
-    const { config, killList, cache, memory, origins, head, rungs, student, events, clock, startedAtMs } = isolate;
+    const { config, killList, cache, memory, origins, head, rungs, student, limiter, events, clock, startedAtMs } =
+      isolate;
     const state = config.state;
     c.header('cache-control', 'no-store');
     return c.json({
@@ -19,6 +20,7 @@ export const healthRoute = (isolate: Isolate) =>
       origins: { ...origins.counts, hedgeAfterMs: origins.hedgeAfterMs, breakers: origins.breakers },
       head: { ...head.counts, inMemory: head.state },
       ...(student === undefined ? {} : { student: { model: student.model, ...student.counts } }),
+      ...(limiter === undefined ? {} : { rateLimit: limiter.counts }),
       events: events.counts,
     });
   });

@@ -15,7 +15,7 @@ import { answerCandidates, askThrough, type Entrypoint, type Retrieval } from '.
 import { type Clock, forward, systemClock } from './clock.ts';
 import { kvSnapshot } from './config-snapshot.ts';
 import { ConfigStore } from './config-store.ts';
-import { type EdgeBindings, type EdgeSettings, type RateLimit, readSettings } from './env.ts';
+import { type EdgeBindings, type EdgeSettings, readSettings } from './env.ts';
 import { EventLog } from './events.ts';
 import { kvShelf } from './head/head-shelf.ts';
 import { HEAD_MAX_AGE_MS, HeadStore } from './head/head-store.ts';
@@ -24,6 +24,7 @@ import { Ledger } from './ledger.ts';
 import { ledgerEntry } from './outbox/ledger-entry.ts';
 import type { OutboxWorld } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
+import { RateLimiter } from './rate-limit.ts';
 import { guardedOrigins } from './resilience/guarded-origins.ts';
 import type { Ask, Origins } from './resilience/origins.ts';
 import type { Serving } from './serving.ts';
@@ -84,7 +85,7 @@ export interface Isolate {
   /** Answers of this isolate, by the rung that gave them. */
   rungs: Record<Rung, number>;
   events: EventLog;
-  limiter: RateLimit | undefined;
+  limiter: RateLimiter | undefined;
   outboxes: Outboxes;
   /** For the outbox, where it runs in this isolate. */
   outboxWorld: OutboxWorld;
@@ -225,7 +226,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     }),
     slates: new Slates(settings.keys),
     rungs: { fresh: 0, stale: 0, hedge: 0, head: 0, empty: 0 },
-    limiter: env.RATE_LIMIT,
+    limiter: env.RATE_LIMIT && new RateLimiter({ binding: env.RATE_LIMIT, now: steady, onError: logError }),
     events,
     outboxes,
     outboxWorld: {

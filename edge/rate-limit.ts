@@ -1,10 +1,16 @@
 /** `429` for a client address that asks too often. The address is the key of a counter and goes nowhere else. */
 import { createMiddleware } from 'hono/factory';
 import { HarnessError } from '../shared/problem.ts';
+import { TIMED_OUT, within } from './deadline.ts';
+import type { RateLimit } from './env.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
 
 /** The longer of the two periods that a rate-limit binding may have. */
 const RETRY_AFTER_SECONDS = 60;
+/** Longest wait for the binding. */
+const WAIT_MS = 100;
+/** Between two lines of the log about a binding that fails. */
+const SAY_EVERY_MS = 60_000;
 
 /** What is before an IPv4 address that is written as an IPv6 one (RFC 4291, 2.5.5.2), as proxies do whose socket takes both. */
 const MAPPED = /^::ffff:(?=[\d.]+$)/i;
@@ -16,6 +22,20 @@ const MAPPED = /^::ffff:(?=[\d.]+$)/i;
 export function clientKey(headers: Headers): string | undefined {
   const address = headers.get('cf-connecting-ip')?.replace(MAPPED, '');
   if (address === undefined || !address.includes(':')) return address;
+  const groups = groupsOf(address);
+  const network = groups.slice(0, 4).map((group) => group.toString(16));
+  // The mapped ones again, in hexadecimal groups.
+  const isMapped = groups.length === 8 && groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  return isMapped
+    ? groups
+        .slice(6)
+        .flatMap((group) => [group >> 8, group & 0xff])
+        .join('.')
+    : `${network.join(':')}::/64`;
+}
+
+/** The groups of an IPv6 address as numbers, those that `::` stands for among them. */
+function groupsOf(address: string): number[] {
   const [head = '', tail] = address.split('::');
   const groups = head === '' ? [] : head.split(':');
   if (tail !== undefined) {
@@ -23,21 +43,57 @@ export function clientKey(headers: Headers): string | undefined {
     while (groups.length + after.length < 8) groups.push('0');
     groups.push(...after);
   }
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
+  return groups.map((group) => Number.parseInt(group, 16));
 }
 
-/** Throws `too_many_requests`; a limiter that fails refuses nobody. */
-export async function limitRate({ limiter, onError }: Isolate, headers: Headers): Promise<void> {
-  const key = clientKey(headers);
-  if (limiter === undefined || key === undefined) return;
-  const { success } = await limiter.limit({ key }).catch((error: unknown) => {
+export interface RateLimiterOptions {
+  binding: RateLimit;
+  /** Milliseconds of a clock that does not go back. */
+  now: () => number;
+  onError: (message: string, error: unknown) => void;
+}
+
+/** The binding as the edge goes by it: one that fails or hangs refuses nobody, and holds nobody for long. */
+export class RateLimiter {
+  readonly counts = { refused: 0, failed: 0 };
+  readonly #options: RateLimiterOptions;
+  #saidAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: RateLimiterOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the client has asked too often. Never rejects. */
+  async refuses(key: string): Promise<boolean> {
+    try {
+      const asked = this.#options.binding.limit({ key });
+      // A binding that counts in this very process has answered already; a timer would cost more than it.
+      const verdict = (await Promise.race([asked, undefined])) ?? (await within(asked, WAIT_MS));
+      if (verdict === TIMED_OUT) throw new HarnessError('deadline_exceeded', `no answer within ${WAIT_MS} ms`);
+      if (verdict.success) return false;
+      this.counts.refused += 1;
+      return true;
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  /** Said once a minute: every request meets a binding that is away, and the counts say how many. */
+  #failed(error: unknown): void {
+    const { now, onError } = this.#options;
+    this.counts.failed += 1;
+    if (now() - this.#saidAtMs < SAY_EVERY_MS) return;
+    this.#saidAtMs = now();
     onError('the rate limiter failed', error);
-    return { success: true };
-  });
-  if (success) return;
+  }
+}
+
+/** Throws `too_many_requests`. */
+export async function limitRate({ limiter }: Isolate, headers: Headers): Promise<void> {
+  if (limiter === undefined) return;
+  const key = clientKey(headers);
+  if (key === undefined || !(await limiter.refuses(key))) return;
   throw new HarnessError('too_many_requests', 'Too many requests from this address; wait a minute.', {
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   });

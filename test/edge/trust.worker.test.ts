@@ -117,25 +117,29 @@ describe('rate limits', () => {
     expect(await refused.json()).toMatchObject({ code: 'too_many_requests' });
     expect((await edge.fetch('/v1/ads?q=a', from('192.0.2.2'))).status).toBe(200);
     expect((await edge.fetch('/v1/click/abc', from('192.0.2.1'))).status).toBe(429);
-    expect((await edge.fetch('/healthz', from('192.0.2.1'))).status).toBe(200);
+    const health = await edge.fetch('/healthz', from('192.0.2.1'));
+    expect(await health.json()).toMatchObject({ rateLimit: { failed: 0, refused: 2 } });
     expect(edge.queued).toHaveLength(4);
   });
 
   it('are counted by the binding of wrangler.toml', async () => {
-    const edge = edgeUnderTest();
-    const { limiter } = edge.isolate;
-    const asked = Array.from({ length: 1_300 }, () => limiter!.limit({ key: 'one-client' }));
+    const { RATE_LIMIT: binding } = edgeUnderTest().bindings;
+    const asked = Array.from({ length: 1_300 }, () => binding!.limit({ key: 'one-client' }));
     const granted = (await Promise.all(asked)).filter(({ success }) => success).length;
     // 600 a minute; at most two minutes took part.
     expect(granted).toBeGreaterThanOrEqual(600);
     expect(granted).toBeLessThanOrEqual(1_200);
-    expect(await limiter!.limit({ key: 'another-client' })).toEqual({ success: true });
+    expect(await binding!.limit({ key: 'another-client' })).toEqual({ success: true });
   });
 
-  it('refuse nobody when the limiter fails, and know nobody without an address', async () => {
-    const edge = edgeUnderTest({ RATE_LIMIT: { limit: () => Promise.reject(new Error('no limiter')) } });
+  it.each([
+    ['fails', () => Promise.reject(new Error('no limiter'))],
+    ['hangs', () => new Promise<never>(() => undefined)],
+  ])('refuse nobody when the limiter %s, and know nobody without an address', async (_, limit) => {
+    const edge = edgeUnderTest({ RATE_LIMIT: { limit } });
     expect((await edge.fetch('/v1/ads?q=a', { headers: { 'cf-connecting-ip': '192.0.2.1' } })).status).toBe(200);
     expect((await edge.fetch('/v1/ads?q=a')).status).toBe(200);
+    expect(await (await edge.fetch('/healthz')).json()).toMatchObject({ rateLimit: { failed: 1, refused: 0 } });
   });
 
   it.each([
@@ -147,6 +151,9 @@ describe('rate limits', () => {
     // As a proxy names an IPv4 client that came to a socket of both kinds: all of them are one /64.
     ['::ffff:192.0.2.1', '192.0.2.1'],
     ['::FFFF:192.0.2.2', '192.0.2.2'],
+    ['::ffff:c000:203', '192.0.2.3'],
+    ['0:0:0:0:0:FFFF:C000:0204', '192.0.2.4'],
+    ['::ffff:0:c000:205', '0:0:0:0::/64'],
     [undefined, undefined],
   ])('%s is counted as %s', (address, key) => {
     expect(clientKey(new Headers(address === undefined ? {} : { 'cf-connecting-ip': address }))).toBe(key);
