@@ -85,7 +85,7 @@ export interface EdgeSettings {
   readonly workersCache: boolean;
 }
 
-/** Throws `configuration` that names the binding at fault. */
+/** Throws `configuration` that names the binding at fault, or the two that contradict each other. */
 export function readSettings(env: EdgeBindings): EdgeSettings {
   const result = Variables.safeParse(env);
   if (!result.success) {
@@ -105,6 +105,13 @@ export function readSettings(env: EdgeBindings): EdgeSettings {
     throw new HarnessError('configuration', 'OUTBOX: expected a Durable Object binding; see wrangler.toml.');
   }
   const variables = result.data;
+  const { CACHE_SOFT_SECONDS: soft, CACHE_HARD_SECONDS: hard } = variables;
+  if (hard < soft) {
+    throw new HarnessError(
+      'configuration',
+      `CACHE_HARD_SECONDS: expected at least the ${soft} of CACHE_SOFT_SECONDS, got ${hard}; set it in wrangler.toml.`,
+    );
+  }
   return Object.freeze({
     backendUrl: variables.BACKEND_URL,
     secondBackendUrl: variables.BACKEND_SECOND_URL,

@@ -82,4 +82,13 @@ describe('The settings of the Worker', () => {
     );
     expect(() => read({ [name]: value })).toThrow(name);
   });
+
+  it('refuse a list that is gone before it is stale by both names, and take one that is never stale', () => {
+    const lives = { CACHE_SOFT_SECONDS: '60', CACHE_HARD_SECONDS: '59' };
+    expect(() => read(lives)).toThrow(
+      'CACHE_HARD_SECONDS: expected at least the 60 of CACHE_SOFT_SECONDS, got 59; set it in wrangler.toml.',
+    );
+    expect(() => read({ CACHE_SOFT_SECONDS: '7200' })).toThrow('expected at least the 7200 of CACHE_SOFT_SECONDS');
+    expect(read({ ...lives, CACHE_HARD_SECONDS: '60' })).toMatchObject({ cacheSoftMs: 60_000, cacheHardMs: 60_000 });
+  });
 });
