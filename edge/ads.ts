@@ -11,14 +11,14 @@ import type { AdsRequest } from './ads-request.ts';
 import { CLICK_VALID_SECONDS, clickTail } from './click.ts';
 import { askOthers, withTriggered } from './counterfactual.ts';
 import { orHead } from './head/head-page.ts';
-import { identify, type Unit } from './identity.ts';
+import { identify, takenBack, UNIT_COOKIE, type Unit } from './identity.ts';
 import { type Page, retrievePage } from './interleaved.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
 import { type LoggedQuery, loggedQuery } from './query-log.ts';
 import { headersOf } from './security-headers.ts';
 import type { Serving } from './serving.ts';
 import type { Slate } from './slates.ts';
-import { readSticky, type StickyRecords, stickyCookie } from './sticky.ts';
+import { readSticky, STICKY_COOKIE, type StickyRecords, stickyCookie } from './sticky.ts';
 import { visitOf } from './visit.ts';
 
 /** Everything that one request came to; the answer and the event are two views of it. */
@@ -40,6 +40,7 @@ interface Outcome {
 }
 
 const NO_RECORDS: StickyRecords = new Map();
+const OUR_COOKIES = [UNIT_COOKIE, STICKY_COOKIE];
 const HEADERS = headersOf({ 'content-type': 'application/json', 'cache-control': 'private, no-store' });
 
 export interface Asked {
@@ -112,7 +113,8 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
       ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
       : undefined;
   const response = new Response(JSON.stringify(answerOf(outcome, origin)), { headers: HEADERS });
-  for (const cookie of [unit.setCookie, remember]) {
+  const cookies = unit.consent ? [unit.setCookie, remember] : takenBack(headers.get('cookie'), OUR_COOKIES);
+  for (const cookie of cookies) {
     if (cookie !== undefined) response.headers.append('set-cookie', cookie);
   }
   return response;

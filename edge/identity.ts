@@ -46,6 +46,16 @@ export function readCookie(header: string | null, name: string): string | undefi
   return undefined;
 }
 
+const setCookie = (name: string, value: string, maxAgeSeconds: number) =>
+  `${name}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}`;
+
+/** `Set-Cookie` of what a visitor who consents is to keep. */
+export const kept = (name: string, value: string): string => setCookie(name, value, ONE_YEAR_SECONDS);
+
+/** `Set-Cookie`s by which a visitor who does not consent any more forgets those of the cookies that came with the request. */
+export const takenBack = (header: string | null, names: readonly string[]): string[] =>
+  names.filter((name) => readCookie(header, name) !== undefined).map((name) => setCookie(name, '', 0));
+
 /** What a visitor says and a site assumes of consent. */
 interface Said {
   /** `Sec-GPC`. */
@@ -91,9 +101,7 @@ export async function identify(headers: Headers, { keys, newId, policy, known }:
     unitId: await unitIdOf(keys, token, newUnit),
     bot,
     consent,
-    setCookie: consent
-      ? `${UNIT_COOKIE}=${token}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${ONE_YEAR_SECONDS}`
-      : undefined,
+    setCookie: consent ? kept(UNIT_COOKIE, token) : undefined,
   };
 }
 

@@ -7,11 +7,10 @@ import type { Assigned, StickyRecord } from '../shared/assignment.ts';
 import type { Experiment } from '../shared/experiment.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type KeyRing, signToken, verifyToken } from '../shared/signature.ts';
-import { readCookie } from './identity.ts';
+import { kept, readCookie } from './identity.ts';
 
 export const STICKY_COOKIE = '__Host-harness-arms';
 const PURPOSE = 'arms';
-const ONE_YEAR_SECONDS = 31_536_000;
 /** Keeps the cookie below the 4,096 bytes that browsers take. */
 const MAX_RECORDS = 16;
 
@@ -67,5 +66,5 @@ export async function stickyCookie(options: StickyCookieOptions): Promise<string
   if (!news) return undefined;
   const a = Object.fromEntries([...records].map(([key, { arm, version }]) => [key, [arm, version]]));
   const token = await signToken(keys, PURPOSE, JSON.stringify({ u: unitId, a }));
-  return `${STICKY_COOKIE}=${token}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${ONE_YEAR_SECONDS}`;
+  return kept(STICKY_COOKIE, token);
 }

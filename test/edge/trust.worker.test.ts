@@ -13,6 +13,9 @@ type Edge = ReturnType<typeof edgeUnderTest>;
 const unitOf = (edge: Edge, i: number) => (edge.queued[i] as ImpressionEvent).unitId;
 
 describe('consent', () => {
+  // Browsers take no other attributes of a name that begins like this.
+  const forgotten = (what: string) => `__Host-harness-${what}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0`;
+
   it('is waited for where it is required: nothing is set, and every request is a unit of its own', async () => {
     const edge = edgeUnderTest({ CONSENT: 'required' });
     const silent = await edge.fetch('/v1/ads?q=shoes');
@@ -26,9 +29,9 @@ describe('consent', () => {
     await edge.fetch('/v1/ads?q=shoes', { headers: { cookie: ['harness-consent=granted', ...cookie].join('; ') } });
     expect(unitOf(edge, 3)).toBe(unitOf(edge, 2));
 
-    // Taken back: what the browser still sends is not read.
+    // Taken back: what the browser still sends is not read, and is to be forgotten.
     const withdrawn = await edge.fetch('/v1/ads?q=shoes', { headers: { cookie: cookie.join('; ') } });
-    expect(withdrawn.headers.getSetCookie()).toEqual([]);
+    expect(withdrawn.headers.getSetCookie()).toEqual([forgotten('unit')]);
     expect(unitOf(edge, 4)).not.toBe(unitOf(edge, 2));
     // Each impression says which it was, so that an analysis can tell units that last from those that do not.
     expect(edge.queued.map((event) => (event as ImpressionEvent).consent)).toEqual([false, false, true, true, false]);
@@ -39,6 +42,20 @@ describe('consent', () => {
     const response = await edge.fetch('/v1/ads?q=shoes', { headers: { 'sec-gpc': '1' } });
     expect(response.status).toBe(200);
     expect(response.headers.getSetCookie()).toEqual([]);
+  });
+
+  it('once withdrawn takes back what the browser brings of ours, and nothing else', async () => {
+    const edge = edgeUnderTest();
+    const answered = async (cookie: string, headers: Record<string, string> = {}) =>
+      (await edge.fetch('/v1/ads?q=shoes', { headers: { cookie, ...headers } })).headers.getSetCookie();
+    const unit = (await answered(''))[0]!.split(';')[0]!;
+    const arms = '__Host-harness-arms=of-another-version';
+    const denied = 'harness-consent=denied';
+    expect(await answered(`${denied}; ${arms}; basket=7; ${unit}`)).toEqual([forgotten('unit'), forgotten('arms')]);
+    expect(await answered(`${denied}; ${arms}`)).toEqual([forgotten('arms')]);
+    expect(await answered(unit, { 'sec-gpc': '1' })).toEqual([forgotten('unit')]);
+    expect(await answered(`${denied}; basket=7`)).toEqual([]);
+    expect(await answered(`${unit}; ${arms}`)).toEqual([]);
   });
 });
 
