@@ -60,7 +60,10 @@ export function openScanDevice({
           } catch (error) {
             if (error instanceof RangeError) throw error; // the caller's mistake
             onFallback?.({ of: 'search', reason: reasonOf(error) });
-            opening ??= Promise.resolve(graph());
+            opening ??= Promise.resolve(graph()).catch((failure: unknown) => {
+              opening = undefined; // tried again for the next query
+              throw failure;
+            });
             return (await opening).search(query, k, accept);
           }
         },

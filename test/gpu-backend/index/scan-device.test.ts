@@ -76,6 +76,19 @@ describe('openScanDevice', () => {
     expect(fallbacks.map(({ of }) => of)).toEqual(['search', 'search', 'search']);
   });
 
+  it('tries again for the next query where the graph could not be opened', async () => {
+    let opens = 0;
+    const index = await device.open(rows, members, async () => {
+      if (opens++ === 0) throw new Error('too many open files');
+      return exactIndex(rows, members);
+    });
+    await device.close();
+    await expect(index.search(queries[0]!, 5)).rejects.toThrow('too many open files');
+    expect(await index.search(queries[0]!, 5)).toEqual(scan(rows, queries[0]!, { k: 5, members }));
+    await index.search(queries[1]!, 5);
+    expect(opens).toBe(2);
+  });
+
   it('leaves the mistakes of the caller to the caller', async () => {
     const index = await device.open(rows, members, noGraph);
     await expect(index.search(new Float32Array(3), 5)).rejects.toThrow(RangeError);
