@@ -98,6 +98,10 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     ])
       await expect(call()).rejects.toMatchObject({ code: 'not_found' });
     await expect(accounts.put('campaign', campaign({ name: '\0' }))).rejects.toMatchObject({ code: 'bad_request' });
+    const patch = { name: 'half a \ud83d pair' };
+    await expect(accounts.patch('campaign', 'campaign-1', patch)).rejects.toMatchObject({ code: 'bad_request' });
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'paused' }); // again
+    expect([shown(), (await accounts.get('advertiser', 'advertiser-1')).status]).toEqual([false, 'paused']);
   });
 
   test('are all there again after a start', async () => {
@@ -109,6 +113,30 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     await loadTerms(db, terms);
     expect([shown(), shown({ query: 'shoes' })]).toEqual([false, true]);
     expect(terms.admits({ ...asked, query: 'shoes' })(sampleAd({ policyFlags: ['adult'] }))).toBe(false);
+  });
+
+  test('are brought up to what came after a revision, and that alone is read', async () => {
+    await accounts.put('campaign', campaign({ status: 'paused' }));
+    const since = await reached(db, 'catalogue');
+    await accounts.put('advertiser', { id: 'advertiser-2', status: 'paused' });
+    terms = new Terms({ now: () => NOW });
+    await loadTerms(db, terms, since);
+    expect(shown()).toBe(true);
+    expect(terms.admits(asked)({ ...ad, advertiserId: 'advertiser-2' })).toBe(false);
+    await loadTerms(db, terms, since - 1);
+    expect(shown()).toBe(false);
+  });
+
+  test('of one id are apart: a campaign is not the advertiser', async () => {
+    await accounts.put('campaign', campaign({ id: 'one', dailyBudgetMicros: 1_000_000 }));
+    await accounts.put('advertiser', { id: 'one', status: 'active', dailyBudgetMicros: 1_000 });
+    await db.execute(sql`update ads set campaign_id = 'one'`);
+    await ingest(clickOnBothDays({ id: 'click-0:1', adId: 'a', chargeMicros: 1_000 }), { db, onKillListChange });
+    expect(await killList(db)).toEqual([]);
+    await accounts.patch('campaign', 'one', { status: 'paused' });
+    expect(await killList(db)).toEqual(['campaign/one']);
+    expect(terms.admits(asked)({ ...ad, campaignId: 'other', advertiserId: 'one' })).toBe(true);
+    expect(terms.admits(asked)({ ...ad, campaignId: 'one' })).toBe(false);
   });
 
   test('a pause after the snapshot is one entry of the kill list, told once; a removal ends it', async () => {
@@ -158,7 +186,14 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1', 'campaign/campaign-1'], 2]);
     await accounts.patch('campaign', 'campaign-1', { dailyBudgetMicros: 2_000_000 });
     expect([await killList(db), changes]).toEqual([['advertiser/advertiser-1'], 3]);
+    await forgetPastDays(db);
+    expect(await killList(db)).toEqual(['advertiser/advertiser-1']);
+    await accounts.remove('advertiser', 'advertiser-1');
+    expect([await killList(db), changes]).toEqual([[], 4]);
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'active', dailyBudgetMicros: 1_500_000 });
+    expect(await killList(db)).toEqual(['advertiser/advertiser-1']);
     await db.execute(sql`update account_spend set day = day - 2`);
+    expect(await killList(db)).toEqual([]);
     await db.execute(sql`update ad_spend set day = day - 2`);
     expect([await forgetPastDays(db), await killList(db)]).toEqual([true, []]);
     expect(await db.execute(sql`select * from account_spend`)).toHaveLength(0);

@@ -10,6 +10,7 @@ import { Live } from '../../../gpu-backend/generations/live.ts';
 import { type AdVector, createVectorLadder, type VectorLadder } from '../../../gpu-backend/generations/vectors.ts';
 import { adTextDigest } from '../../../shared/ad-text.ts';
 import type { Ad } from '../../../shared/contract/ads.ts';
+import { smallBundle, smallHouse } from '../../fixtures/small-house.ts';
 import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
 import { sampleAd } from '../../setup/samples.ts';
 
@@ -75,6 +76,30 @@ test('nothing is encoded while nothing is searched', async () => {
   await follow([change(sampleAd())]);
   expect(live.puts).toEqual([[sampleAd(), 5, undefined]]);
   expect(encoder.stats().encoded).toBe(before);
+});
+
+test('a vector is asked for where a text is new or its owner sent one, be a generation built or not', async () => {
+  const house = await smallHouse({ bundle: await smallBundle(join(dir, 'small')), dataDir: join(dir, 'data') });
+  await house.publisher.build();
+  const asked: string[][] = [];
+  const resolve: VectorLadder['resolve'] = (ads, options) => {
+    asked.push(ads.map(({ ad }) => ad.id));
+    return house.ladder.resolve(ads, options);
+  };
+  const follow = followInto({
+    ...{ live: house.live, ladder: { ...house.ladder, resolve } },
+    ...{ isBuilding: () => false, onVectorsMissing: () => expect.unreachable() },
+  });
+  const { ad } = house.catalogue.get('sofa-red')!;
+  await follow([change({ ...ad, status: 'paused' })]);
+  expect(house.live.view!.find(ad.id)).toMatchObject({ status: 'paused' });
+  await follow([change({ ...ad, title: 'red couch' }, { revision: 6 })]);
+  const vector = new Int8Array(house.encoder.dimension).fill(1);
+  const other = house.catalogue.get('car-red')!.ad;
+  await follow([change(other, { stored: { vector, textDigest: await adTextDigest(other) } })]);
+  expect(asked).toEqual([[], ['sofa-red'], ['car-red']]);
+  expect(house.live.view!.delta).toBe(2); // what has another vector than the generation
+  await house.close();
 });
 
 test('others get a turn between the changes of a batch', async () => {

@@ -108,6 +108,15 @@ describe.each(DATABASES)('spend on the %s database', (_name, open) => {
     expect((await state()).killed).toEqual(['b']);
   });
 
+  test('goes by the generation that is live, whatever came after it and failed, or is being built', async () => {
+    await catalogue().patch('a', { status: 'paused' });
+    const [live] = await db.select().from(generations);
+    const catalogueRevision = await reached(db, 'catalogue');
+    for (const [i, status] of (['failed', 'building', 'retired'] as const).entries())
+      await db.insert(generations).values({ ...live!, number: 2 + i, status, catalogueRevision });
+    expect((await state()).killed).toEqual(['a']);
+  });
+
   test('kills nothing that no generation can have cached', async () => {
     await db.execute(sql`truncate generations`);
     await store([click('a', 1_000_000)]);

@@ -75,6 +75,46 @@ describe('the gate', () => {
     });
   });
 
+  it('publishes the least of the markets, each over its own ads, be they few', async () => {
+    const own = { gb: members.filter((row) => row % 3 === 0), nz: members.subarray(0, 4), us: members };
+    let asked = 0;
+    // Of each of ten queries in forty it loses one of ten.
+    const nearly: AnnIndex = {
+      ...{ size: own.gb.length, dimension: 16 },
+      search: (query, k) => {
+        const lost = asked++ < 10 ? 1 : 0;
+        return exactIndex(rows, own.gb)
+          .search(query, k + lost)
+          .slice(lost);
+      },
+    };
+    const three = {
+      ...generation(exactIndex(rows)),
+      members: new Map(Object.entries(own)),
+      indices: new Map(
+        Object.entries(own).map(([market, list]) => [market, market === 'gb' ? nearly : exactIndex(rows, list)]),
+      ),
+    };
+    const { recall, scanned } = await checkGeneration(three, options);
+    expect(recall).toBeCloseTo(0.975, 10);
+    expect(scanned).toEqual(['gb', 'nz', 'us']);
+  });
+
+  it('never shortens the list of candidates that an index has', async () => {
+    const tried: number[] = [];
+    const long: AnnIndex = {
+      ...forgetful(1),
+      get expansionSearch() {
+        return tried.at(-1) ?? 500;
+      },
+      set expansionSearch(length) {
+        tried.push(length);
+      },
+    };
+    await expect(checkGeneration(generation(long), options)).rejects.toMatchObject({ code: 'gate_failed' });
+    expect(tried).toEqual([512, 768, 1024]);
+  });
+
   it('refuses an index that finds too little, with the numbers', async () => {
     await expect(checkGeneration(generation(forgetful(1)), options)).rejects.toMatchObject({
       code: 'gate_failed',
@@ -89,7 +129,8 @@ describe('the gate', () => {
     await expect(checkGeneration(whole, { ...smaller, spaceId: 'other' })).rejects.toMatchObject({
       code: 'space_mismatch',
     });
-    await expect(checkGeneration(whole, smaller)).rejects.toMatchObject({ code: 'gate_failed' });
+    for (const unforced of [{}, { force: false }])
+      await expect(checkGeneration(whole, { ...smaller, ...unforced })).rejects.toMatchObject({ code: 'gate_failed' });
     await expect(checkGeneration(whole, { ...smaller, liveAds: 400 })).resolves.toMatchObject({ recall: 1 });
     await expect(checkGeneration(whole, { ...smaller, force: true })).resolves.toMatchObject({ recall: 1 });
   });

@@ -249,6 +249,41 @@ describe('Live', () => {
     expect([live.stats().stale, live.view!.has('sofa-red')]).toEqual([1, false]);
   });
 
+  it('goes by what is newer, the change or the generation', async () => {
+    const live = new Live(bundle.manifest);
+    const loaded = await generation();
+    const { ad } = loaded.ads.find((entry) => entry.ad.id === 'sofa-red')!;
+    live.swap(await generation());
+    live.applyUpsert({ ...ad, bidMicros: 5 }, 6);
+    live.applyUpsert({ ...ad, bidMicros: 6 }, 6); // told twice
+    expect([live.stats().stale, live.view!.find(ad.id)!.bidMicros]).toEqual([1, 5]);
+    live.swap({ ...loaded, ads: loaded.ads.map((entry) => ({ ...entry, revision: 7 })) });
+    expect([live.stats().changes, live.view!.find(ad.id)]).toEqual([0, ad]);
+    live.applyUpsert({ ...ad, status: 'paused' }, 6);
+    expect([live.stats().stale, live.view!.find(ad.id)]).toEqual([2, ad]);
+  });
+
+  it('hands the vector of a change on to the next generation, while the text is the same', async () => {
+    const live = new Live(bundle.manifest);
+    const query = new Float32Array(first.encoder.dimension);
+    query[0] = 1;
+    const hasVector = () =>
+      live
+        .view!.dense(query, [], { market: 'us', limit: 9, admits: () => true })
+        .some(({ row }) => live.view!.ad(row).id === 'new');
+    const ad = sampleAd({ id: 'new' });
+    live.swap(await generation());
+    live.applyUpsert(ad, 2, { components: new Int8Array(query.length).fill(1), source: 'uploaded' });
+    live.applyPatch({ ...ad, bidMicros: 5 }, 3);
+    expect(hasVector()).toBe(true);
+    live.swap(await generation());
+    expect([live.view!.find('new')!.bidMicros, hasVector()]).toEqual([5, true]);
+    live.applyPatch({ ...ad, title: 'another' }, 4);
+    expect(hasVector()).toBe(false);
+    live.swap(await generation());
+    expect([live.view!.find('new')!.title, hasVector()]).toEqual(['another', false]);
+  });
+
   it('counts what is searched outside the index', async () => {
     const live = new Live(bundle.manifest);
     live.swap(await generation());

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
 import { GATE } from '../../../gpu-backend/generations/gate.ts';
-import type { Phase } from '../../../gpu-backend/generations/publish.ts';
+import { createPublisher, type Phase } from '../../../gpu-backend/generations/publish.ts';
+import { createVectorLadder } from '../../../gpu-backend/generations/vectors.ts';
 import { quantize } from '../../../gpu-backend/index/vector-rows.ts';
+import { HarnessError } from '../../../shared/problem.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
 import { sampleAd } from '../../setup/samples.ts';
@@ -68,7 +70,7 @@ describe('publication', () => {
       kettle: await house.ids('kettle'),
     };
     const generation = await house.publisher.rollback(1);
-    expect(generation).toMatchObject({ number: 3, status: 'live', reason: 'content of generation 1' });
+    expect(generation).toMatchObject({ number: 3, status: 'live', reason: 'content of generation 1', recall: 1 });
     expect((await house.ask('sofa')).generation).toBe(3);
     expect(before.sofa).toContain('new');
     expect(before.sofa).not.toContain('sofa-red');
@@ -101,6 +103,55 @@ describe('publication', () => {
     expect(await second.ids('red sofa')).not.toContain('sofa-red');
     expect((await second.ids('blue kettle', { retrievers: ['lexical'] }))[0]).toBe('sofa-blue');
     expect(await second.ids('blue sofa', { retrievers: ['lexical'], minRelevance: 0.9 })).toEqual([]);
+  });
+
+  it('takes over what another published into the folder, with the changes that the catalogue knows', async () => {
+    const [first, second] = [await openHouse(at('shared')), await openHouse(at('shared'))];
+    await first.publisher.build();
+    await second.publisher.start();
+    await first.publisher.build();
+    second.catalogue.delete('sofa-red');
+    await second.publisher.follow(2);
+    expect((await second.ask('red sofa')).generation).toBe(2);
+    expect(await second.ids('red sofa')).not.toContain('sofa-red');
+    await expect(second.publisher.follow(3)).rejects.toMatchObject({
+      code: 'not_found',
+      message: expect.stringContaining('Generation 3 was published by another backend'),
+    });
+    // What is being published here will be the newer one.
+    const build = second.publisher.build();
+    await second.publisher.follow(3);
+    expect(second.live.view!.number).toBe(2);
+    await build;
+  });
+
+  it('asks the index what people asked, then titles, and waits where queries fill the queue', async () => {
+    const house = await openHouse();
+    house.catalogue.set('new', { ad: sampleAd({ id: 'new', title: 'violet sofa' }), revision: 2 });
+    const encoded: string[] = [];
+    const full = new Set<string>();
+    const encoder: typeof house.encoder = {
+      ...house.encoder,
+      async encode(texts, options) {
+        if (!full.has(texts[0]!)) {
+          full.add(texts[0]!);
+          throw new HarnessError('too_many_requests', 'The queue is full.', { retryAfterSeconds: 0 });
+        }
+        encoded.push(...texts);
+        return house.encoder.encode(texts, options);
+      },
+    };
+    const publisher = createPublisher({
+      ...{ store: house.store, live: house.live, encoder, now: () => 0 },
+      ladder: createVectorLadder({ bundleAds: await bundle.readAds(), encoder }),
+      readCatalogue: async () => [...house.catalogue.values()],
+      sampleQueries: async () => ['a couch, please', 'red sofa'],
+    });
+    await publisher.build();
+    const titles = [...house.catalogue.values()].map(({ ad }) => ad.title);
+    expect(encoded[0]).toBe('violet sofa'); // of which nobody has a vector
+    expect(encoded.slice(1, 3)).toEqual(['a couch, please', 'red sofa']);
+    expect(encoded.slice(3).toSorted()).toEqual(titles.filter((title) => title !== 'red sofa').toSorted());
   });
 
   it('runs one at a time', async () => {

@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { FILES, type GenerationAd, partition } from '../../../gpu-backend/generations/layout.ts';
 import { readRows, readVectors } from '../../../gpu-backend/generations/read.ts';
 import { movedGraph, moveRows, rowOrder } from '../../../gpu-backend/generations/row-order.ts';
+import { graphOrder } from '../../../gpu-backend/index/graph-order.ts';
 import { hnswIndex } from '../../../gpu-backend/index/hnsw.ts';
 import type { HnswGraph } from '../../../gpu-backend/index/hnsw-graph.ts';
 import { buildGraph } from '../../../gpu-backend/index/usearch.ts';
@@ -49,7 +50,12 @@ it('moves ads, vectors and the graphs of all markets together: every market answ
   const order = rowOrder(COUNT, built.values());
   expect(order.toSorted()).toEqual(Int32Array.from({ length: COUNT }, (_, row) => row));
   expect(order).not.toEqual(order.toSorted());
+  // The largest market's come first, as its graph has them.
+  const us = built.get('us')!;
+  expect(order.subarray(0, us.members.length)).toEqual(graphOrder(us.graph).map((node) => us.members[node]!));
+  const bytes = statSync(join(dir, FILES.vectors)).size;
   const moved = await moveRows(dir, ads, order);
+  expect(statSync(join(dir, FILES.vectors)).size).toBe(bytes);
   expect(await readRows(join(dir, FILES.ads))).toEqual(moved);
   expect(moved.map(({ revision }) => revision)).toEqual([...order]);
 

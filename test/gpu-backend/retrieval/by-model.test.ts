@@ -26,6 +26,30 @@ test('the served student answers plans that name it or none, whichever is served
   });
 });
 
+test('the served one answers for a candidate of its name, which it was before it was served', async () => {
+  const candidate = { model: 'live', retrieval: { retrieve: () => expect.unreachable() } };
+  const retrieve = retrieveByModel({ served: () => named('live'), candidate });
+  expect((await retrieve(asking('live'))).model).toBe('live');
+});
+
+test('whoever answers is told what the caller told', async () => {
+  const signal = AbortSignal.abort();
+  const told: unknown[] = [];
+  const tells = (model: string): NamedRetrieval => ({
+    model,
+    retrieval: {
+      async retrieve(request, options) {
+        told.push(request.plan.model, options?.signal);
+        return { model } as RetrieveResponse;
+      },
+    },
+  });
+  const retrieve = retrieveByModel({ served: () => tells('live'), candidate: tells('next') });
+  await retrieve(asking(), { signal });
+  await retrieve(asking('next'), { signal });
+  expect(told).toEqual([undefined, signal, 'next', signal]);
+});
+
 test('without a candidate only the served one can be named', async () => {
   const retrieve = retrieveByModel({ served: () => named('live'), candidate: undefined });
   await expect(retrieve(asking('next'))).rejects.toThrow(/^plan\.model: expected live, got next; /);

@@ -1,6 +1,7 @@
 /** Which ads an edge is given for the time without a backend, on both databases. */
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { Live } from '../../../gpu-backend/generations/live.ts';
@@ -11,10 +12,11 @@ import { DATABASES } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
 import { sampleAd, sampleImpression } from '../../setup/samples.ts';
 
-/** As much of a live view as the head is made of. */
-function liveWith(ads: readonly Ad[]): Live {
+/** As much of a live view as the head is made of; `gone` are taken out while the others are looked at. */
+function liveWith(ads: readonly Ad[], gone: readonly string[] = []): Live {
   const byId = new Map(ads.map((ad) => [ad.id, ad]));
-  return { view: { number: 7, ids: () => byId.keys(), find: (id: string) => byId.get(id) } } as unknown as Live;
+  const ids = () => [...byId.keys(), ...gone];
+  return { view: { number: 7, ids, find: (id: string) => byId.get(id) } } as unknown as Live;
 }
 
 describe.each(DATABASES)('the head on the %s database', (_name, open) => {
@@ -66,6 +68,57 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
     ]);
     const { markets, keywords, title } = sampleAd();
     expect(head.ads[0]).toMatchObject({ title, markets, keywords: keywords.map(({ text }) => text) });
+  });
+
+  test('as many as there is room for, each once: what is shown most, then by budget, then by id', async () => {
+    const ids = Array.from({ length: 2_100 }, (_, i) => `ad-${String(i).padStart(4, '0')}`);
+    const [mostShown, dear] = [ids[2_099]!, ids.slice(2_040, 2_060)];
+    const ads = ids.map((id) => sampleAd({ id, dailyBudgetMicros: id === mostShown ? 9 : dear.includes(id) ? 3 : 2 }));
+    await ingest([shown('us', [mostShown])], { db });
+    const head = await createHeadAds({ db, live: liveWith(ads.toReversed(), ['gone']), now: () => 5 })();
+    expect(head.ads.map(({ adId }) => adId)).toEqual([mostShown, ...dear, ...ids.slice(0, 1_979)]);
+  });
+
+  test('an ad that is shown in many markets has the best of its places', async () => {
+    const pages = [['a', 'b', 'wide'], ['a', 'b'], ['a']].map((ids) => shown('us', ids));
+    await ingest([...pages, shown('gb', ['wide'])], { db });
+    const ads = ['a', 'b', 'wide'].map((id) => sampleAd({ id }));
+    const head = await createHeadAds({ db, live: liveWith(ads), now: () => 5 })();
+    expect(head.ads.map(({ adId }) => adId)).toEqual(['a', 'wide', 'b']);
+  });
+
+  test('in the markets where their terms let them, with what is left to ask of each request', async () => {
+    const terms = new Terms();
+    const free = { text: 'free', match: 'broad' as const };
+    const account = { id: 'campaign-1', advertiserId: 'advertiser-1', status: 'active' as const };
+    terms.apply({
+      ...{ kind: 'campaign', id: 'campaign-1', revision: 1 },
+      account: { ...account, markets: ['gb'], devices: ['mobile'], negatives: [free] },
+    });
+    const allDay = { days: [0, 1, 2, 3, 4, 5, 6], from: '00:00', to: '24:00' };
+    const open = { timeZone: 'UTC', hours: [allDay] };
+    terms.apply({
+      ...{ kind: 'campaign', id: 'campaign-2', revision: 2 },
+      account: { ...account, id: 'campaign-2', schedule: open },
+    });
+    const cheap = { text: 'cheap', match: 'exact' as const };
+    const own = sampleAd({ id: 'own', negatives: [cheap] });
+    const text = own.keywords[0]!.text;
+    const ads = [
+      { ...own, keywords: [...own.keywords, { text, match: 'exact' as const }] },
+      sampleAd({ id: 'nowhere', markets: ['us'] }),
+      sampleAd({ id: 'german', languages: ['de'] }),
+      sampleAd({ id: 'timed', campaignId: 'campaign-2', dailyBudgetMicros: 1 }),
+    ];
+    const head = async () => (await createHeadAds({ db, live: liveWith(ads), terms, now: () => 5 })()).ads;
+    const expected = [
+      { adId: 'own', markets: ['gb'], keywords: [text], negatives: [cheap, free], devices: ['mobile'] },
+      { adId: 'timed', markets: ['us', 'gb'], schedule: open },
+    ];
+    expect(await head()).toMatchObject(expected);
+    await ingest([shown('us', ['nowhere', 'german', 'own', 'timed'])], { db });
+    expect(await head()).toMatchObject(expected);
+    expect((await head())[1]).not.toHaveProperty('negatives');
   });
 
   test('one ranking serves for a minute, a failed one for nobody else; before a generation there is none', async () => {

@@ -73,8 +73,46 @@ describe('retrieve', () => {
     }
   });
 
+  it('knows no coverage where vectors alone are asked', async () => {
+    const { candidates } = await house.ask('red sofa', DENSE);
+    for (const { relevance, sources } of candidates) {
+      const evidence = { cosine: sources[0]!.score, coverage: 0, bestCoverage: 0 };
+      expect(relevance).toBe(relevanceOf(evidence, house.bundle.manifest.calibration));
+    }
+  });
+
+  it('puts the most relevant first, be it low in fusion', async () => {
+    const { ad } = house.catalogue.get('sofa-red')!;
+    const [vector] = (await house.encoder.encode(['red couch'])).vectors as [Float32Array];
+    // By one retriever the very best, which two that both rank lower outweigh in fusion.
+    house.live.applyUpsert({ ...ad, id: 'meant', title: 'thing', description: '', keywords: [] }, 100, {
+      ...{ components: sixteenBits(vector), source: 'uploaded' },
+    });
+    const { candidates } = await house.ask('red couch', { k: 100 });
+    const relevances = candidates.map(({ relevance }) => relevance);
+    expect(relevances).toEqual(relevances.toSorted((a, b) => b - a));
+    expect(candidates[0]).toMatchObject({ adId: 'meant', sources: [{ retriever: 'dense', rank: 1 }] });
+    const shares = ({ sources }: (typeof candidates)[number]) =>
+      sources.reduce((sum, { rank }) => sum + 1 / (60 + rank), 0);
+    expect(shares(candidates[0]!)).toBeLessThan(Math.max(...candidates.map(shares)));
+    house.live.applyDelete('meant', 101);
+  });
+
+  it('fills k however large it is', async () => {
+    const [vector] = (await house.encoder.encode(['red couch'])).vectors as [Float32Array];
+    const { ad } = house.catalogue.get('sofa-red')!;
+    const view = house.live.view!;
+    const crowd = Array.from({ length: 130 }, (_, i) => `crowd-${i}`);
+    for (const id of crowd)
+      view.put({ ...ad, id, title: 'red couch' }, 100, { components: sixteenBits(vector), source: 'uploaded' });
+    for (const plan of [LEXICAL, DENSE, { retrievers: ['keyword' as const] }])
+      expect(await house.ids('red sofa', { ...plan, k: 120 })).toHaveLength(120);
+    for (const id of crowd) view.remove(id);
+  });
+
   it('cuts below the least relevance, and to k', async () => {
     const all = await house.ask('red sofa', { k: 100 });
+    expect(await house.ids('red sofa', { ...LEXICAL, minRelevance: 1 })).toEqual(['sofa-red']);
     const cut = await house.ask('red sofa', { k: 100, minRelevance: 0.5 });
     expect(cut.candidates).toEqual(all.candidates.filter(({ relevance }) => relevance >= 0.5));
     expect(cut.candidates.length).toBeLessThan(all.candidates.length);

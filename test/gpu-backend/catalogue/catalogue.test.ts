@@ -1,0 +1,94 @@
+/** Commits of the catalogue beyond what every database must do (test/conformance/database.ts): what of an ad is kept, and what follows in which order. */
+import { sql } from 'drizzle-orm';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import { killList } from '../../../gpu-backend/catalogue/kill-list.ts';
+import { type Change, changesSince, findAd } from '../../../gpu-backend/catalogue/rows.ts';
+import { type Database, rows } from '../../../gpu-backend/db/connect.ts';
+import { reached } from '../../../gpu-backend/db/counters.ts';
+import { generations } from '../../../gpu-backend/db/schema.ts';
+import { DATABASES } from '../../setup/databases.ts';
+import { useDatabase } from '../../setup/hooks.ts';
+import { sampleAd } from '../../setup/samples.ts';
+
+const SPACE = { spaceId: '0123456789abcdef', dimension: 4 };
+const vector = { spaceId: SPACE.spaceId, int8: Buffer.from(Int8Array.of(1, 2, 3, 4).buffer).toString('base64') };
+
+describe.each(DATABASES)('the catalogue on the %s database', (_name, open) => {
+  const database = useDatabase(open);
+  let db: Database;
+  let told: string[];
+  beforeEach(async () => {
+    ({ db } = database);
+    told = [];
+    await db.execute(sql.raw('truncate ads, ad_vectors, generations, counters'));
+  });
+  const catalogue = () =>
+    createCatalogue({
+      ...{ db, space: SPACE },
+      follow: async (changes) => void told.push(`follow ${changes.map(({ id }) => id).sort()}`),
+      onKillListChange: async () => void told.push('kill list'),
+    });
+  const publish = async () => {
+    const catalogueRevision = await reached(db, 'catalogue');
+    const [createdAt, live] = [new Date(), { number: 1, status: 'live' as const, spaceId: '0', model: 'm', ads: 2 }];
+    await db.insert(generations).values({ ...live, createdAt, catalogueRevision });
+  };
+
+  test('keeps every term of an ad, and forgets those that it comes without', async () => {
+    const ad = sampleAd({
+      ...{ negatives: [{ text: 'free', match: 'exact' }], languages: ['en', 'de'] },
+      ...{ devices: ['mobile'], policyFlags: ['alcohol'] },
+    });
+    await catalogue().put(ad);
+    expect(await findAd(db, ad.id)).toEqual(ad);
+    expect(await catalogue().patch(ad.id, { devices: ['tablet'] })).toEqual({ ...ad, devices: ['tablet'] });
+    await catalogue().put(sampleAd());
+    expect(await findAd(db, ad.id)).toEqual(sampleAd());
+  });
+
+  test('tells of a list on which one ad takes the place of another, once all that changed is live', async () => {
+    const [a, b] = [sampleAd({ id: 'a' }), sampleAd({ id: 'b' })];
+    await catalogue().putMany([a, b]);
+    await publish();
+    await catalogue().putMany([{ ...a, status: 'paused' }, b]);
+    told = [];
+    const version = await reached(db, 'config');
+    await catalogue().putMany([a, { ...b, status: 'paused' }]);
+    expect([await killList(db), await reached(db, 'config')]).toEqual([['b'], version + 1]);
+    expect(told).toEqual(['follow a,b', 'kill list']);
+  });
+
+  test('follows what a commit changed, and nothing of the one before', async () => {
+    await catalogue().put(sampleAd({ id: 'a' }));
+    await catalogue().put(sampleAd({ id: 'b' }));
+    await catalogue().remove('a');
+    expect(told).toEqual(['follow a', 'follow b', 'follow a']);
+  });
+
+  test('refuses what no database stores, in a patch too', async () => {
+    await catalogue().put(sampleAd());
+    for (const title of ['a\0b', 'half a \ud83d pair'])
+      await expect(catalogue().patch('ad-1', { title })).rejects.toMatchObject({ code: 'bad_request' });
+    expect(await reached(db, 'catalogue')).toBe(1);
+  });
+
+  test('removes the vector with the ad, and knows it in its own space alone', async () => {
+    await catalogue().put({ ...sampleAd(), vector });
+    const [elsewhere] = await changesSince(db, 0, 'f'.repeat(16));
+    expect(elsewhere).toMatchObject({ id: 'ad-1', stored: undefined });
+    await catalogue().remove('ad-1');
+    expect(await rows(db, sql`select ad_id from ad_vectors`)).toEqual([]);
+  });
+
+  test('reads changes however many there are, each once, in the order of the commits', async () => {
+    const many = Array.from({ length: 4_100 }, (_, i) => sampleAd({ id: `ad-${i}` }));
+    await catalogue().putMany(many);
+    await catalogue().patch('ad-7', { bidMicros: 5 });
+    const changes: Change[] = await changesSince(db, 0, SPACE.spaceId);
+    expect(new Set(changes.map(({ id }) => id)).size).toBe(4_100);
+    expect(changes).toHaveLength(4_100);
+    expect(changes.map(({ revision }) => revision)).toEqual([...Array(4_099).fill(1), 2]);
+    expect(changes.at(-1)).toMatchObject({ id: 'ad-7', ad: { bidMicros: 5 } });
+  });
+});

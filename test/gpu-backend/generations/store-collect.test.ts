@@ -1,0 +1,145 @@
+/** Which generations stay, under which numbers, and what becomes of what they have in Milvus; of manifests and records alone. */
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, expect, it } from 'vitest';
+import { GENERATION_FORMAT, type GenerationManifest, manifestJson } from '../../../gpu-backend/generations/layout.ts';
+import { openGenerationStore } from '../../../gpu-backend/generations/store.ts';
+import type { Milvus } from '../../../gpu-backend/index/milvus.ts';
+import { testFolder } from '../../fixtures/folder.ts';
+
+const at = testFolder('store-collect');
+let [dir, made] = ['', 0];
+beforeEach(async () => {
+  dir = at(`store-${made++}`);
+  await mkdir(dir, { recursive: true });
+});
+
+async function generation(number: number, change: Partial<GenerationManifest> = {}, published = true): Promise<void> {
+  const manifest: GenerationManifest = {
+    ...{ format: GENERATION_FORMAT, number, createdAt: '2026-01-15T12:00:00.000Z', spaceId: 'space', dimension: 4 },
+    ...{ model: 'm', ads: 1, markets: { us: 1 }, vectors: { uploaded: 0, bundle: 1, student: 0 } },
+    ...{ lexicalVersion: 1, copyOf: null, files: [], ...change },
+  };
+  await mkdir(join(dir, String(number)));
+  await writeFile(join(dir, String(number), 'manifest.json'), manifestJson(manifest));
+  const record = { publishedAt: '2026-01-15T12:00:01.000Z', recall: 1 };
+  if (published) await writeFile(join(dir, String(number), 'published.json'), JSON.stringify(record));
+}
+const names = async () => (await readdir(dir)).sort();
+const publish = { recall: 1, nowMs: 0 };
+
+/** What was asked of Milvus. */
+function milvusOf(fails: () => boolean = () => false) {
+  const asked: string[] = [];
+  const milvus: Partial<Milvus> = {
+    aliasOf: (market) => `live_${market}`,
+    async promote(alias, collection) {
+      if (fails()) throw new Error('Milvus is away');
+      asked.push(`${alias} is ${collection}`);
+    },
+    async discard(collection) {
+      asked.push(`without ${collection}`);
+    },
+  };
+  return { asked, milvus: milvus as Milvus };
+}
+
+it('keeps the last few that were published, however many digits they have, and the failures since', async () => {
+  for (const number of [8, 9, 10, 12]) await generation(number);
+  const store = await openGenerationStore({ dir, keep: 2 });
+  for (const number of [7, 11, 13]) {
+    await generation(number, {}, false);
+    await store.fail(number, { reason: `why ${number}`, nowMs: 0 });
+  }
+  await mkdir(join(dir, '012'));
+  await store.publish(12, publish);
+  expect(await names()).toEqual(['012', '10', '11', '12', '13', 'live']);
+  expect((await store.list()).generations.map(({ number, status, reason }) => [number, status, reason])).toEqual([
+    [10, 'retired', null],
+    [11, 'failed', 'why 11'],
+    [12, 'live', null],
+    [13, 'failed', 'why 13'],
+  ]);
+  await generation(14);
+  await store.publish(14, publish);
+  expect(await names()).toEqual(['012', '12', '13', '14', 'live']);
+});
+
+it('gives no number twice, though its folder is lost', async () => {
+  await writeFile(join(dir, 'live'), '20\n');
+  const store = await openGenerationStore({ dir });
+  expect(await store.nextNumber()).toBe(21);
+  await generation(30, {}, false);
+  await store.fail(30, { reason: 'refused', nowMs: 0 });
+  expect(await store.nextNumber()).toBe(31);
+});
+
+it('tries the live one first, then those that were published, the newest first', async () => {
+  for (const number of [9, 11, 10]) await generation(number);
+  await generation(12, {}, false);
+  await writeFile(join(dir, 'live'), '10\n');
+  const store = await openGenerationStore({ dir });
+  const { loaded, problems } = await store.openLive({ spaceId: 'another', nowMs: 0 });
+  expect([loaded, problems.map(({ number, error }) => [number, error.code])]).toEqual([
+    undefined,
+    [10, 11, 9].map((number) => [number, 'space_mismatch']),
+  ]);
+});
+
+it('copies what was published alone', async () => {
+  await generation(1);
+  await generation(2, {}, false);
+  const store = await openGenerationStore({ dir });
+  await expect(store.copy(2, { number: 3, nowMs: 0 })).rejects.toThrow(
+    'Generation 2 was never published or is gone; there are 1.',
+  );
+  expect(await names()).toEqual(['1', '2']);
+});
+
+it('removes a collection with the last generation that names it: a copy shares those of its original', async () => {
+  const { asked, milvus } = milvusOf();
+  const store = await openGenerationStore({ dir, keep: 1, milvus });
+  await generation(1, { collections: { us: 'first' } });
+  await generation(2, { collections: { us: 'second' } });
+  await store.copy(1, { number: 3, nowMs: 0 });
+  await store.publish(3, publish);
+  expect([asked.splice(0), await names()]).toEqual([
+    ['live_us is first', 'without second'],
+    ['3', 'live'],
+  ]);
+  await generation(4, { collections: { us: 'fourth' } });
+  await store.publish(4, publish);
+  expect([asked.splice(0), await names()]).toEqual([
+    ['live_us is fourth', 'without first'],
+    ['4', 'live'],
+  ]);
+  await generation(5, { collections: { gb: 'fifth', us: 'fourth' } }, false);
+  await store.fail(5, { reason: 'refused', nowMs: 0 });
+  expect([asked, await names()]).toEqual([['without fifth'], ['4', '5', 'live']]);
+});
+
+it('leaves the old one live where Milvus does not take the new one', async () => {
+  let away = false;
+  const { milvus } = milvusOf(() => away);
+  const store = await openGenerationStore({ dir, milvus });
+  for (const number of [1, 2]) await generation(number, { collections: { us: `collection ${number}` } });
+  await store.publish(1, publish);
+  away = true;
+  await expect(store.publish(2, publish)).rejects.toThrow('Milvus is away');
+  expect(await store.live()).toBe(1);
+});
+
+it('leaves of one that failed the record alone', async () => {
+  const file = { file: 'ads.jsonl', sha256: 'a'.repeat(64), bytes: 2 };
+  await generation(3, { files: [file], model: 'student', ads: 5 }, false);
+  await writeFile(join(dir, '3', 'ads.jsonl'), '{}');
+  const store = await openGenerationStore({ dir });
+  await store.fail(3, { reason: 'found too little', nowMs: 0 });
+  expect(await readdir(join(dir, '3'))).toEqual(['failed.json']);
+  expect((await store.list()).generations).toEqual([
+    {
+      ...{ number: 3, status: 'failed', reason: 'found too little', spaceId: 'space', model: 'student', ads: 5 },
+      ...{ recall: null, createdAt: '2026-01-15T12:00:00.000Z', publishedAt: null },
+    },
+  ]);
+});
