@@ -5,8 +5,8 @@ import { VERSION } from './isolate.ts';
 
 export const healthRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().get('/healthz', (c) => {
-    const { config, killList, cache, memory, origins, head, rungs, student, limiter, events, clock, startedAtMs } =
-      isolate;
+    const { config, killList, cache, memory, origins, head, rungs, student } = isolate;
+    const { limiter, events, ledger, clock, startedAtMs } = isolate;
     const state = config.state;
     c.header('cache-control', 'no-store');
     return c.json({
@@ -22,5 +22,6 @@ export const healthRoute = (isolate: Isolate) =>
       ...(student === undefined ? {} : { student: { model: student.model, ...student.counts } }),
       ...(limiter === undefined ? {} : { rateLimit: limiter.counts }),
       events: events.counts,
+      ledger: ledger.state,
     });
   });

@@ -46,6 +46,8 @@ const KILL_LIST_DEADLINE_MS = 1_000;
 const HEAD_DEADLINE_MS = 10_000;
 /** Together less than the second within which a taken-down ad is gone: its list's age and a request's wait for a newer. */
 const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
+/** Of the outbox, when it is told what was issued; nobody waits for that. */
+const LEDGER_TIMEOUT_MS = 5_000;
 /** Longest that an event waits for others to share a call to the queue while one is in the air. */
 const GATHER_EVENTS_MS = 5;
 /** Visitors whose cookies need no second look: about 3 MB. */
@@ -85,6 +87,7 @@ export interface Isolate {
   /** Answers of this isolate, by the rung that gave them. */
   rungs: Record<Rung, number>;
   events: EventLog;
+  ledger: Ledger;
   limiter: RateLimiter | undefined;
   outboxes: Outboxes;
   /** For the outbox, where it runs in this isolate. */
@@ -185,6 +188,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const ledger = new Ledger({
     write: (ids) => outboxes.note(ids),
     gatherMs: options.gatherMs ?? 1_000,
+    timeoutMs: LEDGER_TIMEOUT_MS,
     now: steady,
     onError: logError,
   });
@@ -228,6 +232,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     rungs: { fresh: 0, stale: 0, hedge: 0, head: 0, empty: 0 },
     limiter: env.RATE_LIMIT && new RateLimiter({ binding: env.RATE_LIMIT, now: steady, onError: logError }),
     events,
+    ledger,
     outboxes,
     outboxWorld: {
       now,

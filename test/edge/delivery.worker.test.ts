@@ -93,6 +93,8 @@ describe('an event that the queue does not take', () => {
     const { requestId } = await edge.ads('q=shoes');
     expect((await edge.told()).stored).toEqual([requestId]);
     expect(await counts(edge)).toMatchObject({ issued: 1, outboxed: 0, direct: 1, failed: 0 });
+    const { ledger } = (await (await edge.fetch('/healthz')).json()) as { ledger: object };
+    expect(ledger).toEqual({ noted: 0, waiting: 1, lost: 0 });
   });
 
   it('is counted as lost when every way fails, and the answer is given all the same', async () => {

@@ -1,22 +1,23 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Ledger } from '../../edge/ledger.ts';
 import { MAX_RECONCILED_IDS } from '../../shared/contract/reconciliation.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-function ledgerOver(write?: () => Promise<void>) {
+function ledgerOver(write?: (ids: readonly string[]) => Promise<void>) {
   const written: (readonly string[])[] = [];
   const errors: string[] = [];
   const kept: Promise<unknown>[] = [];
   const ledger = new Ledger({
     write: write ?? (async (ids) => void written.push(ids)),
     gatherMs: 1_000,
+    timeoutMs: 5_000,
     now: Date.now,
     onError: (message) => errors.push(message),
   });
   const note = (id: string) => ledger.note(id, (work) => kept.push(work));
-  return { note, written, errors, kept };
+  return { ledger, note, written, errors, kept };
 }
 
 it('writes what a second brought in one call, for which only the first request stays', async () => {
@@ -79,10 +80,61 @@ it('writes a batch once where its request was not dead but slow', async () => {
   expect(written).toEqual([['slow', 'stands in']]);
 });
 
-it('says which ids could not be written', async () => {
-  const { note, errors } = ledgerOver(() => Promise.reject(new Error('away')));
-  note('first');
-  note('second');
-  await vi.advanceTimersByTimeAsync(1_000);
-  expect(errors).toEqual(['2 issued ids are not in the ledger, the first is first']);
+describe('ids that could not be written', () => {
+  /** A ledger whose first so many writes fail. */
+  function failing(times: number, fail: () => Promise<never> = () => Promise.reject(new Error('away'))) {
+    const tried: (readonly string[])[] = [];
+    const over = ledgerOver((ids) => {
+      tried.push(ids);
+      return tried.length <= times ? fail() : Promise.resolve();
+    });
+    return { ...over, tried };
+  }
+
+  it('are tried again once by their own request, should none follow', async () => {
+    const { ledger, note, tried, errors, kept } = failing(1);
+    note('first');
+    note('second');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect([tried.length, ledger.state]).toEqual([1, { noted: 0, waiting: 2, lost: 0 }]);
+    expect(errors).toEqual(['issued ids wait for the ledger, the first of 2 is first']);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(tried[1]).toEqual(['first', 'second']);
+    expect([kept.length, ledger.state]).toEqual([1, { noted: 2, waiting: 0, lost: 0 }]);
+  });
+
+  it('go before the next batch, each once, until they are written', async () => {
+    const { ledger, note, tried, errors } = failing(4);
+    note('a');
+    await vi.advanceTimersByTimeAsync(2_000);
+    note('b');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(tried).toEqual([['a'], ['a'], ['a'], ['b']]);
+    note('c');
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(tried.slice(4)).toEqual([['a', 'b'], ['c']]);
+    expect([errors.length, ledger.state]).toEqual([1, { noted: 3, waiting: 0, lost: 0 }]);
+  });
+
+  it('may have been written by a call that hangs, and are written again', async () => {
+    const { ledger, note, tried } = failing(1, () => new Promise(() => undefined));
+    note('a');
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(tried).toEqual([['a'], ['a']]);
+    expect(ledger.state).toEqual({ noted: 1, waiting: 0, lost: 0 });
+  });
+
+  it('are given up, and said to be, where more wait than one call carries', async () => {
+    const { ledger, note, errors } = failing(Number.POSITIVE_INFINITY);
+    for (let i = 0; i < MAX_RECONCILED_IDS; i++) note('a');
+    note('b');
+    await vi.advanceTimersByTimeAsync(60_000);
+    note('c');
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(ledger.state).toEqual({ noted: 0, waiting: MAX_RECONCILED_IDS, lost: 2 });
+    expect(errors.slice(1)).toEqual([
+      '1 issued ids are not in the ledger, the first is b',
+      '1 issued ids are not in the ledger, the first is c',
+    ]);
+  });
 });
