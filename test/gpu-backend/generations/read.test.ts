@@ -29,6 +29,7 @@ describe('the vectors of a generation', () => {
       [{ shape: [3, 2] }, 'I16 [3, 2]'],
       [{ shape: [1, 6] }, 'I16 [1, 6]'],
       [{ shape: [2, 1, 3] }, 'I16 [2, 1, 3]'],
+      [{ shape: [1, 3], data: new Uint8Array(6) }, 'I16 [1, 3]'],
       [{ dtype: 'F16' }, 'F16 [2, 3]'],
     ] as [Partial<SafeTensor>, string][])
       expect(() => read(image(change))).toThrow(`x: expected vectors I16 [2, 3], got ${got}; build a new generation.`);

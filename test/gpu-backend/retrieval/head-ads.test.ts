@@ -74,9 +74,20 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
     const ids = Array.from({ length: 2_100 }, (_, i) => `ad-${String(i).padStart(4, '0')}`);
     const [mostShown, dear] = [ids[2_099]!, ids.slice(2_040, 2_060)];
     const ads = ids.map((id) => sampleAd({ id, dailyBudgetMicros: id === mostShown ? 9 : dear.includes(id) ? 3 : 2 }));
+    const never = ids.flatMap((id) => [
+      sampleAd({ id: `${id}-paused`, dailyBudgetMicros: 99, status: 'paused' }),
+      sampleAd({ id: `${id}-german`, dailyBudgetMicros: 99, languages: ['de'] }),
+    ]);
     await ingest([shown('us', [mostShown])], { db });
-    const head = await createHeadAds({ db, live: liveWith(ads.toReversed(), ['gone']), now: () => 5 })();
-    expect(head.ads.map(({ adId }) => adId)).toEqual([mostShown, ...dear, ...ids.slice(0, 1_979)]);
+    const ask = createHeadAds({ db, live: liveWith([...never, ...ads.toReversed()], ['gone']), now: () => nowMs });
+    let nowMs = 5;
+    const head = async () => (await ask()).ads.map(({ adId }) => adId);
+    expect(await head()).toEqual([mostShown, ...dear, ...ids.slice(0, 1_979)]);
+
+    const pages = Array.from({ length: 42 }, (_, page) => shown('us', ids.slice(50 * page, 50 * (page + 1))));
+    await ingest(pages, { db });
+    nowMs = 60_005;
+    expect(await head()).toEqual([mostShown, ...ids.slice(0, 1_999)]);
   });
 
   test('an ad that is shown in many markets has the best of its places', async () => {
