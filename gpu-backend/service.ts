@@ -57,7 +57,7 @@ export async function createService({ connection, served, candidate, milvus, sca
   const { db, batch, kind: database } = connection;
   const { encoder } = served;
   const { spaceId } = encoder;
-  const migrations = await migrate(db);
+  const migrations = await migrate(batch);
   await advance(batch); // before events are taken: see startAgain in rollup-advance.ts
   log.info({ database, migrations }, 'opened');
   const metrics = createMetrics();

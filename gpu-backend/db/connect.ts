@@ -51,7 +51,7 @@ export interface OpenPostgresOptions {
 }
 
 /** Sessions at most: of requests, of {@link Connection.batch}. */
-const [REQUEST_SESSIONS, BATCH_SESSIONS] = [10, 4];
+const [REQUEST_SESSIONS, BATCH_SESSIONS] = [10, 5];
 
 /** Oldest server that the migrations and queries are tested for. */
 const MINIMUM_VERSION = 15;
@@ -71,6 +71,11 @@ interface Places {
   path: string | false;
 }
 
+/** How often a session's silence is looked at. */
+const LOOK_MS = 500;
+/** How long it takes to connect at most. */
+const CONNECT_SECONDS = 5;
+
 /** The driver's option for sockets of one's own, which its typings leave out. */
 const over = (socket: (places: Places) => unknown) => ({ socket }) as object;
 
@@ -78,14 +83,30 @@ const over = (socket: (places: Places) => unknown) => ({ socket }) as object;
  * Sockets that send at once. The driver sends a COPY, and any large statement, in several writes: by Nagle's algorithm (RFC 896)
  * the last of them waits for the server's acknowledgement, which a server that itself waits for that write delays by 40 ms.
  */
-function undelayed(): (places: Places) => Socket {
+function undelayed(silenceMs?: () => number): (places: Places) => Socket {
   let attempts = 0;
   return ({ host: hosts, port: ports, path }) => {
     const at = attempts++ % hosts.length;
     const [host, port] = [hosts[at]!, ports[at]!];
     const socket = openSocket(path ? { path } : { host, port }).setNoDelay();
+    if (silenceMs !== undefined) closeInSilence(socket, silenceMs);
     return Object.assign(socket, { host }); // the name that a certificate must have
   };
+}
+
+/**
+ * Closes a socket, an idle one too, that has received nothing for so long. A server that went without a word is not told from one that
+ * works, and what was sent to it the kernel repeats for a quarter of an hour. Bytes are compared, because under TLS the socket has no
+ * events; and looks are counted, because nothing is read while this process is held up.
+ */
+function closeInSilence(socket: Socket, silenceMs: () => number): void {
+  let [received, looks] = [0, 0];
+  const looking = setInterval(() => {
+    looks = socket.bytesRead === received ? looks + 1 : 0;
+    received = socket.bytesRead;
+    if (looks * LOOK_MS >= silenceMs()) socket.destroy();
+    if (socket.destroyed) clearInterval(looking);
+  }, LOOK_MS).unref();
 }
 
 /** PGlite in `<folder>/pglite`; the folder's lock must be held, because PGlite has none of its own. */
@@ -121,36 +142,48 @@ export async function openPostgres(
   { application = 'harness', limits }: OpenPostgresOptions = {},
 ): Promise<Connection> {
   const where = placeOf(url);
-  const open = (options: { max: number; name: string; statement: number | undefined; idle: number | undefined }) => {
-    const { max, name, statement, idle } = options;
+  const open = (options: {
+    max: number;
+    name: string;
+    statement: number | undefined;
+    idle: number | undefined;
+    socket: (places: Places) => Socket;
+  }) => {
+    const { max, name, statement, idle, socket } = options;
     const connection = {
       application_name: name,
       ...(statement !== undefined && { statement_timeout: statement * 1_000 }),
       ...(idle !== undefined && { idle_in_transaction_session_timeout: idle * 1_000 }),
     };
     return endingWithSession(
-      postgres(url, { ...quiet, max, connection, connect_timeout: 5, backoff, ...over(undelayed()) }),
+      postgres(url, { ...quiet, max, connection, connect_timeout: CONNECT_SECONDS, backoff, ...over(socket) }),
     );
   };
   const { statementSeconds, batchSeconds, idleTransactionSeconds } = limits ?? {};
+  let silenceMs = Number.POSITIVE_INFINITY;
   const client = open({
     max: REQUEST_SESSIONS,
     name: application,
     statement: statementSeconds,
     idle: idleTransactionSeconds,
+    socket: undelayed(limits && (() => silenceMs)),
   });
   const batch = open({
     max: BATCH_SESSIONS,
     name: `${application}-batch`,
     statement: batchSeconds,
     idle: batchSeconds,
+    socket: undelayed(), // a report may be silent for longer than the kernel waits
   });
   const db = drizzle(client);
   try {
-    const [row] = await rows<{ version: number }>(
+    const [row] = await rows<{ version: number; limits: number[] }>(
       db,
-      sql`select current_setting('server_version_num')::int / 10000 as version`,
+      sql`select current_setting('server_version_num')::int / 10000 as version, (select json_agg(setting::int) from pg_settings
+        where name in ('statement_timeout', 'idle_in_transaction_session_timeout')) as limits`,
     );
+    // 0 is none. Longer than connecting, which the driver would begin anew for whoever waits for it.
+    if (row!.limits.every((ms) => ms > 0)) silenceMs = Math.max(...row!.limits) + CONNECT_SECONDS * 1_000;
     if (row!.version < MINIMUM_VERSION) throw new Error(`it runs version ${row!.version}`);
   } catch (cause) {
     await client.end({ timeout: 0 });

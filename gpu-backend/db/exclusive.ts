@@ -11,10 +11,10 @@ export const ELSEWHERE: unique symbol = Symbol('another backend is at it');
 export type Exclusive = <T>(work: () => Promise<T>) => Promise<T | typeof ELSEWHERE>;
 
 /** `lock` names the work. The embedded database has one process, so that there is nobody to keep out. */
-export function exclusively({ db, kind }: Pick<Connection, 'db' | 'kind'>, lock: number): Exclusive {
+export function exclusively({ batch, kind }: Pick<Connection, 'batch' | 'kind'>, lock: number): Exclusive {
   if (kind === 'pglite') return (work) => work();
   return (work) =>
-    db.transaction(async (tx: Database) => {
+    batch.transaction(async (tx: Database) => {
       await tx.execute(sql`set local idle_in_transaction_session_timeout = 0`); // a build may take long
       const [row] = await rows<{ held: boolean }>(tx, sql`select pg_try_advisory_xact_lock(${lock}::bigint) as held`);
       return row!.held ? work() : ELSEWHERE;

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
 import { call, loadTestMarket, makeFolders, retrieval, start, type TestFolders } from '../setup/backend.ts';
 import { killedIngest, metric, until } from '../setup/killed-ingest.ts';
+import { mutableProxy } from '../setup/mutable-proxy.ts';
 import { type PostgresServer, startPostgresServer } from '../setup/postgres-server.ts';
 import { sampleClick, sampleImpression } from '../setup/samples.ts';
 
@@ -91,6 +92,30 @@ test('while the database is away queries are answered and events go to disk; the
   // A page each before, twice ten while it was away; every one was sent again with a delivery of the first.
   expect(await stored(databaseUrl)).toMatchObject({ impressions: 21, clicks: 21 });
   expect((await post(url, page('SIGINT-0'))).body).toMatchObject({ stored: 0, duplicates: 2 });
+});
+
+test('a database that goes without a word is away like any other, and the sessions that it left are not waited for', async () => {
+  const databaseUrl = await server.createDatabase();
+  const proxy = await mutableProxy(databaseUrl);
+  onTestFinished(() => proxy.close());
+  const limits = { HARNESS_STATEMENT_SECONDS: '1', HARNESS_IDLE_TRANSACTION_SECONDS: '1' };
+  const { url, stop } = await start(folders, { DATABASE_URL: proxy.url, ...limits });
+  onTestFinished(stop);
+  // More at once than there are sessions, so that all of them are open, and left.
+  const send = (name: string) => Promise.all(Array.from({ length: 20 }, (_, i) => post(url, page(`${name}-${i}`))));
+  const configs = () => Promise.all(Array.from({ length: 20 }, () => call(url, 'GET /v1/experiments')));
+  expect((await send('before')).map(({ body }) => body.stored)).toEqual(Array(20).fill(2));
+  await configs();
+
+  proxy.mute();
+  const [during, refused] = await Promise.all([send('during'), configs()]);
+  expect(during.map(({ status, body }) => [status, body.spooled])).toEqual(Array(20).fill([200, 2]));
+  expect(refused.map(({ status, body }) => [status, body.code])).toEqual(Array(20).fill([503, 'not_ready']));
+
+  proxy.unmute();
+  await until(async () => (await metric(url, 'harness_spool_bytes')) === 0);
+  expect((await configs()).map(({ status }) => status)).toEqual(Array(20).fill(200));
+  expect(await stored(databaseUrl)).toEqual({ impressions: 40, clicks: 40 });
 });
 
 test('a backend that is killed, with the database there or away, loses and doubles nothing', async () => {

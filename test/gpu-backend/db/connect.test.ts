@@ -1,12 +1,14 @@
-/** The way to a real server: where its connections go, and that they wait for no acknowledgement. */
+/** The way to a real server: where its connections go, that they wait for no acknowledgement, and for no server that has gone. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, connect as openSocket, Socket } from 'node:net';
 import { sql } from 'drizzle-orm';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { type Connection, openPostgres, rows } from '../../../gpu-backend/db/connect.ts';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { type Connection, openPostgres, rows, type SessionLimits } from '../../../gpu-backend/db/connect.ts';
 import { copyText } from '../../../gpu-backend/db/copy.ts';
 import { migrate } from '../../../gpu-backend/db/migrate.ts';
 import { missingExposures } from '../../../gpu-backend/db/schema.ts';
+import { isAway, reasonOf } from '../../../gpu-backend/db/sql-error.ts';
+import { mutableProxy } from '../../setup/mutable-proxy.ts';
 import { type PostgresServer, startPostgresServer } from '../../setup/postgres-server.ts';
 
 let server: PostgresServer;
@@ -20,8 +22,8 @@ afterEach(async () => {
 });
 afterAll(() => server.stop());
 
-const connected = async (url: string) => {
-  const connection = await openPostgres(url);
+const connected = async (url: string, limits?: SessionLimits) => {
+  const connection = await openPostgres(url, limits && { limits });
   open.push(connection);
   return connection;
 };
@@ -86,4 +88,36 @@ test('a session asks nothing but what it is asked', async () => {
   const { db } = await connected(url.href);
   expect(await rows(db, sql`select array_to_json(array['a', 'b']) as names`)).toEqual([{ names: ['a', 'b'] }]);
   proxy.close();
+});
+
+test('a server that went without a word is given up when it would have ended the sessions itself, and then gone to anew', async () => {
+  const proxy = await mutableProxy(await server.createDatabase());
+  onTestFinished(() => proxy.close());
+  const { db, copying } = await connected(proxy.url, {
+    ...{ statementSeconds: 0.5, batchSeconds: 0, idleTransactionSeconds: 0.5 },
+  });
+  await migrate(db);
+  const everySession = () => Array.from({ length: 20 }, () => rows(db, sql`select from pg_sleep(0.01)`));
+  await Promise.all(everySession());
+  const exposure = { impressionId: 'impression-1', experiment: 'e', arm: 'a', at: new Date(0) };
+  const muted = Promise.withResolvers<void>();
+  const answers = Promise.allSettled([
+    copying!([copyText(missingExposures, [exposure])], () => muted.promise),
+    db.transaction(async (tx) => {
+      await tx.execute(sql`select`);
+      proxy.mute();
+      muted.resolve();
+      await tx.execute(sql`select`);
+    }),
+    muted.promise.then(() => copying!([copyText(missingExposures, [exposure])], async () => 'copied')),
+    muted.promise.then(() => Promise.all(everySession())),
+  ]);
+  for (const answer of await answers) {
+    expect(answer.status).toBe('rejected');
+    expect(isAway((answer as PromiseRejectedResult).reason)).toBe(true);
+  }
+  proxy.unmute();
+  // Each session is given up by itself.
+  await expect.poll(() => Promise.all(everySession()).then(() => 'there', reasonOf), { timeout: 60_000 }).toBe('there');
+  expect(await rows(db, sql`select impression_id from ${missingExposures}`)).toEqual([]);
 });
