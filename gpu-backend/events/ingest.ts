@@ -1,7 +1,7 @@
 /**
  * Storing what the edge logged. Delivery is at least once and in any order, so an event counts once by its id, nothing
  * refers to a row that may come later, and the answer is given after the commit. A malformed event is refused by index and
- * holds up none of the others: a batch that the database refuses as a whole is stored event by event.
+ * holds up none of the others: a batch that the database refuses as a whole is stored in parts.
  */
 
 import { type EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
@@ -17,7 +17,7 @@ export interface IngestOptions {
   onKillListChange?: () => Promise<void>;
   /** Told after each commit how many new impressions there are of each rung of the edge's ladder. */
   onRungs?: (impressions: ReadonlyMap<Rung, number>) => void;
-  /** Called once for a batch that had to be stored event by event, with what the database said. */
+  /** Called once for a batch that had to be stored in parts, with what the database said. */
   onRefusedBatch?: (error: unknown) => void;
 }
 
@@ -69,29 +69,29 @@ async function storeAll(
   const batch = readBatch(values, readStorableEvent);
   const { events, indices, rejected } = batch;
   let { duplicates } = batch;
-  if (events.length === 0) return { result: { stored: 0, duplicates, rejected }, killListChanged: false };
-  try {
-    const { stored, rungs, killListChanged } = await insertEvents(db, events);
-    onRungs?.(rungs);
-    return { result: { stored, duplicates: duplicates + events.length - stored, rejected }, killListChanged };
-  } catch (error) {
-    if (!isDataError(error)) throw error;
-    onRefusedBatch?.(error);
-  }
   let stored = 0;
   let killListChanged = false;
-  for (const [i, event] of events.entries()) {
+  /** Halves what is refused until it is known which event it was: a transaction an event would take a large batch too long. */
+  const store = async (from: number, to: number): Promise<void> => {
     try {
-      const fresh = await insertEvents(db, [event]);
-      onRungs?.(fresh.rungs);
-      stored += fresh.stored;
-      duplicates += 1 - fresh.stored;
-      killListChanged ||= fresh.killListChanged;
+      const inserted = await insertEvents(db, events.slice(from, to));
+      onRungs?.(inserted.rungs);
+      stored += inserted.stored;
+      duplicates += to - from - inserted.stored;
+      killListChanged ||= inserted.killListChanged;
     } catch (error) {
       if (!isDataError(error)) throw error;
-      rejected.push({ index: indices[i]!, reason: `the database refuses it: ${refusal(error)!.message}` });
+      if (to - from === events.length) onRefusedBatch?.(error);
+      if (to - from === 1) {
+        rejected.push({ index: indices[from]!, reason: `the database refuses it: ${refusal(error)!.message}` });
+        return;
+      }
+      const middle = (from + to) >> 1;
+      await store(from, middle);
+      await store(middle, to);
     }
-  }
+  };
+  if (events.length > 0) await store(0, events.length);
   rejected.sort((a, b) => a.index - b.index);
   return { result: { stored, duplicates, rejected }, killListChanged };
 }

@@ -29,15 +29,15 @@ export interface Intake {
 const DEADLINE_MS = 10_000;
 
 export function createIntake({ store, spool, availability, onResult, onReplay }: IntakeOptions): Intake {
-  const intoDatabase = async (values: readonly unknown[]) => {
-    const result = await availability.guard(() => store(values), { deadlineMs: DEADLINE_MS });
+  const intoDatabase = async (values: readonly unknown[], limit?: { deadlineMs: number }) => {
+    const result = await availability.guard(() => store(values), limit);
     onResult(result);
     return result;
   };
   return {
     async take(values) {
       try {
-        return await intoDatabase(values);
+        return await intoDatabase(values, { deadlineMs: DEADLINE_MS });
       } catch (error) {
         if (!(error instanceof DatabaseAway)) throw error;
       }
@@ -50,7 +50,8 @@ export function createIntake({ store, spool, availability, onResult, onReplay }:
     async replay() {
       if (spool.bytes() === 0) return;
       try {
-        onReplay({ requests: await spool.drain(intoDatabase) });
+        // Nobody waits for it, and what takes longer than a deadline would at every try.
+        onReplay({ requests: await spool.drain((events) => intoDatabase(events)) });
       } catch (error) {
         onReplay({ error });
       }

@@ -73,7 +73,7 @@ export function openIntake(options: OpenIntakeOptions): OpenIntake {
       onRefusedGroup: () => metrics.countRefusedGroup(),
       onRefusedBatch(err) {
         metrics.countRefusedBatch();
-        log.warn({ err }, 'the database refused a batch; storing it event by event');
+        log.warn({ err }, 'the database refused a batch; storing it in parts');
       },
     }),
     onResult: (result) => metrics.observeEvents(result),

@@ -73,7 +73,7 @@ export function createMetrics(): Metrics {
   });
   const refusedBatches = new Counter({
     name: 'harness_event_batches_refused_total',
-    help: 'Batches that the database refused as a whole and that were stored event by event.',
+    help: 'Batches that the database refused as a whole and that were stored in parts.',
     registers,
   });
   const refusedGroups = new Counter({

@@ -1,7 +1,7 @@
 /** Group commit on a real server and on the embedded database: what each request is told, and what is in the tables. */
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { rows } from '../../../gpu-backend/db/connect.ts';
 import { ads, generations } from '../../../gpu-backend/db/schema.ts';
 import { type GroupCommitOptions, groupCommit } from '../../../gpu-backend/events/group-commit.ts';
@@ -99,6 +99,20 @@ describe.each(DATABASES)('on the %s database', (_name, open) => {
     ]);
     expect(results.map(({ rejected }) => rejected.map(({ index }) => index))).toEqual([[], [], [1], [0], [0], [0], []]);
     expect(results[3]!.rejected[0]!.reason).toContain('the database refuses it');
+  });
+
+  test('a row that the database refuses is found in a few transactions, however many events came with it', async () => {
+    const noise = Array.from({ length: 3_000 }, (_, i) => ((i * 7919 + ((i * i) % 613)) % 36).toString(36)).join('');
+    const bad = 700;
+    const events = Array.from({ length: 1_000 }, (_, i) =>
+      sampleClick({ id: `impression-1:${i}`, ...(i === bad && { impressionId: noise }) }),
+    );
+    const transactions = vi.spyOn(database.db, 'transaction');
+    onTestFinished(() => transactions.mockRestore());
+    let refused = 0;
+    const { stored, rejected } = await ingest(events, { db: database.db, onRefusedBatch: () => refused++ });
+    expect([stored, rejected.map(({ index }) => index), refused]).toEqual([999, [bad], 1]);
+    expect(transactions.mock.calls.length).toBeLessThanOrEqual(2 * 10 + 1);
   });
 
   test('what comes while transactions run forms the next ones, bounded, and those begin before anybody is answered', async () => {

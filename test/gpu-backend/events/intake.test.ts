@@ -1,12 +1,13 @@
 /** Where events go when a real server is there and does not store them: onto the disk, and once into the tables afterwards. */
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { type Availability, watchAvailability } from '../../../gpu-backend/db/availability.ts';
-import { openPostgres, rows } from '../../../gpu-backend/db/connect.ts';
+import { type Database, openPostgres, rows } from '../../../gpu-backend/db/connect.ts';
 import { migrate } from '../../../gpu-backend/db/migrate.ts';
 import { groupCommit } from '../../../gpu-backend/events/group-commit.ts';
 import { createIntake } from '../../../gpu-backend/events/intake.ts';
 import { openSpool } from '../../../gpu-backend/events/spool.ts';
+import type { EventBatchResult } from '../../../shared/contract/events.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type PostgresServer, startPostgresServer } from '../../setup/postgres-server.ts';
 import { sampleClick, sampleImpression } from '../../setup/samples.ts';
@@ -71,3 +72,40 @@ test.each([
     await spool.close();
   },
 );
+
+test('what takes the database longer than a caller waits goes to disk, and is stored from there in its own time', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const spool = openSpool({ dir: folder('slow'), maxBytes: 1 << 20, onDamage: () => {}, onFailure: () => {} });
+  const db = { execute: async () => [] } as unknown as Database;
+  const lost: string[] = [];
+  const back = Promise.withResolvers<void>();
+  const availability = watchAvailability({
+    ...{ db, everyMs: 10 },
+    onAway: (reason) => lost.push(reason),
+    onBack: back.resolve,
+  });
+  onTestFinished(() => availability.close());
+  const never = new Promise<never>(() => {});
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<EventBatchResult>()];
+  let calls = 0;
+  const store = () => {
+    if (calls++ === 0) return never;
+    asked.resolve();
+    return answer.promise;
+  };
+  const replays: unknown[] = [];
+  const onReplay = (replayed: unknown) => void replays.push(replayed);
+  const intake = createIntake({ spool, availability, store, onResult: () => {}, onReplay });
+  const taken = intake.take([sampleImpression()]);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(await taken).toMatchObject({ spooled: 1 });
+  await vi.advanceTimersByTimeAsync(10);
+  await back.promise;
+  const replay = intake.replay();
+  await asked.promise;
+  await vi.advanceTimersByTimeAsync(600_000);
+  answer.resolve({ stored: 1, duplicates: 0, rejected: [] });
+  await replay;
+  expect([replays, lost, spool.bytes()]).toEqual([[{ requests: 1 }], ['no answer within 10000 ms'], 0]);
+});
