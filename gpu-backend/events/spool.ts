@@ -5,21 +5,8 @@
  * A file that is read has ended: what is new goes into another, and a file whose events are all stored is removed. A process
  * that is killed in between stores some events twice, which ingest counts once.
  */
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { accessSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { HarnessError } from '../../shared/problem.ts';
@@ -70,7 +57,7 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage, onFai
   async function begin() {
     const name = `${String(++number).padStart(10, '0')}${SUFFIX}`;
     current = { name, handle: await open(join(dir, name), 'wx'), bytes: 0 };
-    syncFolder(dir);
+    await syncFolder(dir);
     return current;
   }
 
@@ -141,15 +128,19 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage, onFai
       const [name] = [...ended.keys()].sort();
       if (name === undefined) return requests;
       const path = join(dir, name);
-      const { payloads, damaged } = readSpooled(path);
-      for (const payload of payloads) {
+      const file = await readSpooled(path);
+      let damaged = file === undefined;
+      const onDamaged = () => {
+        damaged = true;
+      };
+      for (const payload of readFrames(file ?? Buffer.alloc(0), onDamaged)) {
         await store(JSON.parse(payload) as unknown[]);
         requests++;
       }
       if (damaged) {
-        renameSync(path, `${path}.damaged`);
+        await rename(path, `${path}.damaged`);
         onDamage(`${path}.damaged`);
-      } else rmSync(path);
+      } else await rm(path);
       ended.delete(name);
     }
   }
@@ -197,11 +188,14 @@ function openFolder(dir: string): Map<string, number> {
 }
 
 /** A new name is on disk when its folder is. */
-function syncFolder(dir: string): void {
-  if (process.platform === 'win32' || !existsSync(dir)) return; // Windows opens no folders
-  const folder = openSync(dir, 'r');
-  fsyncSync(folder);
-  closeSync(folder);
+async function syncFolder(dir: string): Promise<void> {
+  if (process.platform === 'win32') return; // opens no folders
+  const folder = await open(dir, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 function frameOf(payload: string): Buffer {
@@ -213,34 +207,34 @@ function frameOf(payload: string): Buffer {
   return Buffer.concat([header, bytes]);
 }
 
-/** The frames of the file at `path`; one that the disk does not give back holds up none of the others. */
-function readSpooled(path: string): ReturnType<typeof readFrames> {
+/** The file at `path`, `undefined` where the disk does not give it back: that holds up none of the others. */
+async function readSpooled(path: string): Promise<Buffer | undefined> {
   try {
-    return readFrames(readFileSync(path));
+    return await readFile(path);
   } catch (error) {
     if (/^E[MN]FILE$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error; // no fault of the file's
-    return { payloads: [], damaged: true };
+    return undefined;
   }
 }
 
 /**
- * The whole frames of a file. One cut off at the end was never acknowledged, nor were zeros up to the end, which a crash leaves where the
- * file had grown and its content was not on disk. Damage is a payload that is there and wrong, and a header that is: then nobody knows
- * where the next frame begins.
+ * The payloads of the whole frames of a file, each looked at when it is asked for. One cut off at the end was never acknowledged, nor
+ * were zeros up to the end, which a crash leaves where the file had grown and its content was not on disk. Damage is a payload that is
+ * there and wrong, and a header that is: then nobody knows where the next frame begins.
  */
-export function readFrames(file: Buffer): { payloads: string[]; damaged: boolean } {
-  const payloads: string[] = [];
-  let damaged = false;
+export function* readFrames(file: Buffer, onDamage: () => void): Generator<string, void, undefined> {
   for (let at = 0; at + HEADER_BYTES <= file.length; ) {
     const header = file.subarray(at, at + HEADER_BYTES);
-    if (crc32(header.subarray(0, 8)) !== header.readUInt32LE(8))
-      return { payloads, damaged: damaged || file.subarray(at).some((byte) => byte !== 0) };
+    if (crc32(header.subarray(0, 8)) !== header.readUInt32LE(8)) {
+      const rest = file.subarray(at);
+      if (!rest.equals(Buffer.alloc(rest.length))) onDamage();
+      return;
+    }
     const from = at + HEADER_BYTES;
     at = from + header.readUInt32LE(0);
-    if (at > file.length) break;
+    if (at > file.length) return;
     const payload = file.subarray(from, at);
-    if (crc32(payload) === header.readUInt32LE(4)) payloads.push(payload.toString());
-    else damaged = true;
+    if (crc32(payload) === header.readUInt32LE(4)) yield payload.toString();
+    else onDamage();
   }
-  return { payloads, damaged };
 }

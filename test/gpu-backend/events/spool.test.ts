@@ -29,6 +29,15 @@ const drained = async (spool: ReturnType<typeof open>) => {
   await spool.drain(async (events) => requests.push(events));
   return requests;
 };
+const framesOf = (file: Buffer) => {
+  let damaged = false;
+  const payloads = [
+    ...readFrames(file, () => {
+      damaged = true;
+    }),
+  ];
+  return { payloads, damaged };
+};
 const byText = (list: unknown[]) => list.map((value) => JSON.stringify(value)).sort();
 
 test('what is appended, at once or not, comes out once, also from another process, and then the folder is empty', async () => {
@@ -61,6 +70,18 @@ test('what is appended while a drain or the end begins is on disk all the same',
   expect(byText([...stored, ...(await drained(open()))])).toEqual(byText([['before'], ['during'], ['at the end']]));
 });
 
+test('a file is read beside everything else that the process does', async () => {
+  const before = open();
+  await before.append(['event']);
+  await before.close();
+  let others = false;
+  setImmediate(() => {
+    others = true;
+  });
+  await open().drain(async () => expect(others).toBe(true));
+  expect.assertions(1);
+});
+
 test('a drain takes along what is appended before its end', async () => {
   const spool = open();
   await spool.append([1]);
@@ -80,7 +101,7 @@ test('a file cut anywhere gives every whole frame before the cut', async () => {
   const whole = readFileSync(path);
   const frame = whole.length / 5;
   for (let cut = 0; cut <= whole.length; cut++) {
-    const { payloads, damaged } = readFrames(whole.subarray(0, cut));
+    const { payloads, damaged } = framesOf(whole.subarray(0, cut));
     expect([payloads.length, damaged]).toEqual([Math.floor(cut / frame), false]);
   }
   writeFileSync(path, whole.subarray(0, whole.length - 1));
@@ -93,7 +114,7 @@ test('zeros behind the last whole frame, as a crash of the machine leaves them, 
   await spool.close();
   const path = join(dir, readdirSync(dir)[0]!);
   const whole = readFileSync(path);
-  expect(readFrames(Buffer.concat([whole, Buffer.alloc(100), whole]))).toMatchObject({ damaged: true });
+  expect(framesOf(Buffer.concat([whole, Buffer.alloc(100), whole]))).toMatchObject({ damaged: true });
   writeFileSync(path, Buffer.concat([whole, Buffer.alloc(100)]));
   expect([await drained(open()), damaged, readdirSync(dir)]).toEqual([[['event']], [], []]);
 });
@@ -104,14 +125,14 @@ test('a flipped bit is never taken for an event, costs no whole frame before it,
   await spool.close();
   const name = readdirSync(dir)[0]!;
   const whole = readFileSync(join(dir, name));
-  const truth = readFrames(whole).payloads;
+  const truth = framesOf(whole).payloads;
   const frame = whole.length / 3;
   fc.assert(
     fc.property(fc.nat(8 * whole.length - 1), (bit) => {
       const flipped = Buffer.from(whole);
       flipped[bit >> 3]! ^= 1 << (bit & 7);
       const hit = Math.floor((bit >> 3) / frame);
-      const found = readFrames(flipped);
+      const found = framesOf(flipped);
       expect(found.damaged).toBe(true);
       expect(found.payloads.slice(0, hit)).toEqual(truth.slice(0, hit));
       const behind = found.payloads.slice(hit);
