@@ -40,6 +40,8 @@ interface Outcome {
 }
 
 const NO_RECORDS: StickyRecords = new Map();
+/** A request that was so long on its way to a list asks again what was taken down: what it knew by then may be a second old by now. */
+const LONG_MS = 250;
 const OUR_COOKIES = [UNIT_COOKIE, STICKY_COOKIE];
 const HEADERS = headersOf({ 'content-type': 'application/json', 'cache-control': 'private, no-store' });
 
@@ -76,10 +78,12 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
   isolate.student?.keepUp(waitUntil);
   const trace = () => continueTrace(headers.get(TRACEPARENT), { requestId, newId: clock.newId });
   const context = { seed: requestId, trace, waitUntil };
-  const others = askOthers(isolate, request, assigned, context);
+  const asksOthers = askOthers(isolate, request, assigned, context);
   const ofPlan = await retrievePage(isolate, request, assigned, context);
   const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
   rungs[page.retrieved.rung] += 1;
+  const others = asksOthers && (await asksOthers);
+  if (clock.now() - atMs >= LONG_MS) await killList.keepUp(waitUntil);
   // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
   const { device } = visit;
   const killed = killedNow(serving, isolate.serving());
@@ -90,7 +94,7 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
   const assignments =
     others === undefined
       ? page.assignments
-      : withTriggered(page.assignments, { others: await others, retrieved: page.retrieved, slots: slate, pageOf });
+      : withTriggered(page.assignments, { others, retrieved: page.retrieved, slots: slate, pageOf });
   const outcome: Outcome = {
     id: requestId,
     atMs,

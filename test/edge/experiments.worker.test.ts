@@ -303,6 +303,22 @@ describe('the counterfactual log', () => {
     expect(triggered(edge)).toEqual([true]);
   });
 
+  it('is no reason to show what was taken down while the other plan was asked', async () => {
+    const edge = await edgeWith(BASE);
+    const cookie = cookiesOf(await edge.fetch('/v1/ads?q=shoes'));
+    expect(last(edge).slots.map(({ adId }) => adId)).toContain('ad-5');
+    await adopt(edge, configOf(4, logging));
+    await edge.backend({ retrieve: 'hold' });
+    const late = edge.fetch('/v1/ads?q=shoes', { headers: { cookie } });
+    while ((await edge.told()).held === 0);
+    await edge.backend({ killList: { version: 5, generation: 7, adIds: ['ad-5'] } });
+    edge.later(1);
+    await edge.release();
+    await late;
+    expect(last(edge)).toMatchObject({ cache: { status: 'memory' } });
+    expect(last(edge).slots.map(({ adId }) => adId)).not.toContain('ad-5');
+  });
+
   it('asks for no plan twice, and finds equal plans alike without asking', async () => {
     const arms = [...BASE.arms, { ...BASE.arms[1]!, key: 'twin' }];
     const edge = await edgeWith({ ...logging, arms: arms.map((arm) => ({ ...arm, parameters: { k: 30 } })) });

@@ -175,6 +175,21 @@ describe('an answer from the cache', () => {
     expect(slots.map(({ adId }) => adId)).not.toContain('ad-5');
   });
 
+  it('that was long on its way does not go by the list of when it was asked for', async () => {
+    const edge = edgeUnderTest();
+    const shown = await visit(edge);
+    expect((await shown()).ids).toContain('ad-5');
+    await edge.backend({ retrieve: 'hold', killList: list(4, 'ad-5') });
+    edge.later(0.2);
+    const late = edge.ads('q=boots');
+    while ((await edge.told()).held === 0);
+    edge.later(0.9);
+    await edge.release();
+    const { slots } = await late;
+    expect(slots.length).toBeGreaterThan(0);
+    expect(slots.map(({ adId }) => adId)).not.toContain('ad-5');
+  });
+
   it('does not hold an ad that was taken down after the clock was set back', async () => {
     const edge = edgeUnderTest();
     const shown = await visit(edge);
