@@ -1,0 +1,127 @@
+/** What guides say was measured against what was: tables of the README, the guide of training and the model card are those of the results. */
+import { globSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { type Ablation, ablationTable } from '../../training/ablate/ablate.ts';
+import { evaluationTable } from '../../training/evaluate/table.ts';
+import { modelCard } from '../../training/model-card.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: results are JSON of many shapes
+const json = (file: string): any => JSON.parse(readFileSync(file, 'utf8'));
+/** The newest result of a measurement. */
+const result = (name: string) => json(globSync(`bench/results/${name}-????-??-??.json`).toSorted().at(-1)!);
+
+const readme = readFileSync('README.md', 'utf8');
+const guide = readFileSync('docs/recipe.md', 'utf8');
+/** The README's rows by their first cells. A bar in a cell is escaped. */
+const ROWS = new Map(
+  [...readme.matchAll(/^\| (.*) \|$/gm)].map(([, line]) => {
+    const [first, ...cells] = line!.split(/(?<!\\)\|/).map((cell) => cell.trim().replace('\\|', '|'));
+    return [first!, cells];
+  }),
+);
+
+/** Rows of a result by name. */
+function measured(name: string): (metric: string) => { value: number; unit: string } {
+  const { rows } = result(name) as { rows: { metric: string; value: number; unit: string }[] };
+  return (metric) => {
+    const row = rows.find((each) => each.metric === metric);
+    if (row === undefined) throw new Error(`${name}: expected a row ${metric}, found none`);
+    return row;
+  };
+}
+
+const REPORT = 'models/default/report.json';
+
+it('the guide of training prints the evaluation of the default bundle', () => {
+  expect(guide.includes(evaluationTable(json(REPORT)).trim())).toBe(true);
+});
+
+it('the guide of training prints the study', () => {
+  expect(guide).toContain(ablationTable(result('recipe').detail.study as Ablation).trim());
+});
+
+it("the model card is that of the default bundle's report", () => {
+  const card = modelCard({ manifest: json('models/default/manifest.json'), report: json(REPORT) });
+  expect(card.trim()).toBe(readFileSync('models/default/README.md', 'utf8').trim());
+});
+
+describe('README', () => {
+  const quality = measured('quality');
+  const FOUND = {
+    BM25: 'BM25',
+    'teacher, bare query': 'teacher, bare',
+    'teacher, with context': 'teacher',
+    'student, bare query': 'student',
+    'student and BM25': 'ensemble',
+  };
+  it.each(Object.entries(FOUND))('what is found: %s', (label, system) => {
+    const expected = ['interpolation', 'extrapolation'].flatMap((slice) =>
+      ['p10', 'ndcg10'].map((metric) => quality(`${metric} ${slice} ${system}`).value.toFixed(3)),
+    );
+    expect(ROWS.get(label)).toEqual(expected);
+  });
+
+  it('words that no ad has', () => {
+    const { ten } = result('quality').detail as {
+      ten: { query: string; control: string | null; treatment: string | null; treatmentGrade: number }[];
+    };
+    for (const { query, control, treatment, treatmentGrade } of ten)
+      expect(ROWS.get(query)).toEqual([control ?? 'no ad', treatment ?? 'no ad', treatmentGrade >= 2 ? 'yes' : 'no']);
+  });
+
+  const EARNED = [
+    ...['Clicks per unit', 'Clicks per ad shown (CTR)', 'Revenue per unit', 'Revenue per 1,000 queries'],
+    ...['Ads shown per unit', 'Queries with an ad', 'Conversions per unit'],
+  ];
+  const system = measured('system');
+  it.each(EARNED)('what it earns: %s', (title) => {
+    const { value, unit } = system(`treatment uplift, ${title}`);
+    expect(ROWS.get(title)).toEqual([`${value > 0 ? '+' : ''}${value.toFixed(1)} %`, unit.replace('% ', '')]);
+  });
+
+  it('what the paper finds, tried small', () => {
+    const { orderings } = result('recipe').detail.study as Ablation;
+    expect(orderings.length).toBe(6);
+    for (const { claim, first, second, outcome } of orderings)
+      expect(ROWS.get(claim)).toEqual([first.toFixed(3), second.toFixed(3), outcome === 'as the paper' ? 'yes' : 'no']);
+  });
+
+  /** What the second cell of a row begins with: `{1}` stands for the value of the metric, with one digit behind the point. */
+  const CELLS: [label: string, cell: string, bench: string, metric: string][] = [
+    ['latency, p50 at batch 1', '{1}x lower', 'recipe', 'latency, teacher / student'],
+    ['throughput', '{1}x', 'recipe', 'throughput, student / teacher'],
+    ['P@10 above a static student', '+{3}', 'recipe', 'student - static, P@10'],
+    ['P@10 above BM25', '+{3}', 'recipe', 'student - bm25, P@10'],
+    ["training step / PyTorch's, same cores", '{2}', 'recipe', 'training step / PyTorch, best variant'],
+    [
+      'hit rate of the memory tier, below the best fixed content',
+      '{1} points',
+      'edge',
+      'hit rate below the best fixed content (static optimum)',
+    ],
+    ['bundle, minified, gzip', '{0} kB', 'edge', 'bundle, minified, gzip'],
+    ['CPU of a memory hit over a bare text route', '{0} us', 'edge', 'CPU of a memory hit over the bare route'],
+    ['requests a second, memory hits against a bare text route', '{0} %', 'edge', 'memory hit, of the bare route'],
+    ['p99 of a memory hit at half of saturation', '{0} ms', 'edge', 'memory hit, p99 at half of saturation, open loop'],
+    ['cold start', '{0} ms', 'edge', 'cold start: first answer of /v1/ads, over an empty Worker'],
+    ['report over 10 million impressions', '{1} s', 'experiments', 'report over 10 M impressions, from rollups'],
+    [
+      'the same with effects over time, verdicts and segments',
+      '{2} s',
+      'experiments',
+      'the same with effects over time, verdicts and segments',
+    ],
+    [
+      'its sums, against DuckDB over the raw rows',
+      '{1} times',
+      'experiments',
+      'sums from rollups over DuckDB from raw rows',
+    ],
+  ];
+  it.each(CELLS)('%s', (label, cell, bench, metric) => {
+    const { value } = measured(bench)(metric);
+    const [shown = ''] = ROWS.get(label) ?? [];
+    const expected = cell.replace(/\{(\d)\}/, (_, digits) => value.toFixed(Number(digits)));
+    expect(shown.slice(0, expected.length)).toBe(expected);
+  });
+});
