@@ -30,6 +30,7 @@ export async function openAdapters(options: { config: Readonly<BackendConfig>; l
       workers: config.encoderWorkers,
       maxQueued: config.encoderQueue,
       onRestart: (why) => log.error({ why }, 'an encoder worker ended and was replaced'),
+      onFallback: (device) => log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`),
     });
     return cachedEncoder(pool, { maxBytes: config.embeddingCacheBytes });
   };

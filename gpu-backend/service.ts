@@ -64,10 +64,9 @@ export async function createService({ connection, served, candidate, milvus, sca
   const sayModel = () => {
     const { model, device } = encoder;
     log.info({ ...device, model, spaceId }, `encoding on ${device.provider} in ${device.precision}`);
-    if (device.reason !== undefined) log.warn(device, `encoding on ${device.provider}, not on ${device.requested}`);
-    metrics.setDevice(device);
   };
   sayModel();
+  metrics.device(() => encoder.device);
 
   const servingConfig = await openServingConfig(db, DEFAULT_CONFIG);
   const live = new Live({ spaceId });

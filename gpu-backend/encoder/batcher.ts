@@ -87,7 +87,7 @@ export class Batcher {
     this.#dispatch();
   }
 
-  stats(): Omit<EncoderStats, 'restarts' | 'hits' | 'joined' | 'cachedTexts' | 'cachedBytes'> {
+  stats(): Omit<EncoderStats, 'restarts' | 'fallbacks' | 'hits' | 'joined' | 'cachedTexts' | 'cachedBytes'> {
     return { ...this.#counts, queued: this.#queue.length, running: this.#running };
   }
 

@@ -110,7 +110,9 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
     studentSha256: inner.studentSha256,
     dimension: inner.dimension,
     cutDimensions: inner.cutDimensions,
-    device: inner.device,
+    get device() {
+      return inner.device;
+    },
     get failure() {
       return inner.failure;
     },

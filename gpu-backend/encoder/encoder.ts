@@ -34,6 +34,8 @@ export interface EncoderStats {
   cancelled: number;
   /** Workers that ended unexpectedly and were replaced. */
   restarts: number;
+  /** Workers, those among them, that started on another device than the one asked for. */
+  fallbacks: number;
   /** Texts waiting, and texts being computed. */
   queued: number;
   running: number;
@@ -64,6 +66,7 @@ export interface Encoder {
   readonly dimension: number;
   /** Lengths to which its vectors may be cut and still search; none unless it was trained for them. */
   readonly cutDimensions: readonly number[];
+  /** Where its workers run now; where they differ, one that is not on the device asked for. */
   readonly device: Device;
   /** Why it computes nothing any more, whoever asks; `undefined` as long as it does. */
   readonly failure: string | undefined;

@@ -27,6 +27,8 @@ export interface EncoderOptions {
   workerUrl?: URL;
   /** Called when a worker ended unexpectedly and another takes its place. */
   onRestart?: (why: string) => void;
+  /** Called when a worker starts on another device than the one asked for. */
+  onFallback?: (device: Device) => void;
 }
 
 /** Replacements a pool makes before it gives up: a model that kills its worker each time would spin for ever. */
@@ -121,7 +123,7 @@ function shared(bytes: Uint8Array): SharedArrayBuffer {
 
 /**
  * Starts the workers and answers once all are warm. Throws `bundle_damaged` when the runtime refuses the model or the
- * tokenizer. `device` of the result says which provider runs, and why if it is not the one asked for.
+ * tokenizer.
  */
 export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   const { manifest, paths } = options.bundle;
@@ -154,7 +156,8 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   });
 
   const workers = new Set<Started>();
-  let [restarts, closing] = [0, false];
+  let [restarts, fallbacks, closing] = [0, 0, false];
+  const isFallback = ({ provider }: Device) => provider !== requested;
   const start = async (): Promise<Started> => {
     let lostEarly: string | undefined;
     let self: Started | undefined;
@@ -169,6 +172,10 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
       return self;
     }
     workers.add(self);
+    if (isFallback(self.device)) {
+      fallbacks++;
+      options.onFallback?.(self.device);
+    }
     if (lostEarly === undefined) batcher.addLane(self.lane);
     else replace(self, lostEarly);
     return self;
@@ -190,7 +197,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     await Promise.all([...workers].map((worker) => worker.close()));
     throw failed.reason;
   }
-  const { device } = [...workers][0]!;
+  let device = [...workers][0]!.device;
 
   return {
     model: manifest.name,
@@ -198,12 +205,16 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     studentSha256: manifest.student.sha256,
     dimension: manifest.dimension,
     cutDimensions: manifest.cutDimensions ?? [],
-    device,
+    get device() {
+      const devices = [...workers].map((worker) => worker.device);
+      device = devices.find(isFallback) ?? devices[0] ?? device; // while none is left, as it was
+      return device;
+    },
     get failure() {
       return batcher.failure?.message;
     },
     encode: (texts, encodeOptions) => batcher.encode(texts, encodeOptions),
-    stats: () => ({ ...batcher.stats(), restarts, hits: 0, joined: 0, cachedTexts: 0, cachedBytes: 0 }),
+    stats: () => ({ ...batcher.stats(), restarts, fallbacks, hits: 0, joined: 0, cachedTexts: 0, cachedBytes: 0 }),
     async close() {
       await batcher.close();
       closing = true;

@@ -30,6 +30,11 @@ export function watchState({ metrics, encoder, live, retrieval, canary, rebuilde
     ['encoder_joined', 'Texts that another call had encoded at that moment.', () => encoder.stats().joined],
     ['encoder_cached_texts', 'Texts in the cache.', () => encoder.stats().cachedTexts],
     ['encoder_cached_bytes', 'Bytes of the cache.', () => encoder.stats().cachedBytes],
+    [
+      'encoder_fallbacks_total',
+      'Workers that started on another device than asked for.',
+      () => encoder.stats().fallbacks,
+    ],
     ['encoder_restarts', 'Workers that ended unexpectedly and were replaced.', () => encoder.stats().restarts],
     ['queries_student', "Queries searched with the student's vector.", () => retrieval.stats().student],
     ['queries_teacher', "Head queries searched with the teacher's own vector.", () => retrieval.stats().teacher],

@@ -23,8 +23,8 @@ export interface Metrics {
   countSpoolFailure(): void;
   /** Ads that were taken into the live state without a vector. */
   countMissingVectors(ads: number): void;
-  /** Says which device encodes; a device other than the one asked for counts as a fallback. */
-  setDevice(device: Device): void;
+  /** Tells which device encodes, read when the metrics are. */
+  device(read: () => Device): void;
   /** A number read when the metrics are. */
   gauge(options: { name: string; help: string; read: () => number }): void;
   /** The exposition text, and its content type. */
@@ -101,17 +101,6 @@ export function createMetrics(): Metrics {
     help: 'Ads taken into the live state without a vector, because none could be had.',
     registers,
   });
-  const device = new Gauge({
-    name: 'harness_encoder_device',
-    help: 'The device that encodes and in what precision, and the device asked for.',
-    labelNames: ['requested', 'provider', 'precision'],
-    registers,
-  });
-  const fallbacks = new Counter({
-    name: 'harness_encoder_fallbacks_total',
-    help: 'Starts of the encoder on another device than the one asked for.',
-    registers,
-  });
 
   return {
     observeRequest({ route, method, status, seconds }) {
@@ -138,10 +127,18 @@ export function createMetrics(): Metrics {
     countSpoolDamage: () => spoolDamages.inc(),
     countSpoolFailure: () => spoolFailures.inc(),
     countMissingVectors: (ads) => missingVectors.inc(ads),
-    setDevice({ requested, provider, precision }) {
-      device.reset();
-      device.set({ requested, provider, precision }, 1);
-      if (requested !== provider) fallbacks.inc();
+    device(read) {
+      new Gauge({
+        name: 'harness_encoder_device',
+        help: 'The device that encodes and in what precision, and the device asked for.',
+        labelNames: ['requested', 'provider', 'precision'],
+        registers,
+        collect() {
+          const { requested, provider, precision } = read();
+          this.reset();
+          this.set({ requested, provider, precision }, 1);
+        },
+      });
     },
     gauge({ name, help, read }) {
       new Gauge({

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Bundle, loadBundle } from '../../../gpu-backend/encoder/bundle.ts';
+import { cachedEncoder } from '../../../gpu-backend/encoder/cached.ts';
 import { createEncoder } from '../../../gpu-backend/encoder/pool.ts';
 import { encoderConformance } from '../../conformance/encoder.ts';
+import { fallingWorkers } from '../../fixtures/falling-worker.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { HOLD, holdWorkers } from '../../fixtures/held-worker.ts';
 import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
@@ -63,6 +65,21 @@ describe('createEncoder', () => {
     else expect(encoder.device.provider).toBe(device);
     expect((await encoder.encode(['sofa'])).vectors[0]).toHaveLength(32);
     await encoder.close();
+  });
+
+  it('is where its workers are by now: another device than the one asked for is told of any of them', async () => {
+    const fallen: string[] = [];
+    const encoder = await createEncoder({
+      ...{ bundle, workers: 1, device: 'webgpu', workerUrl: fallingWorkers() },
+      onFallback: ({ provider, requested }) => fallen.push(`${provider}, not ${requested}`),
+    });
+    const cached = cachedEncoder(encoder, { maxBytes: 1_000 });
+    expect([cached.device.provider, encoder.stats().fallbacks, fallen]).toEqual(['webgpu', 0, []]);
+    await expect(encoder.encode(['please end'])).rejects.toThrow('The encoder lost a worker');
+    await cached.encode(['sofa']);
+    expect(cached.device).toMatchObject({ requested: 'webgpu', provider: 'cpu' });
+    expect([encoder.stats().fallbacks, fallen]).toEqual([1, ['cpu, not webgpu']]);
+    await cached.close();
   });
 
   it('replaces a worker that ends, failing only what it was computing', async () => {

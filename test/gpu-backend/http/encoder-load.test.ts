@@ -44,7 +44,15 @@ beforeEach(async () => {
   const pool: Encoder = {
     ...gatedEncoder().encoder,
     encode: (texts, options) => batcher.encode(texts, options),
-    stats: () => ({ ...batcher.stats(), restarts: 0, hits: 0, joined: 0, cachedTexts: 0, cachedBytes: 0 }),
+    stats: () => ({
+      ...batcher.stats(),
+      restarts: 0,
+      fallbacks: 0,
+      hits: 0,
+      joined: 0,
+      cachedTexts: 0,
+      cachedBytes: 0,
+    }),
     close: () => batcher.close(),
   };
   encoder = cachedEncoder(pool, { maxBytes: 1e6 });
