@@ -6,6 +6,7 @@ import { GATE } from '../../../gpu-backend/generations/gate.ts';
 import { createPublisher, type Phase } from '../../../gpu-backend/generations/publish.ts';
 import { createVectorLadder } from '../../../gpu-backend/generations/vectors.ts';
 import { quantize } from '../../../gpu-backend/index/vector-rows.ts';
+import type { Ad } from '../../../shared/contract/ads.ts';
 import { HarnessError } from '../../../shared/problem.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
@@ -98,7 +99,13 @@ describe('publication', () => {
     const [kettle] = (await second.encoder.encode(['white kettle'])).vectors;
     const { ad } = second.catalogue.get('lamp-red')!;
     second.catalogue.set(ad.id, { ad, revision: 10, uploaded: quantize(kettle!) });
+    // At another bid, and as the generation has it: no vector is asked for.
+    const [car, lamp] = ['car-red', 'lamp-blue'].map((id) => second.catalogue.get(id)!.ad) as [Ad, Ad];
+    second.catalogue.set(car.id, { ad: { ...car, bidMicros: 7 }, revision: 11 });
+    second.catalogue.set(lamp.id, { ad: lamp, revision: 1, uploaded: quantize(kettle!) });
     expect(await second.publisher.start()).toEqual({ number: 1, problems: [] });
+    expect(second.ladder.counts()).toEqual({ uploaded: 1, bundle: 0, student: 1 });
+    expect(second.live.view!.find(car.id)!.bidMicros).toBe(7);
     expect(await second.ids('white kettle', { market: ad.markets[0]!, retrievers: ['dense'], k: 3 })).toContain(ad.id);
     expect(await second.ids('red sofa')).not.toContain('sofa-red');
     expect((await second.ids('blue kettle', { retrievers: ['lexical'] }))[0]).toBe('sofa-blue');

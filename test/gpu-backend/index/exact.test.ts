@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { exactIndex, scan } from '../../../gpu-backend/index/exact.ts';
+import { exactIndex, scan, scanInTurns } from '../../../gpu-backend/index/exact.ts';
 import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
 import { annIndexConformance } from '../../conformance/ann-index.ts';
 import { clusteredVectors } from '../../fixtures/vectors.ts';
@@ -21,5 +21,17 @@ describe('scan', () => {
       expect(hits.map(({ row }) => row)).toEqual(expected.slice(0, 25).map(({ row }) => row));
       for (const [i, { score }] of hits.entries()) expect(score).toBeCloseTo(expected[i]!.score, 5);
     }
+  });
+
+  it('finds the same in turns, wherever one ends', async () => {
+    const { rows: matrix, queries } = clusteredVectors({
+      ...{ count: 20_000, dimension: 4, clusters: 20, queries: 5, seed: 4 },
+    });
+    const rows = float32Rows(matrix, 4);
+    const members = Uint32Array.from({ length: 17_000 }, (_, i) => i + 100);
+    const own = [8_191, 8_192, 8_193, 16_383, 16_384, 16_385].map((i) => rows.unit(members[i]!));
+    for (const query of [...queries, ...own])
+      expect(await scanInTurns(rows, query, { k: 10, members })).toEqual(scan(rows, query, { k: 10, members }));
+    expect(await scanInTurns(rows, queries[0]!, { k: 10, members: members.subarray(0, 3) })).toHaveLength(3);
   });
 });

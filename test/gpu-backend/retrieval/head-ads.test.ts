@@ -42,14 +42,14 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
       [
         ...Array.from({ length: 3 }, () => shown('us', ['often', 'paused'])),
         ...Array.from({ length: 2 }, () => shown('us', ['less', 'gone'])),
-        shown('gb', ['british']),
+        shown('gb', ['british'], { atMs: Date.now() - 6 * 86_400_000 }),
         ...Array.from({ length: 9 }, () => shown('us', ['by-robots'], { bot: true })),
         ...Array.from({ length: 9 }, () => shown('us', ['in-a-test-link'], { qa: true })),
-        ...Array.from({ length: 9 }, () => shown('us', ['last-year'], { atMs: Date.now() - 300 * 86_400_000 })),
+        ...Array.from({ length: 9 }, () => shown('us', ['last-week'], { atMs: Date.now() - 8 * 86_400_000 })),
       ],
       { db },
     );
-    const ids = ['often', 'less', 'british', 'paused', 'penniless', 'rich', 'by-robots', 'in-a-test-link', 'last-year'];
+    const ids = ['often', 'less', 'british', 'paused', 'penniless', 'rich', 'by-robots', 'in-a-test-link', 'last-week'];
     const budgets: Record<string, number> = { rich: 2, penniless: 0 };
     const ads = ids.map((id) =>
       sampleAd({ id, status: id === 'paused' ? 'paused' : 'active', dailyBudgetMicros: budgets[id] ?? 1 }),
@@ -64,7 +64,7 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
       'rich',
       'by-robots',
       'in-a-test-link',
-      'last-year',
+      'last-week',
     ]);
     const { markets, keywords, title } = sampleAd();
     expect(head.ads[0]).toMatchObject({ title, markets, keywords: keywords.map(({ text }) => text) });
