@@ -133,21 +133,21 @@ function killedNow(begun: Serving, now: Serving): ReadonlySet<string> {
 }
 
 /** What an answer is headed by; throws what is wrong with the request. Nobody is shown anything, so there is no impression. */
-function headersAlone(isolate: Isolate, { url }: Request): Response {
+async function headersAlone(isolate: Isolate, { url }: Request, { waitUntil }: Asked): Promise<Response> {
+  await isolate.config.keepUp(waitUntil);
   isolate.serving().requests.read(url);
   return new Response(null, { headers: HEADERS });
 }
 
 /** The same as a route of the application. */
 export const adsRoute = (isolate: Isolate) =>
-  new Hono<EdgeContext>().get('/v1/ads', (c) =>
-    c.req.method === 'HEAD'
-      ? headersAlone(isolate, c.req.raw)
-      : answerAds(isolate, c.req.raw, {
-          requestId: c.get('requestId'),
-          waitUntil: (work) => c.executionCtx.waitUntil(work),
-        }),
-  );
+  new Hono<EdgeContext>().get('/v1/ads', (c) => {
+    const answer = c.req.method === 'HEAD' ? headersAlone : answerAds;
+    return answer(isolate, c.req.raw, {
+      requestId: c.get('requestId'),
+      waitUntil: (work) => c.executionCtx.waitUntil(work),
+    });
+  });
 
 /** The origin that was read last: nearly all requests are sent to one. */
 let read = { start: '', origin: '' };

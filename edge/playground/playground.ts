@@ -37,7 +37,10 @@ export const playgroundRoute = ({ settings, config }: Isolate) => {
       .replaceAll('{{dashboardUrl}}', () => escapeHtml(settings.dashboardUrl ?? ''))
       .replaceAll('{{markets}}', markets);
   return new Hono<EdgeContext>()
-    .get('/', () => answer(render(), 'text/html'))
+    .get('/', async (c) => {
+      await config.keepUp((work) => c.executionCtx.waitUntil(work));
+      return answer(render(), 'text/html');
+    })
     .get('/playground/page.css', () => answer(style, 'text/css'))
     .get('/playground/page.client.js', () => answer(script, 'text/javascript'));
 };

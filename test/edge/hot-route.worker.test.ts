@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { createApp } from '../../edge/app.ts';
 import { isAds } from '../../edge/hot-route.ts';
+import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import { edgeUnderTest } from './under-test.worker.ts';
 
 it.each([
@@ -44,6 +45,20 @@ describe('GET /v1/ads past the router', () => {
     expect([edge.queued, (await edge.told()).retrieved]).toEqual([[], []]);
     await edge.ads('q=shoes');
     expect(edge.queued).toHaveLength(1);
+  });
+
+  it('knows the configuration in an isolate that nobody asked before, as the playground does', async () => {
+    const config = { ...DEFAULT_CONFIG, version: 3, markets: ['us', 'nz'] };
+    for (const [path, method] of [
+      ['/v1/ads?q=shoes&market=nz', 'HEAD'],
+      ['/', 'GET'],
+    ] as const) {
+      const edge = edgeUnderTest();
+      await edge.backend({ config });
+      const answer = await edge.fetch(path, { method });
+      expect(answer.status).toBe(200);
+      if (method === 'GET') expect(await answer.text()).toContain('<option>nz</option>');
+    }
   });
 
   it('logs what went wrong on our side, once, and says the request id alone', async () => {
