@@ -7,6 +7,7 @@
 import { availableParallelism } from 'node:os';
 import { median } from 'simple-statistics';
 import { bounded, type Row } from '../row.ts';
+import { latencyRows, steadyTurns, watched } from '../standstill.ts';
 import type { BareResult } from './encoder-bare.ts';
 import type { EmbeddingLoadResult } from './encoder-load.ts';
 import type { ThreadTimes } from './encoder-meter.ts';
@@ -34,6 +35,8 @@ interface Turn {
   batch: number;
   lagMs: number;
   healthMs: number[];
+  /** Of the machine, around the load at fixed times. */
+  stoodMs: number;
   /** Milliseconds at fixed times: of requests, how late the load itself was, the event loop's delay. */
   open: Record<'p50' | 'p99' | 'lagP99' | 'loopMs', number>;
   /** The generator's part of all processor time that there was. */
@@ -85,13 +88,17 @@ async function takeTurn({ url, load, bare }: SaturationOptions): Promise<Turn & 
   const encoded = after.encoded - before.encoded;
   const batch = Math.max(1, Math.round(encoded / (after.batches - before.batches)));
   const alone = await bare(batch);
-  await scrape(url);
-  const open = await load((OPEN * full.answers) / full.seconds);
-  const { lagMs: loopMs } = await scrape(url);
+  const { result, stoodMs } = await watched(async () => {
+    await scrape(url);
+    const open = await load((OPEN * full.answers) / full.seconds);
+    return { open, loopMs: (await scrape(url)).lagMs };
+  });
+  const { open, loopMs } = result;
   const each = (thread: keyof ThreadTimes) => (1e6 * (after.times[thread] - before.times[thread])) / encoded;
   const [session, reading] = [1e6 * alone.session, 1e6 * alone.reading];
   return {
     ...{ service: full.answers / full.seconds, bare: alone.rate, batch, lagMs: after.lagMs, healthMs },
+    stoodMs,
     open: { p50: open.p50, p99: open.p99, lagP99: open.lagP99 ?? 0, loopMs },
     generatorShare: full.cpuSeconds / (full.seconds * availableParallelism()),
     spent: {
@@ -110,23 +117,24 @@ export async function saturate(options: SaturationOptions): Promise<{
   saturation: number;
   failed: number;
 }> {
-  const turns: Awaited<ReturnType<typeof takeTurn>>[] = [];
-  for (let turn = 1; turn <= options.turns; turn++) {
-    options.say(
-      `turn ${turn} of ${options.turns}: saturation, the bare session at the same batch, ${100 * OPEN} % of saturation`,
-    );
-    turns.push(await takeTurn(options));
-  }
-  const middle = (pick: (turn: Turn) => number) => median(turns.map(pick));
+  options.say(`in turns: saturation, the bare session at the same batch, ${100 * OPEN} % of saturation`);
+  const turns = await steadyTurns(options.turns, async (number) => {
+    const turn = await takeTurn(options);
+    const { service, open, stoodMs } = turn;
+    const said = `${service.toFixed(0)} requests/s, p99 ${open.p99.toFixed(1)} ms; the machine stood still for ${stoodMs.toFixed(1)} ms`;
+    options.say(`turn ${number}: ${said}`);
+    return turn;
+  });
+  const { counted, all } = turns;
+  const middle = (pick: (turn: Turn) => number) => median(counted.map(pick));
   const saturation = middle(({ service }) => service);
-  const healthMs = turns.flatMap((turn) => turn.healthMs);
+  const healthMs = all.flatMap((turn) => turn.healthMs);
   const spent = (whose: string, part: keyof Turn['spent']): Row => ({
     metric: `encoder service: processor time a request at saturation, ${whose}`,
     value: middle((turn) => turn.spent[part]),
     unit: 'us',
   });
   const at = `${100 * OPEN} % of saturation`;
-  const p99s = turns.map(({ open }) => open.p99);
   const rows: Row[] = [
     {
       metric: "encoder service: saturation, requests of one text, base64 as OpenAI's client asks",
@@ -163,12 +171,7 @@ export async function saturate(options: SaturationOptions): Promise<{
       ['<=', 1_000],
     ),
     { metric: `encoder service: p50 at ${at}`, value: middle(({ open }) => open.p50), unit: 'ms' },
-    bounded(
-      `encoder service: p99 at ${at}`,
-      middle(({ open }) => open.p99),
-      `ms, median of ${turns.length} turns, ${Math.min(...p99s).toFixed(1)} to ${Math.max(...p99s).toFixed(1)}`,
-      ['<=', 15],
-    ),
+    ...latencyRows(`encoder service: p99 at ${at}`, turns, { of: ({ open }) => open.p99, atMost: 15 }),
     {
       metric: 'encoder service: lateness of the load itself at 70 %, p99 (within the p99 above)',
       value: middle(({ open }) => open.lagP99),
@@ -181,5 +184,5 @@ export async function saturate(options: SaturationOptions): Promise<{
       ['<=', 5],
     ),
   ];
-  return { rows, saturation, failed: turns.reduce((sum, { failed }) => sum + failed, 0) };
+  return { rows, saturation, failed: all.reduce((sum, { failed }) => sum + failed, 0) };
 }

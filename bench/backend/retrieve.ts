@@ -9,6 +9,7 @@ import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import { Plan } from '../../shared/plan.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import { bounded, type Row } from '../row.ts';
+import { latencyRows, steadyTurns, watched } from '../standstill.ts';
 import { benchAdCount } from './ads.ts';
 import { benchGeneration } from './generation.ts';
 import { applyRetrieveLoad, type RetrieveLoad, type RetrieveLoadResult } from './retrieve-load.ts';
@@ -56,23 +57,21 @@ export async function retrieveRows({ ads = benchAdCount(), seconds, say }: Retri
     };
     say('warming up');
     await apply({ connections: CONNECTIONS, seconds: Math.min(3, seconds) });
-    const loads: RetrieveLoadResult[] = [];
-    const rates: number[] = [];
-    const halves: RetrieveLoadResult[] = [];
-    for (let turn = 1; turn <= TURNS; turn++) {
+    const turns = await steadyTurns(TURNS, async (turn) => {
       const full = await apply({ connections: CONNECTIONS, seconds: seconds / TURNS });
-      rates.push(full.answers / full.seconds);
-      const half = await apply({ connections: 256, seconds: seconds / TURNS, rate: rates.at(-1)! / 2 });
-      halves.push(half);
-      loads.push(full, half);
-      say(
-        `turn ${turn} of ${TURNS}: ${rates.at(-1)!.toFixed(0)} requests/s; p99 at half of it ${half.p99.toFixed(1)} ms`,
+      const rate = full.answers / full.seconds;
+      const { result: half, stoodMs } = await watched(() =>
+        apply({ connections: 256, seconds: seconds / TURNS, rate: rate / 2 }),
       );
-    }
+      const said = `${rate.toFixed(0)} requests/s, p99 at half of it ${half.p99.toFixed(1)} ms`;
+      say(`turn ${turn}: ${said}; the machine stood still for ${stoodMs.toFixed(1)} ms`);
+      return { full, rate, half, stoodMs };
+    });
+    const { counted, all } = turns;
+    const loads: RetrieveLoadResult[] = all.flatMap(({ full, half }) => [full, half]);
     const failed = loads.flatMap(({ statuses }) =>
       Object.entries(statuses).flatMap(([status, count]) => (status === '200' ? [] : [count])),
     );
-    const p99s = halves.map(({ p99 }) => p99);
     const { loadSeconds = 0, rss = 0 } = (await server.stop()) as { loadSeconds?: number; rss?: number };
     const of = `/v1/retrieve, ${ads} ads`;
     return [
@@ -80,14 +79,9 @@ export async function retrieveRows({ ads = benchAdCount(), seconds, say }: Retri
       { metric: `${of}: generation on disk`, value: generation.bytes / 1e6, unit: 'MB' },
       { metric: `${of}: load of the generation`, value: loadSeconds, unit: 's' },
       { metric: `${of}: memory of the service`, value: rss / 1e6, unit: 'MB' },
-      { metric: `${of}: saturation`, value: median(rates), unit: 'requests/s' },
-      { metric: `${of}: p50 at half of it`, value: median(halves.map(({ p50 }) => p50)), unit: 'ms' },
-      bounded(
-        `${of}: p99 at half of it`,
-        median(p99s),
-        `ms, median of ${TURNS} turns, ${Math.min(...p99s).toFixed(1)} to ${Math.max(...p99s).toFixed(1)}`,
-        ['<=', 15],
-      ),
+      { metric: `${of}: saturation`, value: median(counted.map(({ rate }) => rate)), unit: 'requests/s' },
+      { metric: `${of}: p50 at half of it`, value: median(counted.map(({ half }) => half.p50)), unit: 'ms' },
+      ...latencyRows(`${of}: p99 at half of it`, turns, { of: ({ half }) => half.p99, atMost: 15 }),
       bounded(
         `${of}: answers other than 200`,
         failed.reduce((a, b) => a + b, 0),

@@ -13,6 +13,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import { parseKeyRing, signToken } from '../../shared/signature.ts';
 import { freePorts } from '../../test/e2e/ports.ts';
 import { bounded, type Row } from '../row.ts';
+import { latencyRows, steadyTurns, watched } from '../standstill.ts';
 import { applyLoad, type LoadRequest, type LoadResult } from './load.ts';
 import { cpuMicros, serveWorker } from './workerd.ts';
 
@@ -166,23 +167,27 @@ async function openRows(
   requests: LoadRequest[],
   { openTurns, openSeconds, rate, say }: HitOptions & { rate: number },
 ): Promise<Row[]> {
-  const runs = { edge: [] as LoadResult[], bare: [] as LoadResult[] };
-  for (let i = 0; i < openTurns; i++) {
-    for (const name of ['edge', 'bare'] as const) {
-      const load = { kind: 'open', url: urls[name], connections: 256, rate, seconds: openSeconds } as const;
-      const result = await applyLoad({ ...load, requests: name === 'bare' ? [{ path: '/' }] : requests });
-      requireOk(`open load, ${name}`, result);
-      runs[name].push(result);
-      say(`open load of ${Math.round(rate)}/s, ${name}: p99 ${result.p99.toFixed(1)} ms`);
-    }
-  }
-  const of = (name: keyof typeof runs, measure: 'p50' | 'p99' | 'lagP99') =>
-    median(runs[name].map((run) => run[measure] ?? 0));
+  const ask = async (name: 'edge' | 'bare') => {
+    const load = { kind: 'open', url: urls[name], connections: 256, rate, seconds: openSeconds } as const;
+    const result = await applyLoad({ ...load, requests: name === 'bare' ? [{ path: '/' }] : requests });
+    requireOk(`open load, ${name}`, result);
+    say(`open load of ${Math.round(rate)}/s, ${name}: p99 ${result.p99.toFixed(1)} ms`);
+    return result;
+  };
+  const turns = await steadyTurns(openTurns, async () => {
+    const { result, stoodMs } = await watched(async () => ({ edge: await ask('edge'), bare: await ask('bare') }));
+    say(`the machine stood still for ${stoodMs.toFixed(1)} ms`);
+    return { ...result, stoodMs };
+  });
+  const middle = (pick: (turn: Record<'edge' | 'bare', LoadResult>) => number) => median(turns.counted.map(pick));
   return [
-    bounded('memory hit, p99 at half of saturation, open loop', of('edge', 'p99'), 'ms', ['<=', 5]),
-    { metric: 'memory hit, p50 at half of saturation, open loop', value: of('edge', 'p50'), unit: 'ms' },
-    { metric: 'bare Hono text route, p99 at the same rate', value: of('bare', 'p99'), unit: 'ms' },
-    { metric: 'how late the load itself sent them, p99', value: of('edge', 'lagP99'), unit: 'ms' },
+    ...latencyRows('memory hit, p99 at half of saturation, open loop', turns, {
+      of: ({ edge }) => edge.p99,
+      atMost: 5,
+    }),
+    { metric: 'memory hit, p50 at half of saturation, open loop', value: middle(({ edge }) => edge.p50), unit: 'ms' },
+    { metric: 'bare Hono text route, p99 at the same rate', value: middle(({ bare }) => bare.p99), unit: 'ms' },
+    { metric: 'how late the load itself sent them, p99', value: middle(({ edge }) => edge.lagP99 ?? 0), unit: 'ms' },
   ];
 }
 
