@@ -5,7 +5,7 @@
  */
 import { adText } from '../../shared/ad-text.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
-import { byScore, type Hit } from '../index/ann-index.ts';
+import type { Hit } from '../index/ann-index.ts';
 import { DeltaIndex } from '../index/delta.ts';
 import { scan } from '../index/exact.ts';
 import { sameDirection } from '../index/vector-rows.ts';
@@ -153,9 +153,7 @@ export class View {
     const servable = this.#servable(scope);
     const hits = proposed.filter(({ row }) => servable(row));
     hits.push(...this.#added.search(query, limit, servable));
-    return hits
-      .sort((a, b) => b.score - a.score || (this.ad(a.row).id < this.ad(b.row).id ? -1 : 1) || byScore(a, b))
-      .slice(0, limit);
+    return hits.sort((a, b) => b.score - a.score || (this.ad(a.row).id < this.ad(b.row).id ? -1 : 1)).slice(0, limit);
   }
 
   /** What {@link propose} should find among the slots from `from` up to `to`: the best by exact cosine, ties by slot. */

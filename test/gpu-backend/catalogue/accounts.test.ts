@@ -128,15 +128,18 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
   });
 
   test('of one id are apart: a campaign is not the advertiser', async () => {
-    await accounts.put('campaign', campaign({ id: 'one', dailyBudgetMicros: 1_000_000 }));
+    const negatives = [{ text: 'running', match: 'broad' as const }];
+    await accounts.put('campaign', campaign({ id: 'one', dailyBudgetMicros: 1_000_000, negatives }));
     await accounts.put('advertiser', { id: 'one', status: 'active', dailyBudgetMicros: 1_000 });
     await db.execute(sql`update ads set campaign_id = 'one'`);
     await ingest(clickOnBothDays({ id: 'click-0:1', adId: 'a', chargeMicros: 1_000 }), { db, onKillListChange });
     expect(await killList(db)).toEqual([]);
+    const ofCampaign = (query: string) => terms.admits({ ...asked, query })({ ...ad, campaignId: 'one' });
+    expect([ofCampaign('running shoes'), ofCampaign('shoes')]).toEqual([false, true]);
     await accounts.patch('campaign', 'one', { status: 'paused' });
     expect(await killList(db)).toEqual(['campaign/one']);
+    expect(ofCampaign('shoes')).toBe(false);
     expect(terms.admits(asked)({ ...ad, campaignId: 'other', advertiserId: 'one' })).toBe(true);
-    expect(terms.admits(asked)({ ...ad, campaignId: 'one' })).toBe(false);
   });
 
   test('a pause after the snapshot is one entry of the kill list, told once; a removal ends it', async () => {
@@ -218,7 +221,12 @@ describe('terms', () => {
     expect(admits(of({ markets: ['gb'] }))).toBe(false);
     expect(admits(of({ markets: ['gb'] }), { market: 'gb' })).toBe(true);
     const german = of({ languages: ['de'] });
-    expect([admits(german), admits(german, { locale: 'de-AT' })]).toEqual([false, true]);
+    expect([admits(german), admits(german, { locale: 'de-AT' }), admits(german, { locale: 'DE' })]).toEqual([
+      false,
+      true,
+      true,
+    ]);
+    expect(admits(of({ markets: [], languages: [] }))).toBe(true);
     const both = sampleAd({ languages: ['en', 'de'] });
     expect([admits(german, { locale: 'de' }, both), admits(german, { locale: 'en' }, both)]).toEqual([true, false]);
     expect(admits(of({}), { locale: 'fr' }, both)).toBe(false);
@@ -248,6 +256,8 @@ describe('terms', () => {
       devices: ['tablet'],
     });
     expect(of({ devices: ['mobile'] }).shownUnder(sampleAd({ devices: ['desktop'] }))).toEqual({ devices: [] });
+    expect(of({ devices: ['mobile'] }).shownUnder(ad)).toEqual({ devices: ['mobile'] });
+    expect(of({ devices: [] }).shownUnder(sampleAd({ devices: ['desktop'] }))).toEqual({ devices: ['desktop'] });
     expect(of({ devices: [] }).shownUnder(ad)).toEqual({});
   });
 

@@ -44,10 +44,12 @@ describe('texts beside the queries', () => {
     }
     expect(await all).toEqual(texts.map(({ length }) => length));
 
-    const failed = gatedEncoder();
-    const other = begin(failed, { patient: true });
-    await failed.fail(0, new Error('broken'));
-    await expect(other).rejects.toThrow('broken');
+    for (const error of [new Error('broken'), new HarnessError('not_ready', 'closed')]) {
+      const failed = gatedEncoder();
+      const other = begin(failed, { patient: true });
+      await failed.fail(0, error);
+      await expect(other).rejects.toBe(error);
+    }
   });
 
   it('are given up while waiting when told to', async () => {

@@ -37,6 +37,25 @@ describe('the ladder of an ad vector', () => {
     expect(house.ladder.counts()).toEqual({ uploaded: 1, bundle: 2, student: 2 });
   });
 
+  it('reads a title as a query is read', async () => {
+    const loud = sampleAd({ id: 'loud', title: 'ＲＥＤ  Sofa' });
+    const [vector] = await house.ladder.resolve([{ ad: loud }]);
+    const [student] = (await house.encoder.encode(['red sofa'])).vectors;
+    expect(vector).toEqual({ components: sixteenBits(student!), source: 'student' });
+  });
+
+  it('takes the vectors of a bundle from when it is adopted', async () => {
+    const { ad } = house.catalogue.get('sofa-red')!;
+    const ads = await house.bundle.readAds();
+    const [before] = await house.ladder.resolve([{ ad }]);
+    house.ladder.adopt({ ...ads, vectors: ads.vectors.map((value) => -value) });
+    const [after] = await house.ladder.resolve([{ ad }]);
+    expect(after!.components).toEqual(before!.components.map((value) => -value));
+    house.ladder.adopt({ ...ads, ids: ads.ids.map((id) => (id === ad.id ? 'another' : id)) });
+    expect((await house.ladder.resolve([{ ad }]))[0]!.source).toBe('student');
+    house.ladder.adopt(ads);
+  });
+
   it('reports progress to the last one, and stops when told to', async () => {
     const ads = Array.from({ length: 40 }, (_, i) => ({ ad: sampleAd({ id: `u${i}` }) }));
     const steps: number[] = [];
