@@ -1,7 +1,7 @@
 /**
  * What this isolate issued, each id with its arms (outbox/ledger-entry.ts), on its way to the ledger in the outbox: many in
  * one call, because a call for every request would cost more than the event itself. A request whose id opens a batch keeps
- * the isolate awake until it is noted. What could not be written is written before the next batch.
+ * the isolate awake until it is noted. What could not be written goes with the next batch.
  */
 import { MAX_RECONCILED_IDS } from '../shared/contract/reconciliation.ts';
 import { HarnessError } from '../shared/problem.ts';
@@ -71,15 +71,15 @@ export class Ledger {
     this.#openedAtMs = now();
     await pause(gatherMs);
     if (this.#open === ids) this.#open = undefined;
-    await this.#writeAgain();
     // Taken by one: a request that was only slow, and the one that stood in for it, may both get here.
-    await this.#write(ids.splice(0));
+    await Promise.all([this.#writeAgain(), this.#write(ids.splice(0))]);
     if (this.#unwritten.length === 0) return;
     // There may be no next batch.
     await pause(gatherMs);
     await this.#writeAgain();
   }
 
+  /** Of what waits; taken by one, too. */
   async #writeAgain(): Promise<void> {
     const waiting = this.#unwritten;
     this.#unwritten = [];

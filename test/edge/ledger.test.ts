@@ -103,7 +103,7 @@ describe('ids that could not be written', () => {
     expect([kept.length, ledger.state]).toEqual([1, { noted: 2, waiting: 0, lost: 0 }]);
   });
 
-  it('go before the next batch, each once, until they are written', async () => {
+  it('go with the next batch, each once, until they are written', async () => {
     const { ledger, note, tried, errors } = failing(4);
     note('a');
     await vi.advanceTimersByTimeAsync(2_000);
