@@ -67,6 +67,50 @@ test('an ad keeps its slot while what it says and its vector stay, wherever the 
   expect(view.cosines([COUNT + 1], query).get(COUNT + 1)).toBeGreaterThan(0.99);
 });
 
+test('an ad that is booked in another market moves: the index of that market does not have it', async () => {
+  const view = await openView();
+  const slots = (revision: number, markets: string[]) => {
+    view.put(sampleAd({ id: 'ad-0', markets }), revision);
+    return [view.slots, view.delta];
+  };
+  expect(slots(2, ['gb', 'us'])).toEqual([COUNT, 0]);
+  expect(slots(3, ['us', 'gb', 'ca'])).toEqual([COUNT + 1, 1]);
+  expect(slots(4, ['us', 'ca'])).toEqual([COUNT + 2, 1]);
+  const near = view.dense(query, [], { market: 'ca', limit: 5, admits: () => true });
+  expect(near.map(({ row }) => view.ad(row).id)).toEqual(['ad-0']);
+});
+
+test('of what was proposed, what is out by now is passed over; ties go by id, and no more than asked for come', async () => {
+  const view = await openView();
+  const scope = { market: 'us', admits: () => true };
+  const dense = (limit: number) => view.dense(query, proposed, { ...scope, limit }).map(({ row }) => view.ad(row).id);
+  const proposed = view.exact(query, { ...scope, limit: COUNT, from: 0, to: COUNT });
+  const ids = proposed.map(({ row }) => `ad-${row}`);
+  view.put(sampleAd({ id: ids[0]!, status: 'paused' }), 2);
+  view.remove(ids[2]!);
+  const left = ids.filter((_, i) => i !== 0 && i !== 2);
+  expect(dense(5)).toEqual(left.slice(0, 5));
+  for (const id of ['twin-b', 'twin-a'])
+    view.put(sampleAd({ id, title: id }), 3, { components: quantize(query), source: 'uploaded' });
+  expect(dense(4)).toEqual(['twin-a', 'twin-b', ...left.slice(0, 2)]);
+});
+
+test('an ad takes the vector that it lacks, and one from another source', async () => {
+  const view = await openView();
+  const [one, other] = [0, 1].map((row) => quantize(matrix.subarray(row * DIMENSION, (row + 1) * DIMENSION)));
+  let revision = 1;
+  const put = (title: string, vector?: AdVector) => {
+    view.put(sampleAd({ id: 'new', title }), ++revision, vector);
+    return view.cosines([view.slots - 1], query).get(view.slots - 1);
+  };
+  const [ofOne, ofOther] = [put('a', { components: one!, source: 'student' }), cosineOf(other!, query)];
+  expect(ofOne).toBeCloseTo(cosineOf(one!, query), 2);
+  expect(put('b')).toBeUndefined(); // the encoder was away
+  expect(put('b', { components: one!, source: 'student' })).toBe(ofOne);
+  expect(put('b', { components: other!, source: 'student' })).toBe(ofOne);
+  expect(put('b', { components: other!, source: 'bundle' })).toBeCloseTo(ofOther, 2);
+});
+
 test('cosines are those of each slot, in the generation and behind it; none of an ad without a vector', async () => {
   const view = await openView();
   const components = Int8Array.from({ length: DIMENSION }, (_, i) => Math.round(127 * Math.sin(i)));
