@@ -26,7 +26,7 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtime
     shell: process.platform === 'win32',
   });
   if (install.status !== 0) {
-    console.error('npm ci failed, for the reason above: the first run needs the npm registry and 1.3 GB of disk.');
+    console.error('npm ci failed, for the reason above: the first run needs the npm registry and 1.4 GB of disk.');
     process.exit(1);
   }
 }
