@@ -266,5 +266,9 @@ describe('terms', () => {
     terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 3, account: undefined });
     terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 2, account: campaign({ status: 'blocked' }) });
     expect(admits(terms)).toBe(true);
+    // Of an advertiser of that id something newer is known.
+    terms.apply({ kind: 'advertiser', id: 'campaign-1', revision: 9, account: { id: 'campaign-1', status: 'active' } });
+    terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 4, account: campaign({ status: 'blocked' }) });
+    expect(admits(terms)).toBe(false);
   });
 });
