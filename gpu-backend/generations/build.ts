@@ -21,6 +21,7 @@ import {
   GENERATION_FORMAT,
   type GenerationAd,
   type GenerationManifest,
+  IN_MILVUS,
   manifestJson,
   partition,
 } from './layout.ts';
@@ -157,31 +158,35 @@ export async function seal(building: string, dir: string, manifest: GenerationMa
 
 /**
  * Builds generation `number` and returns its folder. Throws the signal's reason when aborted; on any failure the
- * unfinished folder is removed.
+ * unfinished folder is removed; what it has in Milvus is the store's to remove, as after the end of the process.
  */
 export async function buildGeneration(options: BuildOptions): Promise<string> {
-  const { number, dir, ads, vectorOf, spaceId, dimension, model } = options;
+  const { number, dir, ads, vectorOf, spaceId, dimension, model, milvus } = options;
   const building = join(dir, `building-${number}`);
+  const inMilvus = join(dir, `building-${number}${IN_MILVUS}`);
   await rm(building, { recursive: true, force: true });
   await mkdir(building, { recursive: true });
   try {
     await writeDurably(join(building, FILES.ads), lines(ads, vectorOf));
     await writeDurably(join(building, FILES.vectors), [await vectorsImage(options)]);
-    options.signal?.throwIfAborted();
     const markets = Object.fromEntries([...partition(ads)].map(([market, rows]) => [market, rows.length]));
     const collections =
-      options.milvus &&
-      Object.fromEntries(Object.keys(markets).map((market) => [market, options.milvus!.collectionOf(number, market)]));
+      milvus && Object.fromEntries(Object.keys(markets).map((market) => [market, milvus.collectionOf(number, market)]));
+    if (collections !== undefined) {
+      await writeDurably(inMilvus, [JSON.stringify(Object.values(collections))]);
+      await syncFolder(dir);
+    }
+    options.signal?.throwIfAborted();
     await buildIndices(
       {
         ...{ dir: building, dimension, threads: options.threads ?? 1 },
-        ...(collections && { milvus: { address: options.milvus!.connection.address, collections } }),
+        ...(collections && { milvus: { address: milvus.connection.address, collections } }),
       },
       options,
     );
     const vectors = { uploaded: 0, bundle: 0, student: 0 };
     for (let row = 0; row < ads.length; row++) vectors[vectorOf(row).source]++;
-    return await seal(building, dir, {
+    const sealed = await seal(building, dir, {
       format: GENERATION_FORMAT,
       number,
       createdAt: new Date(options.nowMs).toISOString(),
@@ -196,6 +201,8 @@ export async function buildGeneration(options: BuildOptions): Promise<string> {
       copyOf: null,
       files: await describe(building),
     });
+    await rm(inMilvus, { force: true }); // its manifest names them from now on
+    return sealed;
   } catch (error) {
     await rm(building, { recursive: true, force: true });
     throw error;

@@ -11,6 +11,7 @@
  *   <dataDir>/generations/<number>/failed.json      written instead when the gate refused it: {reason}; nothing else is left
  *   <dataDir>/generations/live                      number of the live one, replaced by rename
  *   <dataDir>/generations/building-<number>/        unfinished; removed at start
+ *   <dataDir>/generations/building-<number>.collections   what it has in Milvus: [name, ...]; removed, with these, by then or the next publication
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -19,6 +20,9 @@ import { Market } from '../../shared/contract/names.ts';
 import { HarnessError } from '../../shared/problem.ts';
 
 export const GENERATION_FORMAT = 3;
+
+/** Ends the name of what says which collections an unfinished build has in Milvus. */
+export const IN_MILVUS = '.collections';
 
 /** Where an ad's vector came from, best first: its owner, the teacher's vectors in the bundle, the student for now. */
 export const VectorSource = z.enum(['uploaded', 'bundle', 'student']);

@@ -10,7 +10,7 @@ import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Milvus } from '../index/milvus.ts';
 import { seal } from './build.ts';
-import { FILES, type GenerationManifest, manifestJson, parseGenerationManifest } from './layout.ts';
+import { FILES, type GenerationManifest, IN_MILVUS, manifestJson, parseGenerationManifest } from './layout.ts';
 import { closeGeneration, type LoadedGeneration, loadGeneration, type SearchedIn } from './load.ts';
 import { Failed, Published, readRecord, replaceFile } from './records.ts';
 
@@ -128,17 +128,28 @@ export async function openGenerationStore({
         await rm(folder(number), { recursive: true });
       }
     }
+    await dropUnfinished();
   };
 
+  const collectionsOf = async (number: number) => Object.values((await manifestOf(number))?.collections ?? {});
+
   /** Those in Milvus that no other generation names: a copy shares its original's. */
-  const dropCollections = async (number: number) => {
+  const dropCollections = async (number: number) => discard(await collectionsOf(number), { but: number });
+
+  const discard = async (collections: readonly string[], { but }: { but?: number } = {}) => {
     if (milvus === undefined) return;
-    const others = (await numbers()).filter((other) => other !== number);
     const named = new Set<string>();
-    for (const other of others)
-      for (const collection of Object.values((await manifestOf(other))?.collections ?? {})) named.add(collection);
-    for (const collection of Object.values((await manifestOf(number))?.collections ?? {}))
-      if (!named.has(collection)) await milvus.discard(collection);
+    for (const number of await numbers())
+      if (number !== but) for (const collection of await collectionsOf(number)) named.add(collection);
+    for (const collection of collections) if (!named.has(collection)) await milvus.discard(collection);
+  };
+
+  /** What builds that did not come to their end have in Milvus; only while nobody builds. */
+  const dropUnfinished = async () => {
+    for (const name of (await readdir(dir)).filter((each) => each.endsWith(IN_MILVUS))) {
+      await discard((await readRecord(join(dir, name), z.array(z.string()))) ?? []);
+      await rm(join(dir, name));
+    }
   };
 
   const publish: GenerationStore['publish'] = async (number, { recall, expansionSearch, scanned = [], nowMs }) => {
@@ -195,6 +206,7 @@ export async function openGenerationStore({
     milvus,
     load,
     async sweep() {
+      await dropUnfinished();
       for (const name of await readdir(dir)) {
         if (name.startsWith('building-') || name.endsWith('.next'))
           await rm(join(dir, name), { recursive: true, force: true });

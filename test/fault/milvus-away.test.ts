@@ -1,5 +1,7 @@
 /** A backend whose index is in Milvus: built, served, rolled back and collected there, and answering when Milvus has died. */
-import { MilvusClient } from '@zilliz/milvus2-sdk-node';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DataType, MilvusClient } from '@zilliz/milvus2-sdk-node';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { call, loadTestMarket, makeFolders, retrieval, start, TEST_ADS } from '../setup/backend.ts';
 import { startMilvus } from '../setup/milvus-server.ts';
@@ -12,10 +14,12 @@ if ('missing' in server) {
   describe.skip(`a backend on Milvus (${server.missing})`, () => test('is tested elsewhere', () => {}));
 } else {
   const prefix = `away_${process.pid}`;
-  const collections = async () => {
+  const asked = async <T>(ask: (client: MilvusClient) => Promise<T>): Promise<T> => {
     const client = new MilvusClient({ address: server.address, telemetry: { enabled: false }, logLevel: 'error' });
-    const { data } = await client.showCollections();
-    await client.closeConnection();
+    return ask(client).finally(() => client.closeConnection());
+  };
+  const collections = async () => {
+    const { data } = await asked((client) => client.showCollections());
     return data
       .map(({ name }) => name)
       .filter((name) => name.startsWith(prefix))
@@ -80,7 +84,16 @@ if ('missing' in server) {
     expect(await ids()).toEqual(found);
 
     await backend.stop();
+    const [left] = of(9); // by a build that was killed
+    const fields = [
+      { name: 'row', data_type: DataType.Int64, is_primary_key: true },
+      { name: 'vector', data_type: DataType.FloatVector, dim: 4 },
+    ];
+    await asked((client) => client.createCollection({ collection_name: left!, fields }));
+    expect(await collections()).toContain(left);
+    writeFileSync(join(folders.data, 'generations', 'building-9.collections'), JSON.stringify([left]));
     backend = await start(folders, settings);
+    expect(await collections()).toEqual(of(3, 4, 5));
     expect(await ids()).toEqual(found);
     expect(await scans()).toEqual(nothing);
     await server.stop();

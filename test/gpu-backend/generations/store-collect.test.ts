@@ -2,10 +2,12 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
+import { buildGeneration } from '../../../gpu-backend/generations/build.ts';
 import { GENERATION_FORMAT, type GenerationManifest, manifestJson } from '../../../gpu-backend/generations/layout.ts';
 import { openGenerationStore } from '../../../gpu-backend/generations/store.ts';
 import type { Milvus } from '../../../gpu-backend/index/milvus.ts';
 import { testFolder } from '../../fixtures/folder.ts';
+import { sampleAd } from '../../setup/samples.ts';
 
 const at = testFolder('store-collect');
 let [dir, made] = ['', 0];
@@ -116,6 +118,46 @@ it('removes a collection with the last generation that names it: a copy shares t
   await generation(5, { collections: { gb: 'fifth', us: 'fourth' } }, false);
   await store.fail(5, { reason: 'refused', nowMs: 0 });
   expect([asked, await names()]).toEqual([['without fifth'], ['4', '5', 'live']]);
+});
+
+it('removes what builds that did not end have in Milvus, at the start and after a publication, but nothing that a generation names', async () => {
+  const { asked, milvus } = milvusOf();
+  const store = await openGenerationStore({ dir, milvus });
+  const unfinished = (number: number, ...collections: string[]) =>
+    writeFile(join(dir, `building-${number}.collections`), JSON.stringify(collections));
+  await generation(1, { collections: { us: 'first' } });
+  await unfinished(1, 'first'); // killed just before it was removed
+  await unfinished(2, 'second, us', 'second, gb');
+  await writeFile(join(dir, 'building-3.collections'), '["thi'); // while it was written
+  await store.sweep();
+  expect([asked.splice(0), await names()]).toEqual([['without second, us', 'without second, gb'], ['1']]);
+  await unfinished(4, 'fourth');
+  await store.publish(1, publish);
+  expect([asked, await names()]).toEqual([
+    ['live_us is first', 'without fourth'],
+    ['1', 'live'],
+  ]);
+});
+
+it('knows what a build that was given up may have in Milvus', async () => {
+  const { asked, milvus } = milvusOf();
+  const store = await openGenerationStore({ dir, milvus });
+  const stopping = new AbortController();
+  const build = buildGeneration({
+    ...{ number: 5, dir, ads: [{ ad: sampleAd({ markets: ['us', 'gb'] }), revision: 1 }], dimension: 4, nowMs: 0 },
+    vectorOf: () => ({ components: Int8Array.of(1, 0, 0, 0), source: 'bundle' }),
+    ...{ spaceId: 'space', model: 'm', signal: stopping.signal },
+    milvus: Object.assign(milvus, {
+      collectionOf(number: number, market: string) {
+        stopping.abort(new Error('stopped'));
+        return `${number}, ${market}`;
+      },
+    }),
+  });
+  await expect(build).rejects.toThrow('stopped');
+  expect(await names()).toEqual(['building-5.collections']);
+  await store.sweep();
+  expect([asked.sort(), await names()]).toEqual([['without 5, gb', 'without 5, us'], []]);
 });
 
 it('leaves the old one live where Milvus does not take the new one', async () => {
