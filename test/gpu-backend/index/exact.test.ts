@@ -23,6 +23,12 @@ describe('scan', () => {
     }
   });
 
+  it('gives the first of equal rows, in whatever order they are listed', () => {
+    const rows = float32Rows(new Float32Array(100).fill(1), 1);
+    const members = Uint32Array.from({ length: 100 }, (_, i) => 99 - i);
+    expect(scan(rows, Float32Array.of(1), { k: 5, members }).map(({ row }) => row)).toEqual([0, 1, 2, 3, 4]);
+  });
+
   it('finds the same in turns, wherever one ends', async () => {
     const { rows: matrix, queries } = clusteredVectors({
       ...{ count: 20_000, dimension: 4, clusters: 20, queries: 5, seed: 4 },

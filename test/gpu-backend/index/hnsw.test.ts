@@ -2,13 +2,14 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { scan } from '../../../gpu-backend/index/exact.ts';
 import { LINKS_IN } from '../../../gpu-backend/index/graph-links.ts';
-import { hnswIndex } from '../../../gpu-backend/index/hnsw.ts';
+import { hnswIndex, type Propose, proposedIndex } from '../../../gpu-backend/index/hnsw.ts';
 import { graphImage, type HnswGraph, readGraph, readUsearchLinks } from '../../../gpu-backend/index/hnsw-graph.ts';
 import { openSimdRows, simdRows } from '../../../gpu-backend/index/simd-rows.ts';
 import { buildGraph, type HnswOptions } from '../../../gpu-backend/index/usearch.ts';
 import { float32Rows, sixteenBits, type VectorRows } from '../../../gpu-backend/index/vector-rows.ts';
 import { annIndexConformance } from '../../conformance/ann-index.ts';
 import { testFolder } from '../../fixtures/folder.ts';
+import { gaussians } from '../../fixtures/random.ts';
 import { clusteredVectors, unit } from '../../fixtures/vectors.ts';
 
 const at = testFolder('hnsw');
@@ -101,6 +102,50 @@ describe('a graph over rows of 16 bits', () => {
       expect(hits).toHaveLength(Math.min(10, eligible));
       expect(hits.every(({ row }) => accept(row))).toBe(true);
     }
+  });
+});
+
+describe('an index of what is proposed', () => {
+  const normal = gaussians(8);
+  const rows = float32Rows(Float32Array.from({ length: 100_000 }, normal), 2);
+  const members = everyRow(rows);
+  const query = unit(Float32Array.of(normal(), normal()));
+  /** What a search asked for, and whether it answers as a scan does. */
+  function asking(propose: Propose = (asked, count) => scan(rows, asked, { k: count })) {
+    const counts: number[] = [];
+    const index = proposedIndex(
+      (asked, count) => {
+        counts.push(count);
+        return propose(asked, count);
+      },
+      { rows, members },
+    );
+    const search = (k: number, accept?: (row: number) => boolean) => {
+      expect(index.search(query, k, accept)).toEqual(scan(rows, query, { k, accept }));
+      return counts.splice(0);
+    };
+    return { index, search };
+  }
+
+  it('asks for as many as its list holds, and for more than it is asked for', () => {
+    const { index, search } = asking();
+    expect([10, 60, 100].map((k) => search(k))).toEqual([[64], [76], [125]]);
+    index.expansionSearch = 300;
+    expect([10, 400].map((k) => search(k))).toEqual([[300], [500]]);
+    expect(search(60_000)).toEqual([50_000]);
+  });
+
+  it('asks for more by what the filter let through, and scans what few are left', () => {
+    const { search } = asking();
+    const [first, second] = search(100, (row) => row % 2 === 0) as [number, number];
+    expect([first, second >= 250]).toEqual([125, true]);
+    expect(second).toBeLessThan(500);
+    expect(search(10, (row) => row % 1_000 === 0)).toEqual([64]);
+  });
+
+  it('scans at once where the graph reaches no more', () => {
+    const { search } = asking((asked) => scan(rows, asked, { k: 3 }));
+    expect([search(10), search(10, () => true)]).toEqual([[64], [64]]);
   });
 });
 
