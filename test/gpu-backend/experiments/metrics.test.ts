@@ -94,6 +94,16 @@ function traffic(): { events: HarnessEvent[]; units: { arm: string; before: numb
   });
   const same = impressionOf({ id: 'same', unit: 'u0', arm: 'control', experiment: 'older', atMs: START_MS });
   events.push(long, clickOf(long, { chargeMicros: 7 }), same, clickOf(same, { chargeMicros: 9 }));
+  // A unit that saw both arms is nobody's, whatever it paid.
+  for (const [experiment, day] of [
+    ['older', -9],
+    ['test', 0],
+  ] as const)
+    for (const arm of ['control', 'treatment']) {
+      const id = `both-${experiment}-${arm}`;
+      const impression = impressionOf({ id, unit: 'both', arm, experiment, atMs: START_MS + day * DAY_MS });
+      events.push(impression, clickOf(impression, { chargeMicros: 900_000_000 }));
+    }
   return { events, units };
 }
 
@@ -147,7 +157,7 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
     const of = await rows<{ arm: string; stratum: string; revenue: number; queries: number; clicks: number }>(
       database.db,
       sql`select arm, stratum, revenue::float8 as revenue, queries::float8 as queries, clicks::float8 as clicks
-            from experiment_units where experiment = 'older'`,
+            from experiment_units where experiment = 'older' and not mixed`,
     );
     const cutAt = (quantile: number) => {
       const threshold = pooledThreshold([of.map(({ revenue }) => revenue)], quantile)!;

@@ -40,6 +40,7 @@ it.each([
   ['a tenth of the ads is new', {}, { do: 'build', because: 'added' }],
   ['a tenth of the places is vacant', { added: 0, ads: 900, vacant: 100 }, { do: 'build', because: 'gone' }],
   ['a little less is', { added: 99, ads: 901, vacant: 99 }, { do: 'wait', because: 'fresh' }],
+  ['a tenth of the ads is vacant, of all places less', { added: 0, vacant: 109 }, { do: 'wait', because: 'fresh' }],
   ['a tenth is few', { ads: 100, added: 99 }, { do: 'wait', because: 'fresh' }],
   ['all ads have gone', { ads: 0, added: 0, vacant: 5_000 }, { do: 'wait', because: 'fresh' }],
   ['an operator rolled back', { broughtBack: true }, { do: 'wait', because: 'brought back' }],
@@ -98,6 +99,12 @@ it('is not due for fewer changes when it is not for more', () => {
     }),
     { seed: 3 },
   );
+});
+
+it('rests as long as a build took, after failures a minute and twice as long each time', () => {
+  const rests = [0, 1, 2, 3, 4].map((failures) => restMs({ tookMs: 5, failures }));
+  expect(rests).toEqual([5, 60_000, 120_000, 240_000, 480_000]);
+  expect(restMs({ tookMs: 100_000, failures: 1 })).toBe(100_000);
 });
 
 it('rests longer after each failure, six hours at most beyond what a build takes', () => {

@@ -72,6 +72,35 @@ it('builds once after a load, and not in the middle', async () => {
   expect(rebuilder.stats()).toEqual({ added: 1, gone: 0, damaged: 0, failures: 0, endedAtSeconds: 140 });
 });
 
+it('waits for quiet while ads go as while they come', async () => {
+  const { view, look, builds } = world();
+  for (let second = 0; second < 100; second++) {
+    view.ads -= 5;
+    view.vacant += 5;
+    await look();
+  }
+  expect(builds).toEqual([]);
+  expect((await look(60)).last).toMatchObject({ because: 'gone' });
+  expect(builds).toEqual([130 * SECOND]);
+});
+
+it('waits anew from when another generation is live', async () => {
+  const { view, add, look, builds } = world();
+  const coming = async (seconds: number) => {
+    for (let second = 0; second < seconds; second++) {
+      add(5);
+      await look();
+    }
+  };
+  add(1_000);
+  await coming(290);
+  view.number++; // that somebody published, and that has as much to catch up with
+  await coming(290);
+  expect(builds).toEqual([]);
+  await coming(20);
+  expect(builds).toHaveLength(1);
+});
+
 it('does not wait for ever for ads that never stop coming', async () => {
   const { add, look, builds } = world();
   for (let second = 0; second < 1_000; second++) {

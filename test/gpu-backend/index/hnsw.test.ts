@@ -92,6 +92,19 @@ describe('a graph over rows of 16 bits', () => {
     }
   });
 
+  it('has room for more candidates than the search before', () => {
+    const used = hnswIndex(graph, { rows: stored, members });
+    used.search(queries[0]!, 10);
+    expect(used.search(queries[1]!, 500)).toEqual(hnswIndex(graph, { rows: stored, members }).search(queries[1]!, 500));
+  });
+
+  it('is refused over other rows than it was built over', () => {
+    const fewer = members.subarray(1);
+    expect(() => hnswIndex(graph, { rows: stored, members: fewer })).toThrow(
+      new RangeError('expected a graph of 1999 rows, got 2000'),
+    );
+  });
+
   it('fills k from 0.01 to 100 % of the rows', () => {
     const { rows: many } = clusteredVectors({ count: 10_000, dimension: 16, clusters: 300, queries: 1, seed: 12 });
     const wide = build(float32Rows(many, 16));
