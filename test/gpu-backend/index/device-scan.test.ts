@@ -26,8 +26,9 @@ describe('openDeviceScan', () => {
 
   it('answers queries that come together in few products, each with its own hits and its own k', async () => {
     const index = await open(rows, { provider: 'cpu' });
-    const answers = await Promise.all(queries.map((query, i) => index.search(query, 1 + (i % 7))));
-    for (const [i, query] of queries.entries()) expect(answers[i]).toEqual(scan(rows, query, { k: 1 + (i % 7) }));
+    const kOf = (i: number) => 1 + 30 * (i % 7);
+    const answers = await Promise.all(queries.map((query, i) => index.search(query, kOf(i))));
+    for (const [i, query] of queries.entries()) expect(answers[i]).toEqual(scan(rows, query, { k: kOf(i) }));
     // The first alone, then as many as wait, 64 at most.
     expect(index.stats()).toEqual({ batches: 3, queries: 100 });
   });

@@ -40,8 +40,8 @@ const linksIn = (lists: readonly number[][]) => {
   return into;
 };
 const everyRow = (rows: VectorRows) => Uint32Array.from({ length: rows.count }, (_, row) => row);
-function linked(graph: HnswGraph, rows: VectorRows): number[][] {
-  for (const _ of linkMore(graph, { rows, members: everyRow(rows) }));
+function linked(graph: HnswGraph, rows: VectorRows, members = everyRow(rows)): number[][] {
+  for (const _ of linkMore(graph, { rows, members }));
   return listsOf(graph);
 }
 
@@ -93,4 +93,15 @@ it('takes the nearest of neighbours and theirs, those that have room', () => {
   const from = after.flatMap((list, node) => (list.includes(ring) ? [node] : []));
   expect(from).toEqual(nearest.toSorted((a, b) => a - b));
   expect(after.flat()).toHaveLength(lists.flat().length + 2 + LINKS_IN);
+});
+
+it('goes by the rows of its members, whichever these are', () => {
+  const [count, random] = [200, uniforms(9)];
+  const rows = alike(2 * count, { centres: 3, seed: 4 });
+  const members = everyRow(rows).filter((row) => row % 2 === 1);
+  const own = float32Rows(Float32Array.from([...members].flatMap((row) => [...rows.unit(row)])), DIMENSION);
+  const lists = Array.from({ length: count }, (_, node) =>
+    Array.from({ length: 8 }, (_, i) => (node + 1 + 12 * i + Math.floor(12 * random())) % count),
+  );
+  expect(linked(graphOf(lists), rows, members)).toEqual(linked(graphOf(lists), own));
 });
