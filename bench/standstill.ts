@@ -1,7 +1,8 @@
 /**
  * How long this machine stands still by itself. Where its host gives the processors to others, a thread that only reads the clock sees
  * it jump; what a request waits for that, no server can spare it. Latencies are therefore taken in turns between two looks at the
- * clock, and turns in which the machine stood still are taken again, as often as is said.
+ * clock. Where these find that the machine stood still further turns are taken, and those count in which it did so least, whatever
+ * the latencies were; the median of all is said beside them.
  */
 import { availableParallelism } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -63,12 +64,12 @@ export async function watched<T>(work: () => Promise<T>): Promise<{ result: T; s
 }
 
 export interface Turns<T> {
-  /** Those that count: of a machine that did not stand still, or all where too few were. */
+  /** As many as were wanted: those of the steadiest moments. */
   counted: T[];
   all: T[];
 }
 
-/** Takes turns until so many were of a machine that did not stand still; `stoodMs` as by {@link watched}. */
+/** Takes turns until so many were of a machine that did not stand still, or there is no end to it; `stoodMs` as by {@link watched}. */
 export async function steadyTurns<T extends { stoodMs: number }>(
   wanted: number,
   take: (turn: number) => Promise<T>,
@@ -76,7 +77,7 @@ export async function steadyTurns<T extends { stoodMs: number }>(
   const all: T[] = [];
   const steady = () => all.filter(({ stoodMs }) => stoodMs <= STEADY_MS);
   while (steady().length < wanted && all.length < ATTEMPTS * wanted) all.push(await take(all.length + 1));
-  return { counted: steady().length < wanted ? all : steady(), all };
+  return { counted: all.toSorted((a, b) => a.stoodMs - b.stoodMs).slice(0, wanted), all };
 }
 
 /** The rows of a latency with a bound, in milliseconds: the median of the turns that count, how far they differ, and that of all turns. */
@@ -87,9 +88,12 @@ export function latencyRows<T extends { stoodMs: number }>(
 ): Row[] {
   const values = counted.map(of);
   const range = `${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)}`;
-  const others = counted.length < all.length ? `; of all ${all.length} turns ${median(all.map(of)).toFixed(1)}` : '';
+  const which =
+    counted.length < all.length
+      ? `the ${counted.length} steadiest of ${all.length} turns, ${range}; of all ${median(all.map(of)).toFixed(1)}`
+      : `${all.length} turns, ${range}`;
   return [
-    bounded(metric, median(values), `ms, median of ${counted.length} turns, ${range}${others}`, ['<=', atMost]),
+    bounded(metric, median(values), `ms, median of ${which}`, ['<=', atMost]),
     {
       metric: `${metric}: a thread that does nothing waits as long for its processor`,
       value: median(counted.map(({ stoodMs }) => stoodMs)),
