@@ -1,4 +1,6 @@
 /** Waiting that ends: every wait on something that may hang goes through here. */
+import { HarnessError } from '../shared/problem.ts';
+
 export const TIMED_OUT = Symbol('timed out');
 
 /** What the promise settles to, or {@link TIMED_OUT} after `ms`; the promise itself goes on. */
@@ -13,3 +15,6 @@ export async function within<T>(promise: Promise<T>, ms: number): Promise<T | ty
     clearTimeout(timer!);
   }
 }
+
+/** The error of a wait that was {@link TIMED_OUT} after `ms`. */
+export const tookLonger = (ms: number) => new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);

@@ -4,7 +4,7 @@
  */
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
-import { TIMED_OUT, within } from './deadline.ts';
+import { TIMED_OUT, tookLonger, within } from './deadline.ts';
 import type { EventQueue } from './env.ts';
 import { type EventGroup, EventGroups, messageOf, type Ticket, type WaitUntil } from './event-groups.ts';
 
@@ -191,8 +191,6 @@ export class EventLog {
     throw tookLonger(outboxTimeoutMs);
   }
 }
-
-const tookLonger = (ms: number) => new HarnessError('deadline_exceeded', `no answer within ${ms} ms`);
 
 /** The first by its id, for the log. */
 const named = ([first, ...others]: readonly HarnessEvent[]) =>

@@ -4,8 +4,7 @@
  * the isolate awake until it is noted. What could not be written goes with the next batch.
  */
 import { MAX_RECONCILED_IDS } from '../shared/contract/reconciliation.ts';
-import { HarnessError } from '../shared/problem.ts';
-import { TIMED_OUT, within } from './deadline.ts';
+import { TIMED_OUT, tookLonger, within } from './deadline.ts';
 
 export interface LedgerOptions {
   /** Writes ids down; rejects when it could not. */
@@ -91,8 +90,7 @@ export class Ledger {
     if (ids.length === 0) return;
     const { write, timeoutMs } = this.#options;
     try {
-      if ((await within(write(ids), timeoutMs)) === TIMED_OUT)
-        throw new HarnessError('deadline_exceeded', `no answer within ${timeoutMs} ms`);
+      if ((await within(write(ids), timeoutMs)) === TIMED_OUT) throw tookLonger(timeoutMs);
       this.#counts.noted += ids.length;
       this.#isAway = false;
     } catch (error) {

@@ -1,7 +1,7 @@
 /** `429` for a client address that asks too often. The address is the key of a counter and goes nowhere else. */
 import { createMiddleware } from 'hono/factory';
 import { HarnessError } from '../shared/problem.ts';
-import { TIMED_OUT, within } from './deadline.ts';
+import { TIMED_OUT, tookLonger, within } from './deadline.ts';
 import type { RateLimit } from './env.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
 
@@ -69,7 +69,7 @@ export class RateLimiter {
       const asked = this.#options.binding.limit({ key });
       // A binding that counts in this very process has answered already; a timer would cost more than it.
       const verdict = (await Promise.race([asked, undefined])) ?? (await within(asked, WAIT_MS));
-      if (verdict === TIMED_OUT) throw new HarnessError('deadline_exceeded', `no answer within ${WAIT_MS} ms`);
+      if (verdict === TIMED_OUT) throw tookLonger(WAIT_MS);
       if (verdict.success) return false;
       this.counts.refused += 1;
       return true;

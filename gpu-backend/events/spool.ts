@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { HarnessError } from '../../shared/problem.ts';
 import { reasonOf } from '../db/sql-error.ts';
+import { syncFolder } from '../sync-folder.ts';
 
 export interface Spool {
   /** Resolves when the events are on disk; throws `not_ready` when there is no room for them, or they cannot be written. */
@@ -184,17 +185,6 @@ function openFolder(dir: string): Map<string, number> {
       `${dir}: expected a folder that can be written, for events while the database is away, got: ${reasonOf(cause)}.`,
       { cause },
     );
-  }
-}
-
-/** A new name is on disk when its folder is. */
-async function syncFolder(dir: string): Promise<void> {
-  if (process.platform === 'win32') return; // opens no folders
-  const folder = await open(dir, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

@@ -15,6 +15,7 @@ import { sha256OfFile } from '../encoder/bundle.ts';
 import type { Milvus } from '../index/milvus.ts';
 import { sixteenBits } from '../index/vector-rows.ts';
 import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
+import { syncFolder } from '../sync-folder.ts';
 import type { BuildSettings, FromBuilder } from './build-process.ts';
 import {
   FILES,
@@ -60,16 +61,6 @@ async function writeDurably(path: string, chunks: Iterable<string | Uint8Array>)
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-/** Makes renames and new names in a folder survive a power cut. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

@@ -5,7 +5,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { syncFolder } from './build.ts';
+import { syncFolder } from '../sync-folder.ts';
 
 /** `published.json` */
 export const Published = z.object({ publishedAt: z.string(), recall: z.number().nullable() });

@@ -2,6 +2,18 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, connect as openSocket, type Socket } from 'node:net';
 
+/** Carries what either sends to the other, until one of them ends. */
+export function join(near: Socket, far: Socket): void {
+  for (const [from, to] of [
+    [near, far],
+    [far, near],
+  ] as const)
+    from
+      .on('error', () => to.destroy())
+      .on('close', () => to.destroy())
+      .pipe(to);
+}
+
 export interface MutableProxy {
   /** The URL given, by way of the proxy. */
   url: string;
@@ -23,14 +35,7 @@ export async function mutableProxy(to: string): Promise<MutableProxy> {
     if (muted) return;
     const far = openSocket(port, url.hostname);
     sockets.add(far);
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const)
-      from
-        .on('error', () => to.destroy())
-        .on('close', () => to.destroy())
-        .pipe(to);
+    join(near, far);
   }).listen(0, '127.0.0.1');
   await once(proxy, 'listening');
   url.port = String((proxy.address() as AddressInfo).port);

@@ -8,7 +8,7 @@ import { copyText } from '../../../gpu-backend/db/copy.ts';
 import { migrate } from '../../../gpu-backend/db/migrate.ts';
 import { missingExposures } from '../../../gpu-backend/db/schema.ts';
 import { isAway, reasonOf } from '../../../gpu-backend/db/sql-error.ts';
-import { mutableProxy } from '../../setup/mutable-proxy.ts';
+import { join, mutableProxy } from '../../setup/mutable-proxy.ts';
 import { type PostgresServer, startPostgresServer } from '../../setup/postgres-server.ts';
 
 let server: PostgresServer;
@@ -67,14 +67,7 @@ async function breakingProxy(port: number) {
     client.on('data', (chunk) => {
       if (chunk.includes('pg_catalog.pg_type')) client.resetAndDestroy();
     });
-    for (const [from, to] of [
-      [client, behind],
-      [behind, client],
-    ] as const)
-      from
-        .on('error', () => to.destroy())
-        .on('close', () => to.destroy())
-        .pipe(to);
+    join(client, behind);
   }).listen(0, '127.0.0.1');
   await once(proxy, 'listening');
   return { port: (proxy.address() as AddressInfo).port, close: () => proxy.close() };
