@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { KillListKeeper, type KillListOptions } from '../../../edge/takedown/kill-list.ts';
 import type { KillList, KillListNews } from '../../../shared/contract/takedown.ts';
 
@@ -182,11 +182,15 @@ describe('a keeper of the kill list', () => {
   });
 
   it('serves without an answer once the wait is over, and lets nobody else wait for a second', async () => {
-    const { keeper, calls, request, later } = keeperUnderTest({ waitMs: 0 });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { keeper, calls, request, later } = keeperUnderTest({ waitMs: 100 });
     const overdue = async () => {
       const state = await request();
+      await vi.advanceTimersByTimeAsync(99);
       expect(state.served).toBe(false);
-      while (!state.served) await new Promise((resolve) => setImmediate(resolve));
+      await vi.advanceTimersByTimeAsync(1);
+      expect(state.served).toBe(true);
     };
     await overdue();
     expect(keeper.counts).toEqual({ asked: 1, failed: 0, waited: 1, overdue: 1 });
