@@ -83,7 +83,7 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
   const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
   rungs[page.retrieved.rung] += 1;
   const others = asksOthers && (await asksOthers);
-  if (clock.now() - atMs >= LONG_MS) await killList.keepUp(waitUntil);
+  if (clock.elapsed() - startedAt >= LONG_MS) await killList.keepUp(waitUntil);
   // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
   const { device } = visit;
   const killed = killedNow(serving, isolate.serving());

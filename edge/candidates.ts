@@ -1,6 +1,6 @@
 /** The candidate list of a query under a plan: from the cache, from an origin, or, when neither has one, empty with a reason. */
 import type { CacheStatus, Rung } from '../shared/contract/query-route.ts';
-import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
+import { LIST_VERSION, type RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { NORMALIZER_VERSION } from '../shared/text.ts';
 import type { AdsRequest } from './ads-request.ts';
@@ -39,7 +39,15 @@ async function makeKey(request: AdsRequest, plan: string, generation: number | n
   const { market, locale, normalized } = request;
   const known = keys.get(request) ?? new Map<string, CacheKey>();
   const hash = known.values().next().value?.queryHash ?? (await queryHash(normalized));
-  const key: CacheKey = { normalizerVersion: NORMALIZER_VERSION, generation, plan, market, locale, queryHash: hash };
+  const key: CacheKey = {
+    listVersion: LIST_VERSION,
+    normalizerVersion: NORMALIZER_VERSION,
+    generation,
+    plan,
+    market,
+    locale,
+    queryHash: hash,
+  };
   keys.set(request, known.set(plan, key));
   return key;
 }

@@ -52,7 +52,7 @@ const Variables = z.object({
   CACHE_HARD_SECONDS: positive(3_600),
   CACHE_MEMORY_MB: positive(32),
   CACHE_API: z.enum(['on', 'off']).default('on'),
-  EVENT_DEADLINE_MS: positive(100),
+  EVENT_DEADLINE_MS: positiveNumber.max(MAX_DEADLINE_MS).default(100),
   CONSENT: z.enum(['assumed', 'required']).default('assumed'),
   QUERY_LOG: z.enum(['text', 'digest']).default('text'),
   WORKERS_CACHE: z.enum(['on', 'off']).default('off'),

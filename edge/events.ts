@@ -7,6 +7,7 @@ import { HarnessError } from '../shared/problem.ts';
 import { TIMED_OUT, tookLonger, within } from './deadline.ts';
 import type { EventQueue } from './env.ts';
 import { type EventGroup, EventGroups, messageOf, type Ticket, type WaitUntil } from './event-groups.ts';
+import { onceAMinute } from './once-a-minute.ts';
 
 /**
  * Events of this isolate: `issued = queued + outboxed + direct + failed + in the air`. Where one isolate runs everything,
@@ -60,18 +61,16 @@ export interface EventLogOptions {
   onError: (message: string, error: unknown) => void;
 }
 
-/** Between two lines of the log about events that took another way. */
-const SAY_EVERY_MS = 60_000;
-
 export class EventLog {
   readonly counts: EventCounts = noEvents();
   readonly #options: EventLogOptions;
   readonly #groups: EventGroups;
-  #saidAtMs = Number.NEGATIVE_INFINITY;
+  readonly #sayDiverted: (message: string, errors: unknown[]) => void;
 
   constructor(options: EventLogOptions) {
-    const { now, gatherMs } = options;
+    const { now, gatherMs, onError } = options;
     this.#options = options;
+    this.#sayDiverted = onceAMinute(now, (message, errors) => onError(message, new AggregateError(errors)));
     this.#groups = new EventGroups({
       deliver: (group, waitUntil) => this.#deliver(group, waitUntil),
       now,
@@ -167,14 +166,6 @@ export class EventLog {
       onError(`event ${events[i]!.id} is lost: queue, outbox and backend failed`, new AggregateError(errors));
     }
     return lost;
-  }
-
-  /** Once a minute: a queue that is away diverts every event, and the counts say how many. */
-  #sayDiverted(message: string, errors: unknown[]): void {
-    const { now, onError } = this.#options;
-    if (now() - this.#saidAtMs < SAY_EVERY_MS) return;
-    this.#saidAtMs = now();
-    onError(message, new AggregateError(errors));
   }
 
   /** Rejects when the outbox takes longer; what it then takes late, the request stays for to count. */

@@ -4,13 +4,12 @@ import { HarnessError } from '../shared/problem.ts';
 import { TIMED_OUT, tookLonger, within } from './deadline.ts';
 import type { RateLimit } from './env.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
+import { onceAMinute } from './once-a-minute.ts';
 
 /** The longer of the two periods that a rate-limit binding may have. */
 const RETRY_AFTER_SECONDS = 60;
 /** Longest wait for the binding. */
 const WAIT_MS = 100;
-/** Between two lines of the log about a binding that fails. */
-const SAY_EVERY_MS = 60_000;
 
 /** What is before an IPv4 address that is written as an IPv6 one (RFC 4291, 2.5.5.2), as proxies do whose socket takes both. */
 const MAPPED = /^::ffff:(?=[\d.]+$)/i;
@@ -56,17 +55,18 @@ export interface RateLimiterOptions {
 /** The binding as the edge goes by it: one that fails or hangs refuses nobody, and holds nobody for long. */
 export class RateLimiter {
   readonly counts = { refused: 0, failed: 0 };
-  readonly #options: RateLimiterOptions;
-  #saidAtMs = Number.NEGATIVE_INFINITY;
+  readonly #binding: RateLimit;
+  readonly #sayFailed: RateLimiterOptions['onError'];
 
-  constructor(options: RateLimiterOptions) {
-    this.#options = options;
+  constructor({ binding, now, onError }: RateLimiterOptions) {
+    this.#binding = binding;
+    this.#sayFailed = onceAMinute(now, onError);
   }
 
   /** Whether the client has asked too often. Never rejects. */
   async refuses(key: string): Promise<boolean> {
     try {
-      const asked = this.#options.binding.limit({ key });
+      const asked = this.#binding.limit({ key });
       // A binding that counts in this very process has answered already; a timer would cost more than it.
       const verdict = (await Promise.race([asked, undefined])) ?? (await within(asked, WAIT_MS));
       if (verdict === TIMED_OUT) throw tookLonger(WAIT_MS);
@@ -74,18 +74,10 @@ export class RateLimiter {
       this.counts.refused += 1;
       return true;
     } catch (error) {
-      this.#failed(error);
+      this.counts.failed += 1;
+      this.#sayFailed('the rate limiter failed', error);
       return false;
     }
-  }
-
-  /** Said once a minute: every request meets a binding that is away, and the counts say how many. */
-  #failed(error: unknown): void {
-    const { now, onError } = this.#options;
-    this.counts.failed += 1;
-    if (now() - this.#saidAtMs < SAY_EVERY_MS) return;
-    this.#saidAtMs = now();
-    onError('the rate limiter failed', error);
   }
 }
 

@@ -56,6 +56,7 @@ export async function hitRateRows({ requests: count, queries, cacheBytes }: HitR
 
 const pathOf = (query: number) =>
   cachePath({
+    listVersion: 1,
     normalizerVersion: 1,
     generation: 1,
     plan: '0'.repeat(32),

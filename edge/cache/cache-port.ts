@@ -6,6 +6,7 @@ import type { CacheStatus } from '../../shared/contract/query-route.ts';
 import { sha256Hex } from '../../shared/digest.ts';
 
 export interface CacheKey {
+  readonly listVersion: number;
   readonly normalizerVersion: number;
   /** The live generation as far as this isolate knows; `null` before it has heard of one. */
   readonly generation: number | null;
@@ -43,8 +44,8 @@ const paths = new WeakMap<CacheKey, string>();
 export function cachePath(key: CacheKey): string {
   let path = paths.get(key);
   if (path === undefined) {
-    const { normalizerVersion, generation, plan, market, locale, queryHash } = key;
-    path = [normalizerVersion, generation ?? 'none', plan, market, locale, queryHash]
+    const { listVersion, normalizerVersion, generation, plan, market, locale, queryHash } = key;
+    path = [listVersion, normalizerVersion, generation ?? 'none', plan, market, locale, queryHash]
       .map((part) => encodeURIComponent(part))
       .join('/');
     paths.set(key, path);

@@ -5,6 +5,7 @@
  */
 import type { KillList, KillListNews } from '../../shared/contract/takedown.ts';
 import { TIMED_OUT, within } from '../deadline.ts';
+import { onceAMinute } from '../once-a-minute.ts';
 
 export interface KillListOptions {
   /** Asks the next keeper; `have` is the version here, `want` the newest heard of. */
@@ -24,7 +25,6 @@ export interface KillListOptions {
 
 /** How long nobody waits after the next keeper failed or kept a request waiting in vain; behind the requests it is asked all the same. */
 const AWAY_MS = 1_000;
-const ERROR_INTERVAL_MS = 60_000;
 
 interface Flight {
   done: Promise<void>;
@@ -34,16 +34,17 @@ interface Flight {
 export class KillListKeeper {
   readonly counts = { asked: 0, failed: 0, waited: 0, overdue: 0 };
   readonly #options: KillListOptions;
+  readonly #sayFailed: KillListOptions['onError'];
   #list: KillList = { version: 0, generation: null, adIds: [] };
   #asOfMs = Number.NEGATIVE_INFINITY;
   #awayAtMs = Number.NEGATIVE_INFINITY;
-  #loggedAtMs = Number.NEGATIVE_INFINITY;
   #heardVersion = 0;
   #askedVersion = 0;
   #flight: Flight | undefined;
 
   constructor(options: KillListOptions) {
     this.#options = options;
+    this.#sayFailed = onceAMinute(options.now, options.onError);
   }
 
   get list(): KillList {
@@ -103,7 +104,7 @@ export class KillListKeeper {
   }
 
   async #ask(startedAtMs: number): Promise<void> {
-    const { ask, now, boundMs, onError } = this.#options;
+    const { ask, now, boundMs } = this.#options;
     const have = this.#list.version;
     this.counts.asked += 1;
     try {
@@ -118,10 +119,7 @@ export class KillListKeeper {
       this.#awayAtMs = Number.NEGATIVE_INFINITY;
     } catch (error) {
       this.counts.failed += 1;
-      if (now() - this.#loggedAtMs >= ERROR_INTERVAL_MS) {
-        onError('the kill list could not be refreshed', error);
-        this.#loggedAtMs = now();
-      }
+      this.#sayFailed('the kill list could not be refreshed', error);
       this.#awayAtMs = now();
     }
   }

@@ -52,6 +52,12 @@ export const Candidate = z
   .meta({ id: 'Candidate' });
 export type Candidate = z.infer<typeof Candidate>;
 
+/**
+ * Version of what caches keep of an answer, in their keys: a list that was stored before a deployment is read after it.
+ * Raised with every change of {@link Candidate} (test/shared/candidate-lists.test.ts).
+ */
+export const LIST_VERSION = 1;
+
 export const RetrieveResponse = z
   .object({
     generation: z.int(),

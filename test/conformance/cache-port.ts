@@ -10,6 +10,7 @@ export interface CacheUnderTest {
 }
 
 export const key: CacheKey = {
+  listVersion: 1,
   normalizerVersion: 1,
   generation: 7,
   plan: 'a'.repeat(32),
@@ -20,7 +21,9 @@ export const key: CacheKey = {
 
 /** Keys that differ in one dimension only, and in ways that careless joining would blur. */
 export const NEIGHBOURS: Partial<CacheKey>[] = [
+  { listVersion: 2 },
   { normalizerVersion: 2 },
+  { listVersion: 11, normalizerVersion: 1 },
   { generation: 8 },
   { generation: 77 },
   { generation: null },

@@ -74,7 +74,7 @@ describe('startEdge', () => {
       }
       expect((await backend.told()).retrieved.map(({ query }) => query)).toEqual(['sofa', 'lamp']);
       // Named entrypoints have no address.
-      expect((await fetch(`${edge.url}/1/7/plan/us/en/hash`)).status).toBe(404);
+      expect((await fetch(`${edge.url}/1/1/7/plan/us/en/hash`)).status).toBe(404);
     } finally {
       await edge.stop();
     }

@@ -35,7 +35,7 @@ it('keeps every dimension of the key in the URL, under a host of its own, and as
     hardUntilMs: clock.nowMs + 90_500,
   });
   const stored = await (await raw()).match(
-    `https://candidates.harness.internal/1/7/${key.plan}/us/en-US/${key.queryHash}`,
+    `https://candidates.harness.internal/1/1/7/${key.plan}/us/en-US/${key.queryHash}`,
   );
   expect(stored?.headers.get('cache-control')).toBe('public, max-age=91');
   expect(stored?.headers.has('vary')).toBe(false);

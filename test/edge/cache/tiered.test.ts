@@ -316,6 +316,7 @@ describe('the life of a list', () => {
 describe('the key', () => {
   const text = fc.string({ unit: 'binary', maxLength: 6 });
   const anyKey = fc.record({
+    listVersion: fc.integer({ min: 1, max: 3 }),
     normalizerVersion: fc.integer({ min: 1, max: 3 }),
     generation: fc.option(fc.integer({ min: 0, max: 12 })),
     plan: text.map((part) => part.toWellFormed()),
