@@ -2,7 +2,7 @@
  * Index terms and lexical coverage: what the words of a query and of an ad have in common. The lexical retriever serves by
  * it and the recipe fits the relevance map with it, so both take it from here.
  *
- * Terms are lower case, freed of accents and folded by the S-stemmer (Harman, 1991: plurals only, and the e of dresses);
+ * Terms are lower case, freed of accents (and of the points of Hebrew and Arabic), and folded by the S-stemmer (Harman, 1991: plurals only, and the e of dresses);
  * stop words do not count. Coverage is the share of the query's information (inverse document frequency summed over its
  * distinct terms) that an ad matches. A term that no ad has weighs most, so an ad that matches only the common half of a
  * query is not sure of itself.
@@ -11,7 +11,7 @@
 import { normalize } from './text.ts';
 
 /** Raised whenever {@link terms} may answer differently for any text. */
-export const TERMS_VERSION = 1;
+export const TERMS_VERSION = 2;
 
 /** How sure a match in a field is that the ad is about the term. */
 export const FIELD_CERTAINTY = { title: 1, keywords: 1, description: 0.6 } as const;
@@ -44,8 +44,14 @@ function strip(term: string): string {
 export function indexTerm(token: string): string | null {
   let term = token.toLowerCase();
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the ASCII range is meant
-  if (!/^[\x00-\x7f]*$/.test(term)) term = term.normalize('NFD').replace(/\p{M}+/gu, '');
+  if (!/^[\x00-\x7f]*$/.test(term)) term = withoutAccents(term);
   return !/[\p{L}\p{N}]/u.test(term) || STOP_WORDS.has(term) ? null : singular(term);
+}
+
+/** In other scripts marks are vowels, tones or consonants: without them it would be another word. */
+function withoutAccents(term: string): string {
+  const accents = /(?<=[\p{sc=Latin}\p{sc=Greek}\p{sc=Cyrillic}\p{sc=Hebrew}\p{sc=Arabic}])\p{M}+/gu;
+  return term.normalize('NFD').replace(accents, '').normalize('NFC');
 }
 
 /** The tokens of a text, in order, as {@link indexTerm} takes them. */
