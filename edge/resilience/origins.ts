@@ -1,6 +1,6 @@
 /**
  * Asking for candidates where there may be two origins: the first whose breaker is closed, and, for a request that has
- * nothing else to show, a second call when the first is slow or away. The answer that comes first counts, and the other
+ * nothing else to show, a second call when the first is slow or away, or refuses and there is another. The answer that comes first counts, and the other
  * call is cancelled. Retrieval changes nothing, so it may be made twice.
  */
 import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
@@ -96,12 +96,11 @@ export class Origins {
       ),
       latency.ms ?? deadlineMs,
     );
-    if (early !== TIMED_OUT) {
-      if ('loaded' in early) return { ...early.loaded, hedged: elsewhere };
-      if (!isAway(early.error)) throw early.error;
-    }
-    // Another origin before the same one again.
-    const order = [...origins.filter((origin) => origin !== first.origin), first.origin];
+    if (early !== TIMED_OUT && 'loaded' in early) return { ...early.loaded, hedged: elsewhere };
+    // Another origin, which has its own load, keys and version; else the same one again, unless it refused.
+    const others = origins.filter((origin) => origin !== first.origin);
+    const refused = early !== TIMED_OUT && !isAway(early.error);
+    const order = refused ? others : [...others, first.origin];
     const second = budget.allows ? this.#attempt(order, call) : undefined;
     if (second === undefined) return { ...(await first.answer), hedged: elsewhere };
     budget.spend();

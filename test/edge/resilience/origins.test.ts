@@ -142,6 +142,23 @@ describe('one origin', () => {
   });
 });
 
+it('what one origin refuses, another may answer; what both refuse is the refusal of the first', async () => {
+  const { all, ask, calls, made } = setUp({ origins: 2 });
+  const saved = ask();
+  calls[0]!.fail('too_many_requests');
+  await made(2);
+  calls[1]!.answer();
+  expect(await saved).toMatchObject({ hedged: true });
+
+  const refused = ask();
+  calls[2]!.fail('unauthorized');
+  await made(4);
+  calls[3]!.fail('too_many_requests');
+  await expect(refused).rejects.toMatchObject({ code: 'unauthorized' });
+  expect(calls.map(({ origin }) => origin)).toEqual([0, 1, 0, 1]);
+  expect(all.counts).toMatchObject({ calls: 2, hedged: 2, hedgeWon: 1 });
+});
+
 it('whatever two origins do: every request ends, second calls keep to their share, nobody asks an open one', async () => {
   const outcome = fc.constantFrom<ProblemCode | 'ok'>('ok', 'backend_unavailable', 'deadline_exceeded', 'bad_request');
   const step = fc.record({ outcomes: fc.array(outcome, { minLength: 2, maxLength: 2 }), laterMs: fc.nat(1_500) });
