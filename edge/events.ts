@@ -4,7 +4,7 @@
  */
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
-import { TIMED_OUT, tookLonger, within } from './deadline.ts';
+import { TIMED_OUT, tookLonger, within, withinAwake } from './deadline.ts';
 import type { EventQueue } from './env.ts';
 import { type EventGroup, EventGroups, messageOf, type Ticket, type WaitUntil } from './event-groups.ts';
 import { onceAMinute } from './once-a-minute.ts';
@@ -121,11 +121,8 @@ export class EventLog {
     const { queue, deadlineMs } = this.#options;
     try {
       const sent = queue.send(messageOf(tickets), { contentType: 'text' });
-      // In two halves: a timer fires late when the isolate itself stood still, and then the queue's answer may wait behind it.
       // To divert what was sent in time would be more work for an isolate that has just fallen behind.
-      for (let half = 0; half < 2; half++) {
-        if ((await within(sent, deadlineMs / 2)) !== TIMED_OUT) return undefined;
-      }
+      if ((await withinAwake(sent, deadlineMs)) !== TIMED_OUT) return undefined;
       waitUntil(sent.then(() => this.#countLate(tickets.length)).catch(() => undefined));
       throw tookLonger(deadlineMs);
     } catch (error) {
@@ -172,7 +169,7 @@ export class EventLog {
   async #park(events: readonly HarnessEvent[], waitUntil: WaitUntil): Promise<void> {
     const { park, outboxTimeoutMs } = this.#options;
     const parked = park(events);
-    if ((await within(parked, outboxTimeoutMs)) !== TIMED_OUT) return;
+    if ((await withinAwake(parked, outboxTimeoutMs)) !== TIMED_OUT) return;
     waitUntil(
       within(
         parked.then(() => this.#countLate(events.length)),

@@ -38,16 +38,26 @@ import { askSources } from './takedown/sources.ts';
 
 export const VERSION = '0.1.0';
 
-/** Longest that storing events may take. */
-const STORE_DEADLINE_MS = 10_000;
-/** Of the backend, when it is asked for the kill list. */
-const KILL_LIST_DEADLINE_MS = 1_000;
-/** Of the backend, when it is asked for the head's ads. */
-const HEAD_DEADLINE_MS = 10_000;
-/** Together less than the second within which a taken-down ad is gone: its list's age and a request's wait for a newer. */
-const KILL_LIST = { refreshMs: 250, boundMs: 500, waitMs: 500 };
-/** Of the outbox, when it is told what was issued; nobody waits for that. */
-const LEDGER_TIMEOUT_MS = 5_000;
+/** Longest waits, in milliseconds, that are no setting. */
+const WAITS = {
+  /** Of an isolate's first requests for the configuration. */
+  configMs: 250,
+  /** Of a request for a newer kill list. With the age from which it waits less than the second within which a taken-down ad is gone. */
+  killListMs: 500,
+  /** For the backend's kill list. */
+  killListCallMs: 1_000,
+  /** For the backend to store events, and to say which it has. */
+  storeMs: 10_000,
+  /** For the backend's ads of the head. */
+  headCallMs: 10_000,
+  /** Of a request for the ads of the head that are in KV. */
+  headMs: 500,
+  /** For the outbox to take events. */
+  outboxMs: 2_000,
+  /** For the outbox to take what was issued; nobody waits for that. */
+  ledgerMs: 5_000,
+};
+const KILL_LIST = { refreshMs: 250, boundMs: 500 };
 /** Longest that an event waits for others to share a call to the queue while one is in the air. */
 const GATHER_EVENTS_MS = 5;
 /** Visitors whose cookies need no second look: about 3 MB. */
@@ -108,10 +118,8 @@ export interface IsolateOptions {
   kernel?: object | undefined;
   /** How long issued ids are gathered before the ledger is told. */
   gatherMs?: number;
-  /** Longest wait of an isolate's first requests for the configuration. */
-  configWaitMs?: number;
-  /** Longest wait of a request for a newer kill list. */
-  killListWaitMs?: number;
+  /** Other waits than {@link WAITS}. */
+  waits?: Partial<typeof WAITS>;
 }
 
 /** Logs as one line of JSON, which is what Workers Logs index. */
@@ -131,6 +139,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const clock = options.clock ?? systemClock;
   const { now } = clock;
   const steady = forward(now);
+  const waits = { ...WAITS, ...options.waits };
   const backendAt = (baseUrl: string) =>
     new Backend({
       baseUrl,
@@ -160,20 +169,20 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     now: steady,
     refreshMs: 1_000,
     staleMs: 3_000,
-    waitMs: options.configWaitMs ?? 250,
+    waitMs: waits.configMs,
     onError: (message) => logError('configuration', message),
   });
-  const loadKillList = () => backend.killList(KILL_LIST_DEADLINE_MS);
+  const loadKillList = () => backend.killList(waits.killListCallMs);
   const killList = new KillListKeeper({
     ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
     now: steady,
     ...KILL_LIST,
-    ...(options.killListWaitMs === undefined ? {} : { waitMs: options.killListWaitMs }),
+    waitMs: waits.killListMs,
     // It names what was taken down since its own generation's snapshot: with it, lists of older ones must not be shown.
     onNewer: ({ generation }) => config.heard({ configVersion: null, generation }),
     onError: logError,
   });
-  const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, STORE_DEADLINE_MS);
+  const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, waits.storeMs);
   const { cache, memory, lives } = candidateCache({
     settings,
     openCache: options.openCache,
@@ -188,7 +197,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const ledger = new Ledger({
     write: (ids) => outboxes.note(ids),
     gatherMs: options.gatherMs ?? 1_000,
-    timeoutMs: LEDGER_TIMEOUT_MS,
+    timeoutMs: waits.ledgerMs,
     now: steady,
     onError: logError,
   });
@@ -199,7 +208,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     note: (event, waitUntil) => ledger.note(ledgerEntry(event), waitUntil),
     gatherMs: GATHER_EVENTS_MS,
     deadlineMs: settings.eventDeadlineMs,
-    outboxTimeoutMs: 2_000,
+    outboxTimeoutMs: waits.outboxMs,
     now: steady,
     onError: logError,
   });
@@ -220,12 +229,13 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       through === undefined ? askOrigins(retrieval.request, retrieval.ask) : askThrough(through, retrieval),
     answerCandidates: (request) => answerCandidates(request, { retrieve: askOrigins, lives, now }),
     head: new HeadStore({
-      load: () => backend.headAds(HEAD_DEADLINE_MS),
+      load: () => backend.headAds(waits.headCallMs),
       shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),
       generation: () => config.generation,
       now,
       steady,
       random: clock.random,
+      waitMs: waits.headMs,
       onError: logError,
     }),
     slates: new Slates(settings.keys),
@@ -237,8 +247,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     outboxWorld: {
       now,
       store: storeEvents,
-      missing: (ids) => backend.missingEvents(ids, STORE_DEADLINE_MS),
-      noteLost: (exposures) => backend.noteLost(exposures, STORE_DEADLINE_MS),
+      missing: (ids) => backend.missingEvents(ids, waits.storeMs),
+      noteLost: (exposures) => backend.noteLost(exposures, waits.storeMs),
       counts: events.counts,
       onError: logError,
     },

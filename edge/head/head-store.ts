@@ -22,6 +22,8 @@ export interface HeadStoreOptions {
   steady: () => number;
   /** Uniform in [0, 1): isolates that hear of a generation together do not all ask at once. */
   random: () => number;
+  /** How long a request waits for a list that is looked for in KV. */
+  waitMs: number;
   onError: (message: string, error: unknown) => void;
 }
 
@@ -44,9 +46,8 @@ const CHECK_MS = 60_000;
 const REFRESH_MS = 300_000;
 /** From this age on it is not shown: prices and addresses of yesterday. */
 export const HEAD_MAX_AGE_MS = 86_400_000;
-/** How often a list that is missing or too old is looked for in KV, and how long a request waits for it. */
+/** How often a list that is missing or too old is looked for in KV. */
 const RECALL_MS = 5_000;
-const RECALL_WAIT_MS = 500;
 
 export class HeadStore {
   readonly counts = { asked: 0, recalled: 0, failed: 0, searched: 0 };
@@ -84,14 +85,15 @@ export class HeadStore {
 
   /** The head's ads for a query; `undefined` when there is no list that may be shown. Never rejects. */
   async find({ query, market, plan, waitUntil }: HeadQuery): Promise<HeadFound | undefined> {
-    if (this.#servable === undefined) await within(this.#recalled(RECALL_MS, waitUntil), RECALL_WAIT_MS);
+    const { waitMs, now } = this.#options;
+    if (this.#servable === undefined) await within(this.#recalled(RECALL_MS, waitUntil), waitMs);
     else void this.#recalled(REFRESH_MS, waitUntil);
     const index = this.#servable;
     if (index === undefined) return undefined;
     this.counts.searched += 1;
     const { generation, atMs } = index;
     const candidates = index.search(query, market, plan);
-    return { candidates, generation, ageMs: Math.max(0, this.#options.now() - atMs) };
+    return { candidates, generation, ageMs: Math.max(0, now() - atMs) };
   }
 
   /**

@@ -84,7 +84,7 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
   try {
     // The outbox wakes by itself; the queues go on where they were.
     await vi.waitFor(async () => expect((await told()).stored.sort()).toEqual(issued.sort()), {
-      timeout: 90_000,
+      timeout: 200_000,
       interval: 250,
     });
   } finally {

@@ -49,10 +49,12 @@ describe('the backend is away', () => {
   ])(
     '%s: what is stale stands in for it, what is gone is empty, and what it says again is fresh',
     async (how, reason) => {
-      const edge = edgeUnderTest(how === 'hang' ? { BACKEND_DEADLINE_MS: '2000' } : {});
+      const edge = edgeUnderTest();
+      const { backendDeadlineMs } = edge.isolate.settings;
       const headers = await visitor(edge);
       const fresh = await edge.ads('q=shoes', { headers });
       await edge.backend({ retrieve: how });
+      if (how === 'hang') edge.deadline(100);
 
       expect((await edge.ads('q=shoes', { headers })).cache.status).toBe('memory');
       edge.later(20);
@@ -67,6 +69,7 @@ describe('the backend is away', () => {
       expect(impressions(edge).at(-1)).toMatchObject({ rung: 'empty', reason });
 
       await edge.backend({ retrieve: 'ok' });
+      edge.deadline(backendDeadlineMs);
       const back = await edge.ads('q=shoes', { headers });
       expect(back).toMatchObject({ cache: { status: 'miss' } });
       expect(back.degraded).toBeUndefined();

@@ -43,12 +43,25 @@ export function namespaceOf(name: string): NonNullable<Bindings['KV']> {
 }
 let count = 0;
 
+/** No test hangs on how busy the machine is. */
+const PATIENCE = {
+  configMs: 20_000,
+  killListMs: 20_000,
+  killListCallMs: 20_000,
+  storeMs: 20_000,
+  headCallMs: 20_000,
+  headMs: 20_000,
+  outboxMs: 20_000,
+  ledgerMs: 20_000,
+};
+
 export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
   const number = ++count;
   const name = `${expect.getState().testPath?.replaceAll(/\W/g, '-')}-${number}`;
   const room = `${inject('standInUrl')}/${name}`;
   const queued: HarnessEvent[] = [];
   let nowMs = Date.now();
+  let forwardMs = 0;
   let ids = 0;
   let entrypointCalls = 0;
   const alarms = new Map<string, number | null>();
@@ -91,7 +104,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
     createIsolate(bindings, {
       clock: {
         now: () => nowMs,
-        elapsed: () => performance.now(),
+        elapsed: () => performance.now() + forwardMs,
         random: () => 0,
         // The same at every run, and so the same arm for the same visitor.
         newId: () => `${String(++ids).padStart(8, '0')}-0000-4000-8000-${String(number).padStart(12, '0')}`,
@@ -105,9 +118,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
       },
       kernel,
       gatherMs: 0,
-      // No test hangs on how busy the machine is.
-      configWaitMs: 20_000,
-      killListWaitMs: 20_000,
+      waits: PATIENCE,
     });
   let isolate = newIsolate();
   let app = createApp(isolate);
@@ -140,9 +151,14 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
       alarms.set(object, null);
       await inOutbox(object, (outbox) => outbox.alarm());
     },
-    /** Sets the clock forward, or back. */
+    /** Sets the clock forward, or back; the one for durations does not go back. */
     later(seconds: number) {
       nowMs += seconds * 1_000;
+      forwardMs += Math.max(0, seconds * 1_000);
+    },
+    /** Calls for candidates have so long from now on; who follows another's call goes by `BACKEND_DEADLINE_MS`. */
+    deadline(ms: number) {
+      isolate.settings = { ...isolate.settings, backendDeadlineMs: ms };
     },
     async fetch(path: string, init: RequestInit = {}): Promise<Response> {
       const ctx = createExecutionContext();

@@ -44,7 +44,8 @@ it('past that, the answer waits for the backend', async () => {
 
 it('a leader whose call never ends holds nobody up: who follows it asks for itself', async () => {
   const { edge, headers } = await warm({ BACKEND_DEADLINE_MS: '6000' });
-  await edge.backend({ retrieve: 'hang' });
+  edge.deadline(60_000);
+  await edge.backend({ retrieve: 'hold' });
   const leader = edge.ads('q=boots', { headers });
   await expect.poll(() => asked(edge, 'boots')).toBe(1);
   await edge.backend({ retrieve: 'ok' });
@@ -52,5 +53,6 @@ it('a leader whose call never ends holds nobody up: who follows it asks for itse
   expect([follower.slots.length, follower.degraded]).toEqual([4, undefined]);
   expect(await asked(edge, 'boots')).toBe(2);
   expect((await edge.ads('q=boots', { headers })).cache.status).toBe('memory');
+  await edge.release();
   expect((await leader).requestId).not.toBe(follower.requestId);
 });
