@@ -14,6 +14,10 @@ import { freePort } from '../setup/free-port.ts';
 import { clickOnBothDays, sampleAd } from '../setup/samples.ts';
 
 const BOUND_MS = 1_000;
+/** So long nothing here takes by itself: the machine stood still, and with it perhaps the backend, without which no second is promised. */
+const STANDSTILL_MS = 250;
+/** Answers late enough to be looked at. */
+const LATE = 40;
 /** Of the requests, so that they stay below the rate limit. */
 const PACE_MS = 25;
 
@@ -55,12 +59,16 @@ test.each([
   ['an ad out of budget', 'bike', showsAd, spendAll],
   ['a stopped experiment', 'car', assigns, stop],
 ])('%s: no answer that begins a second after the acknowledgement holds it', async (_, query, isIn, takeDown) => {
-  const answers: { beganMs: number; holds: boolean; from: string }[] = [];
+  const answers: { beganMs: number; holds: boolean; from: string; late: boolean }[] = [];
   const { adId } = (await who.search(query)).slots[0]!;
+  /** The acknowledgement, or the end of the last standstill after it. */
+  let sinceMs = Number.POSITIVE_INFINITY;
   const ask = async () => {
     const beganMs = performance.now();
+    const stoodStill = beganMs - (answers.at(-1)?.beganMs ?? beganMs) > STANDSTILL_MS;
+    if (stoodStill && sinceMs < beganMs) sinceMs = beganMs;
     const answer = await who.search(query);
-    answers.push({ beganMs, holds: isIn(answer, adId), from: answer.cache.status });
+    answers.push({ beganMs, holds: isIn(answer, adId), from: answer.cache.status, late: beganMs > sinceMs + BOUND_MS });
     await setTimeout(PACE_MS);
   };
   await ask();
@@ -68,12 +76,12 @@ test.each([
   let acknowledgedMs = Number.POSITIVE_INFINITY;
   const acknowledged = takeDown(adId).then(({ status }) => {
     acknowledgedMs = performance.now();
+    sinceMs = acknowledgedMs;
     expect(status).toBe(200);
   });
-  while (performance.now() < acknowledgedMs + 2 * BOUND_MS) await ask();
+  while (answers.filter(({ late }) => late).length < LATE) await ask();
   await acknowledged;
-  await ask(); // late for certain, however long the one before took
-  const late = answers.filter(({ beganMs }) => beganMs > acknowledgedMs + BOUND_MS);
+  const late = answers.filter((answer) => answer.late);
   expect(late.map(({ from }) => from)).toContain('memory');
   expect(late.filter(({ holds }) => holds)).toEqual([]);
   const last = answers.filter(({ holds }) => holds).at(-1)!.beganMs - acknowledgedMs;
@@ -83,10 +91,17 @@ test.each([
 });
 
 test('nor does the first answer of an edge that was asked nothing meanwhile', async () => {
-  const { adId } = (await who.search('cup')).slots[0]!;
-  await patch(adId, { status: 'paused' });
-  await setTimeout(BOUND_MS);
-  const { slots, cache } = await who.search('cup');
-  expect(cache.status).toBe('memory');
-  expect(slots.map((slot) => slot.adId)).not.toContain(adId);
+  for (;;) {
+    const beganMs = performance.now();
+    const { adId } = (await who.search('cup')).slots[0]!;
+    await patch(adId, { status: 'paused' });
+    await setTimeout(BOUND_MS);
+    const { slots, cache } = await who.search('cup');
+    expect(cache.status).toBe('memory');
+    if (performance.now() - beganMs <= BOUND_MS + STANDSTILL_MS) {
+      expect(slots.map((slot) => slot.adId)).not.toContain(adId);
+      return;
+    }
+    await patch(adId, { status: 'active' });
+  }
 });
