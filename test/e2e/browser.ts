@@ -47,7 +47,12 @@ export function noBrowserReason(): string | undefined {
 }
 
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: findBrowser()!, args: FLAGS, ignoreDefaultArgs: ['--enable-automation'] });
+  return chromium.launch({
+    executablePath: findBrowser()!,
+    args: FLAGS,
+    ignoreDefaultArgs: ['--enable-automation'],
+    timeout: PATIENCE_MS,
+  });
 }
 
 export interface Visit {

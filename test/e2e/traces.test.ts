@@ -86,7 +86,7 @@ test('edge, backend, encoder and index are in one trace; the log names it; no sp
     const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
     await (await fetch(`${edge.url}/v1/ads?q=green+bike`, { headers: { traceparent } })).text();
   } finally {
-    await edge.stop(20_000);
+    await edge.stop(60_000);
   }
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
