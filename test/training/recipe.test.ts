@@ -196,7 +196,9 @@ describe('npm run recipe', () => {
     const second = await start(cwd, args, onText('align  1/300')).ended;
     expect(second.signal).toBe('SIGKILL');
     const state = join(cwd, /state of alignment: (\S+)/.exec(second.err)![1]!);
-    // Of either stage: on a busy machine a kill comes late, when the short first stage may be over.
+    // On a busy machine a kill comes late: where the short first stage is over, all may be, and nothing would be left to be killed in.
+    if (second.err.includes('stage 2:')) await rm(state, { recursive: true });
+    // The same for the next one: of either stage.
     const stages = ['stage-0', 'stage-1'].map((stage) => join(state, stage));
     for (const stage of stages) await mkdir(stage, { recursive: true });
     const third = start(cwd, args);
@@ -209,7 +211,8 @@ describe('npm run recipe', () => {
     for (const watcher of watchers) watcher.close();
     const last = await start(cwd, args).ended;
     expect(last.code, last.err).toBe(0);
-    expect(Number(/align {2}(\d+)\/300/.exec(last.err)?.[1])).toBeGreaterThan(1);
+    // It goes on, or has nothing left to align.
+    expect(last.err).not.toContain('align  1/300');
     for (const file of ['student.onnx', 'ads.safetensors', 'tokenizer.json']) {
       expect((await readFile(join(cwd, 'bundle', file))).equals(await readFile(join(bundle, file))), file).toBe(true);
     }
