@@ -30,7 +30,10 @@ export interface ServiceOptions {
 export interface Service {
   readonly url: string;
   readonly pid: number;
-  /** Asks the child to drain and waits for its end; kills it after `graceMs`. Resolves with what the child reported last. */
+  /**
+   * Asks the child to drain and waits for its end; kills it after `graceMs`, which only ends what hangs, on a machine however busy.
+   * Resolves with what the child reported last.
+   */
   stop(graceMs?: number): Promise<Record<string, unknown>>;
 }
 
@@ -85,7 +88,7 @@ export async function startService({ name, entry, env, flags = [], onLine, onExi
   return {
     url,
     pid: child.pid!,
-    async stop(graceMs = 4_000) {
+    async stop(graceMs = 15_000) {
       stopping = true;
       if (child.connected) child.send('stop');
       const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);

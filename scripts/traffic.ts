@@ -16,8 +16,9 @@ const DATA = process.env.HARNESS_DATA ?? '.harness';
 const BACKEND = process.env.BACKEND_URL ?? 'http://127.0.0.1:8788';
 const HOUR_MS = 3_600_000;
 
+/** Where none is, that is known at once; one that is there may be busy, and must not be taken for none. */
 const answers = (edgeUrl: string) =>
-  fetch(`${edgeUrl}/healthz`, { signal: AbortSignal.timeout(2_000) }).then(
+  fetch(`${edgeUrl}/healthz`, { signal: AbortSignal.timeout(30_000) }).then(
     ({ ok }) => ok,
     () => false,
   );
