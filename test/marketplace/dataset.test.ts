@@ -1,13 +1,12 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { type DatasetMeta, type QueryRecord, writeDataset } from '../../marketplace/dataset.ts';
 import { createMarket } from '../../marketplace/market.ts';
 import { plural } from '../../marketplace/word-forms.ts';
 import { findPhrases } from './word-runs.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
 const market = createMarket({ seed: 7 });
 const folder = mkdtempSync(join(tmpdir(), 'market-'));
 const meta = writeDataset(folder, { seed: 7, market });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createMarket } from '../../marketplace/market.ts';
 import type { Query } from '../../marketplace/queries.ts';
 import { RELEVANT } from '../../marketplace/relevance.ts';
@@ -9,7 +9,6 @@ import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 import { normalize } from '../../shared/text.ts';
 import { findPhrases, sortedWords } from './word-runs.ts';
 
-vi.setConfig({ testTimeout: 60_000 });
 const market = createMarket({ seed: 1 });
 const { queries, catalogue, concepts, relevance, heldOut } = market;
 const everything = [...queries.train, ...queries.validation, ...queries.test];

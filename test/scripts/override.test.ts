@@ -1,6 +1,7 @@
 /** Overrides are signed for what there is: experiments of a running backend, or files. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
@@ -9,7 +10,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readArms } from '../../scripts/override.ts';
 import { readOverride } from '../../shared/qa-override.ts';
 import { parseKeyRing } from '../../shared/signature.ts';
-import { freePort } from '../setup/free-port.ts';
 import { sampleExperiment } from '../setup/samples.ts';
 
 const KEYS = 'test:0123456789abcdef';
@@ -50,9 +50,10 @@ describe('scripts/override.ts', () => {
       { experiments: [threshold], next: null },
     ];
     const app = new Hono().get('/v1/experiments', (c) => c.json(pages[c.req.query('after') === 'old' ? 1 : 0]!));
-    const port = await freePort();
+    const { port } = await new Promise<AddressInfo>((listening) => {
+      server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, listening);
+    });
     backend = `http://127.0.0.1:${port}`;
-    server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port });
   });
   afterAll(() => new Promise((resolve) => server.close(resolve)));
 

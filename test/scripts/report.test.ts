@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
@@ -11,7 +12,6 @@ import { DetailedReport } from '../../shared/contract/report-detail.ts';
 import { problemResponse } from '../../shared/problem.ts';
 import { experimentOf, storeEvents, storeExperiment, trafficOf } from '../fixtures/experiment-traffic.ts';
 import { openEmbeddedDatabase, type TestDatabase } from '../setup/databases.ts';
-import { freePort } from '../setup/free-port.ts';
 
 function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) =>
@@ -35,9 +35,10 @@ describe('npm run report', () => {
       )
       .get('/dashboard', (c) => answerDashboard(database.db, c.req.query()));
     app.onError((error) => problemResponse(error));
-    const port = await freePort();
+    const { port } = await new Promise<AddressInfo>((listening) => {
+      server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, listening);
+    });
     backend = `http://127.0.0.1:${port}`;
-    server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port });
   });
   afterAll(async () => {
     await new Promise((resolve) => server.close(resolve));

@@ -1,5 +1,5 @@
 /** What `npm start` says when it cannot: the reason, and the option that mends it. */
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,14 +42,16 @@ describe('a service that ends before it is ready', () => {
 });
 
 describe('npm start', () => {
-  const start = (...args: string[]) => {
-    const { status, stderr } = spawnSync(process.execPath, ['scripts/start.ts', ...args], { encoding: 'utf8' });
-    return { status, stderr };
-  };
+  const start = (...args: string[]) =>
+    new Promise<{ status: unknown; stderr: string }>((resolve) =>
+      execFile(process.execPath, ['scripts/start.ts', ...args], (error, _stdout, stderr) =>
+        resolve({ status: error?.code, stderr }),
+      ),
+    );
 
   it('names its own option, not the setting of the service that refused', async () => {
     const [port, backendPort] = [String(await freePort()), String(await freePort())];
-    const { status, stderr } = start(
+    const { status, stderr } = await start(
       '--port',
       port,
       '--backend-port',
@@ -63,13 +65,13 @@ describe('npm start', () => {
     expect(status).toBe(2);
   });
 
-  it('refuses a folder that cannot be made, and one that its log cannot be written to', () => {
+  it('refuses a folder that cannot be made, and one that its log cannot be written to', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     const taken = join(folder, 'taken');
     mkdirSync(join(taken, 'system.log'), { recursive: true });
     for (const data of [join(file, 'data'), taken]) {
-      const { status, stderr } = start('--data', data);
+      const { status, stderr } = await start('--data', data);
       expect(stderr).toMatch(/^--data: .* cannot be made or written \(E.*\)\.$/m);
       expect(status).toBe(1);
     }
