@@ -28,8 +28,11 @@ if (process.send === undefined) throw new Error('build-process.ts runs as a chil
 const leave = () => process.exit(1);
 process.on('disconnect', leave);
 const { dir, dimension, threads, milvus } = JSON.parse(process.argv[2] ?? '') as BuildSettings;
+/** Waits until it is sent: of a service that reads nothing for a while, what waits to be sent would be lost with the end. */
 const say = async (message: FromBuilder) => {
-  process.send?.(message, undefined, undefined, (error) => error !== null && leave());
+  await new Promise<void>((sent) => {
+    process.send?.(message, undefined, undefined, (error) => (error === null ? sent() : leave()));
+  });
   await nextTurn();
 };
 
