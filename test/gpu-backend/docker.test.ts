@@ -122,8 +122,11 @@ describe.each(['cpu', 'cuda'])('the %s image', (name) => {
 });
 
 test('a signal while it starts ends it at once: as PID 1 it would be deaf without a handler', async () => {
-  // A database that takes connections and says nothing, so that the start does not end.
-  const silent = createServer().listen(0, '127.0.0.1');
+  // A database that lets everybody in (AuthenticationOk, ReadyForQuery) and answers nothing, so that the start does not end.
+  const welcome = 'R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I';
+  const silent = createServer((socket) => {
+    socket.on('error', () => {}).once('data', () => socket.write(welcome));
+  }).listen(0, '127.0.0.1');
   await once(silent, 'listening');
   onTestFinished(() => void silent.close());
   const port = await freePort();

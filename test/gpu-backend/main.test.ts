@@ -118,7 +118,9 @@ test('kill -9 while events come in loses none that was acknowledged, and doubles
       if (acknowledged.length === 500) child.kill('SIGKILL');
     }
   })();
+  const gone = once(child, 'exit'); // the folder is its own until it is known to have ended
   await expect(sending).rejects.toThrow();
+  await gone;
   const next = await startProcess();
   expect((await call(next.url, 'GET /readyz', { unsigned: true })).status).toBe(200);
   const events = acknowledged.map((id) => sampleImpression({ id }));

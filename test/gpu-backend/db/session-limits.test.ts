@@ -24,6 +24,10 @@ const connected = async (...args: Parameters<typeof openPostgres>) => {
   return connection;
 };
 
+/** Seconds that are no wait for a statement that does its work, on a machine however busy, and two that are longer. */
+const [LIMIT, LONGER, FOREVER] = [3, 4, 600];
+const sleep = (seconds: number) => sql`select 1 as one from pg_sleep(${seconds}::int)`;
+
 const settings = (db: Database) =>
   rows(
     db,
@@ -45,24 +49,28 @@ test('sessions say whose they are, and have the limits that were asked for', asy
 
 test('a statement of a request is given up, which is no absence of the database; a report may take longer', async () => {
   const { db, batch } = await connected(await server.createDatabase(), {
-    limits: { statementSeconds: 0.5, batchSeconds: 0, idleTransactionSeconds: 0 },
+    limits: { statementSeconds: LIMIT, batchSeconds: 0, idleTransactionSeconds: 0 },
   });
-  const long = sql`select 1 as one from pg_sleep(1)`;
-  const error = await db.execute(long).catch((thrown: unknown) => thrown);
+  const endpoint = { on: 'get /v1/experiments', handle: () => db.execute(sleep(FOREVER)) } as unknown as Endpoint;
+  const [error, handled, report] = await Promise.all([
+    db.execute(sleep(FOREVER)).catch((thrown: unknown) => thrown),
+    withDatabase(endpoint, { guard: (work) => work() })
+      .handle({} as never)
+      .catch((thrown: unknown) => thrown),
+    rows(batch, sleep(LONGER)),
+  ]);
   expect(error).toMatchObject({ cause: { code: '57014' } });
   expect(isAway(error)).toBe(false);
-  const endpoint = { on: 'get /v1/experiments', handle: () => db.execute(long) } as unknown as Endpoint;
-  const handle = withDatabase(endpoint, { guard: (work) => work() }).handle({} as never);
-  await expect(handle).rejects.toMatchObject({
+  expect(handled).toMatchObject({
     code: 'deadline_exceeded',
     message: expect.stringContaining('due to statement timeout): HARNESS_STATEMENT_SECONDS and HARNESS_BATCH_SECONDS'),
   });
-  expect(await rows(batch, long)).toEqual([{ one: 1 }]);
+  expect(report).toEqual([{ one: 1 }]);
 });
 
 test('a transaction that asks nothing is ended, and holds its locks no longer', async () => {
   const { db } = await connected(await server.createDatabase(), {
-    limits: { statementSeconds: 0, batchSeconds: 0, idleTransactionSeconds: 0.5 },
+    limits: { statementSeconds: 0, batchSeconds: 0, idleTransactionSeconds: LIMIT },
   });
   await db.execute(sql`create table notes (note text)`);
   const idle = db.transaction(async (tx) => {
@@ -91,13 +99,13 @@ test('migrations wait for a table only so long, because everybody else waits beh
 test('migrations may take longer than a statement of a request: another process that migrates is waited for', async () => {
   const url = await server.createDatabase();
   const { db } = await connected(url, {
-    limits: { statementSeconds: 0.5, batchSeconds: 0, idleTransactionSeconds: 0 },
+    limits: { statementSeconds: LIMIT, batchSeconds: 0, idleTransactionSeconds: 0 },
   });
   const other = await connected(url);
   const migrated = await other.db.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${0x4841524e}::bigint)`); // as migrate.ts does
     const waiting = migrate(db);
-    await tx.execute(sql`select pg_sleep(1)`);
+    await tx.execute(sleep(LONGER));
     return { waiting };
   });
   expect(await migrated.waiting).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Bundle } from '../../../gpu-backend/encoder/bundle.ts';
 import { cachedEncoder } from '../../../gpu-backend/encoder/cached.ts';
 import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
@@ -86,12 +86,16 @@ describe('cachedEncoder', () => {
   });
 
   it('lets nobody wait for another behind the own deadline', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
     const { encoder, calls, answer } = setUp();
     const leader = encoder.encode(['sofa']);
     const nowMs = performance.timeOrigin + performance.now();
     const patient = encoder.encode(['sofa'], { deadlineAtMs: nowMs + 1e12 });
     const follower = encoder.encode(['sofa', 'sofa'], { deadlineAtMs: nowMs + 20 });
-    await expect(follower).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    const late = expect(follower).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    await vi.advanceTimersByTimeAsync(20);
+    await late;
     await answer(0);
     expect([(await leader).tokens, (await patient).tokens, calls]).toEqual([[4], [4], [['sofa']]]);
     expect(encoder.stats()).toMatchObject({ expired: 1, joined: 1 });

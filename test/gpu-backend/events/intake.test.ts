@@ -21,8 +21,8 @@ afterAll(() => server?.stop());
 const folder = testFolder('intake');
 
 test.each([
-  ['statement timeout', 'statement_timeout=1000', true],
-  ['statement timeout', 'statement_timeout=1000', false],
+  ['statement timeout', 'statement_timeout=3000', true],
+  ['statement timeout', 'statement_timeout=3000', false],
   ['lock timeout', 'lock_timeout=100', true],
   ['lock timeout', 'lock_timeout=100', false],
 ])(
