@@ -2,9 +2,12 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { DeviceRun } from './device-run.ts';
 import { softwareVulkan } from './vulkan.ts';
+
+// A driver in software takes a minute and more where other processes want the processors: only ends what hangs.
+vi.setConfig({ testTimeout: 600_000 });
 
 interface Conditions {
   readonly env?: NodeJS.ProcessEnv | undefined;
