@@ -3,11 +3,10 @@ import { HarnessError } from '../shared/problem.ts';
 
 export const TIMED_OUT = Symbol('timed out');
 
-/** What the promise settles to, or {@link TIMED_OUT} after `ms`; the promise itself goes on. */
-export async function within<T>(promise: Promise<T>, ms: number): Promise<T | typeof TIMED_OUT> {
+async function withinOnce<T>(promise: Promise<T>, ms: number): Promise<T | typeof TIMED_OUT> {
   let timer: ReturnType<typeof setTimeout>;
   const timeout = new Promise<typeof TIMED_OUT>((resolve) => {
-    timer = setTimeout(() => resolve(TIMED_OUT), Math.max(0, ms));
+    timer = setTimeout(() => resolve(TIMED_OUT), ms);
   });
   try {
     return await Promise.race([promise, timeout]);
@@ -17,11 +16,13 @@ export async function within<T>(promise: Promise<T>, ms: number): Promise<T | ty
 }
 
 /**
- * The same in two halves: a timer fires late when the isolate itself stood still, and then what was waited for may be there, behind it.
+ * What the promise settles to, or {@link TIMED_OUT} after `ms`; the promise itself goes on. In two halves: a timer fires late when the
+ * isolate itself stood still, and then what was waited for may be there, behind it.
  */
-export async function withinAwake<T>(promise: Promise<T>, ms: number): Promise<T | typeof TIMED_OUT> {
-  const early = await within(promise, ms / 2);
-  return early === TIMED_OUT ? within(promise, ms / 2) : early;
+export async function within<T>(promise: Promise<T>, ms: number): Promise<T | typeof TIMED_OUT> {
+  const half = Math.floor(Math.max(0, ms) / 2);
+  const early = await withinOnce(promise, half);
+  return early === TIMED_OUT ? withinOnce(promise, Math.max(0, ms) - half) : early;
 }
 
 /** The error of a wait that was {@link TIMED_OUT} after `ms`. */

@@ -4,7 +4,7 @@
  */
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
-import { TIMED_OUT, tookLonger, within, withinAwake } from './deadline.ts';
+import { TIMED_OUT, tookLonger, within } from './deadline.ts';
 import type { EventQueue } from './env.ts';
 import { type EventGroup, EventGroups, messageOf, type Ticket, type WaitUntil } from './event-groups.ts';
 import { onceAMinute } from './once-a-minute.ts';
@@ -84,9 +84,9 @@ export class EventLog {
     this.counts.issued += 1;
     note(event, waitUntil);
     const ticket = this.#groups.join(event, waitUntil);
-    // Two halves for the queue, as below, and two for the other ways.
-    for (let half = 0; half < 4; half++) {
-      const safe = await within(ticket.safe, deadlineMs / 2);
+    // Once for the queue, and once for the other ways.
+    for (let way = 0; way < 2; way++) {
+      const safe = await within(ticket.safe, deadlineMs);
       if (safe !== TIMED_OUT) return safe;
     }
     if (ticket.group.decided) return undefined;
@@ -121,8 +121,8 @@ export class EventLog {
     const { queue, deadlineMs } = this.#options;
     try {
       const sent = queue.send(messageOf(tickets), { contentType: 'text' });
-      // To divert what was sent in time would be more work for an isolate that has just fallen behind.
-      if ((await withinAwake(sent, deadlineMs)) !== TIMED_OUT) return undefined;
+      // The wait outlasts a standstill: to divert what was sent in time would be more work for an isolate that has just fallen behind.
+      if ((await within(sent, deadlineMs)) !== TIMED_OUT) return undefined;
       waitUntil(sent.then(() => this.#countLate(tickets.length)).catch(() => undefined));
       throw tookLonger(deadlineMs);
     } catch (error) {
@@ -169,7 +169,7 @@ export class EventLog {
   async #park(events: readonly HarnessEvent[], waitUntil: WaitUntil): Promise<void> {
     const { park, outboxTimeoutMs } = this.#options;
     const parked = park(events);
-    if ((await withinAwake(parked, outboxTimeoutMs)) !== TIMED_OUT) return;
+    if ((await within(parked, outboxTimeoutMs)) !== TIMED_OUT) return;
     waitUntil(
       within(
         parked.then(() => this.#countLate(events.length)),
