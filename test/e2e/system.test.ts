@@ -48,7 +48,7 @@ async function start(): Promise<System> {
     edgePort: await freePort(),
     backendPort: await freePort(),
     // What is looked at is what answers say, not how long they take on a busy machine.
-    edgeVars: { BACKEND_DEADLINE_MS: '10000' },
+    edgeVars: { BACKEND_DEADLINE_MS: '10000', EVENT_DEADLINE_MS: '10000' },
     say: (line) => lines.push(line),
   });
 }
