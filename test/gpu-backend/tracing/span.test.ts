@@ -6,6 +6,8 @@ import { startTracing, type Tracing } from '../../../gpu-backend/tracing/export.
 import { activeTraceId, here, pastSpan, requestSpan, span } from '../../../gpu-backend/tracing/span.ts';
 import { HarnessError } from '../../../shared/problem.ts';
 
+/** A small one would be taken for a time since the process began, once that is so long ago. */
+const EPOCH_MS = 1_800_000_000_000;
 const CALLER = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', parentId: '00f067aa0ba902b7', sampled: true };
 let exporter: InMemorySpanExporter;
 let tracing: Tracing | undefined;
@@ -28,7 +30,7 @@ test("parts hang on the request, and the request on the caller's span", async ()
   const answer = await request(async () => {
     expect(activeTraceId()).toBe(CALLER.traceId);
     const [a, b] = await Promise.all([span('async', async () => span('inner', () => 1)), span('sync', () => 2)]);
-    pastSpan('past', { at: here(), from: 1_000, to: 1_500 });
+    pastSpan('past', { at: here(), from: EPOCH_MS, to: EPOCH_MS + 500 });
     return a + b;
   });
   expect(answer).toBe(3);
