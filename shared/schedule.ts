@@ -4,15 +4,14 @@
  * Local time is that of the IANA database (Intl), so an hour that a clock change skips is not met and one it repeats is met twice.
  */
 import * as z from 'zod';
-import { isTimeZone } from './experiment.ts';
 
 const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'expected HH:MM, 00:00 to 24:00');
 
 export const Schedule = z.lazy(() =>
   z
     .strictObject({
-      /** IANA name, for example Europe/London. */
-      timeZone: z.string().refine(isTimeZone, { error: 'expected an IANA time zone such as Europe/London' }),
+      /** IANA name, for example Europe/London; whether it is one is asked where it is booked. */
+      timeZone: z.string(),
       /** First and last instant; absent: none. */
       startsAt: z.iso.datetime({ offset: true }).optional(),
       endsAt: z.iso.datetime({ offset: true }).optional(),
@@ -28,31 +27,67 @@ export const Schedule = z.lazy(() =>
 export type Schedule = z.infer<typeof Schedule>;
 
 const DAY_MINUTES = 1_440;
+const MINUTE_MS = 60_000;
 const DAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
-/** Making one costs as much as a thousand uses. */
-const clocks = new Map<string, Intl.DateTimeFormat>();
+/** Minutes that are remembered of a zone: more than are asked about at once. */
+const REMEMBERED = 16;
 
-/** Day (1 is Monday) and minute of the day on the zone's clocks. */
-function localTime(timeZone: string, atMs: number): { day: number; minute: number } {
-  let clock = clocks.get(timeZone);
-  if (clock === undefined) {
-    const parts = { weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
-    clock = new Intl.DateTimeFormat('en-US', { timeZone, ...parts });
-    clocks.set(timeZone, clock);
+/** Day (1 is Monday) and minute of the day on a zone's clocks. */
+interface LocalTime {
+  day: number;
+  minute: number;
+}
+
+interface Zone {
+  /** Making one costs as much as a thousand uses; `undefined` where this runtime does not know the zone. */
+  clock: Intl.DateTimeFormat | undefined;
+  /** What it said, by minute since 1970: a use costs as much as a hundred look-ups, and zones differ by whole minutes. */
+  said: Map<number, LocalTime>;
+}
+/** By lower-case name, so that they are no more than there are zones. */
+const zones = new Map<string, Zone>();
+
+function clockOf(timeZone: string): Zone['clock'] {
+  const parts = { weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
+  try {
+    return new Intl.DateTimeFormat('en-US', { timeZone, ...parts });
+  } catch {
+    return undefined;
   }
-  const parts = clock.formatToParts(atMs);
+}
+
+function localTime(timeZone: string, atMs: number): LocalTime | undefined {
+  const name = timeZone.toLowerCase();
+  let zone = zones.get(name);
+  if (zone === undefined) {
+    zone = { clock: clockOf(timeZone), said: new Map() };
+    zones.set(name, zone);
+  }
+  if (zone.clock === undefined) return undefined;
+  const at = Math.floor(atMs / MINUTE_MS);
+  const known = zone.said.get(at);
+  if (known !== undefined) return known;
+  const parts = zone.clock.formatToParts(atMs);
   const part = (type: string) => parts.find((one) => one.type === type)!.value;
-  return { day: DAYS.indexOf(part('weekday')) + 1, minute: 60 * Number(part('hour')) + Number(part('minute')) };
+  const local = { day: DAYS.indexOf(part('weekday')) + 1, minute: 60 * Number(part('hour')) + Number(part('minute')) };
+  if (zone.said.size >= REMEMBERED) zone.said.clear();
+  zone.said.set(at, local);
+  return local;
 }
 
 const minuteOf = (time: string): number => 60 * Number(time.slice(0, 2)) + Number(time.slice(3));
 
-/** Whether a campaign of this schedule runs at the instant; the last instant is not part of it. */
+/**
+ * Whether a campaign of this schedule runs at the instant; the last instant is not part of it. Hours in a zone that this runtime does
+ * not know, because that of whoever booked them is newer, are never met.
+ */
 export function isOpen({ timeZone, startsAt, endsAt, hours }: Schedule, atMs: number): boolean {
   if (startsAt !== undefined && atMs < Date.parse(startsAt)) return false;
   if (endsAt !== undefined && atMs >= Date.parse(endsAt)) return false;
   if (hours === undefined) return true;
-  const { day, minute } = localTime(timeZone, atMs);
+  const local = localTime(timeZone, atMs);
+  if (local === undefined) return false;
+  const { day, minute } = local;
   const yesterday = day === 1 ? 7 : day - 1;
   return hours.some(({ days, from, to }) => {
     const [begin, end] = [minuteOf(from), minuteOf(to)];
@@ -65,7 +100,7 @@ export function isOpen({ timeZone, startsAt, endsAt, hours }: Schedule, atMs: nu
 }
 
 /** Steps in which the near future is looked at: no window of a schedule is missed that lasts as long. */
-const STEP_MS = 15 * 60_000;
+const STEP_MS = 15 * MINUTE_MS;
 
 /** Whether it runs at some time from the instant on for so long. */
 export function opensWithin(schedule: Schedule, atMs: number, withinMs: number): boolean {

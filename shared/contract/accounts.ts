@@ -4,6 +4,7 @@
  * booked here runs by its own terms alone.
  */
 import * as z from 'zod';
+import { isTimeZone } from '../experiment.ts';
 import { Micros } from '../money.ts';
 import { Schedule } from '../schedule.ts';
 import { AdStatus, AdTerms } from './ads.ts';
@@ -21,7 +22,12 @@ export const Campaign = z
     name: Name,
     status: AdStatus,
     dailyBudgetMicros: DailyBudget,
-    schedule: Schedule.optional(),
+    schedule: Schedule.unwrap()
+      .refine(({ timeZone }) => isTimeZone(timeZone), {
+        path: ['timeZone'],
+        error: 'expected an IANA time zone such as Europe/London',
+      })
+      .optional(),
     /** Of those that an ad is booked in; absent: all of them. */
     markets: z.array(Market).min(1).max(50).optional(),
     ...AdTerms,
