@@ -36,6 +36,8 @@ export interface AssignedPlan extends KeyedPlan {
 }
 
 const NO_COUNTERFACTUALS: readonly Counterfactual[] = [];
+/** Combinations of arms whose plan is remembered: a dozen layers have more than an isolate has room for. */
+const MAX_PLANS = 1_000;
 
 export class Serving {
   readonly config: ServingConfig;
@@ -44,7 +46,7 @@ export class Serving {
   readonly requests: AdsRequests;
   /** Whether an experiment keeps its visitors in their arms by a cookie. */
   readonly isSticky: boolean;
-  /** By the arms that lead to it; a handful a configuration. */
+  /** By the arms that lead to it; a handful in most configurations. */
   readonly #plans = new Map<string, KeyedPlan>();
 
   constructor(config: ServingConfig) {
@@ -113,6 +115,7 @@ export class Serving {
       const patches = assigned.map(({ arm }) => arm.parameters);
       const plan = resolvePlan(this.config.plan, patches);
       known = { plan, fingerprint: await fingerprint(plan) };
+      if (this.#plans.size >= MAX_PLANS) this.#plans.clear();
       this.#plans.set(arms, known);
     }
     return known;

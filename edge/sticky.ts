@@ -53,13 +53,19 @@ export interface StickyCookieOptions {
 export async function stickyCookie(options: StickyCookieOptions): Promise<string | undefined> {
   const { keys, unitId, before, assigned, experiments } = options;
   if (!assigned.some(({ experiment }) => experiment.sticky)) return undefined;
-  const known = new Set(experiments.filter(({ sticky }) => sticky).map(({ key }) => key));
+  const known = new Map(experiments.filter(({ sticky }) => sticky).map(({ key, status }) => [key, status]));
   const records = new Map([...before].filter(([key]) => known.has(key)));
   let news = false;
   for (const { experiment, arm } of assigned) {
     const { key, sticky, version = 1 } = experiment;
     // A visitor who was dealt in under an older version stays of that version, which is what a block looks at.
-    if (!sticky || before.get(key)?.arm === arm.key || (!records.has(key) && records.size >= MAX_RECORDS)) continue;
+    if (!sticky || before.get(key)?.arm === arm.key) continue;
+    if (!records.has(key) && records.size >= MAX_RECORDS) {
+      // Over the years a visitor meets more experiments than there is room for.
+      const over = [...records.keys()].find((other) => known.get(other) !== 'running');
+      if (over === undefined) continue;
+      records.delete(over);
+    }
     records.set(key, { arm: arm.key, version });
     news = true;
   }

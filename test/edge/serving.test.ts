@@ -58,6 +58,17 @@ describe('Serving', () => {
   });
 });
 
+it('remembers plans, and not those of all the combinations that a dozen layers have', async () => {
+  const layers = Array.from({ length: 12 }, (_, i) => ({ ...experiment, key: `of-${i}`, layer: `layer-${i}` }));
+  const serving = new Serving({ ...DEFAULT_CONFIG, experiments: layers });
+  const planOf = async (unit: number) => (await serving.planOf(visit(`unit-${unit}`))).plan;
+  const first = await planOf(0);
+  expect(await planOf(0)).toBe(first);
+  for (let unit = 1; unit < 2_000; unit++) await planOf(unit);
+  expect(await planOf(0)).not.toBe(first);
+  expect(await planOf(0)).toEqual(first);
+});
+
 describe('an interleaving', () => {
   const both = { ...experiment, kind: 'interleaving' as const };
   const serving = new Serving({ ...DEFAULT_CONFIG, experiments: [both] });
