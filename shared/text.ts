@@ -43,7 +43,8 @@ function pass(text: string, locale: string): string {
   out = unifyQuotes(out.normalize('NFKC'));
   out = withoutStrayJoiners(out.replace(INVISIBLE, ''));
   // U+0130 lower-cases to i + U+0307 outside Turkic locales; sharp s and final sigma are folded so that case pairs meet.
-  out = TURKIC.test(locale) ? out.toLocaleLowerCase(locale) : out.replaceAll('\u0130', 'i').toLowerCase();
+  // By the language alone: a tag may have subtags that Intl throws at.
+  out = TURKIC.test(locale) ? out.toLocaleLowerCase(locale.slice(0, 2)) : out.replaceAll('\u0130', 'i').toLowerCase();
   out = out.replaceAll('\u00DF', 'ss').replaceAll('\u03C2', '\u03C3');
   return out
     .replace(/[\p{Cc}\p{Z}\uFFFD\s]+/gu, ' ')

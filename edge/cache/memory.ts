@@ -53,7 +53,8 @@ export class MemoryCache implements CachePort {
       dispose: (held, path, reason) => reason === 'evict' && this.#admit(path, held),
     });
     this.#main = new LRUCache({
-      maxSize: Math.max(1, maxBytes - windowBytes),
+      // In whole bytes, which a setting in megabytes need not come to.
+      maxSize: Math.max(1, Math.floor(maxBytes) - windowBytes),
       sizeCalculation: ({ size }) => size,
     });
   }

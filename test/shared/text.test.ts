@@ -91,6 +91,10 @@ describe('normalize', () => {
   });
 });
 
+it('reads the language of a tag that is none for Intl', () => {
+  for (const tag of ['tr-12', 'AZ-ab-cd', 'tr-']) expect(normalize('ILIK', tag)).toBe('\u0131l\u0131k');
+});
+
 describe('codePoints', () => {
   it('counts characters, not halves of them', () => {
     expect(codePoints('a\u{1f45f}é')).toBe(3);

@@ -36,6 +36,14 @@ it('stays within its bytes, whatever comes', async () => {
   );
 });
 
+it.each([64.1 * 1e6, 33.3 * 1e6, 0.5])('takes %d bytes, which are no whole number', async (maxBytes) => {
+  expect(Number.isInteger(maxBytes)).toBe(false);
+  const cache = new MemoryCache({ maxBytes, now: () => T0 });
+  await ask(cache, 'key');
+  expect((await cache.get('key')) !== undefined).toBe(maxBytes > 1);
+  expect(cache.size.bytes).toBeLessThanOrEqual(maxBytes);
+});
+
 it('keeps what is asked for often, however much comes once', async () => {
   const cache = new MemoryCache({ maxBytes: 100_000, now: () => T0 });
   const head = Array.from({ length: 20 }, (_, i) => `head-${i}`);
