@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import { pipeline } from 'node:stream/promises';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { asyncBufferFromFile, parquetMetadataAsync } from 'hyparquet';
 import type { BadRowReport, BulkRow } from '../gpu-backend/catalogue/bulk-load.ts';
 import { HarnessError } from '../shared/problem.ts';
+import { jsonRows, linesOf, readLines } from '../training/data/json-lines.ts';
 import { readParquet } from '../training/data/parquet.ts';
 
 export interface BulkFile {
@@ -21,9 +21,9 @@ export interface BulkFile {
 /** Reads the file once, for its digest and the number of its rows. Throws `bad_request` for one that cannot be read. */
 export async function openBulkFile(path: string): Promise<BulkFile> {
   const hash = createHash('sha256');
-  const read = path.endsWith('.parquet') ? () => parquetRows(path) : () => lineRows(path);
+  const read = path.endsWith('.parquet') ? () => parquetRows(path) : () => jsonRows(lines(path));
   try {
-    await pipeline(createReadStream(path), hash);
+    for await (const block of createReadStream(path)) hash.update(block);
     return { digest: hash.digest('hex'), rows: await countRows(path), read };
   } catch (cause) {
     if (cause instanceof HarnessError) throw cause;
@@ -42,32 +42,13 @@ async function countRows(path: string): Promise<number> {
   return rows;
 }
 
-/** Lines without their ends. What goes wrong in the file or in its compression is thrown here. */
-async function* lines(path: string): AsyncGenerator<string> {
-  const file = createReadStream(path);
-  const input = path.endsWith('.gz') ? createGunzip() : file;
-  if (input !== file) file.on('error', (error) => input.destroy(error)).pipe(input as ReturnType<typeof createGunzip>);
-  let failure: Error | undefined;
-  input.on('error', (error: Error) => {
-    failure = error;
-    reader.close();
-  });
-  const reader = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-  yield* reader;
-  if (failure !== undefined) throw failure;
-}
-
-async function* lineRows(path: string): AsyncGenerator<BulkRow> {
-  let line = 0;
-  for await (const text of lines(path)) {
-    line++;
-    if (text.trim() === '') continue;
-    try {
-      yield { line, value: JSON.parse(text) };
-    } catch {
-      yield { line, fault: 'not JSON' };
-    }
-  }
+function lines(path: string): AsyncGenerator<string> {
+  if (!path.endsWith('.gz')) return readLines(path);
+  // What goes wrong in the file or in its compression is thrown to whoever reads.
+  return linesOf(
+    path,
+    pipeline(createReadStream(path), createGunzip(), () => {}),
+  );
 }
 
 /** Fields that tables hold as text are JSON there; a field that is null is absent. */

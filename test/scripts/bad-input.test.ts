@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { reportFile } from '../../scripts/bulk-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'harness-bad-input-'));
 const file = join(folder, 'file');
@@ -87,12 +86,6 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string>; says: stri
   const { code, stderr } = await run(command, env);
   expect(stderr.trimEnd().split('\n')).toEqual([says]);
   expect(code).toSatisfy((status) => status === 1 || status === 2);
-});
-
-it('names the option where the report of bad rows cannot be written', async () => {
-  const path = join(folder, 'none', 'bad.jsonl');
-  const message = `--report: ${path} cannot be written (ENOENT: no such file or directory, open '${path}').`;
-  await expect(reportFile(path).cutTo(0)).rejects.toMatchObject({ code: 'configuration', message });
 });
 
 it('names the route, the service and the address where another program answers', async () => {

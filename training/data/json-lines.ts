@@ -19,11 +19,14 @@ function parseLine(text: string, line: number): RawRow {
     : { line, fault: 'expected a JSON object' };
 }
 
-/** Lines of a file, streamed, without their ends. @throws HarnessError where one is longer than 64 MiB: such a file has no lines. */
-export async function* readLines(path: string): AsyncGenerator<string> {
+/**
+ * Lines of a file's bytes, block by block, without their ends. A line ends where JSON Lines say: other line ends of Unicode stand in texts.
+ * @throws HarnessError where one is longer than 64 MiB: such a file has no lines.
+ */
+export async function* linesOf(path: string, blocks: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0);
-  for await (const block of createReadStream(path, { highWaterMark: BLOCK })) {
-    const bytes = rest.length === 0 ? (block as Buffer) : Buffer.concat([rest, block as Buffer]);
+  for await (const block of blocks) {
+    const bytes = rest.length === 0 ? block : Buffer.concat([rest, block]);
     let from = 0;
     for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, from)) {
       yield bytes.toString('utf8', from, end);
@@ -39,6 +42,10 @@ export async function* readLines(path: string): AsyncGenerator<string> {
   if (rest.length > 0) yield rest.toString('utf8');
 }
 
+/** Lines of a file, streamed. */
+export const readLines = (path: string): AsyncGenerator<string> =>
+  linesOf(path, createReadStream(path, { highWaterMark: BLOCK }));
+
 /** Lines of a file, all in memory. */
 export async function allLines(path: string): Promise<string[]> {
   const lines: string[] = [];
@@ -46,11 +53,14 @@ export async function allLines(path: string): Promise<string[]> {
   return lines;
 }
 
-/** Rows with their line numbers; blank lines are skipped. */
-export async function* readJsonLines(path: string): AsyncGenerator<RawRow> {
+/** Rows with their line numbers; blank lines are skipped, and so is a byte order mark. */
+export async function* jsonRows(lines: AsyncIterable<string>): AsyncGenerator<RawRow> {
   let line = 0;
-  for await (const text of readLines(path)) {
+  for await (const text of lines) {
     line++;
-    if (text.trim() !== '') yield parseLine(text, line);
+    if (text.trim() !== '') yield parseLine(line === 1 ? text.replace(/^\uFEFF/, '') : text, line);
   }
 }
+
+/** Rows of a file of JSON Lines. */
+export const readJsonLines = (path: string): AsyncGenerator<RawRow> => jsonRows(readLines(path));
