@@ -19,8 +19,6 @@ export interface EdgeOptions {
   keys: string;
   /** Linked from the playground. */
   dashboardUrl?: string;
-  /** Folder for the data centre's cache; without one it is forgotten at the end. */
-  persistDir?: string;
   /** Variables of wrangler.toml to set otherwise. */
   vars?: Record<string, string>;
   /** A line that the Worker or workerd logged; standard error by default. */
@@ -108,7 +106,6 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     telemetry: { enabled: false },
     log: new Log(LogLevel.WARN),
     handleStructuredLogs: ({ message }) => isRemark(message) || onLine(message),
-    ...(options.persistDir === undefined ? {} : { resourcePersistencePath: options.persistDir }),
   };
   const miniflare = withoutSignalHandlers(() => new Miniflare(convertV4MiniflareOptions(settings)));
   await miniflare.ready;

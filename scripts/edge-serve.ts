@@ -4,7 +4,7 @@
  * starts is started from here.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,7 @@ import { EMBEDDED, isRemark, serveConfig } from './edge-serve/config.ts';
 import { requireFreePort } from './free-port.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
+import { serviceUrl } from './service-url.ts';
 
 export interface ServeOptions {
   host: string;
@@ -178,6 +179,8 @@ if (import.meta.main) {
     .parse();
   const { host, port, backend, data, student } = program.opts<CommandOptions>();
   if (!Number.isInteger(port) || port < 1 || port > 65_535) program.error('--port: expected a port from 1 to 65535.');
+  if (student !== undefined && !existsSync(join(student, 'manifest.json')))
+    program.error(`--student: expected the folder of a bundle, found no manifest.json in ${student}.`);
   let edge: ServedEdge | undefined;
   let isStopping = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -187,6 +190,7 @@ if (import.meta.main) {
       void edge.stop();
     });
   try {
+    serviceUrl('--backend', backend);
     edge = await serveEdge({
       host,
       port,

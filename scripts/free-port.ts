@@ -7,9 +7,11 @@ export async function requireFreePort(host: string, port: number): Promise<void>
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${cause.code})`;
-      const message = `Port ${port} of ${host} ${why}: stop that program, or give the edge another port with --port.`;
-      reject(new HarnessError('configuration', message, { cause }));
+      const why =
+        cause.code === 'EADDRINUSE'
+          ? 'is taken by another program: stop that program, or give the edge another port with --port.'
+          : `cannot be listened on (${cause.code}): expected an address of this machine, and a port that its user may open.`;
+      reject(new HarnessError('configuration', `Port ${port} of ${host} ${why}`, { cause }));
     });
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
   });

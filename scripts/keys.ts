@@ -1,5 +1,5 @@
 /** The key ring that edge and backend share, for programs on this machine. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HarnessError } from '../shared/problem.ts';
 
@@ -7,6 +7,14 @@ import { HarnessError } from '../shared/problem.ts';
 export function readKeys(dataDir: string): string {
   if (process.env.HARNESS_KEYS !== undefined) return process.env.HARNESS_KEYS;
   const file = join(dataDir, 'keys');
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
-  throw new HarnessError('configuration', `Set HARNESS_KEYS to the key ring of the edge: there is none in ${file}.`);
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new HarnessError(
+      'configuration',
+      `Set HARNESS_KEYS to the key ring of the edge: none can be read from ${file} (${code}).`,
+      { cause },
+    );
+  }
 }

@@ -22,7 +22,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-function run(command: readonly string[], env: Record<string, string> = {}) {
+function run(command: readonly string[], env: Record<string, string | undefined> = {}) {
   const settings = { HARNESS_KEYS: 'test:0123456789abcdef', HARNESS_DATA: folder, ...env };
   return new Promise<{ code: unknown; stderr: string }>((resolve) =>
     execFile(
@@ -36,7 +36,7 @@ function run(command: readonly string[], env: Record<string, string> = {}) {
 
 const URL_WANTED = 'expected a URL such as http://127.0.0.1:8788, got';
 
-it.concurrent.each<{ command: string[]; env?: Record<string, string>; says: string }>([
+it.concurrent.each<{ command: string[]; env?: Record<string, string | undefined>; says: string }>([
   { command: ['scripts/report.ts', '--backend', 'nonsense'], says: `--backend: ${URL_WANTED} nonsense.` },
   { command: ['scripts/report.ts', '--backend', 'localhost:8788'], says: `--backend: ${URL_WANTED} localhost:8788.` },
   { command: ['scripts/experiments.ts', 'plan', '--backend', 'nonsense'], says: `--backend: ${URL_WANTED} nonsense.` },
@@ -65,6 +65,20 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string>; says: stri
   {
     command: ['scripts/traffic.ts', '--replay', 'LICENSE'],
     says: '--replay: LICENSE, line 1: expected a logged search, got no JSON.',
+  },
+  {
+    command: ['scripts/reconcile.ts', '--data', file],
+    env: { HARNESS_KEYS: undefined },
+    says: `Set HARNESS_KEYS to the key ring of the edge: none can be read from ${join(file, 'keys')} (ENOTDIR).`,
+  },
+  { command: ['scripts/edge-serve.ts', '--backend', 'nonsense'], says: `--backend: ${URL_WANTED} nonsense.` },
+  {
+    command: ['scripts/edge-serve.ts', '--student', folder],
+    says: `--student: expected the folder of a bundle, found no manifest.json in ${folder}.`,
+  },
+  {
+    command: ['scripts/edge-serve.ts', '--host', '192.0.2.1'],
+    says: 'Port 8787 of 192.0.2.1 cannot be listened on (EADDRNOTAVAIL): expected an address of this machine, and a port that its user may open.',
   },
   {
     command: ['scripts/start.ts', '--port', '8788', '--data', folder],
