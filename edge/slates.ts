@@ -30,7 +30,7 @@ export interface SlateTerms {
   atMs: number;
 }
 
-interface Remembered extends Pick<SlateTerms, 'killed' | 'auction'> {
+interface Remembered extends Pick<SlateTerms, 'auction'> {
   /** By device and slots. */
   slates: Map<string, Slate>;
 }
@@ -40,7 +40,8 @@ const MAX_SLATES = 2;
 
 export class Slates {
   readonly #keys: KeyRing;
-  readonly #remembered = new WeakMap<readonly Candidate[], Remembered>();
+  /** By kill list and list: a list that is seldom asked for must not keep the kill list of back then, which may be long. */
+  readonly #remembered = new WeakMap<SlateTerms['killed'], WeakMap<readonly Candidate[], Remembered>>();
 
   constructor(keys: KeyRing) {
     this.#keys = keys;
@@ -49,14 +50,15 @@ export class Slates {
   of(candidates: readonly Candidate[], terms: SlateTerms): Slate {
     const { killed, auction, device, slots } = terms;
     const view = `${device}/${slots}`;
-    const remembered = this.#remembered.get(candidates);
-    const stands = remembered?.killed === killed && remembered.auction === auction;
+    const lists = this.#remembered.get(killed) ?? new WeakMap<readonly Candidate[], Remembered>();
+    const remembered = lists.get(candidates);
+    const stands = remembered?.auction === auction;
     const known = stands ? remembered.slates.get(view) : undefined;
     if (known !== undefined) return known;
     const slate = this.#make(candidates, terms);
     if (candidates.some(({ schedule }) => schedule !== undefined)) return slate;
     if (stands && remembered.slates.size < MAX_SLATES) remembered.slates.set(view, slate);
-    else this.#remembered.set(candidates, { killed, auction, slates: new Map([[view, slate]]) });
+    else this.#remembered.set(killed, lists.set(candidates, { auction, slates: new Map([[view, slate]]) }));
     return slate;
   }
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeEach, expect, it } from 'vitest';
 import { clickTail, readClick } from '../../edge/click.ts';
 import { Slates, type SlateTerms } from '../../edge/slates.ts';
@@ -41,6 +43,21 @@ it('follows the kill list, the rules, the device and the number of slots, there 
   expect(at({ auction: { ...auction, reserveMicros: 700_000 } })).toEqual(['ad-3', 'ad-2', 'ad-1']);
   expect(at({})).toEqual(desktop);
   for (let slots = 1; slots <= 10; slots++) expect(at({ slots })).toEqual(desktop.slice(0, slots));
+});
+
+it('keeps no kill list that nobody goes by any more, however long the list of ads stays', async () => {
+  setFlagsFromString('--expose_gc');
+  const collect = runInNewContext('gc') as () => void;
+  const shown = () => {
+    const killed = new Set(['ad-5']);
+    expect(ids(slates.of(CANDIDATES, terms({ killed })))).not.toContain('ad-5');
+    return new WeakRef(killed);
+  };
+  const before = shown();
+  await new Promise(setImmediate);
+  collect();
+  expect(before.deref()).toBeUndefined();
+  expect(ids(slates.of(CANDIDATES, terms()))).toContain('ad-5');
 });
 
 it('looks at the clock wherever an ad has hours', () => {
