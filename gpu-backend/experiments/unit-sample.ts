@@ -1,6 +1,7 @@
 /**
  * The units whose rows are read one by one: those with the smallest hashes, so that they are the same in whatever order events
- * came. They are read once a report, for the trust checks and for quantiles of times.
+ * came. They are read once a report, for the trust checks and for quantiles of times. A unit need not be a visitor, and may have
+ * any number of queries (a query that everybody asks, a market's hour), so that there is a bound for these, too.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { QuantileMetric } from '../../shared/metric.ts';
@@ -9,13 +10,18 @@ import { clicks, conversions, experimentUnits, exposures, impressions } from '..
 import type { SampledUnit } from './checks/evidence.ts';
 import { CONVERSION_MS, watermark } from './checks/late-events.ts';
 
-const SAMPLED_UNITS = 2_000;
+/** Units at most, and queries from which on no further unit is taken. */
+const [SAMPLED_UNITS, SAMPLED_QUERIES] = [2_000, 1_000_000];
 
 /** Rows of `unit_id` and `arm`, of units that count: seen in one arm, and not only as bots. */
 export const sampledUnits = (experiment: string): SQL =>
-  sql`select ${experimentUnits.unitId} as unit_id, ${experimentUnits.arm} as arm from ${experimentUnits}
-      where ${experimentUnits.experiment} = ${experiment} and ${experimentUnits.arm} is not null and not ${experimentUnits.mixed}
-      order by md5(${experimentUnits.unitId}), ${experimentUnits.unitId} limit ${SAMPLED_UNITS}`;
+  sql`select unit_id, arm from (
+        select ${experimentUnits.unitId} as unit_id, ${experimentUnits.arm} as arm, ${experimentUnits.queries} as queries,
+          sum(${experimentUnits.queries}) over (order by md5(${experimentUnits.unitId}), ${experimentUnits.unitId}) as so_far
+        from ${experimentUnits}
+        where ${experimentUnits.experiment} = ${experiment} and ${experimentUnits.arm} is not null and not ${experimentUnits.mixed}
+        order by md5(${experimentUnits.unitId}), ${experimentUnits.unitId} limit ${SAMPLED_UNITS}) units
+      where so_far - queries < ${SAMPLED_QUERIES} order by md5(unit_id), unit_id`;
 
 /** Queries of the sampled units, those of bots left out: joins from `picked` to impressions. */
 export const sampledQueries = (experiment: string): SQL =>
@@ -44,7 +50,7 @@ export async function readSample(
     sql`with picked as (${sampledUnits(experiment)}),
       shown as materialized (
         select picked.unit_id, picked.arm, ${impressions.id} as id, ${impressions.at} as at, ${impressions.query} as query,
-          ${impressions.cacheStatus} as cache_status, ${impressions.cacheAgeMs} as age_ms${each((name, at) => sql`${impressions[times[at]!]} as ${name}`)}
+          ${impressions.unitId} as visitor, ${impressions.cacheStatus} as cache_status, ${impressions.cacheAgeMs} as age_ms${each((name, at) => sql`${impressions[times[at]!]} as ${name}`)}
         from picked ${sampledQueries(experiment)}),
       clicked as materialized (
         select shown.unit_id, shown.at as shown_at, ${clicks.id} as id, ${clicks.at} as at
@@ -52,7 +58,7 @@ export async function readSample(
       per_query as (
         select unit_id, arm, count(*)::float8 as queries, count(*) filter (where ${hit})::float8 as hits,
           coalesce(round(sum(age_ms) filter (where ${hit})), 0)::float8 as age_ms,
-          (count(*) - count(distinct (at, query)))::float8 as duplicates${each((name) => sql`json_agg(${name}) as ${name}`)}
+          (count(*) - count(distinct (at, query, visitor)))::float8 as duplicates${each((name) => sql`json_agg(${name}) as ${name}`)}
         from shown group by 1, 2),
       per_click as (
         select unit_id, count(*)::float8 as clicks, count(*) filter (where at < shown_at)::float8 as early,

@@ -20,7 +20,7 @@ export const duplicates: Check = {
     const severity = most >= ALARM ? 'alarm' : most >= WARNING ? 'warning' : 'ok';
     return {
       severity,
-      expected: 'no two events of one unit, query and millisecond',
+      expected: 'no two events of one visitor, query and millisecond',
       received: printByArm(rows, ({ queries, duplicates: n }) => `${n} of ${queries} queries`),
       action:
         severity === 'ok'

@@ -54,7 +54,7 @@ export interface SampledUnit {
   /** Queries that a cache answered, and the age of what it held, in milliseconds, summed up. */
   hits: number;
   ageMs: number;
-  /** Rows that say the same as another row: the same query at the same millisecond. */
+  /** Rows that say the same as another row: the same visitor's same query at the same millisecond. */
   duplicates: number;
   clicks: number;
   /** Clicks before their query, and conversions before their click. */

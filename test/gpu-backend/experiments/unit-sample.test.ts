@@ -65,6 +65,31 @@ describe('single units', () => {
     expect(found.map(({ unit_id }) => unit_id)).toEqual(byHash(all).slice(0, 2_000));
   });
 
+  it('of many queries are as many as have the rows that are read of a sample, and one at least', async () => {
+    const sampled = async () =>
+      (await rows<{ unit_id: string }>(database.db, sampledUnits('busy'))).map(({ unit_id }) => unit_id);
+    await database.db.execute(
+      sql`insert into experiment_units (experiment, unit_id, arm, mixed, bots, queries, covered, shown, clicks, revenue, conversions, conversion_value, cached, judged, defects)
+          select 'busy', 'us@' || i, 'control', false, 0, 400000, 0, 0, 0, 0, 0, 0, 0, 0, 0 from generate_series(1, 20) i`,
+    );
+    const all = byHash(Array.from({ length: 20 }, (_, i) => `us@${i + 1}`));
+    expect(await sampled()).toEqual(all.slice(0, 3));
+    await database.db.execute(sql`update experiment_units set queries = 5000000 where experiment = 'busy'`);
+    expect(await sampled()).toEqual(all.slice(0, 1));
+  });
+
+  it('that are no visitors: the same query of two visitors at one instant is no duplicate', async () => {
+    const shown = (id: string, visitor: string) => ({
+      ...impressionOf({ id, unit: visitor, arm: 'control' }),
+      query: 'sofa',
+      assignments: [{ experiment: 'windows', layer: 'retrieval', arm: 'control', unitId: 'us@7' }],
+    });
+    await storeEvents(database.db, [shown('v1', 'ann'), shown('v2', 'bob'), shown('v3', 'bob')]);
+    await advance(database.db);
+    const [unit] = await readSample(database.db, 'windows', { toMs: START_MS, times: [] });
+    expect(unit).toMatchObject({ unitId: 'us@7', queries: 3, duplicates: 1 });
+  });
+
   it('that the self-test deals are of one arm', async () => {
     const units = await readUnits(database.db, 'test', METRICS.filter(isSum));
     expect(units.map(({ unitId }) => unitId)).not.toContain('whale');
