@@ -35,7 +35,8 @@ function number(test: (value: number) => boolean, expected: string) {
 
 const whole = number((value) => Number.isSafeInteger(value) && value >= 1, 'a whole number >= 1');
 const positive = number((value) => Number.isFinite(value) && value > 0, 'a number above 0');
-const share = number((value) => value >= 0 && value <= 0.9, 'a share of 0 to 0.9');
+const MOST_CRAWLERS = 0.9;
+const share = number((value) => value >= 0 && value <= MOST_CRAWLERS, `a share of 0 to ${MOST_CRAWLERS}`);
 const collect = (text: string, before: string[]) => [...before, text];
 
 interface CommandOptions {
@@ -99,6 +100,9 @@ export function createTrafficCommand(run: (order: TrafficOrder) => Promise<Traff
         release();
       });
       await record?.close();
+      const { effect, experiment } = order;
+      if (effect !== undefined && effect !== NO_EFFECT && summary.arms[effect.arm] === undefined)
+        stderr.write(`--arm: no answer was in ${effect.arm} of ${experiment}: the effect came upon nobody.\n`);
       stdout.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : formatSummary(summary));
     });
 }
@@ -125,6 +129,21 @@ function orderOf(options: CommandOptions): TrafficOrder {
   if (ways !== 1) throw new HarnessError('bad_request', 'Expected one of --queries NUMBER, --live and --replay FILE.');
   if (past !== undefined && queries === undefined)
     throw new HarnessError('bad_request', '--past: expected --queries NUMBER beside it, for all days together.');
+  if (options.budgets !== 1 && past === undefined)
+    throw new HarnessError(
+      'bad_request',
+      "--budgets: expected --past DAYS beside it: live budgets are the catalogue's.",
+    );
+  if (options.effect.length > 0 && replay !== undefined)
+    throw new HarnessError(
+      'bad_request',
+      '--effect: expected no --replay beside it: a log says itself who clicks what.',
+    );
+  if (options.bots + options.hiddenBots > MOST_CRAWLERS)
+    throw new HarnessError(
+      'bad_request',
+      `--bots, --hidden-bots: expected at most ${MOST_CRAWLERS} together, got ${options.bots + options.hiddenBots}.`,
+    );
   return {
     queries,
     past,

@@ -3,11 +3,12 @@
 import { CLICK_ID_PARAMETER } from '../shared/contract/events.ts';
 import { AdsResponse } from '../shared/contract/query-route.ts';
 import type { Device } from '../shared/experiment.ts';
+import { HarnessError, parse } from '../shared/problem.ts';
 import type { Person } from './users.ts';
 
 /** The market's side of a visitor; the times are simulated ones, which only a simulated edge reads. */
 export interface EdgeClient {
-  /** Never rejects: a broken connection is an outcome. */
+  /** A broken connection is an outcome; rejects with `backend_unavailable` or `bad_request` for an answer that is none of an edge. */
   search(query: string, atMs: number): Promise<SearchOutcome>;
   /** Follows a `clickUrl` up to the redirect; the click id for the landing page, or `undefined` when it was refused. */
   click(clickUrl: string, atMs: number): Promise<string | undefined>;
@@ -41,6 +42,16 @@ const USER_AGENTS: Readonly<Record<Device, string>> = {
   tablet: 'Mozilla/5.0 (iPad; CPU OS 19_0 like Mac OS X) harness-marketplace/1',
 };
 
+function answerOf(body: string, edge: string): AdsResponse {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch (cause) {
+    throw new HarnessError('backend_unavailable', `GET /v1/ads: expected the edge at ${edge}, got no JSON.`, { cause });
+  }
+  return parse(AdsResponse, value, 'GET /v1/ads');
+}
+
 /** Holds the cookies that the edge sets, so that all searches of a person are one unit; crawlers that say so keep none. */
 export class Visitor implements EdgeClient {
   readonly #browser: Browser;
@@ -54,9 +65,10 @@ export class Visitor implements EdgeClient {
     const parameters = new URLSearchParams({ q: query, market: this.#browser.person.market, locale: 'en' });
     const response = await this.#request(`/v1/ads?${parameters}`);
     if (!response) return { status: 0 };
-    const body = await response.text().catch(() => '');
+    const body = await response.text().catch(() => undefined);
+    if (body === undefined) return { status: 0 };
     if (response.status !== 200) return { status: response.status };
-    return { status: 200, answer: AdsResponse.parse(JSON.parse(body)) };
+    return { status: 200, answer: answerOf(body, this.#browser.edge) };
   }
 
   async click(clickUrl: string): Promise<string | undefined> {

@@ -4,7 +4,7 @@ import { type KeyRing, signRequest } from '../shared/signature.ts';
 
 export type BackendClient = <T>(method: string, path: string, body?: unknown) => Promise<T>;
 
-/** Calls throw a {@link HarnessError} with the service's own code and detail, `backend_unavailable` where none answers. */
+/** Calls throw a {@link HarnessError} with the service's own code and detail, `backend_unavailable` where none answers or another program does. */
 export function backendClient(
   baseUrl: string | URL,
   keys: KeyRing,
@@ -17,6 +17,12 @@ export function backendClient(
       { method, path, body: text },
       { nowMs: Date.now(), nonce: crypto.randomUUID() },
     );
+    const another = (got: string, cause?: unknown) =>
+      new HarnessError(
+        'backend_unavailable',
+        `${method} ${path}: expected the ${service} at ${new URL(baseUrl).origin}, got ${got}.`,
+        { cause },
+      );
     let answer: Response;
     try {
       answer = await fetch(new URL(path, baseUrl), {
@@ -34,12 +40,12 @@ export function backendClient(
     if (!answer.ok) {
       const problem = (await answer.json().catch(() => undefined)) as Problem | undefined;
       throw problem?.code === undefined
-        ? new HarnessError(
-            'backend_unavailable',
-            `${method} ${path}: expected the ${service} at ${new URL(baseUrl).origin}, got status ${answer.status}.`,
-          )
+        ? another(`status ${answer.status}`)
         : new HarnessError(problem.code, `${method} ${path}: ${problem.detail}`);
     }
-    return (answer.status === 204 ? undefined : await answer.json()) as T;
+    if (answer.status === 204) return undefined as T;
+    return answer.json().catch((cause: unknown) => {
+      throw another('no JSON', cause);
+    }) as Promise<T>;
   };
 }

@@ -51,7 +51,8 @@ export async function fetchExperiments(call: BackendClient): Promise<ExperimentD
   const all: ExperimentDefinition[] = [];
   let query = '';
   for (;;) {
-    const { experiments, next } = ExperimentList.parse(await call('GET', `/v1/experiments${query}`));
+    const path = `/v1/experiments${query}`;
+    const { experiments, next } = parse(ExperimentList, await call('GET', path), `GET ${path}`);
     all.push(...experiments);
     if (next === null) return all;
     query = `?${new URLSearchParams({ after: next })}`;
@@ -63,7 +64,8 @@ export async function planFiles(call: BackendClient, definitions: readonly Exper
   const experiments = await fetchExperiments(call);
   const files: FilePlan[] = [];
   for (const definition of definitions) {
-    const plan = ExperimentPlan.parse(await call('POST', '/v1/experiments:validate', definition));
+    const path = '/v1/experiments:validate';
+    const plan = parse(ExperimentPlan, await call('POST', path, definition), `POST ${path}`);
     files.push({ key: definition.key, definition, ...plan });
   }
   const ends = ({ action }: FilePlan) => action === 'stop' || action === 'archive';

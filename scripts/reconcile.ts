@@ -1,6 +1,7 @@
 /** `npm run reconcile`: the ids that the edge issued in the last day against the rows stored; names those that are missing. */
 import { Command } from 'commander';
 import { Reconciliation } from '../shared/contract/reconciliation.ts';
+import { parse } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
 import { readKeys } from './keys.ts';
@@ -29,7 +30,7 @@ export function reconciliationText({ minutes, missing, recent, waiting }: Reconc
 
 async function run({ edge, data, json }: CommandOptions): Promise<void> {
   const call = backendClient(serviceUrl('--edge', edge), parseKeyRing(readKeys(data)), 'edge');
-  const found = Reconciliation.parse(await call('POST', '/v1/reconcile'));
+  const found = parse(Reconciliation, await call('POST', '/v1/reconcile'), 'POST /v1/reconcile');
   console.log(json ? JSON.stringify(found) : reconciliationText(found));
   if (found.missing.length > 0) process.exitCode = 1;
 }

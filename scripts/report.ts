@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { DetailedReport } from '../shared/contract/report-detail.ts';
 import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
-import { HarnessError, Problem } from '../shared/problem.ts';
+import { HarnessError, Problem, parse } from '../shared/problem.ts';
 import { reportTable } from './report-table.ts';
 import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
@@ -15,9 +15,8 @@ interface CommandOptions {
   html?: string;
 }
 
-/** GETs a path of the backend; throws its problem, or `backend_unavailable` when nobody answers. */
-async function get(base: string, path: string): Promise<Response> {
-  const url = new URL(path, serviceUrl('--backend', base));
+/** Text at a path of the backend; throws its problem, or `backend_unavailable` when nobody answers, or another program. */
+async function get(url: URL): Promise<string> {
   const answer = await fetch(url).catch((cause: unknown) => {
     throw new HarnessError(
       'backend_unavailable',
@@ -25,18 +24,34 @@ async function get(base: string, path: string): Promise<Response> {
       { cause },
     );
   });
-  if (answer.ok) return answer;
+  if (answer.ok) return answer.text();
   const problem = Problem.safeParse(await answer.json().catch(() => undefined));
   throw problem.success
     ? new HarnessError(problem.data.code, problem.data.detail)
-    : new HarnessError('backend_unavailable', `${url.href}: expected a report, got status ${answer.status}.`);
+    : another(url, `status ${answer.status}`);
+}
+
+const another = ({ pathname, origin }: URL, got: string) =>
+  new HarnessError('backend_unavailable', `GET ${pathname}: expected the backend at ${origin}, got ${got}.`);
+
+function readReport(url: URL, text: string): DetailedReport {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw another(url, 'no JSON');
+  }
+  return parse(DetailedReport, value, `GET ${url.pathname}`);
 }
 
 async function run({ experiment, backend, json, html }: CommandOptions): Promise<void> {
   const key = encodeURIComponent(experiment);
-  const text = await (await get(backend, `/v1/experiments/${key}/report`)).text();
+  const at = (path: string) => new URL(path, serviceUrl('--backend', backend));
+  const url = at(`/v1/experiments/${key}/report`);
+  const text = await get(url);
+  const report = readReport(url, text);
   if (html !== undefined) {
-    const page = await (await get(backend, `/dashboard?experiment=${key}&alone=1`)).text();
+    const page = await get(at(`/dashboard?experiment=${key}&alone=1`));
     try {
       writeFileSync(html, page);
     } catch (cause) {
@@ -47,7 +62,7 @@ async function run({ experiment, backend, json, html }: CommandOptions): Promise
     console.error(`Written to ${html}.`);
   }
   if (json) console.log(text);
-  else if (html === undefined) console.log(reportTable(DetailedReport.parse(JSON.parse(text))));
+  else if (html === undefined) console.log(reportTable(report));
 }
 
 const program = new Command('npm run report --')

@@ -151,6 +151,22 @@ describe('runTraffic', () => {
     expect(summary.refused).toEqual({ 0: 20 });
   });
 
+  it('counts answers that break off, and refuses what is no answer of an edge', async () => {
+    const stand = standInEdge();
+    const answering =
+      (body: () => string | ReadableStream): typeof fetch =>
+      async (input, init) =>
+        String(input).includes('/v1/ads') ? new Response(body()) : stand.fetch(input, init);
+    const send = (body: () => string | ReadableStream) =>
+      runTraffic({ edge, nowMs, queries: 5, market: stand.market, fetch: answering(body) });
+    const breaksOff = () => new ReadableStream({ start: (body) => body.error(new TypeError('terminated')) });
+    expect((await send(breaksOff)).refused).toEqual({ 0: 5 });
+    await expect(send(() => '<!DOCTYPE html>')).rejects.toThrow(
+      'GET /v1/ads: expected the edge at http://edge.example, got no JSON.',
+    );
+    await expect(send(() => '{}')).rejects.toThrow(/^GET \/v1\/ads\.requestId: /);
+  });
+
   it('says in one line what to do when no edge answers', async () => {
     const nobody: typeof fetch = () => Promise.reject(new TypeError('fetch failed'));
     await expect(runTraffic({ edge, queries: 1, market: tinyMarket(), fetch: nobody })).rejects.toThrow(
@@ -215,6 +231,25 @@ describe('runTraffic', () => {
     expect(parseLog(readFileSync(join(dir, 'log'), 'utf8'))).toHaveLength(50);
     await expect(record(join(dir, 'none', 'log'))).rejects.toMatchObject({ code: 'configuration' });
     await expect(record(join(dir, 'none', 'log'))).rejects.toThrow(/^--record: .* cannot be written \(ENOENT/);
+  });
+
+  it('says that an effect came upon nobody, where no answer was in its arm', async () => {
+    const said = { out: vi.spyOn(process.stdout, 'write'), err: vi.spyOn(process.stderr, 'write') };
+    for (const spy of Object.values(said)) {
+      spy.mockReturnValue(true);
+      onTestFinished(() => spy.mockRestore());
+    }
+    const send = (...args: string[]) =>
+      createTrafficCommand(async () => (await run({ queries: 50 })).summary)
+        .exitOverride()
+        .parseAsync(['--queries', '50', ...args], { from: 'user' });
+    await send('--effect', 'clicks=+5%');
+    await send('--arm', 'treatmnt');
+    expect(said.err).not.toHaveBeenCalled();
+    await send('--effect', 'clicks=+5%', '--arm', 'treatmnt');
+    expect(said.err.mock.calls).toEqual([
+      [`--arm: no answer was in treatmnt of ${DEFAULT_EXPERIMENT}: the effect came upon nobody.\n`],
+    ]);
   });
 
   it('stops when told to: visits in flight are finished, the rest is not begun', async () => {

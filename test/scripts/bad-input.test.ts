@@ -1,26 +1,28 @@
 /** What the command lines say to what they cannot use: one line that names it and what was expected, never a stack. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 
 const folder = mkdtempSync(join(tmpdir(), 'harness-bad-input-'));
 const file = join(folder, 'file');
-/** Somebody else's server: a page for whatever is asked. */
-const server = createServer((_, response) => response.writeHead(404).end('<!DOCTYPE html>'));
-let other: string;
-beforeAll(async () => {
-  writeFileSync(file, '{"not": "an ad"}\n');
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  other = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
+writeFileSync(file, '{"not": "an ad"}\n');
+const servers: Server[] = [];
 afterAll(() => {
-  server.close();
+  for (const server of servers) server.close();
   rmSync(folder, { recursive: true });
 });
+
+/** Somebody else's server, with the same answer to whatever is asked. */
+async function listening(answer: RequestListener): Promise<string> {
+  const server = createServer(answer);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 function run(command: readonly string[], env: Record<string, string | undefined> = {}) {
   const settings = { HARNESS_KEYS: 'test:0123456789abcdef', HARNESS_DATA: folder, ...env };
@@ -63,6 +65,18 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string | undefined>
     says: `BACKEND_URL: ${URL_WANTED} nonsense.`,
   },
   {
+    command: ['scripts/traffic.ts', '--queries', '1', '--bots', '0.5', '--hidden-bots', '0.5'],
+    says: '--bots, --hidden-bots: expected at most 0.9 together, got 1.',
+  },
+  {
+    command: ['scripts/traffic.ts', '--queries', '1', '--budgets', '0.1'],
+    says: "--budgets: expected --past DAYS beside it: live budgets are the catalogue's.",
+  },
+  {
+    command: ['scripts/traffic.ts', '--replay', 'LICENSE', '--effect', 'clicks=+5%'],
+    says: '--effect: expected no --replay beside it: a log says itself who clicks what.',
+  },
+  {
     command: ['scripts/traffic.ts', '--replay', 'LICENSE'],
     says: '--replay: LICENSE, line 1: expected a logged search, got no JSON.',
   },
@@ -102,11 +116,34 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string | undefined>
   expect(code).toSatisfy((status) => status === 1 || status === 2);
 });
 
-it('names the route, the service and the address where another program answers', async () => {
-  expect((await run(['scripts/experiments.ts', 'plan', '--backend', other])).stderr).toBe(
-    `GET /v1/experiments: expected the backend at ${other}, got status 404.\n`,
+it.concurrent.each([
+  { status: 404, body: '<!DOCTYPE html>', got: 'status 404' },
+  { status: 200, body: '<!DOCTYPE html>', got: 'no JSON' },
+])('where another program answers $body with $status: names the service, its address and what came', async (given) => {
+  const { got } = given;
+  const other = await listening((_, response) => response.writeHead(given.status).end(given.body));
+  const said = async (...command: string[]) => (await run(command)).stderr;
+  expect(await said('scripts/experiments.ts', 'plan', '--backend', other)).toBe(
+    `GET /v1/experiments: expected the backend at ${other}, got ${got}.\n`,
   );
-  expect((await run(['scripts/reconcile.ts', '--edge', other])).stderr).toBe(
-    `POST /v1/reconcile: expected the edge at ${other}, got status 404.\n`,
+  expect(await said('scripts/reconcile.ts', '--edge', other)).toBe(
+    `POST /v1/reconcile: expected the edge at ${other}, got ${got}.\n`,
   );
+  expect(await said('scripts/report.ts', '--json', '--backend', other)).toBe(
+    `GET /v1/experiments/student-retrieval/report: expected the backend at ${other}, got ${got}.\n`,
+  );
+});
+
+it('names the field where another program answers with JSON', async () => {
+  const other = await listening((_, response) => response.end('{}'));
+  for (const [field, ...command] of [
+    ['GET /v1/experiments.experiments', 'scripts/experiments.ts', 'plan', '--backend', other],
+    ['POST /v1/reconcile.minutes', 'scripts/reconcile.ts', '--edge', other],
+    ['GET /v1/experiments/student-retrieval/report.experiment', 'scripts/report.ts', '--backend', other],
+  ] as const) {
+    const { code, stderr } = await run(command);
+    expect(stderr).toMatch(/^.*: Invalid input: expected .*\n$/);
+    expect(stderr.startsWith(`${field}: `)).toBe(true);
+    expect(code).toBe(2);
+  }
 });
