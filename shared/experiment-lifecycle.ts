@@ -29,6 +29,7 @@ const DEALING = ['layer', 'kind', 'switchback', 'domain', 'diversion', 'targetin
 
 const versionOf = (experiment: ExperimentDefinition) => experiment.version ?? 1;
 const shareOf = ({ targeting }: ExperimentDefinition) => targeting?.share ?? 1;
+const blockOf = ({ minVersion }: ExperimentDefinition) => minVersion ?? 1;
 
 /** Where the definitions differ, in the order of their fields. */
 export function differences(before: ExperimentDefinition | undefined, after: ExperimentDefinition): Difference[] {
@@ -106,6 +107,8 @@ function refuse(
   );
   if (dealt !== undefined)
     return `${key} ${before.status === 'running' ? 'is running' : 'has run'}: ${dealt.path} decides who sees what, so that it changes ${under} only.`;
+  if (before.status === 'running' && blockOf(after) > blockOf(before))
+    return `${key} is running: a minVersion of ${blockOf(after)} would take visitors of earlier versions out; raise it ${under}, or stop the experiment.`;
   const range = changed.find(({ path }) => path === 'buckets' || path === 'targeting.share');
   if (range === undefined) return undefined;
   if (before.status === 'stopped') return `${key} has run: ${range.path} changes ${under} only.`;

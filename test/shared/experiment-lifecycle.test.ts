@@ -15,6 +15,7 @@ const as = (
   ...change,
   status,
 });
+const sticky = (change: Partial<ExperimentDefinition>) => as('running', { sticky: true, version: 2, ...change });
 
 test.each<[string, ExperimentDefinition | undefined, ExperimentDefinition, LifecycleAction, RegExp | undefined]>([
   ['something new', undefined, running, 'create', undefined],
@@ -31,6 +32,9 @@ test.each<[string, ExperimentDefinition | undefined, ExperimentDefinition, Lifec
   ['other weights', running, as('running', { arms }), 'edit', /arms.control.weight decides .* version 2 or later/],
   ['another control', running, as('running', { control: 'lower' }), 'edit', /control decides/],
   ['records of arms', running, as('running', { sticky: true }), 'edit', /sticky decides/],
+  ['a block of those who are in', sticky({}), sticky({ minVersion: 2 }), 'edit', /minVersion of 2 would .* out/],
+  ['a block under a new version', sticky({}), sticky({ version: 3, minVersion: 3 }), 'restart', undefined],
+  ['a block that is lifted', sticky({ minVersion: 2 }), sticky({}), 'edit', undefined],
   ['another counterfactual log', running, as('running', { counterfactualShare: 0.2 }), 'edit', undefined],
   ['arms in another order', running, as('running', { arms: running.arms.toReversed() }), 'edit', /arms decides/],
   [
@@ -82,7 +86,8 @@ describe('a change of a running experiment that is not refused', () => {
       description: fc.constantFrom('a', 'b'),
       layer: fc.constantFrom('ranking', 'ranking', 'other'),
       diversion: fc.constantFrom<ExperimentDefinition['diversion']>(undefined, undefined, 'query'),
-      sticky: fc.constantFrom(undefined, undefined, true),
+      sticky: fc.constantFrom(undefined, undefined, true, true),
+      minVersion: fc.constantFrom(undefined, 1, 2),
     },
     { requiredKeys: [] },
   );
@@ -93,16 +98,25 @@ describe('a change of a running experiment that is not refused', () => {
     device: 'mobile' as const,
   });
   const units = Array.from({ length: 300 }, (_, i) => `unit-${i}`);
+  /** What some of the visitors carry; only a sticky experiment reads it. */
+  const recordOf = (i: number) => new Map(i % 3 === 0 ? [[running.key, { arm: 'lower', version: 1 }]] : []);
   const armsOf = (experiment: ExperimentDefinition) =>
-    new Map(units.flatMap((unit) => assign(visit(unit), [experiment]).map(({ arm }) => [unit, arm.key] as const)));
-  const before = armsOf(running);
+    new Map(
+      units.flatMap((unit, i) =>
+        assign(visit(unit), [experiment], { sticky: recordOf(i) }).map(({ arm }) => [unit, arm.key] as const),
+      ),
+    );
 
-  it('moves nobody who is in', () => {
+  it.each([
+    ['as it is dealt', running],
+    ['by records of the version before', sticky({})],
+  ])('moves nobody who is in %s', (_, from) => {
+    const before = armsOf(from);
     let allowed = 0;
     fc.assert(
       fc.property(changes, (change) => {
-        const after: ExperimentDefinition = { ...running, ...change };
-        if (judge(running, after).refusal !== undefined) return;
+        const after: ExperimentDefinition = { ...from, ...change };
+        if (judge(from, after).refusal !== undefined || !ExperimentDefinition.safeParse(after).success) return;
         allowed++;
         const now = armsOf(after);
         for (const [unit, arm] of before) expect(now.get(unit)).toBe(arm);
