@@ -15,7 +15,7 @@ export interface Retrieved {
   rung: Rung;
   /** Code of the failure that led to a rung other than fresh. */
   reason: string | undefined;
-  /** Spent on the backend by this request; all 0 on a hit. */
+  /** Spent on the backend by this request, in vain too; all 0 on a hit. */
   timings: { backendMs: number; encodeMs: number; searchMs: number };
 }
 
@@ -91,13 +91,14 @@ export async function retrieve(
     const answer = decode(entry);
     const backendMs = clock.elapsed() - startedAt;
     const { encodeMs, searchMs } = answer.timings;
+    const waited = reason === undefined ? noTimings : { ...noTimings, backendMs };
     return {
       answer,
       cache: { status, ageMs },
       // A stale list that is being refreshed in good time is the cache's normal way, not a rung down.
       rung: reason !== undefined ? 'stale' : hedged ? 'hedge' : 'fresh',
       reason,
-      timings: status === 'miss' ? { backendMs, encodeMs, searchMs } : noTimings,
+      timings: status === 'miss' ? { backendMs, encodeMs, searchMs } : waited,
     };
   } catch (error) {
     if (!(error instanceof HarnessError)) throw error;

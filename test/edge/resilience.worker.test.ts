@@ -76,6 +76,23 @@ describe('the backend is away', () => {
     },
   );
 
+  it('a stale list that stands in says how long the backend was waited for', async () => {
+    const edge = edgeUnderTest();
+    const headers = await visitor(edge);
+    await edge.ads('q=shoes', { headers });
+    edge.later(20);
+    await edge.backend({ retrieve: 'hold' });
+    const late = edge.ads('q=shoes', { headers });
+    while ((await edge.told()).held === 0);
+    edge.later(2);
+    await edge.backend({ retrieve: 'drop' });
+    await edge.release();
+    const { cache, timings } = await late;
+    expect([cache.status, timings.encodeMs, timings.searchMs]).toEqual(['stale', 0, 0]);
+    expect(timings.backendMs).toBeGreaterThanOrEqual(2_000);
+    expect(impressions(edge).at(-1)!.timings).toEqual(timings);
+  });
+
   it('a stale list is dropped at its hard expiry', async () => {
     const edge = edgeUnderTest({ CACHE_SOFT_SECONDS: '10', CACHE_HARD_SECONDS: '40' });
     const headers = await visitor(edge);
