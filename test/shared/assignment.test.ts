@@ -128,6 +128,7 @@ describe('targeting', () => {
     ['another market', { markets: ['us', 'gb'] }, { market: 'au' }, false],
     ['locale', { locales: ['en-gb'] }, { locale: 'en-GB' }, true],
     ['language', { locales: ['en'] }, { locale: 'en-GB' }, true],
+    ['one of several locales', { locales: ['fr', 'en-GB', 'de'] }, { locale: 'en-GB' }, true],
     ['a locale in capitals', { locales: ['EN-gb'] }, { locale: 'en-GB' }, true],
     ['a language in capitals', { locales: ['EN'] }, { locale: 'en-gb' }, true],
     ['a language that only begins so', { locales: ['en'] }, { locale: 'eno' }, false],
@@ -151,6 +152,16 @@ describe('domains', () => {
       const isIn = bucket('domain', unit) < 3_000;
       expect(assign(visit(unit), [usual, apart]).map(({ experiment: { key } }) => key)).toEqual([
         isIn ? 'apart' : 'usual',
+      ]);
+    }
+  });
+
+  test('are apart from each other, however many there are', () => {
+    const other = experiment({ key: 'other', layer: 'also', domain: { key: 'gamma', buckets: [3_000, 5_000] } });
+    for (const unit of units(500)) {
+      const at = bucket('domain', unit);
+      expect(assign(visit(unit), [usual, apart, other]).map(({ experiment: { key } }) => key)).toEqual([
+        at < 3_000 ? 'apart' : at < 5_000 ? 'other' : 'usual',
       ]);
     }
   });
@@ -374,5 +385,8 @@ describe('experiments that cannot run together', () => {
   test.each<[string, Experiment]>([
     ['beside each other in a layer', other({})],
     ['in other layers', other({ layer: 'other', buckets: [0, 100] })],
-  ])('unless they are %s', (_, two) => expect(conflict([a, two])).toBeUndefined());
+  ])('unless they are %s', (_, two) => {
+    expect(conflict([a, two])).toBeUndefined();
+    expect(conflict([two, a])).toBeUndefined();
+  });
 });

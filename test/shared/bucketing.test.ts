@@ -1,4 +1,5 @@
 /** Runs in Node and in workerd; test/conformance/database.ts asks the same of SQL. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { armOf, BUCKETS, bucket, Experiment, hash32 } from '../../shared/experiment.ts';
 import goldenText from '../golden/bucketing.json?raw';
@@ -34,6 +35,23 @@ describe('the vectors of another language', () => {
     const experiment = experimentOf(key, arms, version);
     expect(units.map(([unit]) => [unit, armOf(experiment, unit).key])).toEqual(units);
   });
+});
+
+it('the hash is that of the UTF-8 bytes, whatever the text', () => {
+  const unit = fc.oneof(
+    fc.constantFrom('\u007f', '\u0080', '\ud800', '\udc00'),
+    fc.string({ unit: 'binary', maxLength: 1 }),
+  );
+  fc.assert(
+    fc.property(fc.string({ unit, maxLength: 12 }), (text) => {
+      let h = 0x811c9dc5n;
+      for (const byte of new TextEncoder().encode(text)) h = ((h ^ BigInt(byte)) * 0x01000193n) & 0xffffffffn;
+      h = ((h ^ (h >> 16n)) * 0x85ebca6bn) & 0xffffffffn;
+      h = ((h ^ (h >> 13n)) * 0xc2b2ae35n) & 0xffffffffn;
+      expect(hash32(text)).toBe(Number(h ^ (h >> 16n)));
+    }),
+    { numRuns: 500 },
+  );
 });
 
 const UNITS = 5_000;
