@@ -14,7 +14,7 @@ export interface Result extends Outcome {
 export type Merge = { result: Result } | { refused: string };
 
 /**
- * The day's result with a part measured again: its rows in the places that they had, new ones at the end. Refused where the whole is missing,
+ * The day's result with a part measured again: its rows in the places that they had, new ones at the end, and its details. Refused where the whole is missing,
  * and where it was measured on another machine, because the rows of a table are compared with each other.
  */
 export function withPart(whole: Result | undefined, part: Result): Merge {
@@ -32,5 +32,6 @@ export function withPart(whole: Result | undefined, part: Result): Merge {
     ...whole.rows.map((row) => again.get(row.metric) ?? row),
     ...part.rows.filter(({ metric }) => !known.has(metric)),
   ];
-  return { result: { ...whole, date: part.date, rows } };
+  const detail = { ...(whole.detail as object | undefined), ...(part.detail as object | undefined) };
+  return { result: { ...whole, date: part.date, rows, ...(Object.keys(detail).length > 0 && { detail }) } };
 }

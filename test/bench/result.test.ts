@@ -26,6 +26,11 @@ test('rows measured again take the places that they had, new ones come last', ()
   });
 });
 
+test('details of a part take the place of its own, and no other', () => {
+  const merged = withPart({ ...whole, detail: { sums: 1, people: 2 } }, { ...part, detail: { sums: 3 } });
+  expect(merged).toMatchObject({ result: { detail: { sums: 3, people: 2 } } });
+});
+
 test.each([
   [{ cpu: 'Apple M4' }, 'its rows are of another machine (cpu AMD EPYC) than this one (cpu Apple M4)'],
   [
