@@ -77,7 +77,10 @@ export class Outbox {
 
   async #toBeWoken(): Promise<void> {
     const { storage } = this.#state;
-    if ((await storage.getAlarm()) === null) await storage.setAlarm(this.#world().now() + FIRST_DELAY_MS);
+    const nowMs = this.#world().now();
+    const alarmMs = await storage.getAlarm();
+    // One that is further off than any pause is of a clock that has been set back since.
+    if (alarmMs === null || alarmMs > nowMs + MAX_DELAY_MS) await storage.setAlarm(nowMs + FIRST_DELAY_MS);
   }
 
   /** Delivers what waits. Never throws: the runtime gives up on an alarm that fails too often. */
@@ -133,16 +136,17 @@ export class Outbox {
       const lost = rows
         .filter(({ checks }) => checks + 1 === CHECKS_TO_REPORT)
         .flatMap(({ entries, minute }) =>
-          entries.filter((entry) => left.has(idOf(entry))).flatMap((entry) => exposuresOf(entry, minute)),
+          entries.filter((entry) => left.has(idOf(entry))).map((entry) => ({ entry, minute })),
         );
-      if (lost.length > 0) await noteLost(lost);
+      const exposures = lost.flatMap(({ entry, minute }) => exposuresOf(entry, minute));
+      if (exposures.length > 0) await noteLost(exposures);
       for (const row of rows) this.#shelf.checked(row, left);
+      for (const { entry, minute } of lost) {
+        const of = new Date(minute).toISOString();
+        onError(`event ${idOf(entry)} of ${of} is missing`, 'issued, and no row has its id');
+      }
       after = rows.at(-1)!.seq;
     }
-    const found = this.#shelf.reconciliation();
-    for (const { id, minute, checks } of found.missing) {
-      if (checks === CHECKS_TO_REPORT) onError(`event ${id} of ${minute} is missing`, 'issued, and no row has its id');
-    }
-    return found;
+    return this.#shelf.reconciliation();
   }
 }

@@ -106,6 +106,14 @@ it('is woken again by the next look at its ledger when its alarm was lost, and b
     expect(alarms).toEqual([T0 + 1_000, T0 + 1_500]);
   }));
 
+it('is woken soon where its alarm was set by a clock that has been set back since', () =>
+  withOutbox(async ({ outbox, at, alarms }) => {
+    await outbox.put([event('event-001')]);
+    at(-3_600_000);
+    await outbox.put([event('event-002')]);
+    expect(alarms.at(-1)).toBe(T0 - 3_600_000 + 1_000);
+  }));
+
 it('is woken when its alarm was lost, though the backend cannot be asked for ids', () =>
   withOutbox(async ({ outbox, world, note, at, alarms, loseAlarm }) => {
     world.missing = away;
@@ -169,6 +177,19 @@ it('names in the log what was looked for twice in vain, once, and tells the back
     for (let i = 0; i < 2; i++) await outbox.reconcile();
     expect(errors).toEqual(['event event-001 of 2027-01-15T08:00:00.000Z is missing']);
     expect(lost).toEqual(['event-001 one/a', 'event-001 two/b']);
+  }));
+
+it('names it although the backend is away before the end of that look', () =>
+  withOutbox(async ({ outbox, world, note, at, errors }) => {
+    await note(['event-001']);
+    for (let i = 0; i < MAX_RECONCILED_IDS; i += 1_000)
+      await note(Array.from({ length: 1_000 }, (_, j) => `id-${i + j}`));
+    at(300_000);
+    world.missing = async (ids) => [...ids];
+    await outbox.reconcile();
+    world.missing = async (ids) => (ids.includes('event-001') ? ['event-001'] : away());
+    await expect(outbox.reconcile()).rejects.toThrow('away');
+    expect(errors).toEqual(['event event-001 of 2027-01-15T08:00:00.000Z is missing']);
   }));
 
 it('names no more ids in a question than the backend reads, and leaves out none', () =>
