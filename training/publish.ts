@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { adTextDigest } from '../shared/ad-text.ts';
 import {
   type BundleFile,
@@ -128,7 +128,8 @@ const qualityPoints = (losses: PublishOptions['losses']): QualityPoint[] =>
 
 /** Writes the bundle, with its model card and curves, and returns its manifest. */
 export async function publish(options: PublishOptions): Promise<Manifest> {
-  const { out, teacher, student } = options;
+  const { teacher, student } = options;
+  const out = resolve(options.out); // also of a folder that is named with a slash at its end
   const partial = `${out}.partial`;
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });

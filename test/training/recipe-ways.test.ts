@@ -225,7 +225,9 @@ describe('a teacher behind an endpoint, projected and adapted; a student from a 
     ] as const) {
       expect((await json(cwd, [command])).at(-1), command).toMatchObject({ step: steps });
     }
-    expect(await json(cwd, ['export', '--out', 'again'])).toEqual(await manifestOf(cwd));
+    // As a shell completes the name of a folder.
+    expect(await json(cwd, ['export', '--out', 'again/'])).toEqual(await manifestOf(cwd));
+    expect(await readdir(join(cwd, 'again'))).toEqual(await readdir(join(cwd, 'bundle')));
     const again = await json(cwd, ['evaluate', '--bundle', 'bundle']);
     expect(again.recovery).toEqual(JSON.parse(said.out).recovery);
     expect(answered.length).toBe(before);
