@@ -1,8 +1,9 @@
 /**
  * The tiers as one cache (RFC 5861's terms): fresh from the nearest tier that has it; for a while after that stale at once,
- * while one call refreshes it; then from the backend, once an isolate however many ask (single flight); and stale again,
- * up to the hard expiry, while the backend is away. A list found in a far tier is copied to the nearer ones. A cache that
- * stands in front of the backend (workers-cache.ts) answers in its name, and says since when it has the list.
+ * while it is refreshed, from a farther tier or by one call; then from the backend, once an isolate however many ask (single
+ * flight); and stale again, up to the hard expiry, while the backend is away. A list found in a far tier is copied to the
+ * nearer ones. A cache that stands in front of the backend (workers-cache.ts) answers in its name, and says since when it has
+ * the list.
  */
 import type { CacheStatus } from '../../shared/contract/query-route.ts';
 import { HarnessError, type ProblemCode } from '../../shared/problem.ts';
@@ -82,6 +83,22 @@ interface Fetched {
   hedged: boolean;
 }
 
+/** What a tier had. */
+interface Held {
+  entry: CacheEntry;
+  status: CacheStatus;
+  /** The tier, counted from the nearest. */
+  depth: number;
+}
+
+/** What a call is made for. */
+interface Purpose {
+  /** Nothing can stand in for the answer. */
+  urgent: boolean;
+  /** The nearest tier that was not looked at; none where all were. */
+  unseen?: number;
+}
+
 export class TieredCache {
   readonly counts: Record<CacheStatus, number> = { miss: 0, memory: 0, colo: 0, kv: 0, stale: 0, bypass: 0 };
   /** Calls in the air, by path, the oldest first. Only plain values come out of them: a Response belongs to its own request. */
@@ -94,23 +111,22 @@ export class TieredCache {
 
   /** Rejects with the backend's error when nothing, not even something stale, is there. */
   async find(lookup: Lookup): Promise<Found> {
-    const { now, revalidateMs } = this.#options;
     const path = cachePath(lookup.key);
     const near = await this.#nearest(path, lookup);
     if (near !== undefined) {
       if (this.#isFresh(near.entry)) return this.#found(near.entry, near.status);
-      if (near.entry.softUntilMs + revalidateMs > now()) {
+      if (this.#answersAtOnce(near.entry)) {
         // One refresh at a time, whose failure is the next request's business: this one has its answer.
         if (this.#inTheAir(path) === undefined)
-          lookup.waitUntil(this.#once(path, lookup, false).catch(() => undefined));
+          lookup.waitUntil(this.#once(path, lookup, { urgent: false, unseen: near.depth + 1 }).catch(() => undefined));
         return this.#found(near.entry, 'stale');
       }
     }
     try {
-      const { entry, status, hedged } = await this.#once(path, lookup, near === undefined);
+      const { entry, status, hedged } = await this.#once(path, lookup, { urgent: near === undefined });
       const found = { ...this.#found(entry, status), hedged };
       // A cache in front of the backend goes beyond the time of refreshing only where the backend failed.
-      return entry.softUntilMs + revalidateMs > now() ? found : { ...found, reason: 'backend_unavailable' };
+      return this.#answersAtOnce(entry) ? found : { ...found, reason: 'backend_unavailable' };
     } catch (error) {
       if (near === undefined || !(error instanceof HarnessError)) throw error;
       return { ...this.#found(near.entry, 'stale'), reason: error.code };
@@ -131,17 +147,24 @@ export class TieredCache {
     return softUntilMs > now() && storedAtMs - now() < softMs;
   }
 
-  /** The first fresh entry, else the newest stale one. */
-  async #nearest(path: string, { waitUntil }: Lookup): Promise<{ entry: CacheEntry; status: CacheStatus } | undefined> {
-    let stale: { entry: CacheEntry; status: CacheStatus } | undefined;
-    for (const [depth, tier] of this.#options.tiers.entries()) {
-      const entry = await tier.get(path).catch((error) => this.#options.onTierError(tier.status, error));
+  /** Whether it is fresh, or stale for so short a time that nobody waits for a newer one. */
+  #answersAtOnce({ softUntilMs }: CacheEntry): boolean {
+    const { now, revalidateMs } = this.#options;
+    return softUntilMs + revalidateMs > now();
+  }
+
+  /** Of the tiers from a depth on: the first entry that answers at once, else the newest stale one. */
+  async #nearest(path: string, { waitUntil }: Lookup, from = 0): Promise<Held | undefined> {
+    const { tiers, onTierError } = this.#options;
+    let stale: Held | undefined;
+    for (const [depth, tier] of tiers.entries()) {
+      if (depth < from) continue;
+      const entry = await tier.get(path).catch((error) => onTierError(tier.status, error));
       if (entry === undefined) continue;
-      if (this.#isFresh(entry)) {
-        if (depth > 0) waitUntil(this.#keep(path, entry, depth));
-        return { entry, status: tier.status };
-      }
-      if (stale === undefined || stale.entry.storedAtMs < entry.storedAtMs) stale = { entry, status: tier.status };
+      const held = { entry, status: tier.status, depth };
+      if (this.#isFresh(entry) && depth > 0) waitUntil(this.#keep(path, entry, depth));
+      if (this.#answersAtOnce(entry)) return held;
+      if (stale === undefined || stale.entry.storedAtMs < entry.storedAtMs) stale = held;
     }
     return stale;
   }
@@ -169,11 +192,11 @@ export class TieredCache {
    * Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`: the
    * first follower to wake leads the others, and who followed too often gives up, so that a slow backend is not called by all.
    */
-  async #once(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched> {
+  async #once(path: string, lookup: Lookup, purpose: Purpose): Promise<Fetched> {
     const { followMs } = this.#options;
     for (let followed = 0; followed < MOST_FOLLOWED; followed++) {
       const flight = this.#inTheAir(path);
-      if (flight === undefined) return this.#lead(path, lookup, urgent);
+      if (flight === undefined) return this.#lead(path, lookup, purpose);
       const shared = await within(flight.done, followMs);
       if (shared !== TIMED_OUT) return shared;
       if (this.#flights.get(path) === flight) this.#flights.delete(path);
@@ -184,9 +207,9 @@ export class TieredCache {
     throw new HarnessError('deadline_exceeded', `candidates: none of ${MOST_FOLLOWED} calls landed in ${followMs} ms.`);
   }
 
-  #lead(path: string, lookup: Lookup, urgent: boolean): Promise<Fetched> {
+  #lead(path: string, lookup: Lookup, purpose: Purpose): Promise<Fetched> {
     this.#forgetDead();
-    const done = this.#load(path, lookup, urgent).finally(() => {
+    const done = this.#load(path, lookup, purpose).finally(() => {
       if (this.#flights.get(path)?.done === done) this.#flights.delete(path);
     });
     this.#flights.set(path, { done, startedAtMs: this.#options.steady() });
@@ -195,8 +218,12 @@ export class TieredCache {
     return done;
   }
 
-  async #load(path: string, { key, load, waitUntil }: Lookup, urgent: boolean): Promise<Fetched> {
+  async #load(path: string, lookup: Lookup, { urgent, unseen }: Purpose): Promise<Fetched> {
     const { now, random, softMs, hardMs, emptyShare } = this.#options;
+    const { key, load, waitUntil } = lookup;
+    // What another isolate asked the backend for is as good.
+    const far = unseen === undefined ? undefined : await this.#nearest(path, lookup, unseen);
+    if (far !== undefined && this.#isFresh(far.entry)) return { ...far, hedged: false };
     const { body, generation, empty, hedged = false, cachedAtMs } = await load({ urgent });
     const storedAtMs = cachedAtMs ?? now();
     // One expiry for all that have it from the cache in front: the platform spreads nothing.

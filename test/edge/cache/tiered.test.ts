@@ -220,6 +220,30 @@ describe('stale while it is refreshed', () => {
     expect(await cache.find(lookup(away))).toMatchObject({ status: 'memory', entry: { body: '"new"' } });
   });
 
+  it('waits for no far tier, which the refresh asks before the backend', async () => {
+    const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
+    await tiered([near]).cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 60_000);
+    const { promise, resolve } = Promise.withResolvers<CacheEntry | undefined>();
+    const get = vi.fn(() => promise);
+    const far: CachePort = { status: 'colo', get, put: async () => undefined };
+    const { cache } = tiered([near, far], { revalidateMs: 30_000 });
+    const work: Promise<unknown>[] = [];
+    const waitUntil = (promise: Promise<unknown>) => void work.push(promise);
+    const load = vi.fn(away);
+    for (let i = 0; i < 5; i++) {
+      const found = await cache.find(lookup(load, { waitUntil }));
+      expect(found).toMatchObject({ status: 'stale', entry: { body: '"list"' } });
+      expect(found.reason).toBeUndefined();
+    }
+    expect(get).toHaveBeenCalledTimes(1);
+    const now = Date.now();
+    resolve({ body: '"newer"', storedAtMs: now, softUntilMs: now + 60_000, hardUntilMs: now + 3_600_000 });
+    await Promise.all(work);
+    expect(load).not.toHaveBeenCalled();
+    expect(await cache.find(lookup(load))).toMatchObject({ status: 'memory', entry: { body: '"newer"' } });
+  });
+
   it('tries again after a refresh that failed, and asks in front once the time for that is over', async () => {
     const { cache } = tiered(undefined, { revalidateMs: 30_000 });
     await cache.find(lookup(async () => loaded));
