@@ -385,6 +385,11 @@ describe('experiments that cannot run together', () => {
   test.each<[string, Experiment]>([
     ['beside each other in a layer', other({})],
     ['in other layers', other({ layer: 'other', buckets: [0, 100] })],
+    ['an interleaving and a split of another layer', other({ layer: 'other', kind: 'interleaving' })],
+    [
+      'one in a domain, and the other of another layer',
+      other({ layer: 'other', domain: { key: 'd', buckets: [0, 9] } }),
+    ],
   ])('unless they are %s', (_, two) => {
     expect(conflict([a, two])).toBeUndefined();
     expect(conflict([two, a])).toBeUndefined();
