@@ -22,6 +22,13 @@ describe('identify', () => {
     expect(after.setCookie).toBeDefined();
   });
 
+  it('knows a visitor whom an isolate that signs with the next key has met, once it has that key too', async () => {
+    const ahead = await visit(undefined, [NEW, OLD]);
+    const cookie = cookieOf(ahead.setCookie);
+    expect((await visit(cookie, [OLD, NEW])).unitId).toBe(ahead.unitId);
+    expect((await visit(cookie, [OLD])).unitId).not.toBe(ahead.unitId);
+  });
+
   it('never lets the unit id tell the cookie, nor the other way round', async () => {
     const { unitId, setCookie } = await visit(undefined);
     const token = cookieOf(setCookie).slice(UNIT_COOKIE.length + 1);
