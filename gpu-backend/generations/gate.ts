@@ -80,7 +80,7 @@ export async function checkGeneration(generation: LoadedGeneration, options: Gat
     throw new HarnessError(
       'gate_failed',
       `Generation ${manifest.number} has ${manifest.ads} ads, the live one ${options.liveAds}: expected at least ` +
-        `${GATE.minSizeShare * 100} %; if that many ads are really gone, build with force.`,
+        `${GATE.minSizeShare * 100} %; if that many ads are really gone, build with force: true.`,
     );
   }
   const { queries } = options;

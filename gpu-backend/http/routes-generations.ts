@@ -12,7 +12,9 @@ export function generationRoutes(publication: Publication, stopping: AbortSignal
       on: 'post /v1/generations',
       body: GenerationRequest,
       handle: ({ body }) =>
-        body.action === 'build' ? publication.build({ signal: stopping }) : publication.rollBack(body.to),
+        body.action === 'build'
+          ? publication.build({ signal: stopping, force: body.force ?? false })
+          : publication.rollBack(body.to),
     }),
     endpoint({
       on: 'get /v1/generations',

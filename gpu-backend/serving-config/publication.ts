@@ -28,9 +28,9 @@ export interface PublicationOptions extends Omit<PublisherOptions, 'readCatalogu
 export interface Publication {
   /**
    * Builds from the catalogue and publishes. Throws `conflict` while another runs, without ads, or when another generation than
-   * `over` is live by then, where that is given; `gate_failed`.
+   * `over` is live by then, where that is given; `gate_failed`. `force` publishes even if the catalogue shrank to less than half.
    */
-  build(options?: { signal?: AbortSignal; over?: number }): Promise<Generation>;
+  build(options?: { signal?: AbortSignal; over?: number; force?: boolean }): Promise<Generation>;
   /** Publishes the content of an older generation under a new number. Throws `not_found`, `conflict`. */
   rollBack(to: number): Promise<Generation>;
   /** Writes down what is live here and was not, because the database went away between the swap and the row. To be called again and again. */
@@ -134,7 +134,7 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
   };
 
   return {
-    async build({ signal, over } = {}) {
+    async build({ signal, over, force = false } = {}) {
       const [row] = await rows<{ any: boolean }>(
         db,
         sql`select exists (select from ads where deleted_at is null) as any`,
@@ -144,7 +144,7 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
         const number = over === undefined ? over : await greatest(db, ['live']);
         if (number !== over)
           throw new HarnessError('conflict', `Generation ${number} was published in the place of ${over} meanwhile.`);
-        return publisher.build(signal === undefined ? {} : { signal });
+        return publisher.build({ force, ...(signal === undefined ? {} : { signal }) });
       });
     },
     rollBack: (to) => publish(() => publisher.rollback(to)),

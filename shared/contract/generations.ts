@@ -22,7 +22,11 @@ export type Generation = z.infer<typeof Generation>;
 /** `POST /v1/generations`: build from the catalogue as it is, or bring back an older one under a new number. */
 export const GenerationRequest = z
   .discriminatedUnion('action', [
-    z.strictObject({ action: z.literal('build') }),
+    z.strictObject({
+      action: z.literal('build'),
+      /** Publish though the catalogue has less than half of the ads that are served. */
+      force: z.boolean().optional(),
+    }),
     z.strictObject({ action: z.literal('rollback'), to: z.int().positive() }),
   ])
   .meta({ id: 'GenerationRequest' });

@@ -1,5 +1,5 @@
 /** A publication over a real database: what must hold when several ask for one. */
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { beforeAll, expect, it } from 'vitest';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
@@ -74,4 +74,14 @@ it('that the database did not hear of is written down when it is back, once', as
   expect([row, others]).toMatchObject([{ number: 3, reason: null }, []]);
   await publication.settle();
   expect((await config.refresh()).version).toBe(before.version + 1);
+});
+
+it('of a catalogue that shrank unseen to less than half waits for somebody who says that this is so', async () => {
+  const before = live.view!.number;
+  await database.db.execute(
+    sql`update ads set deleted_at = now() where id not in (select id from ads order by id limit 10)`,
+  );
+  await expect(publication.build()).rejects.toMatchObject({ code: 'gate_failed' });
+  expect(live.view!.number).toBe(before);
+  expect(await publication.build({ force: true })).toMatchObject({ status: 'live', ads: 10 });
 });
