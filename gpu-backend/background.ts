@@ -11,6 +11,7 @@ import type { Rebuilder } from './generations/rebuild.ts';
 import type { Metrics } from './http/metrics.ts';
 import { startPeriodic } from './periodic.ts';
 import type { RecallCanary } from './retrieval/recall-canary.ts';
+import type { Follower } from './serving-config/follower.ts';
 
 /** How often rollups are brought up, and experiments are looked at for alarms; reports bring rollups up by themselves. */
 const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
@@ -33,7 +34,7 @@ export function startBackground({
 }: {
   db: Database;
   metrics: Metrics;
-  peers: (() => Promise<void>) | undefined;
+  peers: Follower | undefined;
   canary: RecallCanary;
   rebuild: Rebuilder['look'];
   config: Readonly<BackendConfig>;
@@ -59,7 +60,7 @@ export function startBackground({
   start('rollup', ROLLUP_MS, () => advance(db));
   start('canary', CANARY_MS, canary.run);
   start('rebuild', REBUILD_MS, rebuild);
-  if (peers !== undefined) start('follow', FOLLOW_MS, peers);
+  if (peers !== undefined) for (const look of [peers.news, peers.rest]) start('follow', FOLLOW_MS, look);
   const { alertWebhook: url, keys } = config;
   if (url === undefined) return running;
   const onFailure = (alert: Alert, reason: string) => {

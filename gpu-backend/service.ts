@@ -103,7 +103,7 @@ export async function createService({ connection, served, candidate, milvus, sca
   const catalogue = createCatalogue({
     db,
     space: encoder,
-    follow,
+    follow: async (changes) => follow.bring(await follow.hold(changes)),
     onKillListChange,
   });
   const candidateLog = await openSampling({ config, log, metrics });

@@ -37,10 +37,10 @@ export async function churnRows(options: {
   // Read before the live state takes the generation over.
   const { rows } = generation;
   const live = new Live({ spaceId: made.spaceId });
-  live.swap(generation);
+  await live.swap(generation);
   // One that stays as it is, so that before and after can be asked in turn: the machine is not the same a minute later.
   const atRest = new Live({ spaceId: made.spaceId });
-  atRest.swap(await loadGeneration(made.path, { spaceId: made.spaceId }));
+  await atRest.swap(await loadGeneration(made.path, { spaceId: made.spaceId }));
   const { queries, dimension } = await benchVectors(Math.min(count, 10_000), { say });
   const random = createRandom(1, 'churn');
   const active = new Map<string, { ad: Ad; vector: Float32Array }>();

@@ -71,7 +71,7 @@ export async function considered(options: {
   const rows = int8Rows(bundled.vectors, dimension);
   const members = partition(ads);
   const live = new Live({ spaceId });
-  live.swap({
+  await live.swap({
     manifest: {
       ...{ format: GENERATION_FORMAT, number: 1, createdAt: '', spaceId, dimension, model: name, ads: ads.length },
       markets: Object.fromEntries([...members].map(([market, own]) => [market, own.length])),

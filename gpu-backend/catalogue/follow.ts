@@ -25,25 +25,40 @@ export async function catalogueAd({ ad, revision, stored }: Change): Promise<Cat
   return { ad, revision, uploaded };
 }
 
-export function followInto(options: FollowOptions): (changes: readonly Change[]) => Promise<void> {
-  const { live, ladder, isBuilding, onVectorsMissing } = options;
-  return async (changes) => {
-    const ads = await pMap(changes, catalogueAd, { concurrency: 64 });
-    // Before the first generation nothing is searched: the build reads everything from the database.
-    const searched = live.view !== undefined || isBuilding();
-    const needy: CatalogueAd[] = [];
-    // Nobody's pause waits for another's vector. In turns: a new ad's place among the nearest takes a millisecond to find, and a batch has thousands.
-    await inTurns(changes, ({ id, revision }, i) => {
-      const entry = ads[i];
-      if (entry === undefined) live.applyDelete(id, revision);
-      else if (searched && (entry.uploaded !== undefined || live.view?.textOf(id) !== adText(entry.ad)))
-        needy.push(entry);
-      else live.applyUpsert(entry.ad, revision);
-    });
-    const vectors = await ladder.resolve(needy).catch((error: unknown): AdVector[] => {
-      onVectorsMissing(error, needy.length);
-      return [];
-    });
-    await inTurns(needy, ({ ad, revision }, i) => live.applyUpsert(ad, revision, vectors[i]));
+/** From commits to the live state, in two steps: whoever follows others' commits does not let one's pause wait for another's vector. */
+export interface Follow {
+  /** Takes over all but the ads whose new text has no vector yet, and answers these. */
+  hold(changes: readonly Change[]): Promise<CatalogueAd[]>;
+  /** Takes over what {@link hold} answered, with the student's vectors where these can be had. */
+  bring(ads: readonly CatalogueAd[]): Promise<void>;
+}
+
+export function followInto({ live, ladder, isBuilding, onVectorsMissing }: FollowOptions): Follow {
+  return {
+    async hold(changes) {
+      const ads = await pMap(changes, catalogueAd, { concurrency: 64 });
+      // Before the first generation nothing is searched: the build reads everything from the database.
+      const searched = live.view !== undefined || isBuilding();
+      const needy: CatalogueAd[] = [];
+      // In turns: a new ad's place among the nearest takes a millisecond to find, and a batch has thousands.
+      await inTurns(changes, ({ id, revision }, i) => {
+        const entry = ads[i];
+        if (entry === undefined) live.applyDelete(id, revision);
+        else if (searched && (entry.uploaded !== undefined || live.view?.textOf(id) !== adText(entry.ad)))
+          needy.push(entry);
+        else live.applyUpsert(entry.ad, revision);
+      });
+      const stored = await ladder.stored(needy).catch((): undefined[] => []); // what is wrong with one, the next step is told
+      await inTurns(needy, ({ ad, revision }, i) => stored[i] && live.applyUpsert(ad, revision, stored[i]));
+      return needy.filter((_, i) => stored[i] === undefined);
+    },
+    async bring(ads) {
+      if (ads.length === 0) return;
+      const vectors = await ladder.resolve(ads).catch((error: unknown): AdVector[] => {
+        onVectorsMissing(error, ads.length);
+        return [];
+      });
+      await inTurns(ads, ({ ad, revision }, i) => live.applyUpsert(ad, revision, vectors[i]));
+    },
   };
 }

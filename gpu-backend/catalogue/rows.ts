@@ -1,6 +1,6 @@
 /** Ads <-> rows of the catalogue, and the reads that others build on. */
-import { and, asc, eq, gt, isNull, or, type SQL } from 'drizzle-orm';
-import type { Ad } from '../../shared/contract/ads.ts';
+import { and, asc, count, eq, gt, isNull, notInArray, or, type SQL } from 'drizzle-orm';
+import { type Ad, MOST_IN_BATCH } from '../../shared/contract/ads.ts';
 import type { Database } from '../db/connect.ts';
 import { ads, adVectors } from '../db/schema.ts';
 
@@ -67,8 +67,23 @@ export async function findAd(db: Database, id: string, lock = false): Promise<Ad
 /** Rows read at a time: one answer over the whole catalogue would be held several times over on its way. */
 const PAGE = 2_000;
 
-/** What changed after a revision, in the order of the commits; from 0 on, the whole catalogue. */
-export async function changesSince(db: Database, revision: number, spaceId: string): Promise<Change[]> {
+/** Commits after a revision that are bulk loads: of more ads than any other may have. */
+export async function bulkCommitsSince(db: Database, revision: number): Promise<{ revision: number; ads: number }[]> {
+  return db
+    .select({ revision: ads.revision, ads: count() })
+    .from(ads)
+    .where(gt(ads.revision, revision))
+    .groupBy(ads.revision)
+    .having(gt(count(), MOST_IN_BATCH));
+}
+
+/** What changed after a revision, in the order of the commits, but for the commits named; from 0 on, the whole catalogue. */
+export async function changesSince(
+  db: Database,
+  revision: number,
+  spaceId: string,
+  { without = [] }: { without?: number[] } = {},
+): Promise<Change[]> {
   const changes: Change[] = [];
   let later: SQL | undefined = gt(ads.revision, revision);
   for (;;) {
@@ -76,7 +91,7 @@ export async function changesSince(db: Database, revision: number, spaceId: stri
       .select({ ad: ads, vector: adVectors.vector, textDigest: adVectors.textDigest })
       .from(ads)
       .leftJoin(adVectors, and(eq(adVectors.adId, ads.id), eq(adVectors.spaceId, spaceId)))
-      .where(later)
+      .where(and(later, notInArray(ads.revision, without)))
       .orderBy(asc(ads.revision), asc(ads.id))
       .limit(PAGE);
     for (const { ad, vector, textDigest } of found) {

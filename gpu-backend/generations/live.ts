@@ -6,6 +6,7 @@
 import { adText } from '../../shared/ad-text.ts';
 import { requireSameSpace } from '../../shared/bundle.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
+import { inTurns } from '../in-turns.ts';
 import type { LoadedGeneration } from './load.ts';
 import type { AdVector } from './vectors.ts';
 import { View } from './view.ts';
@@ -23,6 +24,14 @@ export interface CatalogueSince {
   changed: readonly CurrentAd[];
   /** Ids of ads that the catalogue has no more. */
   gone: readonly string[];
+  /** Ads of bulk loads that are left for the next generation. */
+  left: readonly LeftAds[];
+}
+
+/** Ads of one commit that the next generation brings, and none before it. */
+export interface LeftAds {
+  revision: number;
+  ads: number;
 }
 
 type Change =
@@ -48,6 +57,8 @@ export class Live {
   #changes = new Map<string, Change>();
   /** The view's snapshot holds every change up to this revision. */
   #covered = -1;
+  /** How many ads each commit behind it left for the next generation. */
+  #left = new Map<number, number>();
   #swaps = 0;
   #stale = 0;
 
@@ -91,31 +102,54 @@ export class Live {
     this.#apply(id, { kind: 'delete', revision });
   }
 
+  /** Ads of a commit that are not searched before the next generation; nothing happens when they were counted. */
+  leave({ revision, ads }: LeftAds): void {
+    if (revision <= this.#covered || this.#left.has(revision)) return;
+    this.#left.set(revision, ads);
+    this.#view?.leave(ads);
+  }
+
   /**
-   * Puts a generation in the place of the live one, at once, with every newer change applied. Where the generation may be
+   * Puts a generation in the place of the live one, at once, with every newer change applied: most of them before, while the
+   * one that goes is searched, and what comes meanwhile at the end. Where the generation may be
    * older than changes that are no longer in memory (at start, after a rollback), the second argument says in what the catalogue differs
    * now. The one replaced is closed. Throws `space_mismatch`.
    */
-  swap(generation: LoadedGeneration, { changed, gone }: CatalogueSince = { changed: [], gone: [] }): void {
+  async swap(generation: LoadedGeneration, since: CatalogueSince = { changed: [], gone: [], left: [] }): Promise<void> {
     requireSameSpace(
       { what: 'the encoder', spaceId: this.#spaceId },
       { what: `generation ${generation.manifest.number}`, spaceId: generation.manifest.spaceId },
     );
     const view = new View(generation);
-    for (const { ad, revision, vector } of changed) view.put(ad, revision, vector);
-    for (const id of gone) view.remove(id);
+    await inTurns(since.changed, ({ ad, revision, vector }) => view.put(ad, revision, vector));
+    await inTurns(since.gone, (id) => view.remove(id));
+    // In turns: a new ad's place among the nearest takes a millisecond to find, and a build takes long enough for thousands.
+    const applied = new Map<string, Change>();
+    await inTurns([...this.#changes], ([id, change]) => {
+      if (change.revision <= (view.revisionOf(id) ?? -1)) return;
+      applied.set(id, change);
+      if (change.kind === 'delete') view.remove(id);
+      else view.put(change.ad, change.revision, change.vector);
+    });
     const remaining = new Map<string, Change>();
     for (const [id, change] of this.#changes) {
-      if (change.revision <= (view.revisionOf(id) ?? -1)) continue;
+      const isApplied = applied.get(id) === change;
+      if (!isApplied && change.revision <= (view.revisionOf(id) ?? -1)) continue;
       // A deletion stays known, so that a put that was overtaken by it cannot bring the ad back; not for ever: of before the
       // snapshot of the generation that now goes, no put is under way any more.
       if (change.kind === 'delete' && change.revision <= this.#covered) continue;
       remaining.set(id, change);
+      if (isApplied) continue;
       if (change.kind === 'delete') view.remove(id);
       else view.put(change.ad, change.revision, change.vector);
     }
     this.#changes = remaining;
     this.#covered = generation.ads.reduce((latest, { revision }) => Math.max(latest, revision), -1);
+    for (const { revision, ads } of since.left) this.#left.set(revision, ads);
+    for (const [revision, ads] of this.#left) {
+      if (revision <= this.#covered) this.#left.delete(revision);
+      else view.leave(ads);
+    }
     void this.#view?.close(); // queries that are under way in it are answered first
     this.#view = view;
     this.#swaps++;

@@ -5,9 +5,11 @@
 
 import { availableParallelism } from 'node:os';
 import { adText } from '../../shared/ad-text.ts';
+import { MOST_IN_BATCH } from '../../shared/contract/ads.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
+import { isActive } from '../catalogue/terms.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { inTurns } from '../in-turns.ts';
 import { buildGeneration } from './build.ts';
@@ -113,20 +115,38 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return vectors;
   };
 
-  /** What the catalogue has come to since the generation's snapshot, with vectors for texts and uploads that it may not have. */
+  /**
+   * What the catalogue has come to since the generation's snapshot, with vectors for texts and uploads that it may not have. Of a
+   * bulk load what is new or reworded is left for the next generation.
+   */
   const since = async (generation: LoadedGeneration): Promise<CatalogueSince> => {
     const { ads, rowOf = await rowsById(ads) } = generation;
     const kept = new Uint8Array(ads.length);
+    const known = ({ ad }: CatalogueAd) => {
+      const row = rowOf.get(ad.id);
+      return row === undefined ? undefined : ads[row]!;
+    };
+    const newer: CatalogueAd[] = [];
+    const byCommit = new Map<number, number>();
+    await inTurns(await options.readCatalogue(), (entry) => {
+      const row = rowOf.get(entry.ad.id);
+      if (row !== undefined) kept[row] = 1;
+      if (entry.revision <= (known(entry)?.revision ?? -1)) return;
+      newer.push(entry);
+      byCommit.set(entry.revision, (byCommit.get(entry.revision) ?? 0) + 1);
+    });
     const changed: CatalogueAd[] = [];
     const needy: CatalogueAd[] = [];
-    await inTurns(await options.readCatalogue(), (entry) => {
-      const { ad, revision } = entry;
-      const row = rowOf.get(ad.id);
-      if (row !== undefined) kept[row] = 1;
-      const known = row === undefined ? undefined : ads[row]!;
-      if (revision <= (known?.revision ?? -1)) return;
-      changed.push(entry);
-      if (known === undefined || entry.uploaded !== undefined || adText(known.ad) !== adText(ad)) needy.push(entry);
+    const left = new Map<number, number>();
+    await inTurns(newer, (entry) => {
+      const { ad, revision, uploaded } = entry;
+      const before = known(entry);
+      const needs = before === undefined || uploaded !== undefined || adText(before.ad) !== adText(ad);
+      const bulk = byCommit.get(revision)! > MOST_IN_BATCH;
+      // One by one a million ads would take hours; what was paused by it is paused at once.
+      if (bulk && needs && (before === undefined || isActive(ad))) left.set(revision, (left.get(revision) ?? 0) + 1);
+      else changed.push(entry);
+      if (needs && !bulk) needy.push(entry);
     });
     const gone: string[] = [];
     await inTurns(ads, ({ ad }, row) => kept[row] === 0 && gone.push(ad.id));
@@ -135,6 +155,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return {
       changed: changed.map(({ ad, revision }) => ({ ad, revision, vector: vectorOf.get(ad.id) })),
       gone,
+      left: [...left].map(([revision, ads]) => ({ revision, ads })),
     };
   };
 
@@ -186,7 +207,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
           });
           return loaded;
         });
-        live.swap(generation);
+        await live.swap(generation);
         onProgress?.('check', 1, 1);
         return listed(number);
       }),
@@ -205,7 +226,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
             return [loaded, news] as const;
           });
         });
-        live.swap(generation, news);
+        await live.swap(generation, news);
         return listed(number);
       }),
     start: () =>
@@ -213,7 +234,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         await store.sweep();
         const { loaded, problems } = await store.openLive({ spaceId, nowMs: now() });
         if (loaded === undefined) return { number: null, problems };
-        live.swap(loaded, await orClose(loaded, () => since(loaded)));
+        await live.swap(loaded, await orClose(loaded, () => since(loaded)));
         return { number: loaded.manifest.number, problems };
       }),
     async follow(number) {
@@ -227,7 +248,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
           );
         }
         const loaded = await store.load(store.folder(number), { spaceId });
-        live.swap(loaded, await orClose(loaded, () => since(loaded)));
+        await live.swap(loaded, await orClose(loaded, () => since(loaded)));
       });
     },
   };

@@ -30,6 +30,8 @@ export interface CatalogueAd {
 }
 
 export interface VectorLadder {
+  /** Those that need no encoder, in the order given; `undefined` where only the student has one. Throws `bad_request` for an upload of another dimension. */
+  stored(ads: readonly Omit<CatalogueAd, 'revision'>[]): Promise<(AdVector | undefined)[]>;
   /**
    * One vector an ad, in the order given. `patient` waits where the encoder's queue is full. Throws what the encoder throws
    * otherwise, and `bad_request` for an upload of another dimension.
@@ -54,7 +56,7 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
   let rowOf = rowsOf(bundleAds);
   const handedOut: Record<VectorSource, number> = { uploaded: 0, bundle: 0, student: 0 };
 
-  const stored = async ({ ad, uploaded }: Omit<CatalogueAd, 'revision'>): Promise<AdVector | undefined> => {
+  const storedOf = async ({ ad, uploaded }: Omit<CatalogueAd, 'revision'>): Promise<AdVector | undefined> => {
     if (uploaded !== undefined) {
       const { dimension } = encoder;
       if (uploaded.length === dimension) return { components: uploaded, source: 'uploaded' };
@@ -73,18 +75,22 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
     return { components: vectors.subarray(row * dimension, (row + 1) * dimension), source: 'bundle' };
   };
 
+  const stored: VectorLadder['stored'] = async (ads) => {
+    const found: (AdVector | undefined)[] = [];
+    // A few at a time, as there may be a million: queries are answered between them.
+    for (let from = 0; from < ads.length; from += TURN) {
+      if (from > 0) await nextTurn();
+      found.push(...(await Promise.all(ads.slice(from, from + TURN).map(storedOf))));
+    }
+    for (const vector of found) if (vector !== undefined) handedOut[vector.source]++;
+    return found;
+  };
+
   return {
+    stored,
     async resolve(ads, { onProgress, ...how } = {}) {
-      const found: (AdVector | undefined)[] = [];
-      const missing: number[] = [];
-      // A few at a time, as there may be a million: queries are answered between them.
-      for (let from = 0; from < ads.length; from += TURN) {
-        if (from > 0) await nextTurn();
-        for (const vector of await Promise.all(ads.slice(from, from + TURN).map(stored))) {
-          if (vector === undefined) missing.push(found.length);
-          found.push(vector);
-        }
-      }
+      const found = await stored(ads);
+      const missing = [...found.keys()].filter((i) => found[i] === undefined);
       const known = ads.length - missing.length;
       onProgress?.(known, ads.length);
       // The student reads queries, and of an ad the title is what reads like one.
@@ -92,12 +98,10 @@ export function createVectorLadder(options: { bundleAds: BundleAds; encoder: Enc
       let done = 0;
       for await (const vector of encodeBeside(encoder, { count: missing.length, textOf, ...how })) {
         found[missing[done++]!] = { components: sixteenBits(vector), source: 'student' };
+        handedOut.student++;
         onProgress?.(known + done, ads.length);
       }
-      return found.map((vector) => {
-        handedOut[vector!.source]++;
-        return vector!;
-      });
+      return found as AdVector[];
     },
     adopt(next) {
       bundleAds = next;

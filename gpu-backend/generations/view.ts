@@ -45,8 +45,9 @@ export class View {
   readonly #slotOf: Map<string, number>;
   /** Vectors behind the rows, by slot. */
   readonly #added: DeltaIndex;
-  /** Ads behind the rows. */
+  /** Ads behind the rows, and ads that only the next generation brings. */
   #outside = 0;
+  #left = 0;
 
   constructor(generation: LoadedGeneration) {
     this.number = generation.manifest.number;
@@ -61,9 +62,9 @@ export class View {
   get ads(): number {
     return this.#slotOf.size;
   }
-  /** Ads outside the generation's index: when they are many, it is time for a new generation. */
+  /** Ads that the generation's index lacks: when they are many, it is time for a new generation. */
   get delta(): number {
-    return this.#outside;
+    return this.#outside + this.#left;
   }
   /** Slots in all, which only grow, and those that are searched although their ads have gone or moved. */
   get slots(): number {
@@ -202,6 +203,11 @@ export class View {
     if (added !== undefined) this.#added.put(target, added);
     this.#generation.lexical.put(target, ad);
     this.#book(target, ad);
+  }
+
+  /** So many more ads are searched in the next generation and not in this one. */
+  leave(ads: number): void {
+    this.#left += ads;
   }
 
   /** Takes an ad out; nothing happens when it is not in. */

@@ -1,15 +1,15 @@
 /** `PUT|PATCH|DELETE /v1/ads/:id` and `POST /v1/ads:batch`. */
 import { z } from 'zod';
-import { AdPatch, AdUpload } from '../../shared/contract/ads.ts';
+import { AdPatch, AdUpload, MOST_IN_BATCH } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Catalogue } from '../catalogue/catalogue.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 
-/** 5,000 ads with their vectors. */
+/** A whole batch with its vectors. */
 const MAX_BATCH_BYTES = 32 << 20;
 
 /** The contract's batch with its rows unread: a bad one is refused by index, not with the whole. */
-const RawBatch = z.strictObject({ ads: z.array(z.unknown()).min(1).max(5_000) });
+const RawBatch = z.strictObject({ ads: z.array(z.unknown()).min(1).max(MOST_IN_BATCH) });
 
 export function catalogueRoutes(catalogue: Catalogue): Endpoint[] {
   return [

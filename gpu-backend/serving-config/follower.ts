@@ -4,11 +4,13 @@
  */
 import { inArray } from 'drizzle-orm';
 import { loadTerms } from '../catalogue/accounts.ts';
-import { type Change, changesSince } from '../catalogue/rows.ts';
+import type { Follow } from '../catalogue/follow.ts';
+import { bulkCommitsSince, changesSince } from '../catalogue/rows.ts';
 import type { Terms } from '../catalogue/terms.ts';
 import type { Database } from '../db/connect.ts';
 import { counters } from '../db/schema.ts';
 import type { Live } from '../generations/live.ts';
+import type { CatalogueAd } from '../generations/vectors.ts';
 import type { Publication } from './publication.ts';
 import type { ServingConfigSource } from './serving-config.ts';
 
@@ -20,7 +22,7 @@ export interface FollowerOptions {
   config: ServingConfigSource;
   publication: Pick<Publication, 'follow'>;
   /** Brings the live state up to what was committed (catalogue/follow.ts). */
-  follow: (changes: readonly Change[]) => Promise<void>;
+  follow: Follow;
   /** The catalogue's counter before live state and terms were read as a whole. */
   revision: number;
   /** Epoch milliseconds. */
@@ -30,31 +32,60 @@ export interface FollowerOptions {
 /** A generation that could not be taken over is not tried again at every look. */
 const AGAIN_MS = 10_000;
 
-/** The look, to be taken again and again; rejects with what the database or the new generation's loading throws. */
-export function createFollower(options: FollowerOptions): () => Promise<void> {
-  const { db, live, terms, config, publication, now } = options;
+/**
+ * Two looks, each to be taken again and again, beside the other: a pause waits neither for vectors nor for a generation. They
+ * reject with what the database or the new generation's loading throws.
+ */
+export interface Follower {
+  /** The configuration, and of the catalogue what needs no vector. */
+  news(): Promise<void>;
+  /** What takes longer: vectors of new texts, and a newer generation. */
+  rest(): Promise<void>;
+}
+
+export function createFollower(options: FollowerOptions): Follower {
+  const { db, live, terms, config, publication, follow, now } = options;
   let { revision } = options;
+  let needy: CatalogueAd[] = [];
   let notBeforeMs = 0;
-  return async () => {
-    const found = await db
-      .select()
-      .from(counters)
-      .where(inArray(counters.name, ['catalogue', 'config']));
-    const reached = Object.fromEntries(found.map(({ name, value }) => [name, value]));
-    if ((reached.config ?? 0) > config.current().version) await config.refresh();
-    const catalogue = reached.catalogue ?? 0;
-    if (catalogue > revision) {
+  /** A bulk load's ads are served with the next generation; those of its ads that hold no longer are on the kill list. */
+  const changes = () =>
+    db.transaction(
+      async (tx) => {
+        const bulk = await bulkCommitsSince(tx, revision);
+        const without = bulk.map((commit) => commit.revision);
+        return { bulk, changed: await changesSince(tx, revision, options.spaceId, { without }) };
+      },
+      { isolationLevel: 'repeatable read', accessMode: 'read only' },
+    );
+  return {
+    async news() {
+      const found = await db
+        .select()
+        .from(counters)
+        .where(inArray(counters.name, ['catalogue', 'config']));
+      const reached = Object.fromEntries(found.map(({ name, value }) => [name, value]));
+      if ((reached.config ?? 0) > config.current().version) await config.refresh();
+      const catalogue = reached.catalogue ?? 0;
+      if (catalogue <= revision) return;
       await loadTerms(db, terms, revision);
-      const changes = await changesSince(db, revision, options.spaceId);
+      const { bulk, changed } = await changes();
+      for (const commit of bulk) live.leave(commit);
       // What this process did itself is there already.
-      await options.follow(changes.filter((change) => change.revision > (live.view?.revisionOf(change.id) ?? -1)));
+      const others = changed.filter((change) => change.revision > (live.view?.revisionOf(change.id) ?? -1));
+      needy = needy.concat(await follow.hold(others));
       // What was committed while this was read is read again: one of the two may have missed it.
       revision = catalogue;
-    }
-    const { generation } = config.current();
-    if (generation === null || generation === live.view?.number || now() < notBeforeMs) return;
-    notBeforeMs = now() + AGAIN_MS;
-    await publication.follow(generation);
-    notBeforeMs = 0;
+    },
+    async rest() {
+      const waiting = needy;
+      needy = [];
+      await follow.bring(waiting);
+      const { generation } = config.current();
+      if (generation === null || generation === live.view?.number || now() < notBeforeMs) return;
+      notBeforeMs = now() + AGAIN_MS;
+      await publication.follow(generation);
+      notBeforeMs = 0;
+    },
   };
 }

@@ -59,7 +59,9 @@ export const AdUpload = Ad.extend({
 }).meta({ id: 'AdUpload' });
 export type AdUpload = z.infer<typeof AdUpload>;
 
-export const AdBatch = z.strictObject({ ads: z.array(AdUpload).min(1).max(5_000) }).meta({ id: 'AdBatch' });
+/** Ads of one commit, unless it is a bulk load. */
+export const MOST_IN_BATCH = 5_000;
+export const AdBatch = z.strictObject({ ads: z.array(AdUpload).min(1).max(MOST_IN_BATCH) }).meta({ id: 'AdBatch' });
 export const AdBatchResult = z
   .object({
     accepted: z.int(),

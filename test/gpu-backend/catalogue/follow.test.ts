@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { followInto } from '../../../gpu-backend/catalogue/follow.ts';
+import { type FollowOptions, followInto } from '../../../gpu-backend/catalogue/follow.ts';
 import type { Change } from '../../../gpu-backend/catalogue/rows.ts';
 import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
 import { createEncoder } from '../../../gpu-backend/encoder/pool.ts';
@@ -42,11 +42,16 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+/** Both steps, one after the other. */
+function whole(options: FollowOptions) {
+  const follow = followInto(options);
+  return async (changes: readonly Change[]) => follow.bring(await follow.hold(changes));
+}
 function following(isBuilding: boolean) {
   const live = new RecordedLive({ spaceId: encoder.spaceId });
   const missing: number[] = [];
   const onVectorsMissing = (_error: unknown, ads: number) => void missing.push(ads);
-  return { live, missing, follow: followInto({ live, ladder, isBuilding: () => isBuilding, onVectorsMissing }) };
+  return { live, missing, follow: whole({ live, ladder, isBuilding: () => isBuilding, onVectorsMissing }) };
 }
 const change = (ad: Ad | undefined, more: Partial<Change> = {}): Change => ({
   id: ad?.id ?? 'gone',
@@ -82,12 +87,12 @@ test('a vector is asked for where a text is new or its owner sent one, be a gene
   const house = await smallHouse({ bundle: await smallBundle(join(dir, 'small')), dataDir: join(dir, 'data') });
   await house.publisher.build();
   const asked: string[][] = [];
-  const resolve: VectorLadder['resolve'] = (ads, options) => {
+  const stored: VectorLadder['stored'] = (ads) => {
     asked.push(ads.map(({ ad }) => ad.id));
-    return house.ladder.resolve(ads, options);
+    return house.ladder.stored(ads);
   };
-  const follow = followInto({
-    ...{ live: house.live, ladder: { ...house.ladder, resolve } },
+  const follow = whole({
+    ...{ live: house.live, ladder: { ...house.ladder, stored } },
     ...{ isBuilding: () => false, onVectorsMissing: () => expect.unreachable() },
   });
   const { ad } = house.catalogue.get('sofa-red')!;
@@ -110,7 +115,7 @@ test('others get a turn between the changes of a batch', async () => {
     }
   }
   const live = new SlowLive({ spaceId: encoder.spaceId });
-  const follow = followInto({ live, ladder, isBuilding: () => false, onVectorsMissing: () => expect.unreachable() });
+  const follow = whole({ live, ladder, isBuilding: () => false, onVectorsMissing: () => expect.unreachable() });
   const seen = new Set<number>();
   let done = false;
   const look = () => {
@@ -124,19 +129,20 @@ test('others get a turn between the changes of a batch', async () => {
   expect(seen.size).toBeGreaterThan(5);
 });
 
-test('a removal waits for no vector of the same batch', async () => {
+test('nothing but a new text without a vector waits for one', async () => {
   const { live } = following(true);
-  const { promise, resolve } = Promise.withResolvers<AdVector[]>();
-  const follow = followInto({
-    ...{ live, ladder: { ...ladder, resolve: () => promise } },
-    ...{ isBuilding: () => true, onVectorsMissing: () => expect.unreachable() },
+  const { hold, bring } = followInto({
+    ...{ live, ladder: { ...ladder, resolve: () => Promise.reject(new Error('asked for a vector')) } },
+    ...{ isBuilding: () => true, onVectorsMissing: () => undefined },
   });
-  const done = follow([change(sampleAd()), change(undefined)]);
-  await expect.poll(() => live.deletes).toEqual([['gone', 5]]);
-  expect(live.puts).toEqual([]);
-  resolve([{ components: new Int8Array(encoder.dimension).fill(1), source: 'bundle' }]);
-  await done;
-  expect(live.puts.map(([, , vector]) => vector?.source)).toEqual(['bundle']);
+  const own = sampleAd({ id: 'own' });
+  const vector = new Int8Array(encoder.dimension).fill(1);
+  const stored = { vector, textDigest: await adTextDigest(own) };
+  const needy = await hold([change(sampleAd()), change(own, { stored }), change(undefined)]);
+  expect(live.deletes).toEqual([['gone', 5]]);
+  expect(live.puts.map(([{ id }, , given]) => [id, given?.source])).toEqual([['own', 'uploaded']]);
+  await bring(needy);
+  expect(live.puts.slice(1)).toEqual([[sampleAd(), 5, undefined]]);
 });
 
 test('changes hold though no vector can be had', async () => {

@@ -195,7 +195,7 @@ describe('Live', () => {
   it('refuses a generation of another space', async () => {
     const other = new Live({ spaceId: 'ffffffffffffffff' });
     const loaded = await generation();
-    expect(() => other.swap(loaded)).toThrow(/cannot be compared/);
+    await expect(other.swap(loaded)).rejects.toThrow(/cannot be compared/);
     expect(other.view).toBeUndefined();
   });
 
@@ -208,7 +208,7 @@ describe('Live', () => {
     // Loading is slow beside the property, so a few generations serve many runs, one after the other.
     const loaded = await Promise.all(Array.from({ length: 30 }, generation));
     await fc.assert(
-      fc.property(fc.array(change, { maxLength: 12 }), fc.infiniteStream(fc.nat()), (history, shuffle) => {
+      fc.asyncProperty(fc.array(change, { maxLength: 12 }), fc.infiniteStream(fc.nat()), async (history, shuffle) => {
         const live = new Live(bundle.manifest);
         const changes = history.map((entry, i) => ({ ...entry, revision: 2 + i, at: shuffle.next().value! }));
         const arrived = changes.toSorted((a, b) => a.at - b.at);
@@ -219,7 +219,7 @@ describe('Live', () => {
           else live.applyUpsert({ ...ad, status: entry.kind as 'active' | 'paused' }, entry.revision);
         };
         for (const entry of arrived.slice(0, swapAt)) apply(entry);
-        live.swap(loaded.pop()!);
+        await live.swap(loaded.pop()!);
         for (const entry of arrived.slice(swapAt)) apply(entry);
         const found = new Set(
           ['us', 'gb'].flatMap((market) =>
@@ -239,11 +239,11 @@ describe('Live', () => {
 
   it('remembers a deletion over one generation, whose snapshot may be older, and not for ever', async () => {
     const live = new Live(bundle.manifest);
-    live.swap(await generation()); // of revision 1
+    await live.swap(await generation()); // of revision 1
     live.applyDelete('gone', 1);
     live.applyDelete('sofa-red', 2);
     expect(live.stats().changes).toBe(2);
-    live.swap(await generation());
+    await live.swap(await generation());
     expect([live.stats().changes, live.view!.has('sofa-red')]).toEqual([1, false]);
     live.applyUpsert(smallCatalogue().find(({ id }) => id === 'sofa-red')!, 1);
     expect([live.stats().stale, live.view!.has('sofa-red')]).toEqual([1, false]);
@@ -253,11 +253,11 @@ describe('Live', () => {
     const live = new Live(bundle.manifest);
     const loaded = await generation();
     const { ad } = loaded.ads.find((entry) => entry.ad.id === 'sofa-red')!;
-    live.swap(await generation());
+    await live.swap(await generation());
     live.applyUpsert({ ...ad, bidMicros: 5 }, 6);
     live.applyUpsert({ ...ad, bidMicros: 6 }, 6); // told twice
     expect([live.stats().stale, live.view!.find(ad.id)!.bidMicros]).toEqual([1, 5]);
-    live.swap({ ...loaded, ads: loaded.ads.map((entry) => ({ ...entry, revision: 7 })) });
+    await live.swap({ ...loaded, ads: loaded.ads.map((entry) => ({ ...entry, revision: 7 })) });
     expect([live.stats().changes, live.view!.find(ad.id)]).toEqual([0, ad]);
     live.applyUpsert({ ...ad, status: 'paused' }, 6);
     expect([live.stats().stale, live.view!.find(ad.id)]).toEqual([2, ad]);
@@ -272,21 +272,63 @@ describe('Live', () => {
         .view!.dense(query, [], { market: 'us', limit: 9, admits: () => true })
         .some(({ row }) => live.view!.ad(row).id === 'new');
     const ad = sampleAd({ id: 'new' });
-    live.swap(await generation());
+    await live.swap(await generation());
     live.applyUpsert(ad, 2, { components: new Int8Array(query.length).fill(1), source: 'uploaded' });
     live.applyPatch({ ...ad, bidMicros: 5 }, 3);
     expect(hasVector()).toBe(true);
-    live.swap(await generation());
+    await live.swap(await generation());
     expect([live.view!.find('new')!.bidMicros, hasVector()]).toEqual([5, true]);
     live.applyPatch({ ...ad, title: 'another' }, 4);
     expect(hasVector()).toBe(false);
-    live.swap(await generation());
+    await live.swap(await generation());
     expect([live.view!.find('new')!.title, hasVector()]).toEqual(['another', false]);
+  });
+
+  it('lets others run while it puts what came since onto a generation, and misses nothing that comes meanwhile', async () => {
+    const live = new Live(bundle.manifest);
+    await live.swap(await generation());
+    // So many that putting them takes longer than a turn on any machine.
+    for (let i = 0; i < 1_000; i++) live.applyUpsert(sampleAd({ id: `n${i}` }), 2 + i);
+    const before = live.view;
+    const swapping = live.swap(await generation());
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(live.view).toBe(before);
+    live.applyDelete('n0', 3_000);
+    live.applyPatch(sampleAd({ id: 'n1', status: 'paused' }), 3_001);
+    live.applyUpsert(sampleAd({ id: 'meanwhile' }), 3_002);
+    await swapping;
+    expect(live.view).not.toBe(before);
+    expect([live.view!.has('n0'), live.view!.find('n1')!.status, live.view!.has('meanwhile')]).toEqual([
+      false,
+      'paused',
+      true,
+    ]);
+    expect(live.stats()).toMatchObject({ delta: 1_000, changes: 1_001 });
+  });
+
+  it('counts the ads that a bulk load leaves for the next generation until there is one that has them', async () => {
+    const live = new Live(bundle.manifest);
+    await live.swap(await generation()); // of revision 1
+    live.leave({ revision: 1, ads: 50 });
+    for (let twice = 0; twice < 2; twice++) live.leave({ revision: 4, ads: 60 });
+    expect(live.stats()).toMatchObject({ ads: 36, delta: 60 });
+    await live.swap(await generation(), {
+      changed: [],
+      gone: [],
+      left: [
+        { revision: 4, ads: 55 },
+        { revision: 5, ads: 7 },
+      ],
+    });
+    expect(live.stats().delta).toBe(62);
+    const later = await generation();
+    await live.swap({ ...later, ads: later.ads.map((entry) => ({ ...entry, revision: 4 })) });
+    expect(live.stats().delta).toBe(7);
   });
 
   it('counts what is searched outside the index', async () => {
     const live = new Live(bundle.manifest);
-    live.swap(await generation());
+    await live.swap(await generation());
     expect(live.stats()).toMatchObject({ generation: 1, ads: 36, delta: 0, swaps: 1 });
     live.applyUpsert(sampleAd({ id: 'new' }), 2);
     live.applyUpsert(sampleAd({ id: 'new', title: 'changed' }), 3);
@@ -331,7 +373,7 @@ describe.each(['hnsw', 'scan'] as const)('a swap under queries (%s)', (index) =>
   it('searches what is live when the query is encoded, not what was live when it came', async () => {
     const next = await loadGeneration(first.store.folder(1), { ...bundle.manifest, scan });
     const answer = house.ask('red sofa', { k: 100 });
-    house.live.swap({ ...next, manifest: { ...next.manifest, number: 9 } });
+    await house.live.swap({ ...next, manifest: { ...next.manifest, number: 9 } });
     house.live.applyPatch({ ...house.catalogue.get('sofa-red')!.ad, status: 'paused' }, 60);
     const { generation, candidates } = await answer;
     expect(generation).toBe(9);

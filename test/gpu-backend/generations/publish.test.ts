@@ -6,7 +6,7 @@ import { GATE } from '../../../gpu-backend/generations/gate.ts';
 import { createPublisher, type Phase } from '../../../gpu-backend/generations/publish.ts';
 import { createVectorLadder } from '../../../gpu-backend/generations/vectors.ts';
 import { quantize } from '../../../gpu-backend/index/vector-rows.ts';
-import type { Ad } from '../../../shared/contract/ads.ts';
+import { type Ad, MOST_IN_BATCH } from '../../../shared/contract/ads.ts';
 import { HarnessError } from '../../../shared/problem.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { type SmallHouse, smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
@@ -110,6 +110,30 @@ describe('publication', () => {
     expect(await second.ids('red sofa')).not.toContain('sofa-red');
     expect((await second.ids('blue kettle', { retrievers: ['lexical'] }))[0]).toBe('sofa-blue');
     expect(await second.ids('blue sofa', { retrievers: ['lexical'], minRelevance: 0.9 })).toEqual([]);
+  });
+
+  it('leaves what a bulk load brought or reworded for the next generation, and pauses what it paused', async () => {
+    const house = await openHouse(at('bulk'));
+    await house.publisher.build();
+    const changed = (id: string, change: Partial<Ad>) => {
+      house.catalogue.set(id, { ad: { ...house.catalogue.get(id)!.ad, ...change }, revision: 2 });
+    };
+    for (let i = 0; i < MOST_IN_BATCH; i++)
+      house.catalogue.set(`bulk-${i}`, { ad: sampleAd({ id: `bulk-${i}`, title: 'pink sofa' }), revision: 2 });
+    changed('sofa-red', { title: 'crimson sofa' });
+    changed('sofa-blue', { status: 'paused' });
+    changed('sofa-green', { title: 'emerald sofa', status: 'paused' });
+    changed('car-red', { bidMicros: 7 });
+    house.catalogue.set('single', { ad: sampleAd({ id: 'single', title: 'pink sofa' }), revision: 3 });
+    const again = await openHouse(at('bulk'));
+    for (const [id, entry] of house.catalogue) again.catalogue.set(id, entry);
+    await again.publisher.start();
+    expect(again.ladder.counts()).toEqual({ uploaded: 0, bundle: 0, student: 1 });
+    const view = again.live.view!;
+    expect([view.ads, view.delta]).toEqual([37, 2 + MOST_IN_BATCH + 1]);
+    expect(view.find('sofa-red')!.title).toBe('red sofa');
+    expect([view.find('sofa-blue')!.status, view.find('sofa-green')!.status]).toEqual(['paused', 'paused']);
+    expect([view.find('car-red')!.bidMicros, view.has('single')]).toEqual([7, true]);
   });
 
   it('takes over what another published into the folder, with the changes that the catalogue knows', async () => {

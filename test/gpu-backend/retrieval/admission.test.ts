@@ -116,10 +116,10 @@ it('asks the generation that took over while the index of the one before was wai
   const live = new Live(house.encoder);
   const next = await elsewhere(9, async () => undefined);
   let waits = 0;
-  live.swap(
+  await live.swap(
     await elsewhere(8, async () => {
       waits++;
-      live.swap(next);
+      await live.swap(next);
       // Told to the newer one alone.
       live.applyPatch({ ...house.catalogue.get('sofa-red')!.ad, bidMicros: 5 }, 50);
     }),
@@ -131,7 +131,7 @@ it('asks the generation that took over while the index of the one before was wai
 it('leaves out what was killed, or paused with its campaign, while the index was waited for', async () => {
   const live = new Live(house.encoder);
   let meanwhile = () => {};
-  live.swap(await elsewhere(1, async () => meanwhile()));
+  await live.swap(await elsewhere(1, async () => meanwhile()));
   const retrieval = open(live);
   const found = async () => (await ask(retrieval, 'red sofa', { retrievers: ['dense'] })).candidates;
   expect((await found())[0]!.adId).toBe('sofa-red');

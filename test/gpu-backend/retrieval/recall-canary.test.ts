@@ -66,9 +66,9 @@ function generation(number: number, lost: number): LoadedGeneration {
   };
 }
 
-function withIndex(lost: number, maxRows?: number) {
+async function withIndex(lost: number, maxRows?: number) {
   const live = new Live({ spaceId: 'space' });
-  live.swap(generation(1, lost));
+  await live.swap(generation(1, lost));
   const encoded: string[] = [];
   const encoder = {
     async encode(texts: readonly string[]) {
@@ -86,7 +86,7 @@ function withIndex(lost: number, maxRows?: number) {
 
 test('is the share of the exact ten that the index found; paused ads are not looked for', async () => {
   for (const lost of [0, 3]) {
-    const { canary, observe } = withIndex(lost);
+    const { canary, observe } = await withIndex(lost);
     expect(canary.stats()).toEqual({ recall: Number.NaN, queries: 0 });
     observe(8);
     await canary.run(going);
@@ -96,7 +96,7 @@ test('is the share of the exact ten that the index found; paused ads are not loo
 });
 
 test('asks as many as the bound on rows allows, each query once, and only those that wanted vectors', async () => {
-  const { canary, observe, encoded } = withIndex(0, 3 * COUNT);
+  const { canary, observe, encoded } = await withIndex(0, 3 * COUNT);
   observe(100, ['lexical']);
   await canary.run(going);
   expect(encoded).toEqual([]);
@@ -108,7 +108,7 @@ test('asks as many as the bound on rows allows, each query once, and only those 
 });
 
 test('asks one though the bound allows none, and counts them over all runs', async () => {
-  const { canary, observe } = withIndex(0, 1);
+  const { canary, observe } = await withIndex(0, 1);
   for (const asked of [1, 2]) {
     observe(3);
     await canary.run(going);
@@ -118,7 +118,7 @@ test('asks one though the bound allows none, and counts them over all runs', asy
 
 test('draws its queries evenly from all that were asked since the last run', async () => {
   vi.spyOn(Math, 'random').mockImplementation(uniforms(2));
-  const { canary, observe, encoded } = withIndex(0);
+  const { canary, observe, encoded } = await withIndex(0);
   for (let run = 0; run < 100; run++) {
     observe(40, ['dense'], 'au');
     await canary.run(going);
@@ -130,7 +130,7 @@ test('draws its queries evenly from all that were asked since the last run', asy
 });
 
 test('is a share of what there is to find, and says nothing where there is nothing', async () => {
-  const { canary, observe } = withIndex(0);
+  const { canary, observe } = await withIndex(0);
   observe(4, ['dense'], 'au');
   await canary.run(going);
   expect(canary.stats()).toEqual({ recall: Number.NaN, queries: 0 });
@@ -140,7 +140,7 @@ test('is a share of what there is to find, and says nothing where there is nothi
 });
 
 test('looks at every row, wherever a turn ends', async () => {
-  const { canary } = withIndex(1); // loses the best
+  const { canary } = await withIndex(1); // loses the best
   for (const row of [4_095, 4_096]) {
     queries.push(matrix.slice(8 * row, 8 * (row + 1)));
     canary.observe({
@@ -154,7 +154,7 @@ test('looks at every row, wherever a turn ends', async () => {
 });
 
 test('begins none once it is to end', async () => {
-  const { canary, observe, encoded } = withIndex(0);
+  const { canary, observe, encoded } = await withIndex(0);
   observe(5);
   const ending = new AbortController();
   const running = canary.run(ending.signal);
@@ -164,11 +164,11 @@ test('begins none once it is to end', async () => {
 });
 
 test('a swap under way counts for nothing', async () => {
-  const { live, canary, observe } = withIndex(0);
+  const { live, canary, observe } = await withIndex(0);
   observe(1);
   const running = canary.run(going);
   await new Promise((resolve) => setImmediate(resolve));
-  live.swap(generation(2, 0));
+  await live.swap(generation(2, 0));
   await running;
   expect(canary.stats()).toEqual({ recall: Number.NaN, queries: 0 });
 });
