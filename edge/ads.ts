@@ -19,7 +19,7 @@ import { headersOf } from './security-headers.ts';
 import type { Serving } from './serving.ts';
 import type { Slate } from './slates.ts';
 import { readSticky, STICKY_COOKIE, type StickyRecords, stickyCookie } from './sticky.ts';
-import { visitOf } from './visit.ts';
+import { ALL_DIVERSIONS, visitOf } from './visit.ts';
 
 /** Everything that one request came to; the answer and the event are two views of it. */
 interface Outcome {
@@ -69,7 +69,8 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
   });
   const { unitId } = unit;
   const atMs = clock.now();
-  const visit = await visitOf({ request, headers, unitId, atMs, diversions: serving.diversions });
+  const diversions = request.qa === undefined ? serving.diversions : ALL_DIVERSIONS;
+  const visit = await visitOf({ request, headers, unitId, atMs, diversions });
   const keepsArms = serving.isSticky && unit.consent;
   const sticky = keepsArms ? await readSticky(headers, settings.keys, unitId) : NO_RECORDS;
   const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);

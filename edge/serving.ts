@@ -44,7 +44,7 @@ export class Serving {
   readonly killed: ReadonlySet<string>;
   readonly diversions: ReadonlySet<Diversion>;
   readonly requests: AdsRequests;
-  /** Whether an experiment keeps its visitors in their arms by a cookie. */
+  /** Whether an experiment that runs keeps its visitors in their arms by a cookie. */
   readonly isSticky: boolean;
   /** By the arms that lead to it; a handful in most configurations. */
   readonly #plans = new Map<string, KeyedPlan>();
@@ -54,7 +54,7 @@ export class Serving {
     this.killed = killSet(config.killList);
     this.diversions = diversionsOf(config);
     this.requests = new AdsRequests(config);
-    this.isSticky = config.experiments.some(({ sticky }) => sticky);
+    this.isSticky = config.experiments.some(({ sticky, status }) => sticky && status === 'running');
   }
 
   /** The arms of a visit and the plan that they add up to. Throws `bad_request` for overrides that name nothing. */

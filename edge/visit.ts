@@ -3,7 +3,7 @@
 import type { Visit } from '../shared/assignment.ts';
 import type { ServingConfig } from '../shared/contract/config.ts';
 import { sha256Hex } from '../shared/digest.ts';
-import type { Device, Diversion } from '../shared/experiment.ts';
+import { type Device, Diversion } from '../shared/experiment.ts';
 import type { AdsRequest } from './ads-request.ts';
 
 const MOBILE = /Mobi|iPhone|iPod|Windows Phone/i;
@@ -24,9 +24,13 @@ function deviceOf(headers: Headers): Device {
   return headers.get('sec-ch-ua-mobile') === '?1' || MOBILE.test(userAgent) ? 'mobile' : 'desktop';
 }
 
-/** The diversions that a configuration asks for, so that ids nobody needs are not made. */
+/** For an override, which may name an experiment of any. */
+export const ALL_DIVERSIONS: ReadonlySet<Diversion> = new Set(Diversion.options);
+
+/** The diversions that somebody is drawn by, so that ids nobody needs are not made. */
 export function diversionsOf({ experiments }: ServingConfig): ReadonlySet<Diversion> {
-  return new Set(experiments.map(({ diversion }) => diversion ?? 'user'));
+  const running = experiments.filter(({ status }) => status === 'running');
+  return new Set(running.map(({ diversion }) => diversion ?? 'user'));
 }
 
 export interface VisitOptions {

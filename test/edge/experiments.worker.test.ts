@@ -60,6 +60,14 @@ describe('a signed override', () => {
     expect(last(edge).assignments).toEqual([]);
   });
 
+  it('forces an arm of what is drawn by queries and does not run, too', async () => {
+    for (const diversion of ['query', 'query-day'] as const) {
+      const edge = await edgeWith({ ...BASE, status: 'stopped', diversion });
+      const { assignments } = await edge.ads(`q=shoes&qa=${await override({ [BASE.key]: 'treatment' })}`);
+      expect(assignments).toMatchObject([{ arm: 'treatment', unitId: expect.stringMatching(/^[0-9a-f]{32}$/) }]);
+    }
+  });
+
   it('costs no advertiser a click', async () => {
     const edge = await edgeWith({ ...BASE, status: 'draft' });
     const charged = async (query: string) => {

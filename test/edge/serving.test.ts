@@ -58,6 +58,17 @@ describe('Serving', () => {
   });
 });
 
+it('asks requests for what running experiments need, and for nothing that others did', () => {
+  const asks = (status: 'running' | 'stopped' | 'draft') => {
+    const byQuery = { ...experiment, key: 'by-query', layer: 'other', status, diversion: 'query' as const };
+    const kept = { ...experiment, key: 'kept', layer: 'third', status, sticky: true };
+    const { diversions, isSticky } = new Serving({ ...DEFAULT_CONFIG, experiments: [experiment, byQuery, kept] });
+    return [[...diversions], isSticky];
+  };
+  expect(asks('running')).toEqual([['user', 'query'], true]);
+  for (const status of ['stopped', 'draft'] as const) expect(asks(status)).toEqual([['user'], false]);
+});
+
 it('remembers plans, and not those of all the combinations that a dozen layers have', async () => {
   const layers = Array.from({ length: 12 }, (_, i) => ({ ...experiment, key: `of-${i}`, layer: `layer-${i}` }));
   const serving = new Serving({ ...DEFAULT_CONFIG, experiments: layers });
