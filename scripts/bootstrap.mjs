@@ -33,15 +33,17 @@ if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtime
 
 const [target, ...args] = process.argv.slice(2);
 const isSource = target.endsWith('.ts');
-const node = join(bin, process.platform === 'win32' ? 'node.exe' : 'node');
-const child = spawn(
-  isSource ? node : join(bin, target),
-  isSource ? ['--disable-warning=ExperimentalWarning', join(root, target), ...args] : args,
-  {
-    stdio: 'inherit',
-    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
-  },
-);
+const program = join(bin, isSource ? (process.platform === 'win32' ? 'node.exe' : 'node') : target);
+const child = spawn(program, isSource ? ['--disable-warning=ExperimentalWarning', join(root, target), ...args] : args, {
+  stdio: 'inherit',
+  env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
+});
 // The terminal sends Ctrl-C to the whole group, other senders only to us: pass it on, and leave when the child has.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.on('error', ({ code }) => {
+  console.error(
+    `${program} cannot be run (${code}): npm may not run install scripts here, and one brings Node 24. Let it: npm rebuild --ignore-scripts=false`,
+  );
+  process.exit(1);
+});
 child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
