@@ -31,7 +31,7 @@ export interface GenerationStore {
   load(path: string, options: { spaceId: string }): Promise<LoadedGeneration>;
   /**
    * Makes a built generation the live one, durably, and removes what is older than the last `keep`. What the gate found of its
-   * indices joins the manifest.
+   * indices joins the manifest. Throws `conflict` when a greater number is live by then.
    */
   publish(
     number: number,
@@ -153,6 +153,10 @@ export async function openGenerationStore({
   };
 
   const publish: GenerationStore['publish'] = async (number, { recall, expansionSearch, scanned = [], nowMs }) => {
+    const before = await live();
+    // A publisher whose session ended has lost the lock that keeps others out, and may not know.
+    if (before !== null && before > number)
+      throw new HarnessError('conflict', `Generation ${before} was published while ${number} was being made.`);
     const manifest = await manifestOf(number);
     const found = manifest && { ...manifest, expansionSearch, ...(scanned.length > 0 && { scanned }) };
     if (found !== undefined && expansionSearch !== undefined)

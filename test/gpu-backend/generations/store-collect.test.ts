@@ -76,6 +76,24 @@ it('gives no number twice, though its folder is lost', async () => {
   expect(await store.nextNumber()).toBe(31);
 });
 
+it('never goes back: what was being made while a later one was published is refused', async () => {
+  await generation(3);
+  for (const number of [4, 5]) await generation(number, {}, false);
+  const store = await openGenerationStore({ dir });
+  await store.publish(5, publish);
+  await expect(store.publish(4, publish)).rejects.toMatchObject({
+    code: 'conflict',
+    message: 'Generation 5 was published while 4 was being made.',
+  });
+  expect(await store.live()).toBe(5);
+  const all = (await store.list()).generations;
+  expect(all.map(({ number, publishedAt }) => [number, publishedAt !== null])).toEqual([
+    [3, true],
+    [4, false],
+    [5, true],
+  ]);
+});
+
 it('tries the live one first, then those that were published, the newest first', async () => {
   for (const number of [9, 11, 10]) await generation(number);
   await generation(12, {}, false);
