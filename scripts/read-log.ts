@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import { type Database, rows } from '../gpu-backend/db/connect.ts';
-import { examinationOf, type ShownSlot } from '../gpu-backend/experiments/designs/examination.ts';
+import { readExamination } from '../gpu-backend/experiments/designs/examination.ts';
 import type { ShownAd } from '../training/data/log-dataset.ts';
 
 export interface LogWindow {
@@ -33,8 +33,6 @@ export interface ShownLog {
 
 /** Rows read at a time. */
 const PAGE = 20_000;
-/** Slots that the looks are estimated from; more add nothing. */
-const SLOTS = 200_000;
 
 type StoredRow = ShownAd & { n: number };
 
@@ -100,17 +98,11 @@ export function readLog<T>(db: Database, window: LogWindow, use: (log: ShownLog)
           }
           if (group.length > 0) yield group;
         },
-        async examination() {
-          const slots: ShownSlot[] = [];
-          for (const { market, query, adId, position, shown, clicks } of await rows<StoredRow>(
+        examination: () =>
+          readExamination(
             tx,
-            sql`select market, query, ad_id as "adId", position, shown, clicks from shown
-              where part = 'train' order by shown desc, n limit ${PAGE}`,
-          ))
-            for (let i = 0; i < shown && slots.length < SLOTS; i++)
-              slots.push({ query: `${market}\n${query}`, adId, position, clicked: i < clicks });
-          return examinationOf(slots);
-        },
+            sql`select market, query, ad_id, position, shown, clicks from shown where part = 'train'`,
+          ),
       });
     },
     { isolationLevel: 'repeatable read' },

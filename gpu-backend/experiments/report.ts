@@ -10,8 +10,8 @@ import { runChecks } from './checks/checks.ts';
 import type { Evidence } from './checks/evidence.ts';
 import { gatherEvidence } from './checks/gather.ts';
 import { columnsOf, nameOf } from './columns.ts';
-import { readDraftedSlots } from './designs/interleaved-pages.ts';
-import { analyseInterleaving } from './designs/interleaving.ts';
+import { draftedSlots } from './designs/interleaved-pages.ts';
+import { readInterleaving } from './designs/interleaving.ts';
 import { comparePair, type Pair, readPairs } from './designs/switchback-pairs.ts';
 import { posterior } from './estimators/bayes.ts';
 import { benjaminiHochberg, holm } from './estimators/multiple.ts';
@@ -68,7 +68,7 @@ async function reportInterleaving(
   confidence: number,
 ): Promise<Pick<ExperimentReport, 'interleaving'>> {
   if (kind !== 'interleaving') return {};
-  return { interleaving: analyseInterleaving(await readDraftedSlots(db, key), { control, confidence }) };
+  return { interleaving: await readInterleaving(db, draftedSlots(key), { control, confidence }) };
 }
 
 /** The report from sufficient statistics. Arms come in the order of the evidence. */

@@ -114,7 +114,7 @@ export async function readRollup(db: Database, experiment: string, metrics: read
 }
 
 /** Moments from sums under the names of columns and of their products. */
-const momentsIn = (sums: Record<string, string>): Moments => ({
+export const momentsIn = (sums: Record<string, string>): Moments => ({
   units: Number(sums.units),
   sum: (column) => BigInt(sums[column]!),
   product: (a, b) => BigInt(sums[productName(a, b)]!),

@@ -3,49 +3,32 @@
  * Li, Najork and Joachims, "Estimating position bias without intrusive interventions", WSDM 2019). Coins of the draft,
  * changing bids and budgets show one ad of one query at several positions; what its click rate loses from one to the next is the position's doing.
  */
-export interface ShownSlot {
-  query: string;
-  adId: string;
-  /** 1-based. */
-  position: number;
-  clicked: boolean;
-}
+import { type SQL, sql } from 'drizzle-orm';
+import { type Database, rows } from '../../db/connect.ts';
 
 /**
  * Chance that a position is looked at relative to the first, by position from 1; `undefined` where no ad was seen and clicked
- * at two positions next to each other, so that nothing ties them together.
+ * at two positions next to each other, so that nothing ties them together. `places` has a row an ad of a query of a market and a
+ * position: `market`, `query`, `ad_id`, `position` from 1, how often it was `shown` there, and its `clicks`.
  */
-export function examinationOf(slots: readonly ShownSlot[]): number[] | undefined {
-  const last = slots.reduce((most, { position }) => Math.max(most, position), 0);
-  const rates = clickRates(slots);
+export async function readExamination(db: Database, places: SQL): Promise<number[] | undefined> {
+  // Click rates weighted by what both positions have seen, so that an ad shown once says little; numeric, whose sums have no order.
+  const steps = await rows<{ position: number; here: number; next: number }>(
+    db,
+    sql`select position::int as position,
+          coalesce(sum(clicks::numeric * shown_next / (shown + shown_next)) filter (where next = position + 1), 0)::float8 as here,
+          coalesce(sum(clicks_next::numeric * shown / (shown + shown_next)) filter (where next = position + 1), 0)::float8 as next
+        from (
+          select position, shown, clicks, lead(position) over ad as next, lead(shown) over ad as shown_next, lead(clicks) over ad as clicks_next
+          from (${places}) places window ad as (partition by market, query, ad_id order by position)) steps
+        group by 1 order by 1`,
+  );
+  const last = steps.at(-1)?.position ?? 1;
   const chances = [1];
-  for (let position = 1; position < last; position++) {
-    let [here, next] = [0, 0];
-    for (const places of rates) {
-      const [a, b] = [places.get(position), places.get(position + 1)];
-      if (a === undefined || b === undefined) continue;
-      // Weighted by what both positions have seen, so that an ad shown once says little.
-      const weight = (a.shown * b.shown) / (a.shown + b.shown);
-      here += (weight * a.clicks) / a.shown;
-      next += (weight * b.clicks) / b.shown;
-    }
-    if (here === 0 || next === 0) return undefined;
+  for (const { position, here, next } of steps) {
+    if (position === last) break;
+    if (position !== chances.length || here === 0 || next === 0) return undefined;
     chances.push((chances[position - 1]! * next) / here);
   }
-  return chances;
-}
-
-/** Shown and clicked by position, for each ad of each query. */
-function clickRates(slots: readonly ShownSlot[]): Map<number, { shown: number; clicks: number }>[] {
-  const rates = new Map<string, Map<number, { shown: number; clicks: number }>>();
-  for (const { query, adId, position, clicked } of slots) {
-    const key = `${adId}\n${query}`;
-    const places = rates.get(key) ?? new Map<number, { shown: number; clicks: number }>();
-    const rate = places.get(position) ?? { shown: 0, clicks: 0 };
-    rate.shown += 1;
-    rate.clicks += clicked ? 1 : 0;
-    places.set(position, rate);
-    rates.set(key, places);
-  }
-  return [...rates.values()];
+  return chances.length === last ? chances : undefined;
 }
