@@ -61,6 +61,9 @@ const CHUNK = 10_000;
 /** What one statement of the embedded database takes, which knows no COPY. */
 const SLICE = 2_000;
 
+const elsewhere = (file: string) =>
+  new HarnessError('conflict', `${file} is being loaded by another process; wait for it, or end it.`);
+
 /** Throws `bad_request` when too many rows are bad, `conflict` when another process loads the same file. */
 export async function bulkLoad(options: BulkLoadOptions): Promise<BulkLoadResult> {
   const { connection, space, file, read, report, maxBadShare, onProgress = () => {}, chunk = CHUNK } = options;
@@ -82,8 +85,7 @@ export async function bulkLoad(options: BulkLoadOptions): Promise<BulkLoadResult
         .set(next)
         .where(sql`${bulkLoads.id} = ${loadId} and ${bulkLoads.position} = ${state.position}`)
         .returning({ id: bulkLoads.id });
-      if (moved.length === 0)
-        throw new HarnessError('conflict', `${file.name} is being loaded by another process; wait for it, or end it.`);
+      if (moved.length === 0) throw elsewhere(file.name);
     });
     Object.assign(state, next);
     [staged, bad] = [[], []];
@@ -111,7 +113,7 @@ export async function bulkLoad(options: BulkLoadOptions): Promise<BulkLoadResult
       `${file.name}: expected at most ${100 * maxBadShare} % bad rows, got ${rejected} of ${position}; nothing was loaded.`,
     );
   }
-  const loaded = await apply(db, loadId, space);
+  const loaded = await apply(db, { loadId, file: file.name, spaceId: space.spaceId });
   return { loaded, rejected, resumedAfter };
 }
 
@@ -190,8 +192,11 @@ async function repeats(db: Database, loadId: string): Promise<BadRow[]> {
   }));
 }
 
-/** All staged ads into the catalogue as one commit of it; answers how many. */
-function apply(db: Database, loadId: string, { spaceId }: ServedSpace): Promise<number> {
+/** All staged ads into the catalogue as one commit of it; answers how many. Throws `conflict` when the load is no longer there. */
+function apply(
+  db: Database,
+  { loadId, file, spaceId }: { loadId: string; file: string; spaceId: string },
+): Promise<number> {
   const columns = sql.join(
     COLUMNS.map(([, { name }]) => sql.identifier(name)),
     sql`, `,
@@ -204,6 +209,9 @@ function apply(db: Database, loadId: string, { spaceId }: ServedSpace): Promise<
   const first = sql`(select distinct on (ad_id) * from ${stagedAds} where load_id = ${loadId} order by ad_id, line) staged`;
   return db.transaction(async (tx) => {
     const revision = await raise(tx, 'catalogue');
+    // Held to the end: who begins with another content of the file clears these rows away before this or after it, never in between.
+    const held = await tx.select().from(bulkLoads).where(eq(bulkLoads.id, loadId)).for('update');
+    if (held.length === 0) throw elsewhere(file);
     const before = await killList(tx);
     const [stored] = await rows<{ count: number }>(
       tx,
@@ -238,6 +246,7 @@ export async function stagedRows(db: Database): Promise<number> {
 }
 
 async function forget(tx: Database, loadId: string): Promise<void> {
-  await tx.delete(stagedAds).where(eq(stagedAds.loadId, loadId));
+  // First, as it waits for who stages or applies the others.
   await tx.delete(bulkLoads).where(eq(bulkLoads.id, loadId));
+  await tx.delete(stagedAds).where(eq(stagedAds.loadId, loadId));
 }

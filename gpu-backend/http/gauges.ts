@@ -47,7 +47,7 @@ export function watchState({ metrics, encoder, live, retrieval, canary, rebuilde
     ],
     ['generation_swaps', 'Generations taken live since the start.', () => live.stats().swaps],
     ['ads', 'Ads in the live view.', () => live.stats().ads],
-    ['ads_delta', 'Ads searched outside the index, new since the generation.', () => live.stats().delta],
+    ['ads_delta', 'Ads that are new since the generation.', () => live.stats().delta],
     ['ads_vacant', 'Places that are searched although their ads have gone or moved.', () => live.view?.vacant ?? 0],
     ['rebuilds_added', 'Generations built because many ads were new.', () => rebuilder.stats().added],
     ['rebuilds_gone', 'Generations built because many ads had gone.', () => rebuilder.stats().gone],

@@ -1,7 +1,7 @@
 /** Bulk loads on both databases: all or nothing, what is bad by line, and going on after a stop at any chunk. */
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type BadRow, type BulkRow, bulkLoad } from '../../../gpu-backend/catalogue/bulk-load.ts';
+import { type BadRow, type BulkLoadOptions, type BulkRow, bulkLoad } from '../../../gpu-backend/catalogue/bulk-load.ts';
 import { changesSince, findAd } from '../../../gpu-backend/catalogue/rows.ts';
 import { type Database, rows } from '../../../gpu-backend/db/connect.ts';
 import { reached } from '../../../gpu-backend/db/counters.ts';
@@ -30,6 +30,7 @@ describe.each(DATABASES)('a bulk load into the %s database', (_name, open) => {
       space?: typeof SPACE;
       maxBadShare?: number;
       onProgress?: (done: number) => void;
+      report?: BulkLoadOptions['report'];
       before?: (line: number) => Promise<void>;
     } = {},
   ) => {
@@ -158,5 +159,17 @@ describe.each(DATABASES)('a bulk load into the %s database', (_name, open) => {
     });
     await expect(first).rejects.toMatchObject({ code: 'conflict' });
     expect(await staged()).toBe(3);
+  });
+
+  test('says so when another took its rows away before the last step, and changes nothing then', async () => {
+    const append = async (bad: readonly BadRow[]) => {
+      // A row that comes twice is told between staging and the last step.
+      if (bad[0]!.reason.includes('came before')) await load([good(2)], { digest: 'two' });
+      return report.push(...bad);
+    };
+    const first = load([good(1), good(1)], { report: { cutTo: async () => {}, append } });
+    await expect(first).rejects.toMatchObject({ code: 'conflict' });
+    expect((await changesSince(db, 0, SPACE.spaceId)).map(({ id }) => id)).toEqual(['ad-2']);
+    expect([await staged(), await reached(db, 'catalogue')]).toEqual([0, 1]);
   });
 });
