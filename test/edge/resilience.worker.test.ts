@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ImpressionEvent } from '../../shared/contract/events.ts';
-import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
+import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import type { Behaviour } from './stand-in.ts';
 import { edgeUnderTest } from './under-test.worker.ts';
 
@@ -21,7 +21,7 @@ async function health(edge: Edge) {
 }
 
 describe('the backend is away', () => {
-  it('from the start: empty, with a reason, and logged', async () => {
+  it('from the start: empty, with a reason, and logged as a query of its arm', async () => {
     const edge = edgeUnderTest({ BACKEND_URL: 'http://127.0.0.1:9' });
     const answer = await edge.ads('q=shoes');
     expect(answer).toMatchObject({
@@ -31,8 +31,10 @@ describe('the backend is away', () => {
       cache: { status: 'miss' },
       degraded: { rung: 'empty', reason: 'backend_unavailable' },
     });
+    expect(answer.assignments).toMatchObject([{ experiment: DEFAULT_EXPERIMENT }]);
     expect(impressions(edge)[0]).toMatchObject({
       id: answer.requestId,
+      assignments: answer.assignments,
       rung: 'empty',
       reason: 'backend_unavailable',
       configVersion: 0,
