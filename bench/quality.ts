@@ -59,7 +59,7 @@ async function rank(
 }
 
 /** Test queries that share no term with any relevant ad, the most asked for first. */
-export function wordless(market: Market): Query[] {
+function wordless(market: Market): Query[] {
   const words = new Map(
     market.ads.map((ad) => [
       ad.id,

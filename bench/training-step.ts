@@ -24,7 +24,7 @@ const ROUNDS = { quick: 3, full: 15 };
 const WARM_UP = 2;
 
 /** Floating-point operations of a graph's matrix products, with a value for each symbolic length. */
-export function productFlops(graph: Graph, lengths: Readonly<Record<string, number>>): number {
+function productFlops(graph: Graph, lengths: Readonly<Record<string, number>>): number {
   const size = (dim: Dim) =>
     String(dim)
       .split('*')

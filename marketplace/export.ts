@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type DatasetMeta, writeDataset } from './dataset.ts';
 
 /** Where the dataset lies unless told otherwise. */
-export const DEFAULT_FOLDER = '.harness/market';
+const DEFAULT_FOLDER = '.harness/market';
 
 function integer(text: string): number {
   const value = Number(text);
@@ -17,7 +17,7 @@ const isRefusedByDisk = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && 'syscall' in error;
 
 /** The command; parsing its arguments runs it. */
-export function createExportCommand(): Command {
+function createExportCommand(): Command {
   return new Command('market')
     .description('Write the market in a box (catalogue, queries, clicks, judgements, general text) as JSON Lines.')
     .option('--out <folder>', 'folder to write to', DEFAULT_FOLDER)

@@ -46,7 +46,7 @@ interface Turn {
 }
 
 /** What `/metrics` says now; reading the delay of the event loop begins it anew. */
-export async function scrape(url: string) {
+async function scrape(url: string) {
   const text = await (await fetch(`${url}/metrics`)).text();
   const read = (name: string) => Number(new RegExp(`^harness_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
   const times: ThreadTimes = {

@@ -21,10 +21,7 @@ export interface Size {
 }
 
 /** Least squares of `y` over log10 of the number of ads. */
-export function logFit(
-  sizes: readonly Pick<Size, 'ads'>[],
-  y: readonly number[],
-): { at(ads: number): number; slope: number } {
+function logFit(sizes: readonly Pick<Size, 'ads'>[], y: readonly number[]): { at(ads: number): number; slope: number } {
   const x = sizes.map(({ ads }) => Math.log10(ads));
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [mx, my] = [mean(x), mean(y)];

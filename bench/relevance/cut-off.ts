@@ -16,8 +16,8 @@ const FEATURES = {
   'served map': ['cosine', 'coverage', 'bestCoverage'],
   'served map and adapter': ['cosine', 'coverage', 'bestCoverage', 'bestCosine', 'meanCosine', 'words'],
 } as const satisfies Record<string, readonly Feature[]>;
-export const SCORES = ['fixed cosine', ...(Object.keys(FEATURES) as (keyof typeof FEATURES)[])] as const;
-export type ScoreName = (typeof SCORES)[number];
+const SCORES = ['fixed cosine', ...(Object.keys(FEATURES) as (keyof typeof FEATURES)[])] as const;
+type ScoreName = (typeof SCORES)[number];
 
 export interface CurvePoint {
   threshold: number;
@@ -41,7 +41,7 @@ export interface Curve {
 
 const POINTS = 200;
 
-export function curveOf(
+function curveOf(
   scored: { score: number; relevant: boolean }[],
 ): Pick<Curve, 'points' | 'averagePrecision' | 'recallAt80'> {
   const ranked = [...scored].sort((a, b) => b.score - a.score);

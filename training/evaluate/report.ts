@@ -13,7 +13,7 @@ import type { SpeedReport } from './speed-comparison.ts';
  * The systems. `teacher` reads what it really gets, `teacherBare` the query alone; `asTyped` is the student without the spelling that its
  * queries get, where they get one.
  */
-export const SYSTEMS = ['bm25', 'static', 'naive', 'teacherBare', 'teacher', 'student', 'asTyped'] as const;
+const SYSTEMS = ['bm25', 'static', 'naive', 'teacherBare', 'teacher', 'student', 'asTyped'] as const;
 export type System = (typeof SYSTEMS)[number];
 
 /** What a student must beat to be worth serving; `static` and `naive` are trained, and there only where they were. */

@@ -103,7 +103,7 @@ function negativeLogLikelihood(g: Graph, logits: Value, chosen: Value): Value {
 }
 
 /** log sum exp along the last axis of [rows, n], as [rows, 1]; the peak is taken out first, so that nothing overflows. */
-export function logSumExp(g: Graph, x: Value): Value {
+function logSumExp(g: Graph, x: Value): Value {
   const peak = g.max(x, [1], true);
   return g.plus(g.apply('log', g.sum(g.apply('exp', g.minus(x, peak)), [1], true)), peak);
 }

@@ -20,7 +20,7 @@ const stacked = (name: string) => `stacked.${name}`;
 const STEPS = 'steps';
 
 /** The ONNX bytes of a model that makes as many steps as its inputs are stacked high. */
-export function scanModel({ graph, initialState, frozen }: CompiledStep): Uint8Array<ArrayBuffer> {
+function scanModel({ graph, initialState, frozen }: CompiledStep): Uint8Array<ArrayBuffer> {
   const body = emitGraph(graph, { name: 'training step', initializers: frozen });
   const state = [...initialState.keys()];
   const batch = reachable(graph).filter((node) => node.op === 'input');
