@@ -33,6 +33,8 @@ export interface EncoderOptions {
 
 /** Replacements a pool makes before it gives up: a model that kills its worker each time would spin for ever. */
 const MAX_RESTARTS = 20;
+/** From a replacement that did not start to the next: what it lacked, memory for one, may be there by then. */
+const AGAIN_MS = 500;
 
 interface Started {
   device: Device;
@@ -182,12 +184,14 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   };
   const replace = (dead: Started, why: string) => {
     workers.delete(dead);
+    startAnother(why);
+  };
+  const startAnother = (why: string) => {
     if (closing) return;
     restarts++;
     options.onRestart?.(why);
-    const giveUp = (error: Error) => workers.size === 0 && batcher.fail(error);
-    if (restarts > MAX_RESTARTS) giveUp(new LaneLost(`${why} (and ${MAX_RESTARTS} replacements were used up)`));
-    else start().catch(giveUp);
+    if (restarts <= MAX_RESTARTS) start().catch((error: Error) => setTimeout(startAnother, AGAIN_MS, error.message));
+    else if (workers.size === 0) batcher.fail(new LaneLost(`${why} (and ${MAX_RESTARTS} replacements were used up)`));
   };
 
   const started = await Promise.allSettled(Array.from({ length: count }, start));

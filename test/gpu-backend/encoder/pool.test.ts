@@ -8,6 +8,7 @@ import { encoderConformance } from '../../conformance/encoder.ts';
 import { fallingWorkers } from '../../fixtures/falling-worker.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { HOLD, holdWorkers } from '../../fixtures/held-worker.ts';
+import { stillbornWorkers } from '../../fixtures/stillborn-worker.ts';
 import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
 
 const at = testFolder('encoder');
@@ -99,6 +100,19 @@ describe('createEncoder', () => {
     expect(after.vectors[0]).toEqual(before.vectors[0]);
     expect(reasons).toEqual(['exit code 3']);
     expect(encoder.stats().restarts).toBe(1);
+    await encoder.close();
+  });
+
+  it('tries again where the replacement does not start either', async () => {
+    const reasons: string[] = [];
+    const encoder = await createEncoder({
+      ...{ bundle, workers: 1, workerUrl: stillbornWorkers() },
+      onRestart: (why) => reasons.push(why),
+    });
+    await expect(encoder.encode(['please end'])).rejects.toThrow('The encoder lost a worker');
+    expect((await encoder.encode(['sofa'])).vectors).toHaveLength(1);
+    expect(reasons).toEqual(['exit code 3', 'An encoder worker did not start: exit code 4.']);
+    expect(encoder.stats().restarts).toBe(2);
     await encoder.close();
   });
 
