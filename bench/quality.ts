@@ -5,9 +5,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createMarket, type Market } from '../marketplace/market.ts';
+import { createMarket, MARKET_SEED, type Market } from '../marketplace/market.ts';
 import type { Query } from '../marketplace/queries.ts';
-import { MARKET_SEED } from '../marketplace/traffic-run.ts';
 import { type System, startSystem } from '../scripts/system.ts';
 import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { terms } from '../shared/coverage.ts';

@@ -14,8 +14,6 @@ import { createUsers } from './users.ts';
 import { Visitor } from './visitor.ts';
 import { type Visit, visitOf } from './visits.ts';
 
-export { MARKET_SEED };
-
 export interface TrafficOptions {
   /** Base URL of the edge. */
   readonly edge: string;
