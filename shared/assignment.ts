@@ -47,9 +47,11 @@ export function assign(
 ): Assigned[] {
   const forced = force(visit, experiments, overrides);
   const layers = new Set(forced.map(({ experiment }) => experiment.layer));
-  const drawn = experiments
-    .filter(({ status, layer }) => status === 'running' && !layers.has(layer))
-    .flatMap((experiment) => draw(visit, experiment, { experiments, record: sticky.get(experiment.key) }) ?? []);
+  const running = experiments.filter(({ status }) => status === 'running');
+  const apart = running.flatMap(({ domain }) => (domain === undefined ? [] : [domain.buckets]));
+  const drawn = running
+    .filter(({ layer }) => !layers.has(layer))
+    .flatMap((experiment) => draw(visit, experiment, { apart, record: sticky.get(experiment.key) }) ?? []);
   const held = [...forced, ...drawn].flatMap(({ arm }) => arm.holdout ?? []);
   const isHeld = ({ experiment }: Assigned) =>
     !isHoldout(experiment) && (held.includes('all') || held.includes(experiment.layer));
@@ -71,12 +73,12 @@ function force(visit: Visit, experiments: readonly Experiment[], overrides: Read
 function draw(
   visit: Visit,
   experiment: Experiment,
-  { experiments, record }: { experiments: readonly Experiment[]; record: StickyRecord | undefined },
+  { apart, record }: { apart: readonly Range[]; record: StickyRecord | undefined },
 ): Assigned | undefined {
   const { key, layer, arms, buckets, targeting, sticky = false, minVersion = 1 } = experiment;
   if (experiment.kind === 'switchback') return isTargeted(visit, experiment) ? switched(visit, experiment) : undefined;
   const unitId = unitOf(visit, experiment);
-  if (!isTargeted(visit, experiment) || !isInDomain(visit, experiment, experiments)) return undefined;
+  if (!isTargeted(visit, experiment) || !isInDomain(visit, experiment, apart)) return undefined;
   if (!within(bucket(`layer:${layer}`, unitId), buckets)) return undefined;
   if (sticky && record !== undefined) {
     if (record.version < minVersion) return undefined;
@@ -114,7 +116,8 @@ function switched({ market, atMs }: Visit, experiment: Experiment): Assigned {
   };
 }
 
-const within = (at: number, [from, to]: readonly [number, number]) => from <= at && at < to;
+type Range = readonly [number, number];
+const within = (at: number, [from, to]: Range) => from <= at && at < to;
 
 /** Whether one of the arms holds units out of other experiments; such an experiment is itself never held out. */
 const isHoldout = ({ arms }: Experiment) => arms.some(({ holdout }) => holdout !== undefined);
@@ -132,12 +135,9 @@ function isTargeted({ market, locale, device }: Visit, { targeting = {} }: Exper
   return (markets?.includes(market) ?? true) && (locales?.some(covers) ?? true) && (devices?.includes(device) ?? true);
 }
 
-/** A visitor is in at most one domain: their ranges are disjoint. */
-function isInDomain({ units }: Visit, { domain }: Experiment, experiments: readonly Experiment[]): boolean {
-  const ranges =
-    domain === undefined
-      ? experiments.flatMap((other) => (other.status === 'running' && other.domain ? [other.domain.buckets] : []))
-      : [domain.buckets];
+/** A visitor is in at most one domain: their ranges are disjoint. `apart`: those of all domains in use. */
+function isInDomain({ units }: Visit, { domain }: Experiment, apart: readonly Range[]): boolean {
+  const ranges = domain === undefined ? apart : [domain.buckets];
   if (ranges.length === 0) return true;
   const at = bucket('domain', units.user);
   return ranges.some((range) => within(at, range)) === (domain !== undefined);
