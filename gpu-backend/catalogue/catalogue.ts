@@ -2,6 +2,7 @@
  * Changes of the catalogue. Each call is one transaction; when it has committed, the live state follows before the caller
  * is answered, so that what was acknowledged holds: a paused ad is in no answer any more, a new one can be found.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { eq, sql } from 'drizzle-orm';
 import { Ad, type AdBatchResult, type AdPatch, type AdUpload } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -33,6 +34,9 @@ export interface Catalogue {
   /** Throws `not_found`. */
   remove(id: string): Promise<void>;
 }
+
+/** Uploads read before others get a turn: some milliseconds. */
+const TURN = 50;
 
 export function createCatalogue({ db, space, follow, onKillListChange }: CatalogueOptions): Catalogue {
   /** Runs `write` as one commit over the ads of `ids`. */
@@ -89,6 +93,7 @@ export function createCatalogue({ db, space, follow, onKillListChange }: Catalog
       const accepted = new Map<string, Upload>();
       const rejected: AdBatchResult['rejected'] = [];
       for (const [index, value] of uploads.entries()) {
+        if (index % TURN === TURN - 1) await nextTurn();
         try {
           const upload = await readUpload(value, space);
           if (accepted.has(upload.ad.id))

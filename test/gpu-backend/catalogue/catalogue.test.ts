@@ -81,6 +81,21 @@ describe.each(DATABASES)('the catalogue on the %s database', (_name, open) => {
     expect(await rows(db, sql`select ad_id from ad_vectors`)).toEqual([]);
   });
 
+  test('lets others run while it reads a batch', async () => {
+    let turns = 0;
+    const count = () => void (++turns < 1_000 && setImmediate(count));
+    setImmediate(count);
+    let before = 0;
+    db = new Proxy(db, {
+      get(target, name) {
+        if (name === 'transaction') before = turns;
+        return Reflect.get(target, name);
+      },
+    });
+    await catalogue().putMany(Array.from({ length: 500 }, (_, i) => sampleAd({ id: `ad-${i}` })));
+    expect(before).toBeGreaterThan(4);
+  });
+
   test('reads changes however many there are, each once, in the order of the commits', async () => {
     const many = Array.from({ length: 4_100 }, (_, i) => sampleAd({ id: `ad-${i}` }));
     await catalogue().putMany(many);
