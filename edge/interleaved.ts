@@ -75,7 +75,7 @@ function together(a: Retrieved, b: Retrieved): Omit<Retrieved, 'answer'> {
   return {
     cache: (missed ?? older).cache,
     rung: lower.rung,
-    reason: a.reason ?? b.reason,
+    reason: lower.reason,
     timings: slower.timings,
   };
 }
