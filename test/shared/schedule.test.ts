@@ -27,6 +27,21 @@ describe('a schedule', () => {
     expect(open({ ...schedule, timeZone: 'Australia/Sydney' }, '2026-01-11T22:00:00Z')).toBe(true); // Monday there
   });
 
+  test('is open in any of its windows', () => {
+    const schedule = {
+      timeZone: 'UTC',
+      startsAt: '2026-01-12T00:00:00+00:00',
+      hours: [
+        { days: [1], from: '08:00', to: '10:00' },
+        { days: [1, 2], from: '18:00', to: '20:00' },
+      ],
+    };
+    expect(Schedule.parse(schedule)).toEqual(schedule);
+    const openAt = ['09:00', '12:00', '19:00'].map((time) => open(schedule, `2026-01-12T${time}:00Z`));
+    expect(openAt).toEqual([true, false, true]);
+    expect(open(schedule, '2026-01-13T09:00:00Z')).toBe(false);
+  });
+
   test('does not meet an hour that the clocks skip, and meets twice one that they repeat', () => {
     const early = { timeZone: 'Europe/Berlin', hours: [{ days: [7], from: '02:00', to: '03:00' }] };
     const minutes = (from: string) =>
@@ -52,6 +67,9 @@ describe('a schedule', () => {
     expect(open(sunday, '2026-01-11T00:00:00Z')).toBe(true);
     expect(open(sunday, '2026-01-11T23:59:59Z')).toBe(true);
     expect(open(sunday, '2026-01-12T00:00:00Z')).toBe(false);
+    const after = { timeZone: 'UTC', hours: [{ days: [7], from: '24:00', to: '02:00' }] };
+    expect(open(after, '2026-01-11T23:59:59Z')).toBe(false);
+    expect(open(after, '2026-01-12T00:00:00Z')).toBe(true);
     const round = { timeZone: 'UTC', hours: [{ days: [7], from: '06:00', to: '06:00' }] };
     expect(open(round, '2026-01-11T05:59:00Z')).toBe(false);
     expect(open(round, '2026-01-12T05:59:00Z')).toBe(true);
@@ -119,6 +137,7 @@ describe('a schedule', () => {
       { timeZone: 'UTC', hours: [{ days: [8], from: '00:00', to: '01:00' }] },
       { timeZone: 'UTC', hours: [{ days: [1], from: '24:30', to: '01:00' }] },
       { timeZone: 'UTC', startsAt: 'tomorrow' },
+      { timeZone: 'UTC', endsAt: '2026-01-12T00:00:00' },
     ])
       expect(Schedule.safeParse(bad).success).toBe(false);
   });
