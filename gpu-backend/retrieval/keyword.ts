@@ -1,6 +1,7 @@
 /**
  * The keyword retriever: the ads whose bid keywords match the query as they were booked (shared/match-type.ts). A narrower
- * match ranks above a wider one, then the keyword that says more of the query, then the higher bid.
+ * match ranks above a wider one, then the keyword that says more of the query, then the higher bid; of an ad's own then the one
+ * that is booked narrower.
  */
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { Keyword } from '../../shared/contract/keyword.ts';
@@ -84,6 +85,7 @@ export class KeywordIndex {
     const better = (a: KeywordHit, b: KeywordHit): boolean => {
       if (a.score !== b.score) return a.score > b.score;
       if (a.bidMicros !== b.bidMicros) return a.bidMicros > b.bidMicros;
+      if (a.slot === b.slot) return TYPES.indexOf(a.match) < TYPES.indexOf(b.match);
       return adOf(a.slot).id < adOf(b.slot).id;
     };
     const hits: KeywordHit[] = [];

@@ -32,14 +32,17 @@ function oracle(ads: readonly (readonly Keyword[])[], query: string) {
           const form = closeForm(booked.text);
           const share = form.words.length / asked.words.length;
           const score = matches(form, asked, 'exact') ? 3 : matches(form, asked, 'phrase') ? 1 + share : share;
-          return { slot, score, bidMicros: booked.bidMicros ?? AD_BID };
+          return { slot, score, bidMicros: booked.bidMicros ?? AD_BID, match: booked.match };
         })
-        .sort((a, b) => b.score - a.score || b.bidMicros - a.bidMicros)
+        .sort((a, b) => b.score - a.score || b.bidMicros - a.bidMicros || width(a) - width(b))
         .slice(0, 1),
     )
     .sort((a, b) => b.score - a.score || b.bidMicros - a.bidMicros || a.slot - b.slot);
 }
-const plain = ({ slot, score, bidMicros }: ReturnType<typeof oracle>[number]) => ({ slot, score, bidMicros });
+const plain = ({ slot, score, bidMicros, match }: ReturnType<typeof oracle>[number]) => ({
+  ...{ slot, score, bidMicros, match },
+});
+const width = ({ match }: { match: MatchType }) => MatchType.options.indexOf(match);
 
 test('phrases that match come each once, at the narrowest type, whenever they were added', () => {
   const texts = fc.array(text, { maxLength: 12 });
@@ -98,6 +101,29 @@ test('finds what the rules find, in their order, also after changes', () => {
     ),
     { seed: 1 },
   );
+});
+
+test('a keyword booked in several ways is the narrowest that matches, in whatever order they are kept', () => {
+  const [other, broad, exact, close] = [
+    { text: 'shoe', match: 'phrase' },
+    { text: 'shoe', match: 'broad' },
+    { text: 'shoe', match: 'exact' },
+    { text: 'shoes', match: 'phrase' },
+  ] as const;
+  for (const keywords of [
+    [broad, exact, close],
+    [close, exact, broad],
+    [exact, close, broad],
+  ]) {
+    const index = new KeywordIndex();
+    const found = () =>
+      index.search('shoe', { limit: 9, accept: () => true, adOf, also: new Set([1]) }).booked.get(1)!.match;
+    index.put(0, [other]);
+    index.put(1, keywords);
+    expect(found()).toBe('exact');
+    index.remove(0, [other]); // the last takes its place
+    expect(found()).toBe('exact');
+  }
 });
 
 test('phrases that nobody has any more as a negative are forgotten', () => {
