@@ -24,7 +24,7 @@ export interface HeadOptions {
 /** As many as an isolate searches in a few milliseconds. */
 const HEAD_ADS = 2_000;
 const DAYS = 7;
-/** Pages that are looked at, the newest first: enough to tell the head from the rest, however much traffic there is. */
+/** Pages that are looked at, the newest first (not those of a clock that is ahead): enough to tell the head from the rest, however much traffic there is. */
 const PAGES = 100_000;
 /** Ads that are looked at before others get a turn. */
 const SLICE = 4_096;
@@ -85,7 +85,7 @@ async function mostShown(db: Database): Promise<string[]> {
     db,
     sql`with pages as (
           select market, slots from ${impressions}
-          where at > now() - make_interval(days => ${DAYS}::int) and not bot and not qa
+          where at between now() - make_interval(days => ${DAYS}::int) and now() and not bot and not qa
           order by at desc limit ${PAGES}),
         shown as (
           select slot ->> 'adId' as id, row_number() over (partition by market order by count(*) desc, slot ->> 'adId') as place

@@ -4,6 +4,8 @@ import { beforeAll, expect, it } from 'vitest';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
+import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
+import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { Live } from '../../../gpu-backend/generations/live.ts';
 import type { GenerationStore } from '../../../gpu-backend/generations/store.ts';
 import { createPublication, type Publication } from '../../../gpu-backend/serving-config/publication.ts';
@@ -13,6 +15,7 @@ import { testFolder } from '../../fixtures/folder.ts';
 import { smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
 import { openEmbeddedDatabase } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
+import { sampleImpression } from '../../setup/samples.ts';
 
 const at = testFolder('publication');
 const database = useDatabase(openEmbeddedDatabase);
@@ -22,6 +25,8 @@ let live: Live;
 /** Transactions fail from the next publication on. */
 let goesAway = false;
 let away = false;
+/** Texts that were encoded. */
+const encoded: string[] = [];
 
 beforeAll(async () => {
   const db: Database = new Proxy(database.db, {
@@ -29,8 +34,17 @@ beforeAll(async () => {
       name === 'transaction' && away ? () => Promise.reject(new Error('away')) : Reflect.get(target, name),
   });
   const house = await smallHouse({ bundle: await smallBundle(at('bundle')), dataDir: at('data') });
-  const { encoder, ladder } = house;
+  const { ladder } = house;
   ({ live } = house);
+  const encoder: Encoder = new Proxy(house.encoder, {
+    get(target, name) {
+      if (name !== 'encode') return Reflect.get(target, name, target);
+      return (...[texts, options]: Parameters<Encoder['encode']>) => {
+        encoded.push(...texts);
+        return target.encode(texts, options);
+      };
+    },
+  });
   const store: GenerationStore = {
     ...house.store,
     async publish(...published) {
@@ -62,16 +76,34 @@ it('is refused over a generation that is no longer the live one, and uses up no 
   expect((await publication.list()).live).toBe(2);
 });
 
+it('is gated by what people asked of late: not by digests of it, nor by what a clock that is ahead dates', async () => {
+  const asked = (id: string, query: string, atMs: number) => sampleImpression({ id: `impression-${id}`, query, atMs });
+  const now = Date.now();
+  const { rejected } = await ingest(
+    [
+      asked('1', 'a couch, please', now - 60_000),
+      asked('2', 'digest:5f2b8c', now - 1_000),
+      asked('3', 'of next year', now + 365 * 86_400_000),
+    ],
+    { db: database.db },
+  );
+  expect(rejected).toEqual([]);
+  encoded.length = 0;
+  await publication.build();
+  expect(encoded).toContain('a couch, please');
+  expect(encoded.filter((text) => /digest|next year/.test(text))).toEqual([]);
+});
+
 it('that the database did not hear of is written down when it is back, once', async () => {
   goesAway = true;
   await expect(publication.build()).rejects.toThrow('away');
   [goesAway, away] = [false, false];
   const before = await config.refresh();
-  expect([live.view?.number, before.generation]).toEqual([3, 2]);
+  expect([live.view?.number, before.generation]).toEqual([4, 3]);
   await publication.settle();
-  expect(config.current()).toMatchObject({ generation: 3, version: before.version + 1 });
+  expect(config.current()).toMatchObject({ generation: 4, version: before.version + 1 });
   const [row, ...others] = await database.db.select().from(generations).where(eq(generations.status, 'live'));
-  expect([row, others]).toMatchObject([{ number: 3, reason: null }, []]);
+  expect([row, others]).toMatchObject([{ number: 4, reason: null }, []]);
   await publication.settle();
   expect((await config.refresh()).version).toBe(before.version + 1);
 });
