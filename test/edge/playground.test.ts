@@ -1,18 +1,13 @@
 /** The playground in a real browser, over the Worker in workerd. Skipped, with the reason, where there is no browser. */
-import { existsSync } from 'node:fs';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
-import { PATIENCE_MS } from '../e2e/browser.ts';
+import { launchBrowser, noBrowserReason, PATIENCE_MS } from '../e2e/browser.ts';
 import { freePort } from '../setup/free-port.ts';
 import { TEST_KEYS } from './stand-in.ts';
 import { startStandIn } from './stand-in-server.ts';
 
-const BROWSERS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = BROWSERS.find((path) => path !== undefined && existsSync(path));
-const why = executablePath === undefined ? ` (skipped: no ${BROWSERS.filter(Boolean).join(', ')}; set CHROMIUM)` : '';
-
-describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
+describe.skipIf(noBrowserReason() !== undefined)('the playground', () => {
   let standIn: Awaited<ReturnType<typeof startStandIn>>;
   let edge: RunningEdge;
   let browser: Browser;
@@ -28,7 +23,7 @@ describe.skipIf(executablePath === undefined)(`the playground${why}`, () => {
       vars: { BACKEND_DEADLINE_MS: '20000' },
       dashboardUrl: `http://127.0.0.1:8788/dashboard?a=$'&b="2"`,
     });
-    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
+    browser = await launchBrowser();
   });
   afterAll(async () => {
     await browser?.close();
