@@ -37,6 +37,9 @@ function startOf(ms: number, dayAt: (ms: number) => string): number {
 /** First millisecond of the day after the one that begins at `start`. */
 function nextDay(start: number, dayAt: (ms: number) => string): number {
   const day = dayAt(start);
+  const usual = start + DAY_MS;
+  // Looked for only where clocks change: one event by a clock that is wrong makes a span of a hundred years.
+  if (dayAt(usual - 1) === day && dayAt(usual) !== day) return usual;
   return firstWhere(start, start + DAY_MS + 2 * HOUR_MS, (at) => dayAt(at) !== day);
 }
 
