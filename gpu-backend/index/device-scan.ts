@@ -3,6 +3,7 @@
  * Queries that come while one runs are the next batch. The device proposes rows in its own precision, the rows here score
  * them, so it answers with the same scores as every other adapter.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { HarnessError } from '../../shared/problem.ts';
 import type { DeviceName } from '../encoder/encoder.ts';
@@ -21,6 +22,8 @@ export interface DeviceScan extends AnnIndex {
 
 /** Queries of one product, at most. */
 const MAX_BATCH = 64;
+/** Rows brought over before others get a turn: some milliseconds. */
+const TURN = 512;
 /** Bytes that one ONNX file can hold. */
 const MAX_BYTES = 2 ** 31 - 2 ** 20;
 
@@ -47,7 +50,10 @@ export async function openDeviceScan(
   const rowAt = (position: number) => members?.[position] ?? position;
   const matrix = new SharedArrayBuffer(4 * size * dimension);
   const whole = new Float32Array(matrix);
-  for (let i = 0; i < size; i++) whole.set(rows.unit(rowAt(i)), i * dimension);
+  for (let i = 0; i < size; i++) {
+    whole.set(rows.unit(rowAt(i)), i * dimension);
+    if (i % TURN === TURN - 1) await nextTurn();
+  }
 
   const settings: ScanSettings = { rows: matrix, count: size, dimension, provider };
   const worker = new Worker(new URL('./device-scan-worker.ts', import.meta.url), {

@@ -33,6 +33,21 @@ describe('openDeviceScan', () => {
     expect(index.stats()).toEqual({ batches: 3, queries: 100 });
   });
 
+  it('lets others run while it brings the rows over', async () => {
+    let turns = 0;
+    const count = () => void (++turns < 1_000 && setImmediate(count));
+    setImmediate(count);
+    const matrix = new Float32Array(4_000 * dimension).fill(1);
+    const many = float32Rows(matrix, dimension);
+    let atLast = 0;
+    const unit = (row: number) => {
+      atLast = turns;
+      return many.unit(row);
+    };
+    await open({ ...many, unit }, { provider: 'cpu' });
+    expect(atLast).toBeGreaterThan(4);
+  });
+
   it('finishes what it took before it closes, and takes nothing afterwards', async () => {
     const index = await openDeviceScan(rows, { provider: 'cpu' });
     const taken = queries.slice(0, 10).map((query) => index.search(query, 5));
