@@ -5,8 +5,12 @@
 import type * as z from 'zod';
 import { Experiment } from './experiment.ts';
 import { DecisionRules, Metrics } from './metric.ts';
+import { isTimeZone } from './schedule.ts';
 
 export const ExperimentDefinition = Experiment.safeExtend({
+  timeZone: Experiment.shape.timeZone.refine((name) => name === undefined || isTimeZone(name), {
+    error: 'expected an IANA time zone such as Europe/Berlin',
+  }),
   /** Metrics of its own, beside those that every report has. */
   metrics: Metrics.optional(),
   /** What its arms are judged by, instead of the rules of all. */

@@ -56,6 +56,9 @@ function clockOf(timeZone: string): Zone['clock'] {
   }
 }
 
+/** Whether the name is one of the IANA database, as this runtime has it. */
+export const isTimeZone = (name: string): boolean => clockOf(name) !== undefined;
+
 function localTime(timeZone: string, atMs: number): LocalTime | undefined {
   const name = timeZone.toLowerCase();
   let zone = zones.get(name);

@@ -4,9 +4,8 @@
  * booked here runs by its own terms alone.
  */
 import * as z from 'zod';
-import { isTimeZone } from '../experiment.ts';
 import { Micros } from '../money.ts';
-import { Schedule } from '../schedule.ts';
+import { isTimeZone, Schedule } from '../schedule.ts';
 import { AdStatus, AdTerms } from './ads.ts';
 import { AdId, Market } from './names.ts';
 import { nextPage, pageBehind } from './paging.ts';

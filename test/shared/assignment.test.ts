@@ -1,7 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { assign, type Visit } from '../../shared/assignment.ts';
 import { armOf, BUCKETS, bucket, Experiment, isCompared } from '../../shared/experiment.ts';
+import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { conflict } from '../../shared/experiment-set.ts';
 
 const experiment = (patch: Partial<Experiment> = {}) =>
@@ -353,6 +354,15 @@ describe('the schema refuses', () => {
     ['a share above 1', { targeting: { share: 1.1 } }],
     ['a domain of no width', { domain: { key: 'd', buckets: [5, 5] } }],
   ])('%s', (_, patch) => expect(() => experiment(patch as Partial<Experiment>)).toThrow());
+});
+
+it('serves an experiment whose days are told in a zone that is not known here, and takes no definition of one', () => {
+  const told = experiment({ timeZone: 'Mars/Olympus' });
+  expect(assign(visit('u'), [told])).toHaveLength(1);
+  const { success, error } = ExperimentDefinition.safeParse(told);
+  expect([success, error?.issues[0]?.path]).toEqual([false, ['timeZone']]);
+  for (const timeZone of [undefined, 'Europe/Berlin'])
+    expect(ExperimentDefinition.safeParse({ ...told, timeZone }).success).toBe(true);
 });
 
 describe('experiments that cannot run together', () => {

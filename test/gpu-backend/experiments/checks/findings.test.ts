@@ -5,6 +5,7 @@ import { CHECKS } from '../../../../gpu-backend/experiments/checks/checks.ts';
 import { CONVERSION_MS, watermark } from '../../../../gpu-backend/experiments/checks/late-events.ts';
 import { localDays } from '../../../../gpu-backend/experiments/checks/local-days.ts';
 import { Experiment } from '../../../../shared/experiment.ts';
+import { ExperimentDefinition } from '../../../../shared/experiment-definition.ts';
 import { experimentOf, START_MS } from '../../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../../fixtures/random.ts';
 import golden from '../../../golden/experiment-checks.json' with { type: 'json' };
@@ -239,7 +240,7 @@ describe('days', () => {
     expect(of(2).severity).toBe('unknown');
     expect(of(2).received).toBe('3 whole days of Europe/Berlin; clocks change: 2026-03-29 has 23 hours');
     expect(of(9)).toMatchObject({ severity: 'ok', action: expect.stringContaining('3 weekdays have more weight') });
-    expect(Experiment.safeParse({ ...test, timeZone: 'Mars/Olympus' }).error?.message).toContain('IANA');
+    expect(ExperimentDefinition.safeParse({ ...test, timeZone: 'Mars/Olympus' }).error?.message).toContain('IANA');
   });
 });
 
