@@ -15,6 +15,7 @@ import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
 import { buildEdgeApart, bundle, WASM_MODULE } from './edge-build.ts';
 import { EMBEDDED, isRemark, serveConfig } from './edge-serve/config.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { requireFreePort } from './free-port.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
@@ -169,8 +170,8 @@ if (import.meta.main) {
     .description('Run the edge under workerd, without Cloudflare; see docs/deploy.md.')
     .option('--host <address>', 'interface to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on', Number, 8787)
-    .option('--backend <url>', 'base URL of the backend', process.env.BACKEND_URL ?? 'http://127.0.0.1:8788')
-    .option('--data <dir>', 'folder for queue, KV and outbox', process.env.HARNESS_DATA ?? '.harness')
+    .option('--backend <url>', 'base URL of the backend', ENVIRONMENT.backendUrl)
+    .option('--data <dir>', 'folder for queue, KV and outbox', ENVIRONMENT.dataDir)
     .option(
       '--student <dir>',
       "folder of the backend's bundle: the Worker encodes queries itself; see docs/edge-student.md",

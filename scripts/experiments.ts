@@ -11,6 +11,7 @@ import { ExperimentDefinition } from '../shared/experiment-definition.ts';
 import { HarnessError, parse } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
@@ -143,8 +144,8 @@ if (import.meta.main) {
       .command(verb)
       .description(description)
       .option('--dir <folder>', 'folder of KEY.json files', 'experiments')
-      .option('--backend <url>', 'base URL of the backend', process.env.BACKEND_URL ?? 'http://127.0.0.1:8788')
-      .option('--data <dir>', 'data folder of npm start, for its keys', process.env.HARNESS_DATA ?? '.harness')
+      .option('--backend <url>', 'base URL of the backend', ENVIRONMENT.backendUrl)
+      .option('--data <dir>', 'data folder of npm start, for its keys', ENVIRONMENT.dataDir)
       .option('--json', 'print JSON')
       .allowExcessArguments(false);
     if (verb === 'apply')

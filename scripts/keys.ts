@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HarnessError } from '../shared/problem.ts';
+import { ENVIRONMENT } from './environment.ts';
 
 /** `HARNESS_KEYS`, else the keys that `npm start` made in its data folder; throws `configuration` when there are none. */
 export function readKeys(dataDir: string): string {
-  if (process.env.HARNESS_KEYS !== undefined) return process.env.HARNESS_KEYS;
+  if (ENVIRONMENT.keys !== undefined) return ENVIRONMENT.keys;
   const file = join(dataDir, 'keys');
   try {
     return readFileSync(file, 'utf8').trim();

@@ -5,6 +5,7 @@ import { HarnessError } from '../shared/problem.ts';
 import { signOverride } from '../shared/qa-override.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { fetchExperiments, readDefinitions } from './experiments.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
@@ -71,14 +72,10 @@ if (import.meta.main) {
     )
     .argument('<experiment=arm...>', 'the arms to force')
     .option('--hours <number>', 'how long the link is good for', '24')
-    .option(
-      '--backend <url>',
-      'base URL of the backend, for its experiments',
-      process.env.BACKEND_URL ?? 'http://127.0.0.1:8788',
-    )
+    .option('--backend <url>', 'base URL of the backend, for its experiments', ENVIRONMENT.backendUrl)
     .option('--dir <folder>', 'KEY.json files to go by in the place of what the backend has')
-    .option('--edge <url>', 'base URL of the edge', process.env.EDGE_URL ?? 'http://127.0.0.1:8787')
-    .option('--data <dir>', 'data folder of npm start, for its keys', process.env.HARNESS_DATA ?? '.harness')
+    .option('--edge <url>', 'base URL of the edge', ENVIRONMENT.edgeUrl)
+    .option('--data <dir>', 'data folder of npm start, for its keys', ENVIRONMENT.dataDir)
     .parse();
   try {
     await run(program.args, program.opts<CommandOptions>());

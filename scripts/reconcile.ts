@@ -4,6 +4,7 @@ import { Reconciliation } from '../shared/contract/reconciliation.ts';
 import { parse } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
@@ -38,8 +39,8 @@ async function run({ edge, data, json }: CommandOptions): Promise<void> {
 if (import.meta.main) {
   const program = new Command('npm run reconcile --')
     .description('Compare the events that the edge issued with the rows stored. Ends with 1 when one is missing.')
-    .option('--edge <url>', 'base URL of the edge', process.env.EDGE_URL ?? 'http://127.0.0.1:8787')
-    .option('--data <dir>', 'data folder of npm start, for its keys', process.env.HARNESS_DATA ?? '.harness')
+    .option('--edge <url>', 'base URL of the edge', ENVIRONMENT.edgeUrl)
+    .option('--data <dir>', 'data folder of npm start, for its keys', ENVIRONMENT.dataDir)
     .option('--json', 'print the comparison as JSON')
     .allowExcessArguments(false)
     .parse();

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { DetailedReport } from '../shared/contract/report-detail.ts';
 import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError, Problem, parse } from '../shared/problem.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { reportTable } from './report-table.ts';
 import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
@@ -68,7 +69,7 @@ async function run({ experiment, backend, json, html }: CommandOptions): Promise
 const program = new Command('npm run report --')
   .description('Read an A/B test: verdict, arms side by side, differences with intervals, guardrails, trust checks.')
   .option('--experiment <key>', 'which one', DEFAULT_EXPERIMENT)
-  .option('--backend <url>', 'base URL of the backend', process.env.BACKEND_URL ?? 'http://127.0.0.1:8788')
+  .option('--backend <url>', 'base URL of the backend', ENVIRONMENT.backendUrl)
   .option('--json', 'print the report as JSON')
   .option('--html <file>', 'write the report as a page that needs nothing else, to share')
   .allowExcessArguments(false)

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { HarnessError } from '../shared/problem.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { progressBar } from './progress.ts';
 import { exitWith, type Service, startService } from './service.ts';
 import { startSystem } from './system.ts';
@@ -14,8 +15,8 @@ const program = new Command('npm start --')
   .description('Starts backend and edge on this machine, with the bundled market and student.')
   .option('--port <number>', 'port of the edge', Number, PORTS.edge)
   .option('--backend-port <number>', 'port of the backend', Number, PORTS.backend)
-  .option('--data <folder>', 'where all state lives', process.env.HARNESS_DATA || '.harness')
-  .option('--bundle <folder>', 'the student to serve', process.env.HARNESS_BUNDLE || 'models/default')
+  .option('--data <folder>', 'where all state lives', ENVIRONMENT.dataDir)
+  .option('--bundle <folder>', 'the student to serve', ENVIRONMENT.bundleDir)
   .option('--live', 'keep people searching and clicking, so that the dashboard moves')
   .option('--verbose', 'print the log of all services')
   .parse();

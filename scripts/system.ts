@@ -11,6 +11,7 @@ import type { GenerationList } from '../shared/contract/generations.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { loadMarket } from './load-market.ts';
 import { type Service, startService } from './service.ts';
 
@@ -63,7 +64,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       `Expected a port each for edge and backend, got ${options.edgePort} for both.`,
     );
   mkdirSync(dataDir, { recursive: true });
-  const keys = process.env.HARNESS_KEYS ?? keysOf(dataDir);
+  const keys = ENVIRONMENT.keys ?? keysOf(dataDir);
   const backendUrl = `http://127.0.0.1:${options.backendPort}`;
   const services: { backend?: Service; edge?: Service } = {};
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();

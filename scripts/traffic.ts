@@ -7,13 +7,12 @@ import type { EventBatchResult } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
+import { ENVIRONMENT } from './environment.ts';
 import { readKeys } from './keys.ts';
 import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
 import { startSystem } from './system.ts';
 
-const DATA = process.env.HARNESS_DATA ?? '.harness';
-const BACKEND = process.env.BACKEND_URL ?? 'http://127.0.0.1:8788';
 const HOUR_MS = 3_600_000;
 
 /** Where none is, that is known at once; one that is there may be busy, and must not be taken for none. */
@@ -60,13 +59,13 @@ async function send(order: TrafficOrder, backend: () => BackendClient): Promise<
 
 const command = createTrafficCommand(async (order) => {
   const edge = serviceUrl('--edge', order.edge);
-  const backend = serviceUrl('BACKEND_URL', BACKEND);
+  const backend = serviceUrl('BACKEND_URL', ENVIRONMENT.backendUrl);
   if (!LOCAL.has(edge.hostname) || (await answers(edge.origin)))
-    return send(order, () => backendClient(backend, parseKeyRing(readKeys(DATA))));
+    return send(order, () => backendClient(backend, parseKeyRing(readKeys(ENVIRONMENT.dataDir))));
   console.error(`No edge answers at ${edge.origin}: starting the system for the duration.`);
   const system = await startSystem({
-    dataDir: DATA,
-    bundleDir: process.env.HARNESS_BUNDLE || 'models/default',
+    dataDir: ENVIRONMENT.dataDir,
+    bundleDir: ENVIRONMENT.bundleDir,
     edgePort: Number(edge.port || 80),
     backendPort: Number(backend.port || 80),
     say: (line) => console.error(line),

@@ -24,7 +24,7 @@ async function listening(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-function run(command: readonly string[], env: Record<string, string | undefined> = {}) {
+function run(command: readonly string[], env: Record<string, string> = {}) {
   const settings = { HARNESS_KEYS: 'test:0123456789abcdef', HARNESS_DATA: folder, ...env };
   return new Promise<{ code: unknown; stderr: string }>((resolve) =>
     execFile(
@@ -38,7 +38,7 @@ function run(command: readonly string[], env: Record<string, string | undefined>
 
 const URL_WANTED = 'expected a URL such as http://127.0.0.1:8788, got';
 
-it.concurrent.each<{ command: string[]; env?: Record<string, string | undefined>; says: string }>([
+it.concurrent.each<{ command: string[]; env?: Record<string, string>; says: string }>([
   { command: ['scripts/report.ts', '--backend', 'nonsense'], says: `--backend: ${URL_WANTED} nonsense.` },
   { command: ['scripts/report.ts', '--backend', 'localhost:8788'], says: `--backend: ${URL_WANTED} localhost:8788.` },
   { command: ['scripts/experiments.ts', 'plan', '--backend', 'nonsense'], says: `--backend: ${URL_WANTED} nonsense.` },
@@ -82,7 +82,7 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string | undefined>
   },
   {
     command: ['scripts/reconcile.ts', '--data', file],
-    env: { HARNESS_KEYS: undefined },
+    env: { HARNESS_KEYS: '' }, // as unset
     says: `Set HARNESS_KEYS to the key ring of the edge: none can be read from ${join(file, 'keys')} (ENOTDIR).`,
   },
   { command: ['scripts/edge-serve.ts', '--backend', 'nonsense'], says: `--backend: ${URL_WANTED} nonsense.` },
