@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { MemoryCache } from '../../../edge/cache/memory.ts';
+import { costOf, MemoryCache } from '../../../edge/cache/memory.ts';
 import { cachePortConformance } from '../../conformance/cache-port.ts';
 
 const T0 = 1_800_000_000_000;
@@ -42,6 +42,21 @@ it.each([64.1 * 1e6, 33.3 * 1e6, 0.5])('takes %d bytes, which are no whole numbe
   await ask(cache, 'key');
   expect((await cache.get('key')) !== undefined).toBe(maxBytes > 1);
   expect(cache.size.bytes).toBeLessThanOrEqual(maxBytes);
+});
+
+it('fills its bytes and no more, says what it holds, and gives nobody the place of what is asked for as often', async () => {
+  const cache = new MemoryCache({ maxBytes: 100_000, now: () => T0 });
+  const paths = Array.from({ length: 500 }, (_, i) => `key-${String(i).padStart(3, '0')}`);
+  const cost = costOf(paths[0]!, entry('x'.repeat(200)));
+  expect(cost - costOf('', entry('x'.repeat(200)))).toBe(paths[0]!.length);
+  for (const path of paths) await ask(cache, path, entry('x'.repeat(200)));
+  const { entries, bytes } = cache.size;
+  expect(bytes).toBe(entries * cost);
+  expect(bytes).toBeLessThanOrEqual(100_000);
+  expect(bytes).toBeGreaterThan(100_000 - 3 * cost);
+  const held = await Promise.all(paths.map((path) => cache.get(path)));
+  expect(held.filter((each) => each !== undefined)).toHaveLength(entries);
+  for (const path of paths.slice(0, 100)) expect(await cache.get(path), path).toBeDefined();
 });
 
 it('keeps what is asked for often, however much comes once', async () => {
