@@ -162,7 +162,7 @@ export class TieredCache {
       const entry = await tier.get(path).catch((error) => onTierError(tier.status, error));
       if (entry === undefined) continue;
       const held = { entry, status: tier.status, depth };
-      if (this.#isFresh(entry) && depth > 0) waitUntil(this.#keep(path, entry, depth));
+      if (depth > 0 && this.#isFresh(entry)) waitUntil(this.#keep(path, entry, depth));
       if (this.#answersAtOnce(entry)) return held;
       if (stale === undefined || stale.entry.storedAtMs < entry.storedAtMs) stale = held;
     }
