@@ -201,6 +201,21 @@ describe('the ladder', () => {
   });
 });
 
+it('calls urgently only where nothing can stand in for the answer', async () => {
+  const { cache } = tiered(undefined, { revalidateMs: 30_000 });
+  const urgent: boolean[] = [];
+  const load: Lookup['load'] = async (options) => {
+    urgent.push(options.urgent);
+    return loaded;
+  };
+  for (const laterMs of [0, 60_000, 90_000]) {
+    vi.setSystemTime(Date.now() + laterMs);
+    await cache.find(lookup(load));
+    await vi.advanceTimersByTimeAsync(0);
+  }
+  expect(urgent).toEqual([true, false, false]);
+});
+
 describe('stale while it is refreshed', () => {
   it('answers at once with what it has, and calls once for all that ask meanwhile', async () => {
     const { cache } = tiered(undefined, { revalidateMs: 30_000 });
