@@ -17,6 +17,7 @@ function logOver(ways: {
   send?: (message: string) => Promise<unknown>;
   park?: (events: readonly HarnessEvent[]) => Promise<void>;
   direct?: (events: readonly HarnessEvent[]) => Promise<{ rejected: { index: number; reason: string }[] }>;
+  gatherMs?: number;
 }) {
   const errors: string[] = [];
   const send = vi.fn(ways.send ?? (async () => undefined));
@@ -28,7 +29,7 @@ function logOver(ways: {
     park,
     direct,
     note: ({ id }) => noted.push(id),
-    gatherMs: 5,
+    gatherMs: ways.gatherMs ?? 5,
     deadlineMs: 100,
     outboxTimeoutMs: 2_000,
     now: Date.now,
@@ -187,6 +188,34 @@ describe('EventLog', () => {
     expect(work).toHaveLength(2);
     expect(log.counts).toMatchObject({ issued: 2, queued: 0, outboxed: 1 });
   });
+
+  it.each<[takes: boolean, company: string[], parked: string[][], counts: object]>([
+    [true, ['c'], [['a'], ['b']], { queued: 1, late: 1, outboxed: 1 }],
+    [true, [], [['a'], ['b']], { queued: 0, late: 1, outboxed: 1 }],
+    [false, ['c'], [['a'], ['b'], ['c']], { queued: 0, late: 0, outboxed: 2 }],
+    [false, [], [['a'], ['b']], { queued: 0, late: 0, outboxed: 1 }],
+  ])(
+    'sends what has gone another way no second one with its group (queue takes it: %s; with it %j)',
+    async (takes, company, parked, counts) => {
+      let [sent, given] = [0, 0];
+      const { log, logged, park } = logOver({
+        send: async () => (++sent === 1 ? never() : takes || Promise.reject(new Error('full'))),
+        park: async () => (++given === 1 ? never() : undefined),
+        gatherMs: 1_000,
+      });
+      // It hangs, and so long the next group gathers.
+      void logged('a');
+      await vi.advanceTimersByTimeAsync(1);
+      void logged('b');
+      await vi.advanceTimersByTimeAsync(900);
+      expect(log.counts).toMatchObject({ queued: 0, outboxed: 1 });
+      void logged(...company);
+      await vi.advanceTimersByTimeAsync(110);
+      expect(sent).toBe(2);
+      expect(park.mock.calls.map(([events]) => events.map(({ id }) => id))).toEqual(parked);
+      expect(log.counts).toMatchObject(counts);
+    },
+  );
 });
 
 describe('consume', () => {
