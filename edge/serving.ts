@@ -57,7 +57,7 @@ export class Serving {
     this.isSticky = config.experiments.some(({ sticky, status }) => sticky && status === 'running');
   }
 
-  /** The arms of a visit and the plan that they add up to. Throws `bad_request` for overrides that name nothing. */
+  /** The arms of a visit and the plan that they add up to. Throws as {@link assign} does. */
   async planOf(visit: Visit, options: AssignOptions = {}): Promise<AssignedPlan> {
     const assigned = assign(visit, this.config.experiments, options);
     // Who forces an arm wants to see that arm, not half of it.

@@ -39,7 +39,7 @@ export interface Assigned {
   washout?: boolean;
 }
 
-/** The experiments that the visit takes part in, ordered by layer. Throws `bad_request` for overrides that name nothing. */
+/** The experiments that the visit takes part in, ordered by layer. Throws `bad_request` for overrides that name nothing, or two of a layer. */
 export function assign(
   visit: Visit,
   experiments: readonly Experiment[],
@@ -61,11 +61,20 @@ export function assign(
 }
 
 function force(visit: Visit, experiments: readonly Experiment[], overrides: ReadonlyMap<string, string>): Assigned[] {
+  const byLayer = new Map<string, string>();
   return [...overrides].map(([key, armKey]) => {
     const experiment = experiments.find((candidate) => candidate.key === key);
     const arm = experiment?.arms.find((candidate) => candidate.key === armKey);
     if (experiment === undefined || arm === undefined)
       throw new HarnessError('bad_request', `override: expected an experiment and its arm, got ${key}=${armKey}`);
+    const { layer } = experiment;
+    const other = byLayer.get(layer);
+    if (other !== undefined)
+      throw new HarnessError(
+        'bad_request',
+        `override: expected one experiment of layer ${layer}, got ${other} and ${key}`,
+      );
+    byLayer.set(layer, key);
     return { experiment, arm, unitId: unitOf(visit, experiment) };
   });
 }

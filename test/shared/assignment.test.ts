@@ -306,6 +306,17 @@ describe('overrides', () => {
     }
   });
 
+  test('of two that nobody can be in together are refused', () => {
+    const beside = experiment({ key: 'beside', status: 'draft' });
+    const elsewhere = experiment({ key: 'elsewhere', layer: 'other' });
+    const forced = (entries: Record<string, string>) =>
+      armsOf(visit('u'), [experiment(), beside, elsewhere], force(entries));
+    expect(() => forced({ one: 'a', beside: 'a' })).toThrow(
+      'expected one experiment of layer retrieval, got one and beside',
+    );
+    expect(forced({ one: 'a', elsewhere: 'b' })).toEqual(['elsewhere=b', 'one=a']);
+  });
+
   test.each([{ none: 'a' }, { one: 'none' }])('that name nothing are refused: %j', (entries) => {
     expect(() => assign(visit('u'), [experiment()], force(entries as never))).toThrow('override');
   });
