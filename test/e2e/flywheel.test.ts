@@ -23,6 +23,7 @@ const DAY_MS = 86_400_000;
 const PATIENCE_MS = 600_000;
 /** Days before the newest event: in the windows of training, validation and test. */
 const DAYS_AGO = [8, 3, 0];
+const PAUSED = smallAds().find(({ status }) => status === 'paused')!;
 const ADS = smallAds().filter(({ status }) => status === 'active');
 
 /** Words that people put together, all known to the teacher. */
@@ -100,7 +101,11 @@ describe('the flywheel', () => {
     const database = await openEmbeddedDatabase();
     const { db } = database;
     const quiet = { follow: async () => {}, onKillListChange: async () => {} };
-    await createCatalogue({ db, space: { spaceId: 'x', dimension: 2 }, ...quiet }).putMany(smallAds());
+    const catalogue = createCatalogue({ db, space: { spaceId: 'x', dimension: 2 }, ...quiet });
+    await catalogue.putMany(smallAds());
+    // Ads come and go: the live student was published with one that is gone, and without one that is there.
+    await catalogue.remove(PAUSED.id);
+    await catalogue.putMany([{ ...PAUSED, id: 'ad-new', title: 'new wool', status: 'active' }]);
     expect((await ingest(served(), { db })).rejected).toEqual([]);
     const window = { minUnits: 5, days: 30, validationDays: 3, testDays: 2, heldOut: 0.3 };
     exported = await exportLogs(db, { out: at('log'), ...window });
