@@ -63,8 +63,9 @@ const CHUNK = 1_000;
 /** Most hits that Milvus gives a search. */
 const MOST_HITS = 16_384;
 const HNSW = { M: 16, efConstruction: 128 };
-/** Steps of a build (flush, index, load) take their time. */
+/** Steps of a build (flush, index, load) take their time; indexing goes on as long as it comes on within it. */
 const BUILD_MS = 600_000;
+const POLL_MS = 500;
 const CONNECT_MS = 5_000;
 const SEARCH_MS = 50;
 const SCAN_ROWS = 20_000;
@@ -187,6 +188,23 @@ export async function openMilvus(options: MilvusOptions): Promise<Milvus> {
     if (value) requireSuccess(await client.dropCollection({ collection_name: collection }));
   };
 
+  /** Waits for all rows to be in the index: what is loaded before that is searched row by row, and no gate measures the graph. */
+  const indexed = async (collection: string) => {
+    let [rows, changedAt] = ['', performance.now()];
+    for (;;) {
+      const asked = { collection_name: collection, field_name: 'vector' };
+      const [index] = requireSuccess(await client.describeIndex(asked)).index_descriptions;
+      if (index?.state === 'Finished') return;
+      if (index?.state === 'Failed')
+        throw new Error(`Milvus could not index ${collection}: ${index.index_state_fail_reason}`);
+      if (index !== undefined && index.indexed_rows !== rows)
+        [rows, changedAt] = [index.indexed_rows, performance.now()];
+      if (performance.now() - changedAt > BUILD_MS)
+        throw new Error(`Milvus indexed nothing more of ${collection} within ${BUILD_MS} ms: ${rows} rows`);
+      await pause(POLL_MS);
+    }
+  };
+
   return {
     connection: { address, token },
     collectionOf: (generation, market) => `${prefix}_${generation}_${market}`,
@@ -225,6 +243,7 @@ export async function openMilvus(options: MilvusOptions): Promise<Milvus> {
           params: { M, efConstruction },
         }),
       );
+      await indexed(collection);
       requireSuccess(await client.loadCollectionSync({ collection_name: collection }));
     },
     async open(collection, rows, options) {

@@ -1,4 +1,5 @@
-import { afterAll, describe, expect, it } from 'vitest';
+import { MilvusClient } from '@zilliz/milvus2-sdk-node';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { scan } from '../../../gpu-backend/index/exact.ts';
 import { type MilvusFallback, type MilvusOptions, openMilvus } from '../../../gpu-backend/index/milvus.ts';
 import { float32Rows, type VectorRows } from '../../../gpu-backend/index/vector-rows.ts';
@@ -53,6 +54,48 @@ if ('missing' in server) {
       seed: 9,
     });
     const rows = float32Rows(matrix, 32);
+
+    it('is loaded when all of it is indexed, and refused when that fails', async () => {
+      const states: string[] = [];
+      const order: string[] = [];
+      const { describeIndex, loadCollection } = MilvusClient.prototype;
+      const described = vi.spyOn(MilvusClient.prototype, 'describeIndex').mockImplementation(async function (
+        this: MilvusClient,
+        asked,
+      ) {
+        const found = await describeIndex.call(this, asked);
+        const index_descriptions = found.index_descriptions.map((index) => ({
+          ...index,
+          state: states.shift() ?? index.state,
+        }));
+        order.push(...index_descriptions.map(({ state }) => state));
+        return { ...found, index_descriptions };
+      });
+      const loaded = vi.spyOn(MilvusClient.prototype, 'loadCollection').mockImplementation(function (
+        this: MilvusClient,
+        asked,
+      ) {
+        order.push('loaded');
+        return loadCollection.call(this, asked);
+      });
+      try {
+        const other = await open();
+        const built = async () => {
+          const collection = `${own}_${made.length}`;
+          made.push(collection);
+          for await (const _ of other.build(collection, rows, everyRow(rows)));
+        };
+        states.push('InProgress', 'InProgress');
+        await built();
+        expect(order).toEqual(['InProgress', 'InProgress', 'Finished', 'loaded']);
+        states.push('Failed');
+        await expect(built()).rejects.toThrow(/Milvus could not index/);
+        expect(order.slice(4)).toEqual(['Failed']);
+      } finally {
+        described.mockRestore();
+        loaded.mockRestore();
+      }
+    });
 
     it('answers its searches itself, asking again for more where a filter takes most away', async () => {
       const { collection, steps } = await collect(rows);
