@@ -54,7 +54,7 @@ export type Candidate = z.infer<typeof Candidate>;
 
 /**
  * Version of what caches keep of an answer, in their keys: a list that was stored before a deployment is read after it.
- * Raised with every change of {@link Candidate} (test/shared/candidate-lists.test.ts).
+ * Raised with every change of what the edge reads of one (test/shared/candidate-lists.test.ts).
  */
 export const LIST_VERSION = 1;
 
