@@ -32,7 +32,7 @@ function tiered(tiers?: CachePort[], options: Partial<TieredOptions> = {}) {
 }
 
 const loaded: Loaded = { body: '"list"', generation: 7, empty: false };
-const lookup = (load: () => Promise<Loaded>, overrides: Partial<Lookup> = {}): Lookup => ({
+const lookup = (load: Lookup['load'], overrides: Partial<Lookup> = {}): Lookup => ({
   key,
   load,
   waitUntil: () => undefined,
