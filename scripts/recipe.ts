@@ -1,22 +1,32 @@
-/** `npm run recipe`: the recipe's command line; writes the bundled market's data first where it is missing. */
+/** `npm run recipe`: the recipe's command line; writes the bundled market's data first where a run asks for it and it is missing. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { writeDataset } from '../marketplace/dataset.ts';
 import { MARKET_SEED } from '../marketplace/market.ts';
+import { loadConfig } from '../training/config.ts';
 import { createRecipeCommand } from '../training/recipe.ts';
 import { exportLogsCommand } from './export-logs.ts';
 import { exitWith } from './service.ts';
 
 const MARKET = '.harness/market';
+const exportLogs = exportLogsCommand();
+
+/** Whether what is trained on is the bundled market. */
+async function asksForMarket({ config, data }: { config: string; data?: string }): Promise<boolean> {
+  return resolve(data ?? (await loadConfig(config, {})).data.folder) === resolve(MARKET);
+}
 
 try {
-  const asksForHelp = process.argv.some((argument) => argument === '--help' || argument === '-h');
-  const ownData = process.argv.some((argument) => argument.startsWith('--data') || argument === 'export-logs');
-  if (!asksForHelp && !ownData && !existsSync(join(MARKET, 'meta.json'))) {
-    console.error(`Writing the bundled market to ${MARKET} ...`);
-    await writeDataset(MARKET, { seed: MARKET_SEED });
-  }
-  await createRecipeCommand().name('npm run recipe --').addCommand(exportLogsCommand()).parseAsync();
+  await createRecipeCommand()
+    .name('npm run recipe --')
+    .addCommand(exportLogs)
+    .hook('preAction', async (_, command) => {
+      if (command === exportLogs || existsSync(join(MARKET, 'meta.json')) || !(await asksForMarket(command.opts())))
+        return;
+      console.error(`Writing the bundled market to ${MARKET} ...`);
+      writeDataset(MARKET, { seed: MARKET_SEED });
+    })
+    .parseAsync();
 } catch (error) {
   exitWith(error);
 }
