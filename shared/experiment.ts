@@ -51,7 +51,8 @@ export type Windows = z.infer<typeof Windows>;
 
 export const Arm = z.strictObject({
   key: Key,
-  weight: z.number().positive(),
+  /** Bounded, so that no sum of weights is infinite. */
+  weight: z.number().positive().max(1e9),
   parameters: PlanPatch,
   /** Makes the arm a holdout: its units take part in no other experiment, or in none of these layers. */
   holdout: z.union([z.literal('all'), z.array(Key).min(1)]).optional(),

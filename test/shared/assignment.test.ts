@@ -336,6 +336,7 @@ describe('the schema refuses', () => {
         ],
       },
     ],
+    ['weights without a finite sum', { arms: ['a', 'b'].map((key) => ({ key, weight: 1e308, parameters: {} })) }],
     [
       'two arms of one key',
       {
