@@ -1,7 +1,7 @@
 /**
  * A file of ads into the catalogue, however many. Rows are checked and staged chunk by chunk, each chunk and how far it came
  * in one transaction, so that a load that was killed goes on where it was; nobody sees any of them until one transaction
- * takes all into the catalogue. Memory holds one chunk. A running backend serves them with its next generation.
+ * takes all into the catalogue. Memory holds one chunk. A running backend serves what changed, unless it is few ads, with its next generation.
  */
 import { eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
 import { HarnessError } from '../../shared/problem.ts';
@@ -192,7 +192,7 @@ async function repeats(db: Database, loadId: string): Promise<BadRow[]> {
   }));
 }
 
-/** All staged ads into the catalogue as one commit of it; answers how many. Throws `conflict` when the load is no longer there. */
+/** All staged ads into the catalogue, those that change as one commit of it; answers how many they are in all. Throws `conflict` when the load is no longer there. */
 function apply(
   db: Database,
   { loadId, file, spaceId }: { loadId: string; file: string; spaceId: string },
@@ -213,26 +213,34 @@ function apply(
     const held = await tx.select().from(bulkLoads).where(eq(bulkLoads.id, loadId)).for('update');
     if (held.length === 0) throw elsewhere(file);
     const before = await killList(tx);
-    const [stored] = await rows<{ count: number }>(
+    const [staged] = await rows<{ count: number }>(
       tx,
-      sql`with stored as (
-            insert into ${ads} (${columns}, revision, updated_at, deleted_at)
-            select ${prefixed('record')}, ${revision}::bigint, now(), null
-            from ${first}, jsonb_populate_record(null::${ads}, staged.ad) record
-            on conflict (id) do update set (${columns}, revision, updated_at, deleted_at) =
-              (${prefixed('excluded')}, excluded.revision, excluded.updated_at, null)
-            returning 1)
-          select count(*)::int as count from stored`,
+      sql`select count(distinct ad_id)::int as count from ${stagedAds} where load_id = ${loadId}`,
+    );
+    // What is as it was stays of its own commit: else a file that changes little would have all caches and indices look at all of it.
+    await tx.execute(
+      sql`insert into ${ads} (${columns}, revision, updated_at, deleted_at)
+          select ${prefixed('record')}, ${revision}::bigint, now(), null
+          from ${first}
+          cross join jsonb_populate_record(null::${ads}, staged.ad) record
+          left join ${ads} present on present.id = staged.ad_id and present.deleted_at is null
+          left join ${adVectors} held on held.ad_id = staged.ad_id and held.space_id = ${spaceId}
+          where (${prefixed('record')}) is distinct from (${prefixed('present')})
+            or (staged.vector is not null
+              and (staged.vector, staged.text_digest) is distinct from (held.vector, held.text_digest))
+          on conflict (id) do update set (${columns}, revision, updated_at, deleted_at) =
+            (${prefixed('excluded')}, excluded.revision, excluded.updated_at, null)`,
     );
     await tx.execute(
       sql`insert into ${adVectors} (ad_id, space_id, vector, text_digest)
           select ad_id, ${spaceId}, vector, text_digest from ${first} where vector is not null
-          on conflict (ad_id, space_id) do update set vector = excluded.vector, text_digest = excluded.text_digest`,
+          on conflict (ad_id, space_id) do update set vector = excluded.vector, text_digest = excluded.text_digest
+            where (${adVectors}.vector, ${adVectors}.text_digest) is distinct from (excluded.vector, excluded.text_digest)`,
     );
     await forget(tx, loadId);
     const after = await killList(tx);
     if (before.join('\n') !== after.join('\n')) await raise(tx, 'config');
-    return stored!.count;
+    return staged!.count;
   });
 }
 

@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { eq, sql } from 'drizzle-orm';
 import { Ad, type AdBatchResult, type AdPatch, type AdUpload } from '../../shared/contract/ads.ts';
-import { HarnessError } from '../../shared/problem.ts';
+import { HarnessError, parse } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { raise } from '../db/counters.ts';
 import { columnsOf, insertRecords } from '../db/recordset.ts';
@@ -29,7 +29,7 @@ export interface Catalogue {
   put(upload: AdUpload): Promise<Ad>;
   /** Creates or replaces many in one transaction; what is wrong is refused by index and holds up none of the others. */
   putMany(uploads: readonly unknown[]): Promise<AdBatchResult>;
-  /** Throws `not_found`. */
+  /** Throws `not_found`, and `bad_request` for what would be no valid one. */
   patch(id: string, patch: AdPatch): Promise<Ad>;
   /** Throws `not_found`. */
   remove(id: string): Promise<void>;
@@ -115,7 +115,7 @@ export function createCatalogue({ db, space, follow, onKillListChange }: Catalog
         const present = await findAd(tx, id, true);
         if (present === undefined) throw notFound(id);
         const changed = Object.entries(patch).filter(([, value]) => value !== undefined);
-        const ad = Ad.parse({ ...present, ...Object.fromEntries(changed) });
+        const ad = parse(Ad, { ...present, ...Object.fromEntries(changed) }, 'ad');
         await tx.update(ads).set(rowOf(ad, revision)).where(eq(ads.id, id));
       });
       return changes[0]!.ad!;

@@ -111,6 +111,29 @@ describe.each(DATABASES)('a bulk load into the %s database', (_name, open) => {
     ]);
   });
 
+  test('leaves what is as it was to its own commit: of a whole catalogue loaded again only what changed is new', async () => {
+    const vector = (fill: number) => ({ spaceId: SPACE.spaceId, int8: Buffer.alloc(4, fill).toString('base64') });
+    await load([good(1), good(2), { ...good(3), vector: vector(1) }, { ...good(4), vector: vector(1) }, good(5)]);
+    await db.execute(sql`update ads set deleted_at = now() where id = 'ad-5'`);
+    const again = [
+      good(1),
+      { ...good(2), bidMicros: 7 },
+      { ...good(3), vector: vector(1) },
+      { ...good(4), vector: vector(2) },
+      good(5),
+    ];
+    expect(await load(again, { digest: 'two' })).toEqual({ loaded: 5, rejected: 0, resumedAfter: 0 });
+    const changes = await changesSince(db, 0, SPACE.spaceId);
+    expect(changes.map(({ id, revision, ad }) => [id, revision, ad?.bidMicros])).toEqual([
+      ['ad-1', 1, good(1).bidMicros],
+      ['ad-3', 1, good(3).bidMicros],
+      ['ad-2', 2, 7],
+      ['ad-4', 2, good(4).bidMicros],
+      ['ad-5', 2, good(5).bidMicros],
+    ]);
+    expect(changes[3]!.stored!.vector).toEqual(new Int8Array(4).fill(2));
+  });
+
   test('loads nothing when too much is bad', async () => {
     const bad = load([good(1), 'x', 'y'], { maxBadShare: 0.5 });
     await expect(bad).rejects.toMatchObject({

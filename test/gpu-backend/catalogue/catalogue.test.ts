@@ -73,6 +73,15 @@ describe.each(DATABASES)('the catalogue on the %s database', (_name, open) => {
     expect(await reached(db, 'catalogue')).toBe(1);
   });
 
+  test('refuses to patch what another release booked and this one would not, and says what is wrong', async () => {
+    await catalogue().put(sampleAd());
+    await db.execute(sql`update ads set bid_micros = 1000000000000`);
+    await expect(catalogue().patch('ad-1', { status: 'paused' })).rejects.toMatchObject({
+      code: 'bad_request',
+      message: expect.stringContaining('ad.bidMicros'),
+    });
+  });
+
   test('removes the vector with the ad, and knows it in its own space alone', async () => {
     await catalogue().put({ ...sampleAd(), vector });
     const [elsewhere] = await changesSince(db, 0, 'f'.repeat(16));
