@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { tuneIndex } from '../../gpu-backend/generations/gate.ts';
+import { scan } from '../../gpu-backend/index/exact.ts';
 import { hnswIndex } from '../../gpu-backend/index/hnsw.ts';
 import { bounded, type Row } from '../row.ts';
 import { benchVectors, K, recallAt } from './ad-vectors.ts';
@@ -16,6 +17,8 @@ export interface Size {
   /** Length of the list of candidates. */
   list: number;
   recall: number;
+  /** Of the {@link DEEP} nearest. */
+  deepRecall: number;
   p50Ms: number;
   p99Ms: number;
 }
@@ -30,10 +33,13 @@ function logFit(sizes: readonly Pick<Size, 'ads'>[], y: readonly number[]): { at
   return { slope, at: (ads) => my + slope * (Math.log10(ads) - mx) };
 }
 
+/** So many ads retrieval asks the index for, at least. */
+const DEEP = 100;
+
 /** Queries of the gate; the others are measured. */
 const TUNED = 200;
 
-interface Measured extends Pick<Size, 'ads' | 'list' | 'recall'> {
+interface Measured extends Pick<Size, 'ads' | 'list' | 'recall' | 'deepRecall'> {
   /** Milliseconds of searches so far. */
   times: number[];
   /** Searches for each query; answers how long each took. */
@@ -50,9 +56,17 @@ async function openSize(ads: number, { of, say }: { of: number; say: (line: stri
   const queries = vectors.queries.slice(TUNED);
   const answers = queries.map((query) => index.search(query, K).map(({ row }) => order[row]!));
   const recall = recallAt(answers, vectors.truth.slice(TUNED));
-  say(`${ads} ads: recall ${recall.toFixed(4)} at candidate lists of ${index.expansionSearch}`);
+  let found = 0;
+  for (const query of queries) {
+    const nearest = new Set(scan(rows, query, { k: DEEP }).map(({ row }) => row));
+    found += index.search(query, DEEP).filter(({ row }) => nearest.has(row)).length;
+  }
+  const deepRecall = found / (DEEP * queries.length);
+  say(
+    `${ads} ads: recall ${recall.toFixed(4)} at candidate lists of ${index.expansionSearch}, ${deepRecall.toFixed(4)} of ${DEEP}`,
+  );
   return {
-    ...{ ads, recall, list: index.expansionSearch, times: [] },
+    ...{ ads, recall, deepRecall, list: index.expansionSearch, times: [] },
     ask: () =>
       queries.map((query) => {
         const began = performance.now();
@@ -81,16 +95,17 @@ export async function growthRows(options: {
     }
     say(`turn ${turn} of ${turns}`);
   }
-  const sizes = measured.map(({ ads, list, recall, times }): Size => {
+  const sizes = measured.map(({ ads, list, recall, deepRecall, times }): Size => {
     times.sort((a, b) => a - b);
     const at = (share: number) => times[Math.floor(share * times.length)]!;
-    return { ads, list, recall, p50Ms: at(0.5), p99Ms: at(0.99) };
+    return { ads, list, recall, deepRecall, p50Ms: at(0.5), p99Ms: at(0.99) };
   });
-  const rows: Row[] = sizes.flatMap(({ ads, list, recall, p50Ms, p99Ms }) => [
+  const rows: Row[] = sizes.flatMap(({ ads, list, recall, deepRecall, p50Ms, p99Ms }) => [
     { metric: `${ads} ads: search, p50`, value: p50Ms, unit: 'ms' },
     { metric: `${ads} ads: search, p99`, value: p99Ms, unit: 'ms' },
     { metric: `${ads} ads: candidate list`, value: list, unit: 'rows' },
     { metric: `${ads} ads: recall@${K}`, value: recall, unit: 'share' },
+    { metric: `${ads} ads: recall@${DEEP}`, value: deepRecall, unit: 'share' },
   ]);
   if (sizes.length === 3) {
     // Straight in log N: the last tenfold adds no more than the first one did; where that added nothing, anything is too much.
