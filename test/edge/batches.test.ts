@@ -42,3 +42,9 @@ it('fills batches to the last event', () => {
   const batches = splitBatches(events, (event) => [event]);
   expect(batches.map(({ length }) => length)).toEqual([MAX_BATCH_EVENTS, MAX_BATCH_EVENTS, 1]);
 });
+
+it('counts the events of what belongs together', () => {
+  const messages = [60, 40, 1, 99, 2].map((count) => Array.from({ length: count }, (_, i) => sized(2, i)));
+  const batches = splitBatches(messages, (events) => events);
+  expect(batches.map((batch) => batch.map(({ length }) => length))).toEqual([[60, 40], [1, 99], [2]]);
+});
