@@ -113,5 +113,7 @@ export function serve({ url, stop }: { url: string; stop: () => Promise<unknown>
   process.on('message', (message) => message === 'stop' && void end());
   process.on('disconnect', () => void end());
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void end());
-  process.send?.({ ready: true, url });
+  // A parent that left while this started is told nothing, and nobody else will ask for the end.
+  if (process.send !== undefined && !process.connected) void end();
+  else process.send?.({ ready: true, url });
 }

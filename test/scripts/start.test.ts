@@ -1,8 +1,9 @@
 /** What `npm start` says when it cannot: the reason, and the option that mends it. */
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startService } from '../../scripts/service.ts';
 import { freePort } from '../setup/free-port.ts';
@@ -39,6 +40,32 @@ describe('a service that ends before it is ready', () => {
     const starting = startService({ name: 'edge', entry, env: {}, onLine: () => {} });
     await expect(starting).rejects.toMatchObject({ message: 'The edge ended at once (3).' });
   });
+});
+
+it('a service whose parent leaves while it starts ends in order', async () => {
+  const [entry, parent, ended] = ['late.ts', 'parent.ts', 'ended'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const from = JSON.stringify(resolve('scripts/service.ts'));
+  writeFileSync(
+    entry,
+    `import { writeFileSync } from 'node:fs';
+    import { serve } from ${from};
+    const left = new Promise((resolve) => process.once('disconnect', resolve));
+    console.log('starting');
+    await left;
+    serve({ url: '', stop: async () => process.once('exit', (code) => writeFileSync('${ended}', String(code))) });
+    setInterval(() => {}, 1_000);`,
+  );
+  writeFileSync(
+    parent,
+    `import { startService } from ${from};
+    startService({ name: 'it', entry: '${entry}', env: {}, onLine: () => process.exit() });`,
+  );
+  await once(spawn(process.execPath, [parent]), 'exit');
+  await expect.poll(() => existsSync(ended) && readFileSync(ended, 'utf8')).toBe('0');
 });
 
 describe('npm start', () => {
