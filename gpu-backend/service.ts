@@ -50,6 +50,9 @@ import { openServingConfig } from './serving-config/serving-config.ts';
 /** Postgres' advisory lock of publications; any number that nothing else takes. */
 const PUBLICATION_LOCK = 7_118_223;
 
+/** For what waits: epoch milliseconds at the start and steady from then on, however the system's clock is set meanwhile. */
+const steadyNow = () => Math.round(performance.timeOrigin + performance.now());
+
 type ServiceOptions = Adapters & { config: Readonly<BackendConfig>; log: Logger };
 
 /** Brings the database and the live generation up, and puts the parts together behind the routes. */
@@ -161,7 +164,7 @@ export async function createService({ connection, served, candidate, milvus, sca
   });
   const { availability, intake } = events;
   const rebuilder = createRebuilder({
-    ...{ ...config.rebuild, live, build: publication.build, now: Date.now },
+    ...{ ...config.rebuild, live, build: publication.build, now: steadyNow },
     staged: () => availability.guard(() => stagedRows(db)),
     onBuilt: ({ number, ads, recall }, how) => log.info({ ...how, generation: number, ads, recall }, 'built by itself'),
     onFailed: (err) => log.error({ err }, 'no generation was built: the old one serves, later and later tries'),
@@ -214,7 +217,7 @@ export async function createService({ connection, served, candidate, milvus, sca
           publication,
           follow,
           revision,
-          now: Date.now,
+          now: steadyNow,
         })
       : undefined;
   /** While the database is away there is no catalogue to build from. */

@@ -13,7 +13,7 @@ export interface RebuildOptions extends RebuildBounds {
   build: (options: { over: number; signal: AbortSignal }) => Promise<Generation>;
   /** A number that changes while ads are on their way that are not live yet: rows staged by bulk loads. */
   staged: () => Promise<number>;
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds that no setting of the system's clock moves. */
   now: () => number;
   onBuilt: (generation: Generation, built: { because: RebuildReason; tookMs: number }) => void;
   /** Told of the first failure in a row, and of each that has another reason than the one before. */

@@ -25,7 +25,7 @@ export interface FollowerOptions {
   follow: Follow;
   /** The catalogue's counter before live state and terms were read as a whole. */
   revision: number;
-  /** Epoch milliseconds. */
+  /** Milliseconds that no setting of the system's clock moves. */
   now: () => number;
 }
 
