@@ -135,6 +135,17 @@ describe('a keeper of the kill list', () => {
     expect([keeper.list.version, keeper.list.adIds]).toEqual([4, ['a']]);
   });
 
+  it('takes its own version for word that it still holds, the list with it or not', async () => {
+    const { keeper, calls, request, later } = keeperUnderTest();
+    for (const news of [{ list: list(3, 'a') }, { list: list(3, 'a') }, {}]) {
+      later(300);
+      await request();
+      await calls.at(-1)!.answer({ ageMs: 0, ...news });
+      expect([keeper.ageMs, keeper.counts.failed, keeper.list]).toEqual([0, 0, list(3, 'a')]);
+    }
+    expect(calls).toHaveLength(3);
+  });
+
   it('does not take an older list for word that its own still holds, and says so', async () => {
     const { keeper, calls, errors, request, later } = keeperUnderTest();
     await request();
