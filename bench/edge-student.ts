@@ -17,7 +17,7 @@ import { bundle, WASM_MODULE } from '../scripts/edge-build.ts';
 import { sha256Hex } from '../shared/digest.ts';
 import { unpackUnitVector } from '../shared/query-vector.ts';
 import { normalize } from '../shared/text.ts';
-import { freePorts } from '../test/e2e/ports.ts';
+import { freePort } from '../test/setup/free-port.ts';
 import { initialWeights } from '../training/nn/initial.ts';
 import { int8Model } from '../training/runner/encoder.ts';
 import { cpuMicros, residentMb, runWorkerd, untilAnswered } from './edge/workerd.ts';
@@ -56,7 +56,7 @@ async function serve(dir: string, studentDir: string) {
   const script = await bundle(fileURLToPath(new URL('./edge/student.worker.ts', import.meta.url)), { minify: true });
   writeFileSync(join(dir, 'worker.js'), script);
   copyFileSync(WASM_MODULE.path, join(dir, 'linear.wasm'));
-  const [port] = await freePorts(1);
+  const port = await freePort();
   writeFileSync(
     join(dir, 'config.capnp'),
     `using Workerd = import "/workerd/workerd.capnp";

@@ -12,7 +12,7 @@ import type { RetrieveResponse } from '../shared/contract/retrieve.ts';
 import { terms } from '../shared/coverage.ts';
 import { NORMALIZER_VERSION, normalize } from '../shared/text.ts';
 import { type Visitor, visitorIn } from '../test/e2e/jar.ts';
-import { freePorts } from '../test/e2e/ports.ts';
+import { freePort } from '../test/setup/free-port.ts';
 import { type Judgements, type Metric, mean, measure } from '../training/evaluate/metrics.ts';
 import { publishedMeasures } from '../training/evaluate/published-teacher.ts';
 import { readBundle } from '../training/publish.ts';
@@ -104,8 +104,8 @@ async function ask(who: Visitor, market: Market, query: Query): Promise<{ title:
 export const quality: Bench = async ({ quick, say }) => {
   const market = createMarket({ seed: MARKET_SEED });
   const dataDir = mkdtempSync(join(tmpdir(), 'harness-quality-'));
-  const [edgePort, backendPort] = await freePorts(2);
-  const system = await startSystem({ dataDir, bundleDir: BUNDLE, edgePort: edgePort!, backendPort: backendPort!, say });
+  const [edgePort, backendPort] = [await freePort(), await freePort()];
+  const system = await startSystem({ dataDir, bundleDir: BUNDLE, edgePort, backendPort, say });
   try {
     const queries = quick ? market.queries.test.filter((_, i) => i % 8 === 0) : market.queries.test;
     const judgements: Judgements[] = queries.map(

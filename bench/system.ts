@@ -11,7 +11,7 @@ import { runTraffic } from '../marketplace/traffic-run.ts';
 import { startSystem } from '../scripts/system.ts';
 import type { ExperimentReport } from '../shared/contract/experiments.ts';
 import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
-import { freePorts } from '../test/e2e/ports.ts';
+import { freePort } from '../test/setup/free-port.ts';
 import { type Bench, bounded, type Row } from './row.ts';
 
 /** Process ids of a tree, its root included. */
@@ -52,9 +52,8 @@ async function timed<T>(work: () => Promise<T>): Promise<[T, seconds: number]> {
 export const system: Bench = async ({ quick, say }) => {
   const queries = quick ? 2_000 : 20_000;
   const dataDir = mkdtempSync(join(tmpdir(), 'harness-system-'));
-  const [edgePort, backendPort] = await freePorts(2);
-  const start = () =>
-    startSystem({ dataDir, bundleDir: 'models/default', edgePort: edgePort!, backendPort: backendPort!, say });
+  const [edgePort, backendPort] = [await freePort(), await freePort()];
+  const start = () => startSystem({ dataDir, bundleDir: 'models/default', edgePort, backendPort, say });
   const rows: Row[] = [];
   try {
     const [first, firstSeconds] = await timed(start);

@@ -4,8 +4,8 @@ import { Agent } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { serveEdge } from '../../scripts/edge-serve.ts';
-import { freePorts } from '../../test/e2e/ports.ts';
 import { headers, queryPiece } from '../../test/edge/fuzz.ts';
+import { freePort } from '../../test/setup/free-port.ts';
 import { bounded, type Row } from '../row.ts';
 import { exchange, type LoadRequest } from './load.ts';
 import { residentMb } from './workerd.ts';
@@ -60,10 +60,10 @@ const request = fc
   );
 
 export async function fuzzRows({ dir, backendUrl, keys, requests }: FuzzOptions): Promise<Row[]> {
-  const [port] = await freePorts(1);
+  const port = await freePort();
   const edge = await serveEdge({
     host: '127.0.0.1',
-    port: port!,
+    port,
     backendUrl,
     keys,
     dataDir: dir,

@@ -11,7 +11,7 @@ import { median } from 'simple-statistics';
 import { serveEdge } from '../../scripts/edge-serve.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { parseKeyRing, signToken } from '../../shared/signature.ts';
-import { freePorts } from '../../test/e2e/ports.ts';
+import { freePort } from '../../test/setup/free-port.ts';
 import { bounded, type Row } from '../row.ts';
 import { latencyRows, steadyTurns, watched } from '../standstill.ts';
 import { applyLoad, type LoadRequest, type LoadResult } from './load.ts';
@@ -80,7 +80,6 @@ async function fromMemory(url: string, work: () => Promise<void>): Promise<numbe
 /** Numbers of one variant of the queue; rows with a target for the one that production has. */
 export async function hitRows(options: HitOptions): Promise<Row[]> {
   const { dir, backendUrl, keys, turns, seconds, say } = options;
-  const [barePort, waitingPort, edgePort, diskPort] = await freePorts(4);
   const serve = (name: string, port: number, queueModule?: string) =>
     serveEdge({
       host: '127.0.0.1',
@@ -92,15 +91,15 @@ export async function hitRows(options: HitOptions): Promise<Row[]> {
       ...(queueModule === undefined ? {} : { queueModule }),
       onLine: say,
     });
-  const bare = await serveWorker(beside('./bare.worker.ts'), { port: barePort!, dir: join(dir, 'bare') });
+  const bare = await serveWorker(beside('./bare.worker.ts'), { port: await freePort(), dir: join(dir, 'bare') });
   const queue = beside('./queue-elsewhere.worker.ts');
   const waiting = await serveWorker(beside('./waiting.worker.ts'), {
-    port: waitingPort!,
+    port: await freePort(),
     dir: join(dir, 'waiting'),
     queue,
   });
-  const edge = await serve('edge', edgePort!, queue);
-  const disk = await serve('disk', diskPort!);
+  const edge = await serve('edge', await freePort(), queue);
+  const disk = await serve('disk', await freePort());
   try {
     const requests = await hitRequests(keys);
     const runs = { bare: [] as Turn[], waiting: [] as Turn[], edge: [] as Turn[], disk: [] as Turn[] };

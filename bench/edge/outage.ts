@@ -13,7 +13,7 @@ import { startService } from '../../scripts/service.ts';
 import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { MAX_RECONCILED_IDS } from '../../shared/contract/reconciliation.ts';
 import { parseKeyRing } from '../../shared/signature.ts';
-import { freePorts } from '../../test/e2e/ports.ts';
+import { freePort } from '../../test/setup/free-port.ts';
 import { bounded, type Row } from '../row.ts';
 import { exchange, onSchedule } from './load.ts';
 import { storedImpressions } from './stored.ts';
@@ -53,7 +53,7 @@ const DELIVERED_WITHIN_MS = 90_000;
 const pause = (ms: number) => new Promise((next) => setTimeout(next, ms));
 
 export async function outageRows({ dir, keys, outageSeconds, say }: OutageOptions): Promise<Row[]> {
-  const [backendPort, edgePort] = await freePorts(2);
+  const [backendPort, edgePort] = [await freePort(), await freePort()];
   const dataDir = join(dir, 'backend');
   const start = () =>
     startService({
@@ -79,7 +79,7 @@ export async function outageRows({ dir, keys, outageSeconds, say }: OutageOption
 
   const edge = await serveEdge({
     host: '127.0.0.1',
-    port: edgePort!,
+    port: edgePort,
     backendUrl: backend.url,
     keys,
     dataDir: join(dir, 'edge'),

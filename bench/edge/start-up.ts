@@ -7,7 +7,7 @@ import { mean, median } from 'simple-statistics';
 import { bundleEdge } from '../../scripts/edge-build.ts';
 import { EMBEDDED } from '../../scripts/edge-serve/config.ts';
 import { serveEdge } from '../../scripts/edge-serve.ts';
-import { freePorts } from '../../test/e2e/ports.ts';
+import { freePort } from '../../test/setup/free-port.ts';
 import { bounded, type Row } from '../row.ts';
 import { cpuMicros, runWorkerd, untilAnswered } from './workerd.ts';
 
@@ -33,12 +33,12 @@ interface Start {
 
 export async function startUpRows({ dir, backendUrl, keys, turns }: StartUpOptions): Promise<Row[]> {
   const script = await bundleEdge({ minify: true });
-  const [port] = await freePorts(1);
+  const port = await freePort();
   const dirs = { edge: join(dir, 'edge'), empty: join(dir, 'empty') };
   const host = '127.0.0.1';
   // A queue on disk would deliver what the turn before has left in it.
   const queueModule = fileURLToPath(new URL('./queue-elsewhere.worker.ts', import.meta.url));
-  const options = { host, port: port!, backendUrl, keys, dataDir: dirs.edge, queueModule, onLine: () => undefined };
+  const options = { host, port, backendUrl, keys, dataDir: dirs.edge, queueModule, onLine: () => undefined };
   const first = await serveEdge(options);
   await first.stop();
   // Objects stay behind in their folder, whose path is in the configuration.
