@@ -53,7 +53,10 @@ export async function readExcess(db: Database, experiment: string, pairs: readon
       excess: sql`${value(a)} * ${value(b)} - ${cut(a)} * ${cut(b)}`,
     })),
   ].map((result, at) => ({ ...result, as: `excess ${at}` })); // a name of Postgres' has 63 bytes at most
-  const above = capped.map((column) => sql`${experimentUnits[column.measure]} > ${caps.get(nameOf(column))}::bigint`);
+  const above = capped.flatMap((column) => {
+    const cap = caps.get(nameOf(column));
+    return cap === undefined ? [] : [sql`${experimentUnits[column.measure]} > ${cap}::bigint`];
+  });
   const found = await rows<Excess>(
     db,
     sql`select arm, stratum, ${triggeredOf('experiment_units')} as triggered, ${sql.join(

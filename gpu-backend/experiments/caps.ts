@@ -22,7 +22,7 @@ export async function capsOf(db: Database, experiment: string, columns: readonly
       sql`select ${name}::text as cap from (${unitRows(experiment, [column])}) units where arm is not null and not mixed
           order by ${name} desc limit 1 offset ${above}::bigint`,
     );
-    caps.set(nameOf(column), found!.cap);
+    if (found !== undefined) caps.set(nameOf(column), found.cap); // units may be fewer by now
   }
   return caps;
 }

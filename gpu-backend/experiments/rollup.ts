@@ -113,11 +113,11 @@ export async function readRollup(db: Database, experiment: string, metrics: read
   };
 }
 
-/** Moments from sums under the names of columns and of their products. */
+/** Moments from sums under the names of columns and of their products; 0 where units went elsewhere while statement after statement read them. */
 export const momentsIn = (sums: Record<string, string>): Moments => ({
   units: Number(sums.units),
-  sum: (column) => BigInt(sums[column]!),
-  product: (a, b) => BigInt(sums[productName(a, b)]!),
+  sum: (column) => BigInt(sums[column] ?? 0),
+  product: (a, b) => BigInt(sums[productName(a, b)] ?? 0),
 });
 
 /** A metric's value in an arm; `undefined` without units, or where its denominator is 0. */

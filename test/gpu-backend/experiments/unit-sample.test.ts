@@ -1,9 +1,12 @@
 /** What is read of single units, and that units of several arms are not among them. */
 import { createHash } from 'node:crypto';
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
+import { PgDialect } from 'drizzle-orm/pg-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { rows } from '../../../gpu-backend/db/connect.ts';
+import { type Database, rows } from '../../../gpu-backend/db/connect.ts';
+import { capsOf } from '../../../gpu-backend/experiments/caps.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
+import { readRollup } from '../../../gpu-backend/experiments/rollup.ts';
 import { advance } from '../../../gpu-backend/experiments/rollup-advance.ts';
 import { readUnits } from '../../../gpu-backend/experiments/self-test.ts';
 import { readSample, sampledUnits } from '../../../gpu-backend/experiments/unit-sample.ts';
@@ -103,5 +106,30 @@ describe('single units', () => {
     expect(mixedUnits).toBe(1);
     // the units that count came to 0, 0, 10, 20, 30 and 40: five of six are not above 30
     expect(arms.get('control')!.sum('revenue up to 0.8')).toBe(90n);
+  });
+
+  it('that are triggered or mixed while a report is read count there for what is known of them', async () => {
+    const windowed: SumMetric = { ...METRICS.filter(isSum)[0]!, key: 'windowed', numerator: 'clicks', windowDays: 7 };
+    delete (windowed as { denominator?: unknown }).denominator;
+    const dialect = new PgDialect();
+    const move = (triggered: number) =>
+      sql`update experiment_units set compared = queries, triggered = ${triggered} where experiment = 'test'`;
+    const meanwhile: Database = new Proxy(database.db, {
+      get(target, name) {
+        if (name !== 'execute') return Reflect.get(target, name);
+        return async (query: SQL) => {
+          // Sums by the unit come last: by now every unit is in another cell than in the sums by arm.
+          if (dialect.sqlToQuery(query).sql.includes(' as small')) await target.execute(move(1));
+          return target.execute(query);
+        };
+      },
+    });
+    const { arms } = await readRollup(meanwhile, 'test', [windowed]);
+    expect(arms.get('control')).toMatchObject({ units: 6, queries: 8 });
+    expect(arms.get('control')!.sum('clicks of 7 days')).toBe(0n);
+    // The sums by arm still have units where there are none.
+    await database.db.execute(sql`update experiment_units set mixed = true where experiment = 'test'`);
+    const capped = { measure: 'revenue', capQuantile: 0.8 } as const;
+    expect([...(await capsOf(database.db, 'test', [capped]))]).toEqual([]);
   });
 });
