@@ -74,7 +74,7 @@ export function serveConfig({ build, address, vars, diskDir, studentDir }: Serve
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
-  sockets = [(name = "http", address = ${text(address)}, http = (), service = "edge")],
+  sockets = [(name = "http", address = ${text(address)}, http = (forwardedProtoHeader = "X-Forwarded-Proto"), service = "edge")],
   services = [
     (name = "internet", network = (allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))),
     (name = "disk", disk = (path = ${text(diskDir)}, writable = true)),

@@ -40,8 +40,8 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
       vars: { BACKEND_DEADLINE_MS: '20000', ...vars },
       onLine: (line) => lines.push(line),
     });
-  const ads = async (url: string, query: string) => {
-    const response = await fetch(`${url}/v1/ads?q=${query}`);
+  const ads = async (url: string, query: string, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${url}/v1/ads?q=${query}`, { headers });
     expect(response.status).toBe(200);
     return AdsResponse.parse(await response.json());
   };
@@ -55,6 +55,11 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
     expect(answer.slots).toHaveLength(4);
     expect((await fetch(answer.slots[0]!.clickUrl, { redirect: 'manual' })).status).toBe(302);
     issued.push(answer.requestId, `${answer.requestId}:1`);
+    expect(answer.slots[0]!.clickUrl).toMatch(new RegExp(`^${first.url}/v1/click/`));
+    // Where a proxy has ended TLS, a click goes there.
+    const proxied = await ads(first.url, 'sofa', { 'x-forwarded-proto': 'https' });
+    expect(proxied.slots[0]!.clickUrl).toMatch(new RegExp(`^${first.url.replace('http:', 'https:')}/v1/click/`));
+    issued.push(proxied.requestId);
     // Together, so that events share calls to the queue.
     const together = await Promise.all(Array.from({ length: 30 }, (_, i) => ads(first.url, `sofa+bed+münchen+${i}`)));
     issued.push(...together.map(({ requestId }) => requestId));
@@ -70,7 +75,7 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
     const another = await fetch(`${first.url}/v1/ads?q=`, { headers: { 'cf-connecting-ip': '203.0.113.10' } });
     expect(another.status).toBe(400);
     const { events } = (await (await fetch(`${first.url}/healthz`)).json()) as { events: Record<string, number> };
-    expect(events).toMatchObject({ issued: 32, delivered: 0, failed: 0 });
+    expect(events).toMatchObject({ issued: 33, delivered: 0, failed: 0 });
     // No data centre is asked for what it cannot have.
     expect(await readFile(join(dataDir, 'config.capnp'), 'utf8')).toContain('(name = "CACHE_API", text = "off")');
   } finally {
