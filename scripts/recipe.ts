@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeDataset } from '../marketplace/dataset.ts';
 import { MARKET_SEED } from '../marketplace/market.ts';
+import { HarnessError } from '../shared/problem.ts';
 import { loadConfig } from '../training/config.ts';
 import { createRecipeCommand } from '../training/recipe.ts';
 import { exportLogsCommand } from './export-logs.ts';
@@ -16,6 +17,15 @@ async function asksForMarket({ config, data }: { config: string; data?: string }
   return resolve(data ?? (await loadConfig(config, {})).data.folder) === resolve(MARKET);
 }
 
+function writeMarket(): void {
+  try {
+    writeDataset(MARKET, { seed: MARKET_SEED });
+  } catch (cause) {
+    if (!(cause instanceof Error && 'syscall' in cause)) throw cause;
+    throw new HarnessError('configuration', `${MARKET} cannot be written (${cause.message}).`, { cause });
+  }
+}
+
 try {
   await createRecipeCommand()
     .name('npm run recipe --')
@@ -24,7 +34,7 @@ try {
       if (command === exportLogs || existsSync(join(MARKET, 'meta.json')) || !(await asksForMarket(command.opts())))
         return;
       console.error(`Writing the bundled market to ${MARKET} ...`);
-      writeDataset(MARKET, { seed: MARKET_SEED });
+      writeMarket();
     })
     .parseAsync();
 } catch (error) {

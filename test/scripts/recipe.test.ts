@@ -37,7 +37,8 @@ it('writes the bundled market for a run that asks for it, and for no other', asy
   expect(readdirSync(at())).toEqual(['own.json']);
   mkdirSync(at('.harness'));
   writeFileSync(at('.harness/market'), 'no folder');
-  const asked = /^Writing the bundled market to \.harness\/market \.\.\.\n/;
+  const asked =
+    /^Writing the bundled market to \.harness\/market \.\.\.\n\.harness\/market cannot be written \(EEXIST.*\)\.\n$/;
   expect(await run('align')).toMatch(asked);
   expect(await run('evaluate', '--config', 'own.json', '--data', '.harness/market')).toMatch(asked);
 });
