@@ -77,12 +77,15 @@ export async function bulkCommitsSince(db: Database, revision: number): Promise<
     .having(gt(count(), MOST_IN_BATCH));
 }
 
-/** What changed after a revision, in the order of the commits, but for the commits named; from 0 on, the whole catalogue. */
+/**
+ * What changed after a revision, in the order of the commits, but for the commits named; from 0 on, the whole catalogue. Removals
+ * stay in the database for those who follow: with `alive`, who reads the whole does not read years of them.
+ */
 export async function changesSince(
   db: Database,
   revision: number,
   spaceId: string,
-  { without = [] }: { without?: number[] } = {},
+  { without = [], alive = false }: { without?: number[]; alive?: boolean } = {},
 ): Promise<Change[]> {
   const changes: Change[] = [];
   let later: SQL | undefined = gt(ads.revision, revision);
@@ -91,7 +94,7 @@ export async function changesSince(
       .select({ ad: ads, vector: adVectors.vector, textDigest: adVectors.textDigest })
       .from(ads)
       .leftJoin(adVectors, and(eq(adVectors.adId, ads.id), eq(adVectors.spaceId, spaceId)))
-      .where(and(later, notInArray(ads.revision, without)))
+      .where(and(later, notInArray(ads.revision, without), alive ? isNull(ads.deletedAt) : undefined))
       .orderBy(asc(ads.revision), asc(ads.id))
       .limit(PAGE);
     for (const { ad, vector, textDigest } of found) {

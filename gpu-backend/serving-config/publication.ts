@@ -196,7 +196,7 @@ function snapshot(db: Database, spaceId: string): Promise<{ revision: number; ad
     async (tx) => {
       const revision = await reached(tx, 'catalogue');
       // A few at a time: queries are answered between them.
-      const ads = await pMap(await changesSince(tx, 0, spaceId), catalogueAd, { concurrency: 64 });
+      const ads = await pMap(await changesSince(tx, 0, spaceId, { alive: true }), catalogueAd, { concurrency: 64 });
       return { revision, ads: ads.filter((entry) => entry !== undefined) };
     },
     { isolationLevel: 'repeatable read', accessMode: 'read only' },

@@ -105,6 +105,18 @@ describe.each(DATABASES)('the catalogue on the %s database', (_name, open) => {
     expect(before).toBeGreaterThan(4);
   });
 
+  test('reads removals for those who follow, and leaves them out for those who read the whole', async () => {
+    await catalogue().putMany([sampleAd({ id: 'a' }), sampleAd({ id: 'b' }), sampleAd({ id: 'c' })]);
+    await catalogue().remove('b');
+    const read = async (options: Parameters<typeof changesSince>[3]) =>
+      (await changesSince(db, 0, SPACE.spaceId, options)).map(({ id, ad }) => [id, ad !== undefined]);
+    expect(await read({ alive: true })).toEqual([
+      ['a', true],
+      ['c', true],
+    ]);
+    expect(await read({ without: [1] })).toEqual([['b', false]]);
+  });
+
   test('reads changes however many there are, each once, in the order of the commits', async () => {
     const many = Array.from({ length: 4_100 }, (_, i) => sampleAd({ id: `ad-${i}` }));
     await catalogue().putMany(many);
