@@ -55,7 +55,11 @@ async function load(path: string, options: { maxBad: number; report?: string; js
       else {
         const { loaded, rejected, resumedAfter } = result;
         if (resumedAfter > 0) console.log(`Went on after row ${resumedAfter}.`);
-        console.log(`${loaded} ads are in the catalogue; publish them with POST /v1/generations.`);
+        console.log(
+          loaded === 0
+            ? `${path} has no ads: nothing was loaded.`
+            : `${loaded} ads of ${path} are in the catalogue; publish them with POST /v1/generations.`,
+        );
         if (rejected > 0) console.log(`${rejected} rows were bad: ${report} says which and why.`);
       }
     } finally {
