@@ -48,8 +48,25 @@ it('comes again as a dead letter that neither backend nor outbox takes, and is d
   const kept = await consumed([2, 3], { queue });
   expect(kept).toEqual({ fates: [60, 60], said: ['2 dead letters could not move to the outbox'] });
   const parked: HarnessEvent[] = [];
-  const taken = await consumed([2], { queue, park: async (events) => void parked.push(...events) });
-  expect([taken, parked]).toEqual([{ fates: ['done'], said: [] }, [event]]);
+  const park = async (events: readonly HarnessEvent[]) => void parked.push(...events);
+  expect(await consumed([2], { queue, park })).toEqual({ fates: ['done'], said: [] });
+  expect(parked).toEqual([event]);
+  const store = async () => ({ stored: 1, duplicates: 0, rejected: [] });
+  expect(await consumed([2], { queue, park, store })).toEqual({ fates: ['done'], said: [] });
+  expect(parked).toEqual([event]);
+});
+
+it('is done with where its part of a batch that is too large was stored, and comes again where not', async () => {
+  const body = JSON.stringify([{ ...event, clickId: 'x'.repeat(100_000) }]);
+  const sizes: number[] = [];
+  const store = async (events: readonly HarnessEvent[]) => {
+    expect(JSON.stringify(events).length).toBeLessThan(257_000);
+    if (sizes.push(events.length) === 2) throw new Error('away');
+    return { stored: events.length, duplicates: 0, rejected: [] };
+  };
+  const { fates } = await consumed([1, 1, 1, 1, 1], { body, store });
+  expect(sizes).toEqual([2, 2, 1]);
+  expect(fates).toEqual(['done', 'done', 1, 1, 'done']);
 });
 
 it('may be one event by itself, as messages once were', async () => {

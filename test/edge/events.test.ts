@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { consume } from '../../edge/consumer.ts';
-import { EventLog, noEvents } from '../../edge/events.ts';
+import { EventLog } from '../../edge/events.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 
 const event: HarnessEvent = { type: 'conversion', id: 'event-001', atMs: 1, clickId: 'impression:1', valueMicros: 1 };
@@ -216,63 +215,4 @@ describe('EventLog', () => {
       expect(log.counts).toMatchObject(counts);
     },
   );
-});
-
-describe('consume', () => {
-  const message = (attempts: number, body = event) => ({ body, attempts, ack: vi.fn(), retry: vi.fn() });
-  const stored = async () => ({ stored: 1, duplicates: 0, rejected: [] });
-  const away = refusing('away');
-  const options = (change: Partial<Parameters<typeof consume>[1]> = {}) => ({
-    store: away,
-    park: away,
-    counts: noEvents(),
-    onError: vi.fn(),
-    ...change,
-  });
-
-  it('waits longer with every attempt, and never long', async () => {
-    const messages = [1, 2, 7, 15, 16, 100].map((attempts) => message(attempts));
-    await consume({ queue: 'q', messages }, options());
-    expect(messages.map(({ retry }) => retry.mock.calls[0]![0].delaySeconds)).toEqual([1, 2, 7, 15, 15, 15]);
-    expect(messages.flatMap(({ ack }) => ack.mock.calls)).toEqual([]);
-  });
-
-  it('says once that events wait, not at every attempt', async () => {
-    const onError = vi.fn();
-    for (const attempts of [1, 2, 3]) {
-      await consume({ queue: 'q', messages: [message(attempts)] }, options({ onError }));
-    }
-    expect(onError).toHaveBeenCalledTimes(1);
-  });
-
-  it('drains dead letters: into the backend, else into the outbox, and only else are they tried again', async () => {
-    const dead = (change: Partial<Parameters<typeof consume>[1]>) => {
-      const letter = message(1);
-      const park = vi.fn(change.park ?? away);
-      return consume({ queue: 'q-dead', messages: [letter] }, options({ ...change, park })).then(() => ({
-        acknowledged: letter.ack.mock.calls.length,
-        retried: letter.retry.mock.calls,
-        parked: park.mock.calls,
-      }));
-    };
-    expect(await dead({ store: stored })).toEqual({ acknowledged: 1, retried: [], parked: [] });
-    expect(await dead({ park: async () => undefined })).toEqual({ acknowledged: 1, retried: [], parked: [[[event]]] });
-    expect(await dead({})).toMatchObject({ acknowledged: 0, retried: [[{ delaySeconds: 60 }]] });
-  });
-
-  it('cuts a batch that is too large, and acknowledges the part that was stored', async () => {
-    const large = Array.from({ length: 5 }, (_, i) =>
-      message(1, { ...event, id: `event-00${i}`, clickId: 'x'.repeat(100_000) }),
-    );
-    let calls = 0;
-    const store = vi.fn(async (events: readonly HarnessEvent[]) => {
-      expect(JSON.stringify(events).length).toBeLessThan(257_000);
-      if (++calls === 2) throw new Error('away');
-      return { stored: events.length, duplicates: 0, rejected: [] };
-    });
-    await consume({ queue: 'q', messages: large }, options({ store }));
-    expect(store.mock.calls.map(([events]) => events.length)).toEqual([2, 2, 1]);
-    expect(large.map(({ ack }) => ack.mock.calls.length)).toEqual([1, 1, 0, 0, 1]);
-    expect(large.map(({ retry }) => retry.mock.calls.length)).toEqual([0, 0, 1, 1, 0]);
-  });
 });
