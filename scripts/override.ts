@@ -20,11 +20,12 @@ interface CommandOptions {
 }
 
 /** Of an experiment: what an override may name. */
-type Known = Pick<ExperimentDefinition, 'key' | 'arms'>;
+type Known = Pick<ExperimentDefinition, 'key' | 'layer' | 'arms'>;
 
 /** `experiment=arm` pairs as a record; throws `bad_request` for what is no pair, and for what is not among the known. */
 export function readArms(pairs: readonly string[], known: readonly Known[]): Record<string, string> {
   const arms = new Map<string, string>();
+  const byLayer = new Map<string, string>();
   for (const pair of pairs) {
     const [key, arm, ...rest] = pair.split('=');
     if (!key || !arm || rest.length > 0) throw new HarnessError('bad_request', `Expected experiment=arm, got ${pair}.`);
@@ -38,6 +39,14 @@ export function readArms(pairs: readonly string[], known: readonly Known[]): Rec
       throw new HarnessError('bad_request', `${pair}: ${key} has no arm ${arm}; it has ${list(its)}.`);
     if (arms.has(key))
       throw new HarnessError('bad_request', `${pair}: expected one arm of ${key}, got ${arms.get(key)} before.`);
+    const { layer } = experiment;
+    const other = byLayer.get(layer);
+    if (other !== undefined)
+      throw new HarnessError(
+        'bad_request',
+        `${pair}: nobody is in two experiments of layer ${layer}, and there is ${other} before.`,
+      );
+    byLayer.set(layer, key);
     arms.set(key, arm);
   }
   return Object.fromEntries(arms);

@@ -23,6 +23,8 @@ export interface HeadOptions {
 
 /** As many as an isolate searches in a few milliseconds. */
 const HEAD_ADS = 2_000;
+/** Bytes of all of them as JSON: KV takes 25 MB, and an isolate holds the text and what it says in its 128. */
+const HEAD_BYTES = 4e6;
 const DAYS = 7;
 /** Pages that are looked at, the newest first (not those of a clock that is ahead): enough to tell the head from the rest, however much traffic there is. */
 const PAGES = 100_000;
@@ -48,6 +50,7 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
     const { view } = live;
     if (view === undefined) throw new HarnessError('not_ready', 'No generation is live yet; retry in a few seconds.');
     const chosen = new Map<string, HeadAd>();
+    let bytes = 0;
     const admits = new Map<string, (ad: Ad) => boolean>();
     const shownIn = (ad: Ad) =>
       ad.markets.filter((market) => {
@@ -59,7 +62,12 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
     const choose = (ad: Ad | undefined) => {
       if (ad === undefined || !isActive(ad) || chosen.size >= HEAD_ADS) return;
       const markets = shownIn(ad);
-      if (markets.length > 0) chosen.set(ad.id, headAd(ad, markets, terms));
+      if (markets.length === 0) return;
+      const next = headAd(ad, markets, terms);
+      const size = Buffer.byteLength(JSON.stringify(next));
+      if (bytes + size > HEAD_BYTES) return; // a thousand negatives; smaller ads have room yet
+      bytes += size;
+      chosen.set(ad.id, next);
     };
     for (const id of ids) choose(view.find(id));
     if (chosen.size < HEAD_ADS) {

@@ -14,7 +14,8 @@ import { sampleExperiment } from '../setup/samples.ts';
 
 const KEYS = 'test:0123456789abcdef';
 const threshold = sampleExperiment();
-const other = sampleExperiment({ key: 'other', status: 'draft' });
+const other = sampleExperiment({ key: 'other', status: 'draft', layer: 'elsewhere' });
+const beside = sampleExperiment({ key: 'beside', layer: threshold.layer });
 
 describe('the arms to force', () => {
   it('are known', () => {
@@ -27,11 +28,15 @@ describe('the arms to force', () => {
   it.each([
     [['threshold'], 'Expected experiment=arm, got threshold.'],
     [['a=b=c'], 'Expected experiment=arm, got a=b=c.'],
-    [['treshold=lower'], 'treshold=lower: there is no experiment treshold; there are other, threshold.'],
+    [['treshold=lower'], 'treshold=lower: there is no experiment treshold; there are beside, other, threshold.'],
     [['threshold=upper'], 'threshold=upper: threshold has no arm upper; it has control, lower.'],
     [['other=lower', 'other=control'], 'other=control: expected one arm of other, got lower before.'],
+    [
+      ['threshold=lower', 'beside=lower'],
+      `beside=lower: nobody is in two experiments of layer ${threshold.layer}, and there is threshold before.`,
+    ],
   ])('%j is refused in one line', (pairs, message) => {
-    expect(() => readArms(pairs, [threshold, other])).toThrow(
+    expect(() => readArms(pairs, [threshold, other, beside])).toThrow(
       expect.objectContaining({ code: 'bad_request', message }) as Error,
     );
   });

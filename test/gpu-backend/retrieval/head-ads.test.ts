@@ -84,6 +84,20 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
     expect(await head()).toEqual([mostShown, ...ids.slice(0, 1_999)]);
   });
 
+  test('as many as an isolate has room for, those that are too long passed over', async () => {
+    const negatives = Array.from({ length: 1_000 }, (_, i) => ({
+      text: `negative keyword ${i}`,
+      match: 'broad' as const,
+    }));
+    const long = Array.from({ length: 400 }, (_, i) => sampleAd({ id: `long-${i}`, dailyBudgetMicros: 9, negatives }));
+    const short = Array.from({ length: 100 }, (_, i) => sampleAd({ id: `short-${i}`, dailyBudgetMicros: 1 }));
+    const head = await createHeadAds({ db, live: liveWith([...long, ...short]), now: () => 5 })();
+    const found = head.ads.map(({ adId }) => adId.split('-')[0]);
+    expect(JSON.stringify(head).length).toBeLessThan(4.1e6);
+    expect(found.filter((kind) => kind === 'long').length).toBeGreaterThan(50);
+    expect(found.filter((kind) => kind === 'short').length).toBe(100);
+  });
+
   test('an ad that is shown in many markets has the best of its places', async () => {
     const pages = [['a', 'b', 'wide'], ['a', 'b'], ['a']].map((ids) => shown('us', ids));
     await ingest([...pages, shown('gb', ['wide'])], { db });
