@@ -30,18 +30,14 @@ export interface SlateTerms {
   atMs: number;
 }
 
-interface Remembered extends Pick<SlateTerms, 'auction'> {
-  /** By device and slots. */
-  slates: Map<string, Slate>;
-}
-
 /** Slates of a list that are remembered together: for telephones and for desks. */
 const MAX_SLATES = 2;
 
 export class Slates {
   readonly #keys: KeyRing;
-  /** By kill list and list: a list that is seldom asked for must not keep the kill list of back then, which may be long. */
-  readonly #remembered = new WeakMap<SlateTerms['killed'], WeakMap<readonly Candidate[], Remembered>>();
+  /** By list, then by device and slots; all of one kill list and one auction, and forgotten with them: a list that stays keeps no long kill list of back then. */
+  #remembered = new WeakMap<readonly Candidate[], Map<string, Slate>>();
+  #under: Pick<SlateTerms, 'killed' | 'auction'> | undefined;
 
   constructor(keys: KeyRing) {
     this.#keys = keys;
@@ -49,16 +45,18 @@ export class Slates {
 
   of(candidates: readonly Candidate[], terms: SlateTerms): Slate {
     const { killed, auction, device, slots } = terms;
+    if (killed !== this.#under?.killed || auction !== this.#under.auction) {
+      this.#under = { killed, auction };
+      this.#remembered = new WeakMap();
+    }
     const view = `${device}/${slots}`;
-    const lists = this.#remembered.get(killed) ?? new WeakMap<readonly Candidate[], Remembered>();
-    const remembered = lists.get(candidates);
-    const stands = remembered?.auction === auction;
-    const known = stands ? remembered.slates.get(view) : undefined;
+    const remembered = this.#remembered.get(candidates);
+    const known = remembered?.get(view);
     if (known !== undefined) return known;
     const slate = this.#make(candidates, terms);
     if (candidates.some(({ schedule }) => schedule !== undefined)) return slate;
-    if (stands && remembered.slates.size < MAX_SLATES) remembered.slates.set(view, slate);
-    else this.#remembered.set(killed, lists.set(candidates, { auction, slates: new Map([[view, slate]]) }));
+    if (remembered !== undefined && remembered.size < MAX_SLATES) remembered.set(view, slate);
+    else this.#remembered.set(candidates, new Map([[view, slate]]));
     return slate;
   }
 

@@ -54,6 +54,7 @@ it('keeps no kill list that nobody goes by any more, however long the list of ad
     return new WeakRef(killed);
   };
   const before = shown();
+  expect(ids(slates.of([...CANDIDATES], terms()))).toContain('ad-5');
   await new Promise(setImmediate);
   collect();
   expect(before.deref()).toBeUndefined();
