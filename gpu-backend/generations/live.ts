@@ -128,8 +128,7 @@ export class Live {
     await inTurns([...this.#changes], ([id, change]) => {
       if (change.revision <= (view.revisionOf(id) ?? -1)) return;
       applied.set(id, change);
-      if (change.kind === 'delete') view.remove(id);
-      else view.put(change.ad, change.revision, change.vector);
+      enact(view, id, change);
     });
     const remaining = new Map<string, Change>();
     for (const [id, change] of this.#changes) {
@@ -140,8 +139,7 @@ export class Live {
       if (change.kind === 'delete' && change.revision <= this.#covered) continue;
       remaining.set(id, change);
       if (isApplied) continue;
-      if (change.kind === 'delete') view.remove(id);
-      else view.put(change.ad, change.revision, change.vector);
+      enact(view, id, change);
     }
     this.#changes = remaining;
     this.#covered = generation.ads.reduce((latest, { revision }) => Math.max(latest, revision), -1);
@@ -166,9 +164,13 @@ export class Live {
     const vector =
       change.kind === 'put' && before?.kind === 'put' ? (change.vector ?? carried(before, change.ad)) : undefined;
     this.#changes.set(id, change.kind === 'put' && vector !== undefined ? { ...change, vector } : change);
-    if (change.kind === 'delete') this.#view?.remove(id);
-    else this.#view?.put(change.ad, change.revision, change.vector);
+    if (this.#view !== undefined) enact(this.#view, id, change);
   }
+}
+
+function enact(view: View, id: string, change: Change): void {
+  if (change.kind === 'delete') view.remove(id);
+  else view.put(change.ad, change.revision, change.vector);
 }
 
 function carried(before: Extract<Change, { kind: 'put' }>, ad: Ad): AdVector | undefined {
