@@ -12,8 +12,6 @@ import { requireFreePort } from './free-port.ts';
 
 export interface EdgeOptions {
   port: number;
-  /** Interface to listen on; this machine only, unless told otherwise. */
-  host?: string;
   backendUrl: string;
   /** Key ring shared with the backend, `id:secret[,id:secret]`. */
   keys: string;
@@ -30,6 +28,9 @@ export interface RunningEdge {
   /** Waits until every event is delivered, at most `drainMs`, then ends workerd; `undelivered` is 0 only when that is known. */
   stop(drainMs?: number): Promise<{ undelivered: number }>;
 }
+
+/** Whom it serves: this machine only. */
+const HOST = '127.0.0.1';
 
 /** Events that were issued and are neither stored nor refused nor lost. */
 async function eventsOnTheWay(url: string, timeoutMs: number): Promise<number> {
@@ -80,8 +81,8 @@ function withoutSignalHandlers<T>(start: () => T): T {
 
 /** Starts the edge; throws `configuration` when the port is taken or a setting is wrong. The caller handles signals. */
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
-  const { port, host = '127.0.0.1', onLine = console.error } = options;
-  await requireFreePort(host, port);
+  const { port, onLine = console.error } = options;
+  await requireFreePort(HOST, port);
   const { script, workerOptions } = await buildEdgeApart();
   process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS.join(' ');
   const settings: V4MiniflareOptions = {
@@ -99,8 +100,8 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
       ...options.vars,
     },
     // The Worker has a socket of its own. The entry socket, which leads through Miniflare's router, is ten times slower.
-    unsafeDirectSockets: [{ host, port }],
-    host: '127.0.0.1',
+    unsafeDirectSockets: [{ host: HOST, port }],
+    host: HOST,
     port: 0,
     cf: false,
     telemetry: { enabled: false },

@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { lockDataFolder } from '../gpu-backend/db/data-folder.ts';
+import { authority } from '../gpu-backend/http/authority.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
@@ -70,7 +71,7 @@ async function writeConfig(options: ServeOptions): Promise<string> {
     [EMBEDDED.rateLimit]: await standIn('rate-limit'),
     'config.capnp': serveConfig({
       build,
-      address: `${host}:${port}`,
+      address: authority(host, port),
       // One machine has no data centre: its cache would never have anything, at two calls a miss that leave garbage behind.
       vars: { BACKEND_URL: backendUrl, CACHE_API: 'off', ...vars },
       diskDir,
@@ -113,7 +114,10 @@ export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
 }
 
 async function startWorkerd({ host, port, keys, onLine }: ServeOptions, config: string): Promise<ServedEdge> {
-  const url = `http://${host}:${port}`;
+  const url = `http://${authority(host, port)}`;
+  // Such as an address of a link with its zone: workerd would listen there, and nobody could ask it.
+  if (!URL.canParse(url))
+    throw new HarnessError('configuration', `--host: expected an address that a URL can have, got ${host}.`);
   const client = backendClient(url, parseKeyRing(keys));
   const child = spawn(workerdBinary(), ['serve', '--experimental', config], {
     env: { ...process.env, HARNESS_KEYS: keys },

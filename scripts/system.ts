@@ -65,7 +65,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     );
   mkdirSync(dataDir, { recursive: true });
   const keys = ENVIRONMENT.keys ?? keysOf(dataDir);
-  const backendUrl = `http://127.0.0.1:${options.backendPort}`;
+  const host = '127.0.0.1';
+  const backendUrl = `http://${host}:${options.backendPort}`;
   const services: { backend?: Service; edge?: Service } = {};
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
   let stopping = false;
@@ -78,6 +79,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       // Not as production has it: all of the system is on one machine, where memory counts for more than its last queries a second.
       flags: ['--max-semi-space-size=8'],
       env: {
+        HOST: host, // whatever the environment says: the edge and the commands look for it there
         PORT: String(options.backendPort),
         HARNESS_DATA: resolve(dataDir),
         HARNESS_BUNDLE: resolve(options.bundleDir),

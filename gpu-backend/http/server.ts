@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { HarnessError, problemResponse } from '../../shared/problem.ts';
+import { authority } from './authority.ts';
 
 export interface HttpServer {
   /** Where it listens. */
@@ -66,7 +67,7 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
   });
   const { port: actual } = server.address() as AddressInfo;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`,
+    url: `http://${authority(host, actual)}`,
     serve(app) {
       fetch = (request) => app.fetch(request);
     },

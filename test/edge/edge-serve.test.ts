@@ -9,6 +9,7 @@ import { lockDataFolder } from '../../gpu-backend/db/data-folder.ts';
 import { serveEdge } from '../../scripts/edge-serve.ts';
 import { AdsResponse } from '../../shared/contract/query-route.ts';
 import { freePort } from '../setup/free-port.ts';
+import { hasIpv6 } from '../setup/ipv6.ts';
 import { type Behaviour, TEST_KEYS, type Told } from './stand-in.ts';
 import { startStandIn } from './stand-in-server.ts';
 
@@ -97,6 +98,20 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
   }
   expect((await told()).unsigned).toBe(0);
 }, 300_000);
+
+it.skipIf(!hasIpv6)('listens on an IPv6 address, and refuses one that no URL can have', async () => {
+  const port = await freePort();
+  const options = { port, backendUrl: `${standIn.url}/ipv6`, keys: TEST_KEYS, dataDir, onLine: () => undefined };
+  const edge = await serveEdge({ ...options, host: '::1' });
+  try {
+    expect(edge.url).toBe(`http://[::1]:${port}`);
+    const { slots } = AdsResponse.parse(await (await fetch(`${edge.url}/v1/ads?q=sofa`)).json());
+    expect(slots[0]!.clickUrl).toMatch(`${edge.url}/v1/click/`);
+  } finally {
+    await edge.stop();
+  }
+  await expect(serveEdge({ ...options, host: '::1%lo' })).rejects.toThrow('--host: expected an address that a URL');
+});
 
 it('says which port is taken, and who has the folder, and starts nothing', async () => {
   const server = createServer();

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type HttpServer, listen } from '../../../gpu-backend/http/server.ts';
+import { hasIpv6 } from '../../setup/ipv6.ts';
 
 const open: HttpServer[] = [];
 afterEach(() => Promise.all(open.splice(0).map((server) => server.close(0))));
@@ -17,6 +18,11 @@ test('is alive and not ready until there is something to serve', async () => {
   expect([early.status, early.headers.get('retry-after')]).toEqual([503, '1']);
   serve({ fetch: () => new Response('served') });
   expect(await (await fetch(`${url}/v1/config`)).text()).toBe('served');
+});
+
+test.skipIf(!hasIpv6)('on an IPv6 address, its URL has it in brackets', async () => {
+  const { url } = await server({ host: '::1', port: 0 });
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
 });
 
 test('refuses a taken port and a foreign address in one line', async () => {
