@@ -17,6 +17,8 @@ export interface CandidateLogOptions {
   /** Bytes of one file, and files kept. */
   fileBytes?: number;
   files?: number;
+  /** Bytes of rows that wait for the disk, or are on their way to it, from which on no more are taken. */
+  waitingBytes?: number;
   /** Told of each write that failed. */
   onError: (error: unknown) => void;
 }
@@ -29,8 +31,6 @@ export interface CandidateLog {
   close(): Promise<void>;
 }
 
-/** Rows that may wait for the disk. */
-const MAX_WAITING = 1_000;
 const NAME = /^candidates-(\d+)\.jsonl$/;
 
 async function filesIn(dir: string): Promise<number[]> {
@@ -48,36 +48,39 @@ async function wholeRows(path: string): Promise<number> {
 
 /** Opens the folder, and goes on behind what an earlier run left there. */
 export async function openCandidateLog(options: CandidateLogOptions): Promise<CandidateLog> {
-  const { dir, share, now, random, fileBytes = 64e6, files = 4, onError } = options;
+  const { dir, share, now, random, fileBytes = 64e6, files = 4, waitingBytes = 16e6, onError } = options;
   await mkdir(dir, { recursive: true });
   const pathOf = (number: number) => join(dir, `candidates-${number}.jsonl`);
   let number = (await filesIn(dir)).at(-1) ?? 1;
   let bytes = await wholeRows(pathOf(number));
   let broken = false;
   let [logged, dropped] = [0, 0];
-  let waiting: string[] = [];
+  let waiting: Buffer[] = [];
+  let held = 0;
   let writing: Promise<void> | undefined;
 
   const write = async () => {
     while (waiting.length > 0) {
       const rows = waiting;
       waiting = [];
-      const text = rows.join('');
+      const content = Buffer.concat(rows);
       try {
         if (broken) bytes = await wholeRows(pathOf(number));
         broken = false;
-        if (bytes > 0 && bytes + Buffer.byteLength(text) > fileBytes) {
+        if (bytes > 0 && bytes + content.length > fileBytes) {
           number++;
           bytes = 0;
           for (const old of (await filesIn(dir)).slice(0, -(files - 1) || undefined)) await rm(pathOf(old));
         }
-        await appendFile(pathOf(number), text);
-        bytes += Buffer.byteLength(text);
+        await appendFile(pathOf(number), content);
+        bytes += content.length;
         logged += rows.length;
       } catch (error) {
         broken = true;
         dropped += rows.length;
         onError(error);
+      } finally {
+        held -= content.length;
       }
     }
   };
@@ -85,14 +88,16 @@ export async function openCandidateLog(options: CandidateLogOptions): Promise<Ca
   return {
     offer(answer) {
       if (random() >= share) return;
-      if (waiting.length >= MAX_WAITING) {
+      if (held >= waitingBytes) {
         dropped++;
         return;
       }
       const { request, ...considered } = answer();
       const { query, market, locale, plan } = request;
       const row = { atMs: now(), propensity: share, query, market, locale, plan, ...considered };
-      waiting.push(`${JSON.stringify(row)}\n`);
+      const line = Buffer.from(`${JSON.stringify(row)}\n`);
+      waiting.push(line);
+      held += line.length;
       writing ??= write().finally(() => {
         writing = undefined;
       });

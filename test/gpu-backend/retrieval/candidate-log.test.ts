@@ -105,10 +105,23 @@ describe('the candidate log', () => {
     expect(rows.map(({ query }) => query)).toEqual(['before', 'after']);
   });
 
+  it('holds so many bytes, those that are being written among them, however large a row is', async () => {
+    const dir = at('large');
+    const log = await open(dir, { waitingBytes: 100_000 });
+    const large = { ...answer('x'), model: 'm'.repeat(30_000) };
+    for (let i = 0; i < 10; i++) log.offer(() => large);
+    await log.close();
+    expect(log.stats()).toEqual({ logged: 4, dropped: 6 });
+    log.offer(() => large);
+    await log.close();
+    expect(log.stats()).toEqual({ logged: 5, dropped: 6 });
+    expect(await rowsOf(dir, 'candidates-1.jsonl')).toHaveLength(5);
+  });
+
   it('drops and counts what it cannot hold or write', async () => {
     const dir = at('dropped');
     const errors: unknown[] = [];
-    const log = await open(dir, { fileBytes: 1, onError: (error) => errors.push(error) });
+    const log = await open(dir, { fileBytes: 1, waitingBytes: 10_000, onError: (error) => errors.push(error) });
     for (let i = 0; i < 1_500; i++) log.offer(() => answer('x'));
     await log.close();
     expect(log.stats().dropped).toBeGreaterThan(0);
