@@ -113,6 +113,7 @@ export async function createService({ connection, served, candidate, milvus, sca
   const retrievalBy = async (bundle: Bundle, by = encoder) =>
     createRetrieval({
       ...{ encoder: by, live, calibration: bundle.manifest.calibration },
+      cosineAdapter: bundle.manifest.cosineAdapter,
       admitted: { terms, killed: killedBy(() => servingConfig.current().killList) },
       headQueries: await bundle.readHeadQueries(),
       newWords: await bundle.readNewWords(),

@@ -18,6 +18,7 @@
  *   teacher.json         optional: the teacher's measures of each test query, and its shape, for evaluating without its weights
  */
 import * as z from 'zod';
+import { CosineAdapter } from './cosine-adapter.ts';
 import { canonicalJson, sha256Hex } from './digest.ts';
 import { HarnessError } from './problem.ts';
 import { RelevanceMap } from './relevance.ts';
@@ -63,6 +64,8 @@ export const Manifest = z.lazy(() =>
       teacherMeasures: BundleFile.optional(),
       /** Weights of the logistic relevance map (shared/relevance.ts), fitted on validation queries. */
       calibration: RelevanceMap,
+      /** Weights of the map that ends a query's list where a plan asks for it (shared/cosine-adapter.ts), fitted on validation queries. */
+      cosineAdapter: CosineAdapter.optional(),
       /** What tells queries with words that no training query had (shared/new-words.ts), and the relevance map of these. */
       newWords: BundleFile.unwrap().extend({ calibration: RelevanceMap }).optional(),
       teacher: z.strictObject({ name: z.string(), sha256: Digest, license: z.string(), source: z.string() }),

@@ -16,6 +16,11 @@ const SETTINGS = {
   /** Candidates whose calibrated relevance lies below it are dropped. */
   minRelevance: z.number().min(0).max(1),
   /**
+   * Candidates are dropped, too, whose probability of being relevant lies below it by the cosine adapter of the bundle
+   * (cosine-adapter.ts), which knows how near the query's best ads are; absent, minRelevance alone decides.
+   */
+  adapterCutOff: z.number().min(0).max(1).optional(),
+  /**
    * Vectors are asked only where, by what words and keywords found, the probability that they find more is at least this
    * (gpu-backend/retrieval/gate.ts); absent, always.
    */

@@ -23,10 +23,12 @@ export const RelevanceMap = z.lazy(() =>
 );
 export type RelevanceMap = z.infer<typeof RelevanceMap>;
 
+export const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
+
 /** Probability that a judge calls the pair relevant, 0 to 1. */
 export function relevanceOf(evidence: Evidence, map: RelevanceMap): number {
   const { cosine, coverage, bestCoverage, intercept } = map;
-  const logit =
-    cosine * evidence.cosine + coverage * evidence.coverage + bestCoverage * evidence.bestCoverage + intercept;
-  return 1 / (1 + Math.exp(-logit));
+  return logistic(
+    cosine * evidence.cosine + coverage * evidence.coverage + bestCoverage * evidence.bestCoverage + intercept,
+  );
 }

@@ -13,6 +13,7 @@ import {
   spaceIdOf,
 } from '../shared/bundle.ts';
 import type { Ad } from '../shared/contract/ads.ts';
+import type { CosineAdapter } from '../shared/cosine-adapter.ts';
 import { sha256Hex } from '../shared/digest.ts';
 import type { AskedTerms } from '../shared/new-words.ts';
 import { HarnessError } from '../shared/problem.ts';
@@ -109,6 +110,7 @@ export interface PublishOptions {
   /** Queries with the teacher's own vectors, where there are any. */
   readonly headQueries?: { readonly file: Uint8Array<ArrayBuffer>; readonly count: number };
   readonly calibration: RelevanceMap;
+  readonly cosineAdapter: CosineAdapter;
   /** What tells queries with new words, and their relevance map. */
   readonly newWords: { readonly asked: AskedTerms; readonly calibration: RelevanceMap };
   readonly report: EvaluationReport & Readonly<Record<string, unknown>>;
@@ -125,6 +127,9 @@ const qualityPoints = (losses: PublishOptions['losses']): QualityPoint[] =>
       Object.entries(quality).map(([metric, value]) => ({ step, metric, series, value })),
     ),
   );
+
+/** `manifest.json`, its fields in the schema's order. */
+export const manifestJson = (manifest: Manifest): string => `${JSON.stringify(Manifest.parse(manifest), null, 2)}\n`;
 
 /** Writes the bundle, with its model card and curves, and returns its manifest. */
 export async function publish(options: PublishOptions): Promise<Manifest> {
@@ -171,6 +176,7 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
     report: await put('report.json', `${JSON.stringify(options.report, null, 2)}\n`),
     teacherMeasures: await put('teacher.json', `${JSON.stringify(options.teacherMeasures)}\n`),
     calibration: options.calibration,
+    cosineAdapter: options.cosineAdapter,
     newWords: {
       ...(await put('asked-terms.json', `${JSON.stringify(options.newWords.asked, null, 2)}\n`)),
       calibration: options.newWords.calibration,
@@ -179,7 +185,7 @@ export async function publish(options: PublishOptions): Promise<Manifest> {
     license: teacher.license,
     provenance: options.provenance,
   };
-  await put('manifest.json', `${JSON.stringify(Manifest.parse(manifest), null, 2)}\n`);
+  await put('manifest.json', manifestJson(manifest));
   await put('README.md', modelCard({ manifest, report: options.report }));
   await put('losses.svg', lossCurves(options.losses));
   const points = qualityPoints(options.losses);

@@ -8,6 +8,7 @@ import { openRecipe } from './context.ts';
 import type { EvaluationReport } from './evaluate/report.ts';
 import { evaluationTable } from './evaluate/table.ts';
 import type { LossPoint } from './phases/train.ts';
+import { calibrateBundle } from './stages/calibrate.ts';
 import { evaluateBundle } from './stages/evaluate.ts';
 import { exportBundle } from './stages/export.ts';
 import { teach } from './stages/teach.ts';
@@ -135,6 +136,15 @@ export function createRecipeCommand(): Command {
       .action(async (options: Options) =>
         print(await evaluateBundle(await open(options), options.bundle), options.json),
       ),
+  );
+  program.addCommand(
+    common(new Command('calibrate'))
+      .description('Fit the relevance maps of a published bundle anew on the validation queries, without training.')
+      .option('--bundle <folder>', 'bundle folder whose manifest is written', DEFAULT_BUNDLE)
+      .action(async (options: Options) => {
+        const maps = await calibrateBundle(await open(options), options.bundle);
+        process.stdout.write(options.json ? `${JSON.stringify(maps)}\n` : `calibrated ${options.bundle}\n`);
+      }),
   );
   program.addCommand(
     common(new Command('ablate'))

@@ -16,22 +16,15 @@ import { indexedAd, LEXICAL_VERSION } from '../../gpu-backend/retrieval/lexical-
 import { type Considered, type ConsideredAd, createRetrieval } from '../../gpu-backend/retrieval/retrieve.ts';
 import { createMarket, MARKET_SEED } from '../../marketplace/market.ts';
 import type { Query } from '../../marketplace/queries.ts';
+import { type QueryCosines, queryCosines } from '../../shared/cosine-adapter.ts';
 import { terms } from '../../shared/coverage.ts';
 import type { Plan } from '../../shared/plan.ts';
+import type { Evidence } from '../../shared/relevance.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
 import { type Judgements, precisionAt, RELEVANT } from '../../training/evaluate/metrics.ts';
 
 /** An ad under a query, with all that a map from scores to relevance may read. */
-export interface Pair {
-  cosine: number;
-  coverage: number;
-  bestCoverage: number;
-  /** Greatest cosine of the query's ads. */
-  bestCosine: number;
-  /** Mean of the ten greatest. */
-  meanCosine: number;
-  /** Distinct terms of the query, as a share of eight. */
-  words: number;
+export interface Pair extends Evidence, QueryCosines {
   relevant: boolean;
 }
 
@@ -111,13 +104,8 @@ export async function considered(options: {
     };
     const words = await rank(WORDS);
     const both = await rank(BOTH);
-    const cosines = both.ads.map(({ cosine = 0 }) => cosine).sort((a, b) => b - a);
-    const shared = {
-      bestCoverage: both.bestCoverage,
-      bestCosine: cosines[0] ?? 0,
-      meanCosine: cosines.slice(0, 10).reduce((sum, cosine) => sum + cosine, 0) / 10,
-      words: Math.min(1, terms(query.normalized).length / 8),
-    };
+    const cosines = both.ads.map(({ cosine = 0 }) => cosine);
+    const shared = { bestCoverage: both.bestCoverage, ...queryCosines(query.normalized, cosines) };
     const pairOf = ({ adId, cosine = 0, coverage }: ConsideredAd): Pair => {
       return { ...shared, cosine, coverage, relevant: (judgements.get(adId) ?? 0) >= RELEVANT };
     };

@@ -1,23 +1,23 @@
 /**
  * Where to cut a query's candidates off: precision and recall of one threshold on each of several scores. The first is the fixed
- * threshold on the cosine that the others are held against; a map that reads the query beside the cosine is what "Relevance
- * Filtering for Embedding-based Retrieval" (Rossi et al., 2024) calls a cosine adapter. All are fitted on validation queries.
+ * threshold on the cosine that the others are held against. Every map is fitted on validation queries: the bundle's own two by the recipe,
+ * the one that reads all of it here.
  */
-import type { RelevanceMap } from '../../shared/relevance.ts';
+import { adapted, type CosineAdapter } from '../../shared/cosine-adapter.ts';
+import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';
 import { fitLogistic } from '../../training/evaluate/relevance.ts';
 import type { AskedQuery, Pair } from './considered.ts';
 
 type Feature = Exclude<keyof Pair, 'relevant'>;
 
-const FEATURES = {
-  /** Of the query nothing but its ads' cosines: what an adapter can know without words. */
-  'cosine adapter': ['cosine', 'bestCosine', 'meanCosine', 'words'],
-  /** As shared/relevance.ts has it. */
-  'served map': ['cosine', 'coverage', 'bestCoverage'],
-  'served map and adapter': ['cosine', 'coverage', 'bestCoverage', 'bestCosine', 'meanCosine', 'words'],
-} as const satisfies Record<string, readonly Feature[]>;
-const SCORES = ['fixed cosine', ...(Object.keys(FEATURES) as (keyof typeof FEATURES)[])] as const;
-type ScoreName = (typeof SCORES)[number];
+const ALL = ['cosine', 'coverage', 'bestCoverage', 'bestCosine', 'meanCosine', 'words'] as const satisfies Feature[];
+type ScoreName = 'fixed cosine' | 'cosine adapter' | 'served map' | 'served map and adapter';
+
+/** The bundle's own maps; what they were fitted on is other pairs of the validation queries. */
+export interface ServedMaps {
+  calibration: RelevanceMap;
+  cosineAdapter: CosineAdapter;
+}
 
 export interface CurvePoint {
   threshold: number;
@@ -60,10 +60,9 @@ function curveOf(
   return { points, averagePrecision: area, recallAt80 };
 }
 
-/** @param served The bundle's own map; what it was fitted on is other pairs of the same queries. */
 export function cutOffCurves(
   { validation, test }: { validation: readonly AskedQuery[]; test: readonly AskedQuery[] },
-  served: RelevanceMap,
+  { calibration, cosineAdapter }: ServedMaps,
 ): Curve[] {
   const learn = validation.flatMap(({ pairs }) => pairs);
   const judge = test.flatMap(({ pairs }) => pairs);
@@ -81,11 +80,49 @@ export function cutOffCurves(
   };
   return [
     curve('fixed cosine', { cosine: 1 }),
-    ...Object.entries(FEATURES).map(([name, features]) =>
-      curve(
-        name as ScoreName,
-        name === 'served map' ? { ...served } : fitLogistic<Feature, Pair>(learn, features, ({ relevant }) => relevant),
-      ),
+    curve('cosine adapter', { ...cosineAdapter }),
+    curve('served map', { ...calibration }),
+    curve(
+      'served map and adapter',
+      fitLogistic<Feature, Pair>(learn, ALL, ({ relevant }) => relevant),
     ),
   ];
+}
+
+export interface CutOffOutcome {
+  precision: number;
+  /** Of the relevant ads that retrieval considered. */
+  recall: number;
+}
+
+function outcomeOf(queries: readonly AskedQuery[], keeps: (pair: Pair) => boolean): CutOffOutcome {
+  let [kept, hits, relevant] = [0, 0, 0];
+  for (const pair of queries.flatMap(({ pairs }) => pairs)) {
+    const isKept = keeps(pair);
+    if (isKept) kept++;
+    if (pair.relevant) relevant++;
+    if (isKept && pair.relevant) hits++;
+  }
+  return { precision: kept === 0 ? 1 : hits / kept, recall: relevant === 0 ? 1 : hits / relevant };
+}
+
+/** @param minRelevance As a plan has it. */
+export const byRelevance = (
+  queries: readonly AskedQuery[],
+  { calibration, minRelevance }: Pick<ServedMaps, 'calibration'> & { minRelevance: number },
+): CutOffOutcome => outcomeOf(queries, (pair) => relevanceOf(pair, calibration) >= minRelevance);
+
+/** @param adapterCutOff As a plan has it. */
+export const byAdapter = (
+  queries: readonly AskedQuery[],
+  { cosineAdapter, adapterCutOff }: Pick<ServedMaps, 'cosineAdapter'> & { adapterCutOff: number },
+): CutOffOutcome => outcomeOf(queries, (pair) => adapted(pair.cosine, pair, cosineAdapter) >= adapterCutOff);
+
+/** The highest cut-off of a grid with at least so much recall. */
+export function highestCutOff(
+  queries: readonly AskedQuery[],
+  { cosineAdapter, recall }: Pick<ServedMaps, 'cosineAdapter'> & { recall: number },
+): number {
+  const grid = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
+  return grid.findLast((adapterCutOff) => byAdapter(queries, { cosineAdapter, adapterCutOff }).recall >= recall) ?? 0;
 }

@@ -3,6 +3,7 @@
  * encoding is most of a query's cost. A logistic map of what was found gives the probability that the ensemble's first ten are
  * better than those of words alone; a plan asks for vectors from some probability on.
  */
+import { logistic } from '../../shared/relevance.ts';
 
 /** What words and keywords found, as far as the gate looks. */
 export interface GateEvidence {
@@ -35,6 +36,5 @@ export function gateEvidence(coverages: Iterable<number>, terms: number): GateEv
 
 /** Probability that vectors make the first ten better. */
 export function gateProbability(evidence: GateEvidence, map: GateMap = GATE): number {
-  const logit = GATE_FEATURES.reduce((sum, feature) => sum + map[feature] * evidence[feature], map.intercept);
-  return 1 / (1 + Math.exp(-logit));
+  return logistic(GATE_FEATURES.reduce((sum, feature) => sum + map[feature] * evidence[feature], map.intercept));
 }

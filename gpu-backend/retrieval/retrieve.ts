@@ -4,6 +4,7 @@
  * the wait for an index elsewhere has the newer generation asked, because later changes are told to that one only.
  */
 import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
+import { adapted, type CosineAdapter, queryCosines } from '../../shared/cosine-adapter.ts';
 import { terms } from '../../shared/coverage.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';
@@ -26,6 +27,8 @@ export interface RetrievalOptions {
   live: Live;
   /** The bundle's relevance map. */
   calibration: RelevanceMap;
+  /** What a plan's `adapterCutOff` goes by, where the bundle has it. */
+  cosineAdapter?: CosineAdapter | undefined;
   /** Tells the queries that have a map of their own, where an ad has the new word. */
   newWords?: NewWords | undefined;
   /** Who may be shown; absent: whoever is booked. */
@@ -97,7 +100,7 @@ function requireView(live: Live): View {
 }
 
 export function createRetrieval(options: RetrievalOptions): Retrieval {
-  const { encoder, live, newWords, admitted = OPEN, headQueries = new Map(), onConsidered } = options;
+  const { encoder, live, cosineAdapter, newWords, admitted = OPEN, headQueries = new Map(), onConsidered } = options;
   const vectors = createQueryVectors({ encoder, headQueries });
   let gated = 0;
 
@@ -118,6 +121,15 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
     const coverage = new Map(lexical?.coverage);
     if (asked) for (const [slot, hit] of booked) coverage.set(slot, Math.max(coverage.get(slot) ?? 0, hit.coverage));
     return { lexical: lexical?.hits ?? [], keyword: hits, booked, coverage, terms: new Set(lexical?.terms) };
+  };
+
+  /** Whether an ad of this cosine, if it has one, is within what the plan's cut-off by the cosine adapter keeps. */
+  const nearEnough = ({ query, plan }: RetrieveRequest, cosines: ReadonlyMap<number, number>) => {
+    const { adapterCutOff } = plan;
+    if (adapterCutOff === undefined || cosineAdapter === undefined) return () => true;
+    const best = queryCosines(query, cosines.values());
+    return (cosine: number | undefined) =>
+      cosine === undefined || adapted(cosine, best, cosineAdapter) >= adapterCutOff;
   };
 
   const worthVectors = (request: RetrieveRequest, view: View): boolean => {
@@ -167,17 +179,23 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       })
       // Stable: equal relevance stays in the order of fusion.
       .sort((a, b) => b.relevance - a.relevance);
-    const returned = ranked.filter(({ relevance }) => relevance >= plan.minRelevance).slice(0, plan.k);
+    // Of a new word the cosines say too little to end a list by.
+    const isNear = isNew ? () => true : nearEnough(request, cosines);
+    const returned = new Set(
+      ranked.filter((ad) => ad.relevance >= plan.minRelevance && isNear(ad.cosine)).slice(0, plan.k),
+    );
     onConsidered?.(() => ({
       request,
       generation: view.number,
       model: encoder.model,
       encodedBy: encoded?.by,
       bestCoverage,
-      // What is returned is the beginning of what was ranked.
-      ads: ranked.map(({ slot, ...ad }, i) => ({ adId: view.ad(slot).id, ...ad, returned: i < returned.length })),
+      ads: ranked.map((one) => {
+        const { slot, ...ad } = one;
+        return { adId: view.ad(slot).id, ...ad, returned: returned.has(one) };
+      }),
     }));
-    return returned.map(({ slot, sources, relevance }) => {
+    return [...returned].map(({ slot, sources, relevance }) => {
       const ad = view.ad(slot);
       const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl } = ad;
       const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl };
@@ -215,6 +233,12 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
         throw new HarnessError(
           'bad_request',
           `normalizerVersion: expected ${NORMALIZER_VERSION}, got ${request.normalizerVersion}; deploy edge and backend of one version.`,
+        );
+      }
+      if (request.plan.adapterCutOff !== undefined && cosineAdapter === undefined) {
+        throw new HarnessError(
+          'model_mismatch',
+          `plan.adapterCutOff: expected a bundle with a cosine adapter, ${encoder.model} has none; npm run recipe -- calibrate fits one.`,
         );
       }
       const brought = vectors.brought(request);

@@ -9,6 +9,7 @@ const anyPlan = fc.record(
     retrievers: fc.array(fc.constantFrom(...RetrieverName.options), { minLength: 1, maxLength: 4 }),
     k: fc.integer({ min: 1, max: 200 }),
     minRelevance: fc.float({ min: 0, max: 1, noNaN: true }),
+    adapterCutOff: fc.float({ min: 0, max: 1, noNaN: true }),
     denseGate: fc.float({ min: 0, max: 1, noNaN: true }),
     model: fc.string({ minLength: 1, maxLength: 3 }),
   },
@@ -18,7 +19,7 @@ type AnyPlan = typeof anyPlan extends fc.Arbitrary<infer T> ? T : never;
 const SETTINGS = Object.keys(Plan.shape) as (keyof AnyPlan)[];
 
 test('two plans share a fingerprint exactly when they are the same plan, whatever setting it is that differs', async () => {
-  expect(SETTINGS.sort()).toEqual(['denseGate', 'k', 'minRelevance', 'model', 'retrievers']);
+  expect(SETTINGS.sort()).toEqual(['adapterCutOff', 'denseGate', 'k', 'minRelevance', 'model', 'retrievers']);
   await fc.assert(
     fc.asyncProperty(anyPlan, anyPlan, fc.constantFrom(...SETTINGS), async (a, other, setting) => {
       const b = { ...a, [setting]: other[setting] };
@@ -48,6 +49,7 @@ test.each<PlanPatch>([
   { retrievers: [] },
   { minRelevance: -0.1 },
   { minRelevance: 1.1 },
+  { adapterCutOff: -0.1 },
   { denseGate: 1.1 },
   { model: '' },
 ])('a patch out of range is refused: %j', (patch) => {

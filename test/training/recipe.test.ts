@@ -129,6 +129,7 @@ describe('npm run recipe', () => {
     expect(metadata.spaceId).toBe(manifest.spaceId);
     expect(manifest.calibration.cosine).not.toBe(0);
     expect(manifest.newWords!.calibration).not.toEqual(manifest.calibration);
+    expect(manifest.cosineAdapter!.cosine).toBeGreaterThan(0);
     const { terms } = JSON.parse(await readFile(join(bundle, manifest.newWords!.file), 'utf8'));
     expect(terms.split(' ')).toContain('sock');
   });
@@ -161,6 +162,21 @@ describe('npm run recipe', () => {
     expect(again.slices).toEqual(report.slices);
     expect(again.speed.latencyRatio).toBeGreaterThan(0);
     expect(again.speed.throughputRatio).toBeGreaterThan(0);
+  });
+
+  it('fits the relevance maps anew to the same, and writes nothing but the manifest', async () => {
+    const cwd = await place('calibrated');
+    await cp(bundle, join(cwd, 'bundle'), { recursive: true });
+    const path = join(cwd, 'bundle', 'manifest.json');
+    const published = await readFile(path, 'utf8');
+    const { cosineAdapter: _, ...older } = JSON.parse(published);
+    const flat = { cosine: 0, coverage: 0, bestCoverage: 0, intercept: 0 };
+    const uncalibrated = { ...older, calibration: flat, newWords: { ...older.newWords, calibration: flat } };
+    await writeFile(path, JSON.stringify(uncalibrated));
+    const { code, err } = await start(cwd, ['calibrate', ...common(), '--bundle', 'bundle']).ended;
+    expect(code, err).toBe(0);
+    expect(await readFile(path, 'utf8')).toBe(published);
+    expect((await readdir(join(cwd, 'bundle'))).sort()).toEqual((await readdir(bundle)).sort());
   });
 
   it('measures it without its teacher too, from what the bundle says of that', async () => {

@@ -2,20 +2,14 @@
  * The evaluation of a bundle on the test split: every system ranks the same queries over the same ads and is measured query by query
  * (report.ts makes recovery, floors and slices of that); then forgetting and speed. Also fits the relevance maps on validation queries.
  */
-import type { Ad } from '../../shared/contract/ads.ts';
-import { CoverageIndex, lexicalText } from '../../shared/coverage-index.ts';
-import { HarnessError } from '../../shared/problem.ts';
-import type { RelevanceMap } from '../../shared/relevance.ts';
 import type { Spelling } from '../../shared/spelling.ts';
 import type { DatasetFolder } from '../data/records.ts';
 import { seeded } from '../data/seeded.ts';
 import { TextEncoderSession } from '../runner/encoder.ts';
 import type { Teacher } from '../teacher/teacher.ts';
 import type { TextTokenizer } from '../teacher/tokenizer.ts';
-import { withoutRarestWord } from './forgotten-word.ts';
-import { labelledPairs } from './labelled-pairs.ts';
 import { lexicalFloor } from './lexical.ts';
-import { type JudgedQuery, judgedQueries, mayShow } from './market.ts';
+import { adsInOrder, judgedQueries, mayShow } from './market.ts';
 import { mean, measure, RELEVANT, type Scores } from './metrics.ts';
 import { type TeacherTexts, teacherTexts } from './oracle.ts';
 import { outOfDomain, readGlosses } from './out-of-domain.ts';
@@ -25,8 +19,8 @@ import {
   publishedMeasures,
   type TeacherMeasures,
 } from './published-teacher.ts';
-import { rank, scored } from './rank.ts';
-import { fitRelevance } from './relevance.ts';
+import { scored } from './rank.ts';
+import { fitRelevanceMaps, type RelevanceMaps } from './relevance-maps.ts';
 import { type EvaluationReport, type Nearness, quality, type TrainedFloor, withPublishedFloors } from './report.ts';
 import { openSearch, unitRows } from './search.ts';
 import { sliceQueries, sliceRules } from './slices.ts';
@@ -82,20 +76,6 @@ const TEST_FILES = ['catalogue.jsonl', 'queries.test.jsonl', 'qrels.test.jsonl']
 export const teacherData = (dataset: DatasetFolder): Promise<string> =>
   dataset.digest([...TEST_FILES, 'oracle.test.jsonl']);
 
-/** Ads in the order of the candidate's vectors. @throws HarnessError where the catalogue lacks one. */
-function adsInOrder(ads: readonly Ad[], ids: readonly string[]): Ad[] {
-  const byId = new Map(ads.map((ad) => [ad.id, ad]));
-  return ids.map((id) => {
-    const ad = byId.get(id);
-    if (!ad)
-      throw new HarnessError(
-        'bundle_damaged',
-        `ad ${id} of the bundle is not in the catalogue: bundle and data do not belong together.`,
-      );
-    return ad;
-  });
-}
-
 /** Cosines of the rows of two matrices [n, dimension]. */
 function nearness(a: Float32Array, b: Float32Array, dimension: number): Nearness {
   const cosines = Array.from({ length: a.length / dimension }, (_, row) => {
@@ -120,9 +100,7 @@ const denominatorsOf = ({ withContext, bare }: TeacherTexts) => ({
 
 export interface Evaluated {
   readonly report: EvaluationReport;
-  readonly calibration: RelevanceMap;
-  /** The same for queries with new words (shared/new-words.ts). */
-  readonly newWordsCalibration: RelevanceMap;
+  readonly maps: RelevanceMaps;
   /** What a bundle says of the teacher's quality. */
   readonly described: Omit<PublishedTeacher, 'shape'>;
 }
@@ -188,22 +166,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   };
 
   onStage('fitting the relevance maps on validation queries');
-  const validation = (await judgedQueries(dataset, 'validation')).queries;
-  const index = new CoverageIndex(ads.map(lexicalText));
-  const fitted = async (judged: readonly JudgedQuery[], seen: readonly string[]): Promise<RelevanceMap> => {
-    const vectors = await student(seen);
-    const hits = await rank(search, vectors, { ads, queries: judged, k: DEPTH });
-    return fitRelevance(labelledPairs({ ads, index, rows: unit, vectors, queries: judged, hits, depth: DEPTH }));
-  };
-  const forgottenWords = withoutRarestWord(validation, index);
-  const calibration = await fitted(
-    validation,
-    validation.map(({ normalized }) => normalized),
-  );
-  const newWordsCalibration = await fitted(
-    forgottenWords.map(({ query }) => query),
-    forgottenWords.map(({ text }) => text),
-  );
+  const maps = await fitRelevanceMaps({ dataset, ads, rows: unit, search, encode: student });
   await search.close();
 
   // Its words must be encoded anew: without the teacher there is nothing to compare with.
@@ -245,8 +208,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluated> {
   };
   return {
     report: published ? withPublishedFloors(report, published) : report,
-    calibration,
-    newWordsCalibration,
+    maps,
     described: {
       dataSha256: await teacherData(dataset),
       readsContext: options.teacherReadsContext,

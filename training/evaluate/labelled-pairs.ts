@@ -1,5 +1,6 @@
-/** The pairs that the relevance map is fitted on (relevance.ts), with the judges' word. */
+/** The pairs that the relevance maps are fitted on (relevance.ts), with the judges' word. */
 import type { Ad } from '../../shared/contract/ads.ts';
+import { queryCosines } from '../../shared/cosine-adapter.ts';
 import type { CoverageIndex } from '../../shared/coverage-index.ts';
 import { type JudgedQuery, mayShow } from './market.ts';
 import { RELEVANT } from './metrics.ts';
@@ -35,7 +36,7 @@ export function labelledPairs({
   depth,
 }: LabelledPairsOptions): LabelledPair[] {
   const dimension = rows.length / ads.length;
-  const cosine = (query: number, row: number): number => {
+  const cosineOf = (query: number, row: number): number => {
     let sum = 0;
     for (let i = 0; i < dimension; i++) sum += vectors[query * dimension + i]! * rows[row * dimension + i]!;
     return sum;
@@ -48,8 +49,11 @@ export function labelledPairs({
       .slice(0, depth);
     const bestCoverage = shared[0]?.[1] ?? 0;
     const met = new Set([...hits[i]!.map(({ row }) => row), ...shared.map(([row]) => row)]);
-    return [...met].map((row) => ({
-      cosine: cosine(i, row),
+    const cosines = new Map([...met].map((row) => [row, cosineOf(i, row)]));
+    const nearest = queryCosines(query.normalized, cosines.values());
+    return [...cosines].map(([row, cosine]) => ({
+      cosine,
+      ...nearest,
       coverage: coverage.get(row) ?? 0,
       bestCoverage,
       relevant: (query.judgements.get(ads[row]!.id) ?? 0) >= RELEVANT,

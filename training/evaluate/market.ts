@@ -1,5 +1,6 @@
 /** A split of the market as rankings are judged on it: queries with their judgements, and which ads each query may get. */
 import type { Ad } from '../../shared/contract/ads.ts';
+import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
 import type { DatasetFolder, QueryRow } from '../data/records.ts';
 import { type Judgements, RELEVANT } from './metrics.ts';
@@ -47,3 +48,17 @@ export async function judgedQueries(
 /** Whether an ad may be shown to a query: active, and booked in the query's market. */
 export const mayShow = (ad: Ad, query: QueryRow): boolean =>
   ad.status === 'active' && ad.markets.includes(query.market);
+
+/** Ads in the order of a bundle's vectors. @throws HarnessError where the catalogue lacks one. */
+export function adsInOrder(ads: readonly Ad[], ids: readonly string[]): Ad[] {
+  const byId = new Map(ads.map((ad) => [ad.id, ad]));
+  return ids.map((id) => {
+    const ad = byId.get(id);
+    if (!ad)
+      throw new HarnessError(
+        'bundle_damaged',
+        `ad ${id} of the bundle is not in the catalogue: bundle and data do not belong together.`,
+      );
+    return ad;
+  });
+}

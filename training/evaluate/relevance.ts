@@ -1,12 +1,16 @@
-/** Fits the relevance map (shared/relevance.ts) on labelled pairs: logistic regression by Newton's method. */
+/** Fits the maps to the probability of relevance (shared/{relevance,cosine-adapter}.ts) on labelled pairs: logistic regression by Newton's method. */
+import type { CosineAdapter, QueryCosines } from '../../shared/cosine-adapter.ts';
 import type { Evidence, RelevanceMap } from '../../shared/relevance.ts';
 
-/** A query and an ad, and whether a judge says that they fit. */
-export interface LabelledPair extends Evidence {
+interface Labelled {
   readonly relevant: boolean;
 }
 
-const FEATURES = ['cosine', 'coverage', 'bestCoverage'] as const;
+/** A query and an ad, and whether a judge says that they fit. */
+export type LabelledPair = Evidence & QueryCosines & Labelled;
+
+const EVIDENCE = ['cosine', 'coverage', 'bestCoverage'] as const satisfies (keyof Evidence)[];
+const COSINES = ['cosine', 'bestCosine', 'meanCosine', 'words'] as const satisfies ('cosine' | keyof QueryCosines)[];
 const ROUNDS = 50;
 /** Keeps the fit finite where the labels are separable, and a feature that never varies at 0. */
 const RIDGE = 1e-6;
@@ -29,9 +33,13 @@ function solve(a: number[][], b: number[]): number[] {
 }
 
 /** The map of greatest likelihood, with Platt's smoothed labels. */
-export function fitRelevance(data: readonly LabelledPair[]): RelevanceMap {
-  return fitLogistic(data, FEATURES, ({ relevant }) => relevant);
-}
+export const fitRelevance = (data: readonly (Evidence & Labelled)[]): RelevanceMap =>
+  fitLogistic(data, EVIDENCE, ({ relevant }) => relevant);
+
+/** The same from cosines alone. */
+export const fitCosineAdapter = (
+  data: readonly (Pick<Evidence, 'cosine'> & QueryCosines & Labelled)[],
+): CosineAdapter => fitLogistic(data, COSINES, ({ relevant }) => relevant);
 
 /** Weights and intercept of greatest likelihood for any features, with Platt's smoothed labels. */
 export function fitLogistic<F extends string, D extends Readonly<Record<F, number>>>(

@@ -43,8 +43,7 @@ export async function exportBundle(
   const vectors = int8Rows(exact, dimension);
   const {
     report,
-    calibration,
-    newWordsCalibration,
+    maps,
     described: measures,
   } = await evaluate({
     candidate: { ...reader, model, dimension, vectors, adIds: ads.map(({ id }) => id) },
@@ -75,8 +74,9 @@ export async function exportBundle(
     ads: await adsFile(ads, { vectors, spaceId }),
     adCount: ads.length,
     ...(await headQueries(context, { teacher: taught.teacher, spaceId })),
-    calibration,
-    newWords: { asked: await askedTerms(dataset), calibration: newWordsCalibration },
+    calibration: maps.calibration,
+    cosineAdapter: maps.cosineAdapter,
+    newWords: { asked: await askedTerms(dataset), calibration: maps.newWordsCalibration },
     teacherMeasures: {
       ...measures,
       // Its speed is measured with the bundle's tokenizer.

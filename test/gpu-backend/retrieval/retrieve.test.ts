@@ -7,6 +7,7 @@ import { killedBy } from '../../../gpu-backend/retrieval/admission.ts';
 import { type Considered, createRetrieval } from '../../../gpu-backend/retrieval/retrieve.ts';
 import { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
 import { killEntry } from '../../../shared/contract/takedown.ts';
+import { adapted, queryCosines } from '../../../shared/cosine-adapter.ts';
 import { terms } from '../../../shared/coverage.ts';
 import type { Plan } from '../../../shared/plan.ts';
 import { packFloats } from '../../../shared/query-vector.ts';
@@ -441,6 +442,51 @@ describe('retrieve', () => {
     for (const [i, map] of [words, calibration, calibration].entries())
       for (const { relevance, cosine, coverage } of seen[i]!.ads)
         expect(relevance).toBe(relevanceOf({ cosine: cosine!, coverage, bestCoverage: seen[i]!.bestCoverage }, map));
+  });
+
+  it('ends a list by the cosine adapter where the plan asks, and not that of a query with a new word', async () => {
+    const cosineAdapter = { cosine: 20, bestCosine: -14, meanCosine: 0, words: 0, intercept: -2 };
+    const seen: Considered[] = [];
+    const { calibration } = house.bundle.manifest;
+    const retrieval = createRetrieval({
+      ...{ encoder: house.encoder, live: house.live, calibration, cosineAdapter },
+      newWords: { of: (query) => terms(query).filter((term) => term === 'blue'), calibration },
+      onConsidered: (answer) => seen.push(answer()),
+    });
+    const ask = async (query: string, cutOff: { adapterCutOff?: number; k?: number } = {}) => {
+      const plan = { ...BOTH, k: 100, minRelevance: 0, ...cutOff };
+      const { candidates } = await retrieval.retrieve({
+        ...{ query, normalizerVersion: NORMALIZER_VERSION, market: 'us', locale: 'en', plan, deadlineMs: 10_000 },
+      });
+      return candidates.map(({ adId }) => adId);
+    };
+    const all = await ask('red sofa');
+    const [{ ads }] = seen as [Considered];
+    const best = queryCosines(
+      'red sofa',
+      ads.map(({ cosine }) => cosine!),
+    );
+    const [above, below] = [0.5, 0.05].map((least) =>
+      ads.filter(({ cosine }) => adapted(cosine!, best, cosineAdapter) >= least).map(({ adId }) => adId),
+    );
+    expect(above!.length).toBeGreaterThan(0);
+    expect(above!.length).toBeLessThan(below!.length);
+    expect(below!.length).toBeLessThan(all.length);
+    expect(await ask('red sofa', { adapterCutOff: 0.5 })).toEqual(above);
+    expect(await ask('red sofa', { adapterCutOff: 0.05 })).toEqual(below);
+    // What is left fills the list: k counts what the cut-off keeps.
+    expect(await ask('red sofa', { adapterCutOff: 0.05, k: above!.length + 1 })).toEqual(
+      below!.slice(0, above!.length + 1),
+    );
+    expect(seen.at(-1)!.ads.filter(({ returned }) => returned)).toHaveLength(above!.length + 1);
+    expect(await ask('blue sofa', { adapterCutOff: 1 })).toEqual(await ask('blue sofa'));
+  });
+
+  it('refuses a plan that asks a bundle for the cosine adapter that it lacks', async () => {
+    await expect(house.ask('red sofa', { ...BOTH, adapterCutOff: 0.1 })).rejects.toMatchObject({
+      code: 'model_mismatch',
+      message: expect.stringContaining('tiny-1 has none; npm run recipe -- calibrate fits one'),
+    });
   });
 
   it('leaves vectors alone where the gate says that words found enough, and only where the plan has a gate', async () => {

@@ -1,7 +1,7 @@
 /** The relevance map: the fit finds the weights behind the labels. */
 import { describe, expect, it } from 'vitest';
 import { seeded } from '../../../training/data/seeded.ts';
-import { fitRelevance } from '../../../training/evaluate/relevance.ts';
+import { fitCosineAdapter, fitRelevance } from '../../../training/evaluate/relevance.ts';
 
 describe('fitRelevance', () => {
   it('finds the weights that made the labels', () => {
@@ -29,5 +29,20 @@ describe('fitRelevance', () => {
     expect(cosine).toBeGreaterThan(0);
     expect(coverage).toBe(0);
     expect(Number.isFinite(intercept)).toBe(true);
+  });
+});
+
+describe('fitCosineAdapter', () => {
+  it('finds the weights that made the labels', () => {
+    const random = seeded('labels of an adapter');
+    const data = Array.from({ length: 20_000 }, () => {
+      const pair = { cosine: random(), bestCosine: random(), meanCosine: random(), words: random() };
+      const logit = 12 * pair.cosine - 6 * pair.bestCosine - 2 * pair.meanCosine - pair.words - 1;
+      return { ...pair, relevant: random() < 1 / (1 + Math.exp(-logit)) };
+    });
+    const weights = fitCosineAdapter(data);
+    for (const [name, made] of Object.entries({ bestCosine: -6, meanCosine: -2, words: -1, intercept: -1 }))
+      expect(Math.abs(weights[name as keyof typeof weights] - made), name).toBeLessThan(0.5);
+    expect(Math.abs(weights.cosine - 12)).toBeLessThan(0.8);
   });
 });
