@@ -4,7 +4,6 @@ import type { Visit } from '../shared/assignment.ts';
 import type { ImpressionEvent } from '../shared/contract/events.ts';
 import type { AdsResponse } from '../shared/contract/query-route.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
-import { HarnessError } from '../shared/problem.ts';
 import { readOverride } from '../shared/qa-override.ts';
 import { continueTrace, TRACEPARENT } from '../shared/traceparent.ts';
 import type { AdsRequest } from './ads-request.ts';
@@ -15,6 +14,7 @@ import { identify, takenBack, UNIT_COOKIE, type Unit } from './identity.ts';
 import { type Page, retrievePage } from './interleaved.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
 import { type LoggedQuery, loggedQuery } from './query-log.ts';
+import { originOf } from './request-url.ts';
 import { headersOf } from './security-headers.ts';
 import type { Serving } from './serving.ts';
 import type { Slate } from './slates.ts';
@@ -149,19 +149,6 @@ export const adsRoute = (isolate: Isolate) =>
       waitUntil: (work) => c.executionCtx.waitUntil(work),
     });
   });
-
-/** The origin that was read last: nearly all requests are sent to one. */
-let read = { start: '', origin: '' };
-
-/** Where this request was sent to; a Host header may hold anything. */
-function originOf(url: string): string {
-  const start = url.slice(0, url.indexOf('/', url.indexOf('//') + 2));
-  if (start === read.start) return read.origin;
-  const origin = URL.parse(url)?.origin;
-  if (origin === undefined) throw new HarnessError('bad_request', 'Host: expected a host name');
-  read = { start, origin };
-  return origin;
-}
 
 const toHundredths = (ms: number) => Math.round(ms * 100) / 100;
 

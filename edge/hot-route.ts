@@ -5,13 +5,14 @@
 import { answerAds } from './ads.ts';
 import type { Isolate } from './isolate.ts';
 import { limitRate } from './rate-limit.ts';
+import { pathStart } from './request-url.ts';
 import { secured } from './security-headers.ts';
 
 const PATH = '/v1/ads';
 
 /** Whether a URL has exactly this path; another spelling of it is the router's business. */
 export function isAds(url: string): boolean {
-  const from = url.indexOf('/', url.indexOf('//') + 2);
+  const from = pathStart(url);
   const to = from + PATH.length;
   return url.startsWith(PATH, from) && (to === url.length || url[to] === '?');
 }

@@ -5,14 +5,15 @@
 import { Hono } from 'hono';
 import { verifyRequest } from '../shared/signature.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
+import { pathStart } from './request-url.ts';
 
 export const reconcileRoute = (isolate: Isolate) =>
   new Hono<EdgeContext>().post('/v1/reconcile', async (c) => {
-    const { pathname, search } = new URL(c.req.url);
+    const { url } = c.req;
     const { settings, clock, outboxes } = isolate;
     await verifyRequest(
       settings.keys,
-      { method: 'POST', path: pathname + search, body: '' },
+      { method: 'POST', path: url.slice(pathStart(url)), body: '' },
       c.req.raw.headers,
       clock.now(),
     );

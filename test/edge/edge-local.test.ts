@@ -171,6 +171,7 @@ describe('startEdge', () => {
         `${ads}\r\nhost: a\r\ncookie: ${'x'.repeat(50_000)}\r\n\r\n`,
         'GET http://elsewhere.example/v1/ads?q=sofa HTTP/1.1\r\nhost: a\r\n\r\n',
         'OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n',
+        'POST /v1/reconcile HTTP/1.1\r\nhost: [::\r\n\r\n',
         `${post}\r\nhost: a\r\n${json}\r\ncontent-length: 10\r\n\r\n{}`,
         `${post}\r\nhost: a\r\n${json}\r\ncontent-length: 2\r\n\r\n\xff\xfe`,
         `${post}\r\nhost: a\r\n${json}\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n`,

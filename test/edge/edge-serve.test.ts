@@ -57,10 +57,18 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
     expect((await fetch(answer.slots[0]!.clickUrl, { redirect: 'manual' })).status).toBe(302);
     issued.push(answer.requestId, `${answer.requestId}:1`);
     expect(answer.slots[0]!.clickUrl).toMatch(new RegExp(`^${first.url}/v1/click/`));
-    // Where a proxy has ended TLS, a click goes there.
-    const proxied = await ads(first.url, 'sofa', { 'x-forwarded-proto': 'https' });
-    expect(proxied.slots[0]!.clickUrl).toMatch(new RegExp(`^${first.url.replace('http:', 'https:')}/v1/click/`));
-    issued.push(proxied.requestId);
+    // Where a proxy has ended TLS, a click goes there, whatever proxies behind that one have appended.
+    for (const proto of ['https', 'https, http', 'HTTPS,http,http']) {
+      const proxied = await ads(first.url, 'sofa', { 'x-forwarded-proto': proto });
+      expect(proxied.slots[0]!.clickUrl).toMatch(new RegExp(`^${first.url.replace('http:', 'https:')}/v1/click/`));
+      issued.push(proxied.requestId);
+    }
+    for (const proto of ['ftp', 'javascript', ', https']) {
+      const { status } = await fetch(`${first.url}/v1/ads?q=sofa`, { headers: { 'x-forwarded-proto': proto } });
+      expect(status).toBe(400);
+    }
+    const reconciliation = { method: 'POST', headers: { 'x-forwarded-proto': 'https, http' } };
+    expect((await fetch(`${first.url}/v1/reconcile`, reconciliation)).status).toBe(401);
     // Together, so that events share calls to the queue.
     const together = await Promise.all(Array.from({ length: 30 }, (_, i) => ads(first.url, `sofa+bed+münchen+${i}`)));
     issued.push(...together.map(({ requestId }) => requestId));
@@ -76,7 +84,7 @@ it('answers, follows clicks, and delivers after a restart what a backend that wa
     const another = await fetch(`${first.url}/v1/ads?q=`, { headers: { 'cf-connecting-ip': '203.0.113.10' } });
     expect(another.status).toBe(400);
     const { events } = (await (await fetch(`${first.url}/healthz`)).json()) as { events: Record<string, number> };
-    expect(events).toMatchObject({ issued: 33, delivered: 0, failed: 0 });
+    expect(events).toMatchObject({ issued: 35, delivered: 0, failed: 0 });
     // No data centre is asked for what it cannot have.
     expect(await readFile(join(dataDir, 'config.capnp'), 'utf8')).toContain('(name = "CACHE_API", text = "off")');
   } finally {
