@@ -5,7 +5,8 @@ import { deliverAlerts } from './alerts/deliver.ts';
 import { raiseAlerts } from './alerts/raise.ts';
 import { type Closer, inTime } from './closers.ts';
 import type { BackendConfig } from './config.ts';
-import type { Database } from './db/connect.ts';
+import type { Connection } from './db/connect.ts';
+import { inTurn } from './db/exclusive.ts';
 import { advance } from './experiments/rollup-advance.ts';
 import type { Rebuilder } from './generations/rebuild.ts';
 import type { Metrics } from './http/metrics.ts';
@@ -15,6 +16,8 @@ import type { Follower } from './serving-config/follower.ts';
 
 /** How often rollups are brought up, and experiments are looked at for alarms; reports bring rollups up by themselves. */
 const [ROLLUP_MS, ALERTS_MS] = [5_000, 60_000];
+/** Postgres' advisory lock of looks for alarms; any number that nothing else takes. */
+const ALERTS_LOCK = 7_118_224;
 /** How often the index is compared with exact search on what was asked lately. */
 const CANARY_MS = 60_000;
 /** How often other backends on the same database are followed; with the edge's half second, a pause holds everywhere within one. */
@@ -24,7 +27,7 @@ const REBUILD_MS = 1_000;
 
 /** Starts all of it, and gives what ends each, in bounded time. */
 export function startBackground({
-  db,
+  connection,
   metrics,
   peers,
   canary,
@@ -32,7 +35,7 @@ export function startBackground({
   config,
   log,
 }: {
-  db: Database;
+  connection: Pick<Connection, 'batch' | 'kind'>;
   metrics: Metrics;
   peers: Follower | undefined;
   canary: RecallCanary;
@@ -40,6 +43,7 @@ export function startBackground({
   config: Readonly<BackendConfig>;
   log: Logger;
 }): Closer[] {
+  const { batch: db } = connection;
   const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0, canary: 0, rebuild: 0 };
   for (const [name, help] of [
     ['rollup', 'Rollups that failed.'],
@@ -67,9 +71,12 @@ export function startBackground({
     failures.alert_delivery++;
     log.warn({ alert: alert.id, reason }, 'the webhook did not take an alert');
   };
+  // A little less than the pause between two looks of one backend, which is to get its turn when there are no others.
+  const inTurnOfAll = inTurn(connection, { lock: ALERTS_LOCK, counter: 'alerts', everyMs: 0.8 * ALERTS_MS });
   start('alerts', ALERTS_MS, async (signal) => {
     const raised = await raiseAlerts(db, {
       nowMs: Date.now(),
+      inTurn: inTurnOfAll,
       onFailure: (experiment, cause) => failed('alerts')(new Error(`of ${experiment}`, { cause })),
     });
     for (const { id } of raised) log.warn({ alert: id }, 'alert');

@@ -35,12 +35,12 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
       closers.push(inTime('traces', () => tracing.stop()));
     }
     const adapters = await openAdapters({ config, log, closers });
-    const { app, stopping, batch, metrics, peers, rebuild, events, canary, candidateLog } = await createService({
+    const { app, stopping, metrics, peers, rebuild, events, canary, candidateLog } = await createService({
       ...adapters,
       config,
       log,
     });
-    const { server } = adapters;
+    const { server, connection } = adapters;
     closers.push(() => candidateLog?.close());
     closers.push(() => events.close());
     server.serve(app);
@@ -48,7 +48,7 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
       stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
       await server.close(DRAIN_MS);
     };
-    closers.push([drain, ...startBackground({ db: batch, metrics, peers, canary, rebuild, config, log })]);
+    closers.push([drain, ...startBackground({ connection, metrics, peers, canary, rebuild, config, log })]);
     log.info({ url: server.url, seconds: Math.round(performance.now() - began) / 1000 }, 'listening');
     return { url: server.url, stop };
   } catch (error) {

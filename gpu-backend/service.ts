@@ -227,5 +227,5 @@ export async function createService({ connection, served, candidate, milvus, sca
     await availability.guard(publication.settle);
     await rebuilder.look(signal);
   };
-  return { app, stopping, batch, metrics, peers, rebuild, events, canary, candidateLog };
+  return { app, stopping, metrics, peers, rebuild, events, canary, candidateLog };
 }

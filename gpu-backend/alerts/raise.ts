@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm';
 import type { Alert } from '../../shared/contract/alerts.ts';
 import type { DetailedReport, Guardrail } from '../../shared/contract/report-detail.ts';
 import { type Database, rows } from '../db/connect.ts';
+import { ELSEWHERE, type Exclusive } from '../db/exclusive.ts';
 import { insertRecords } from '../db/recordset.ts';
 import { alerts } from '../db/schema.ts';
 import { judge } from '../experiments/detailed-report.ts';
@@ -47,12 +48,19 @@ function brokenGuardrail(arm: string, { metric, title, margin, effect }: Guardra
 
 export interface RaiseOptions {
   nowMs: number;
+  /** One of all backends looks, because a look costs a report an experiment. */
+  inTurn: Exclusive;
   /** Told of an experiment that could not be looked at; it keeps no other from being. */
   onFailure: (experiment: string, error: unknown) => void;
 }
 
-/** Looks at every running experiment and puts the alerts that are new into the outbox; gives them. */
-export async function raiseAlerts(db: Database, { nowMs, onFailure }: RaiseOptions): Promise<Alert[]> {
+/** Looks at every running experiment, if it is this backend's turn, and puts the alerts that are new into the outbox; gives them. */
+export async function raiseAlerts(db: Database, options: RaiseOptions): Promise<Alert[]> {
+  const raised = await options.inTurn(() => lookAtAll(db, options));
+  return raised === ELSEWHERE ? [] : raised;
+}
+
+async function lookAtAll(db: Database, { nowMs, onFailure }: RaiseOptions): Promise<Alert[]> {
   const raised: Alert[] = [];
   for (const { key, status } of await listExperiments(db)) {
     if (status !== 'running') continue;

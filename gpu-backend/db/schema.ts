@@ -17,8 +17,11 @@ export * from './schema/events.ts';
 export * from './schema/experiments.ts';
 export * from './schema/rollups.ts';
 
-/** Numbers that only grow: the version of the serving configuration, the catalogue's revision, how far the rollups are. */
+/**
+ * Numbers that only grow: the version of the serving configuration, the catalogue's revision, how far the rollups are; and when
+ * alarms were looked for last, in UTC milliseconds.
+ */
 export const counters = pgTable('counters', {
-  name: text().$type<'config' | 'catalogue' | 'rollup'>().primaryKey(),
+  name: text().$type<'config' | 'catalogue' | 'rollup' | 'alerts'>().primaryKey(),
   value: bigint({ mode: 'number' }).notNull(),
 });

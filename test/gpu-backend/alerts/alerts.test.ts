@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { deliverAlerts, retryAfterMs } from '../../../gpu-backend/alerts/deliver.ts';
 import { alertsOf, raiseAlerts } from '../../../gpu-backend/alerts/raise.ts';
+import { ELSEWHERE, type Exclusive, inTurn } from '../../../gpu-backend/db/exclusive.ts';
 import { Alert } from '../../../shared/contract/alerts.ts';
 import { parseKeyRing, verifyRequest } from '../../../shared/signature.ts';
 import {
@@ -40,12 +41,14 @@ async function listen() {
   return hook;
 }
 
-describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
+const always: Exclusive = (work) => work();
+
+describe.each(DATABASES)('alerts on the %s database', (name, open) => {
   const database = useDatabase(open);
   let hook: Awaited<ReturnType<typeof listen>>;
   beforeEach(async () => {
     hook = await listen();
-    await emptyEvents(database.db, 'experiments', 'alerts');
+    await emptyEvents(database.db, 'experiments', 'alerts', 'counters');
     return () => hook.close();
   });
 
@@ -59,9 +62,10 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
       ),
     );
   }
-  const raise = (nowMs: number) =>
+  const raise = (nowMs: number, turn = always) =>
     raiseAlerts(database.db, {
       nowMs,
+      inTurn: turn,
       onFailure: (_experiment, error) => {
         throw error;
       },
@@ -97,6 +101,23 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
     ]);
   });
 
+  it('are looked for by one of all backends, now and then', async () => {
+    await lopsided();
+    const connection = { batch: database.db, kind: name === 'server' ? ('postgres' as const) : ('pglite' as const) };
+    const backend = () => inTurn(connection, { lock: 1, counter: 'alerts', everyMs: 3_600_000 });
+    const [one, other] = [backend(), backend()];
+    expect(await raise(NOON, one)).not.toEqual([]);
+    for (const again of [one, other]) expect(await raise(NOON + DAY_MS, again)).toEqual([]);
+    const setBack = (ms: number) =>
+      database.db.execute(sql`update counters set value = value - ${ms}::bigint where name = 'alerts'`);
+    await setBack(3_600_001);
+    expect(await raise(NOON + DAY_MS, other)).not.toEqual([]);
+    expect(await one(async () => 'a look')).toBe(ELSEWHERE);
+    // of before the database's clock was set back
+    await setBack(-3_600_000);
+    expect(await one(async () => 'a look')).toBe('a look');
+  });
+
   it('are raised of the others where one experiment cannot be looked at', async () => {
     await lopsided('broken');
     await lopsided();
@@ -109,7 +130,8 @@ describe.each(DATABASES)('alerts on the %s database', (_name, open) => {
       },
     });
     const unseen: string[] = [];
-    const raised = await raiseAlerts(db, { nowMs: NOON, onFailure: (experiment) => unseen.push(experiment) });
+    const onFailure = (experiment: string) => unseen.push(experiment);
+    const raised = await raiseAlerts(db, { nowMs: NOON, inTurn: always, onFailure });
     expect(sampleRatio(raised).map(({ experiment }) => experiment)).toEqual(['test']);
     expect(unseen).toEqual(['broken']);
   });
