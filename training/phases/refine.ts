@@ -141,7 +141,12 @@ async function* batchesAfter(after: number, interval: readonly Round[], options:
     const held = { perAd: regularisation.perAd, random: seeded(seed, 'co-clicks', round.part) };
     const plan = await readPlan(folder, round);
     yield* roundBatches(after, {
-      ...{ queries, tokenizer, ads, settings, seed, plan },
+      queries,
+      tokenizer,
+      ads,
+      settings,
+      seed,
+      plan,
       targets: distillation > 0 ? await targets?.([...plan.rows].map((row) => queries[row]!)) : undefined,
       dimension: embeddingWidth(student),
       general: replay ? generalTexts(await general[round.part % general.length]!.read(), tokenizer) : undefined,

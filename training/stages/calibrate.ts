@@ -26,7 +26,9 @@ export async function calibrateBundle({ config, dataset, say }: RecipeContext, f
   const { calibration, newWordsCalibration, cosineAdapter } = maps;
   const { newWords } = manifest;
   const next = {
-    ...{ ...manifest, calibration, cosineAdapter },
+    ...manifest,
+    calibration,
+    cosineAdapter,
     ...(newWords && { newWords: { ...newWords, calibration: newWordsCalibration } }),
   };
   const path = join(folder, 'manifest.json');

@@ -47,8 +47,10 @@ export async function refinePrepared(
   { taught, initial, catalogue, validation, aligned }: Prepared & { aligned: Aligned },
 ): Promise<{ refined: Refined; inputs: RefinementInputs }> {
   const inputs = await refinementInputs(context, {
-    ...{ catalogue, tokenizer: initial.tokenizer },
-    ...{ teacher: taught.teacher, texts: aligned.texts },
+    catalogue,
+    tokenizer: initial.tokenizer,
+    teacher: taught.teacher,
+    texts: aligned.texts,
   });
   return { refined: await refineStudent(context, { inputs, aligned, measure: validation?.measure }), inputs };
 }
