@@ -53,7 +53,7 @@ export function startBackground({
     ['rebuild', 'Looks at whether a generation is due that failed.'],
     ['alert_delivery', 'Alerts that the webhook did not take; each is tried again.'],
   ] as const)
-    metrics.gauge({ name: `harness_${name}_failures`, help, read: () => failures[name] });
+    metrics.counter({ name: `harness_${name}_failures_total`, help, read: () => failures[name] });
   const failed = (name: 'rollup' | 'alerts' | 'follow' | 'canary' | 'rebuild') => (err: unknown) => {
     failures[name]++;
     log.error({ err }, `${name}: will be tried again`);

@@ -24,7 +24,6 @@ import { createVectorLadder } from './generations/vectors.ts';
 import { createApiKeys } from './http/api-keys.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
-import { watchState } from './http/gauges.ts';
 import { createMetrics } from './http/metrics.ts';
 import { accountRoutes } from './http/routes-accounts.ts';
 import { catalogueRoutes } from './http/routes-catalogue.ts';
@@ -35,6 +34,7 @@ import { generationRoutes } from './http/routes-generations.ts';
 import { modelRoutes } from './http/routes-model.ts';
 import { operationsRoutes } from './http/routes-operations.ts';
 import { retrievalRoutes } from './http/routes-retrieval.ts';
+import { watchState } from './http/watch-state.ts';
 import { withDatabase } from './http/with-database.ts';
 import { watchEngines } from './index/engines.ts';
 import { killedBy } from './retrieval/admission.ts';
@@ -76,7 +76,7 @@ export async function createService({ connection, served, candidate, milvus, sca
   const ladder = createVectorLadder({ bundleAds: await served.bundle.readAds(), encoder });
   let leftOver = 0;
   const help = 'Publications after which an old generation could not be removed; the next one tries again.';
-  metrics.gauge({ name: 'harness_generations_left_over', help, read: () => leftOver });
+  metrics.counter({ name: 'harness_generations_left_over_total', help, read: () => leftOver });
   const store = await openGenerationStore({
     ...{ dir: config.generationsDir, milvus, scan },
     onUnmeasured: (of) => log.warn(of, 'its graph is searched and was never measured: build a generation here'),

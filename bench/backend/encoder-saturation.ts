@@ -55,8 +55,8 @@ async function scrape(url: string) {
     process: read('bench_cpu_process'),
   };
   return {
-    encoded: read('encoder_encoded'),
-    batches: read('encoder_batches'),
+    encoded: read('encoder_encoded_total'),
+    batches: read('encoder_batches_total'),
     lagMs: Math.max(0, 1_000 * read('nodejs_eventloop_lag_p99_seconds') - SAMPLED_EVERY_MS),
     times,
   };

@@ -29,8 +29,8 @@ const pool = await createEncoder({
 });
 const encoder = cachedEncoder(pool, { maxBytes: 1 });
 const metrics = createMetrics();
-metrics.gauge({ name: 'harness_encoder_encoded', help: 'Texts encoded.', read: () => encoder.stats().encoded });
-metrics.gauge({ name: 'harness_encoder_batches', help: 'Batches run.', read: () => encoder.stats().batches });
+metrics.counter({ name: 'harness_encoder_encoded_total', help: 'Texts encoded.', read: () => encoder.stats().encoded });
+metrics.counter({ name: 'harness_encoder_batches_total', help: 'Batches run.', read: () => encoder.stats().batches });
 for (const part of ['eventLoop', 'workers', 'process'] as const)
   metrics.gauge({ name: `harness_bench_cpu_${part}`, help: 'Seconds of processor time.', read: () => read()[part] });
 const operations = operationsRoutes({

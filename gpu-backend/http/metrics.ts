@@ -26,9 +26,17 @@ export interface Metrics {
   /** Tells which device encodes, read when the metrics are. */
   device(read: () => Device): void;
   /** A number read when the metrics are. */
-  gauge(options: { name: string; help: string; read: () => number }): void;
+  gauge(options: WatchedNumber): void;
+  /** The same of a number that only grows while the process lives; its name ends with `_total`. */
+  counter(options: WatchedNumber): void;
   /** The exposition text, and its content type. */
   render(): Promise<{ text: string; contentType: string }>;
+}
+
+interface WatchedNumber {
+  name: string;
+  help: string;
+  read: () => number;
 }
 
 const MILLISECONDS = [0.25, 0.5, 1, 2, 3, 5, 8, 12, 20, 35, 60, 100, 200, 500, 1000];
@@ -147,6 +155,17 @@ export function createMetrics(): Metrics {
         registers,
         collect() {
           this.set(read());
+        },
+      });
+    },
+    counter({ name, help, read }) {
+      new Counter({
+        name,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read());
         },
       });
     },

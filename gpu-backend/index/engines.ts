@@ -45,14 +45,16 @@ export function watchEngines(metrics: Metrics, { milvus, scan }: Engines): void 
     ['refused', 'Queries refused because Milvus did not answer.'],
     ['left', 'Collections in Milvus that could not be removed.'],
   ] as const)
-    if (milvus !== undefined) metrics.gauge({ name: `harness_milvus_${to}`, help, read: () => milvus.fallbacks[to] });
+    if (milvus !== undefined)
+      metrics.counter({ name: `harness_milvus_${to}_total`, help, read: () => milvus.fallbacks[to] });
   if (scan === undefined) return;
+  const markets = 'Markets that are scanned on the device now.';
+  metrics.gauge({ name: 'harness_scan_markets', help: markets, read: () => scan.stats().markets });
   for (const [name, help, read] of [
-    ['markets', 'Markets that are scanned on the device now.', () => scan.stats().markets],
-    ['queries', 'Queries asked of scans, since the start.', () => scan.stats().queries],
-    ['batches', 'Runs on the device that they shared, since the start.', () => scan.stats().batches],
+    ['queries', 'Queries asked of scans.', () => scan.stats().queries],
+    ['batches', 'Runs on the device that they shared.', () => scan.stats().batches],
     ['market_fallbacks', 'Markets that a generation searches in its graph instead.', () => scan.fallbacks.market],
     ['search_fallbacks', 'Queries searched in the graph instead.', () => scan.fallbacks.search],
   ] as const)
-    metrics.gauge({ name: `harness_scan_${name}`, help, read });
+    metrics.counter({ name: `harness_scan_${name}_total`, help, read });
 }

@@ -19,6 +19,6 @@ export async function openSampling(options: { config: Readonly<BackendConfig>; l
     ['logged', 'Answers whose candidates were logged.'],
     ['dropped', 'Answers whose candidates should have been logged and were not: the disk was away or behind.'],
   ] as const)
-    metrics.gauge({ name: `harness_candidates_${outcome}`, help, read: () => opened.stats()[outcome] });
+    metrics.counter({ name: `harness_candidates_${outcome}_total`, help, read: () => opened.stats()[outcome] });
   return opened;
 }

@@ -11,13 +11,14 @@ const RULES = 'docs/alerts.rules.yml';
 const metricsIn = (text: string) =>
   new Set([...text.matchAll(/harness_\w+/g)].map(([name]) => name.replace(/_bucket$/, '')));
 
-async function exposed(): Promise<string[]> {
+async function exposed(): Promise<{ name: string; type: string }[]> {
   const { body } = await call<string>(backend.url, 'GET /metrics', { unsigned: true });
-  return [...body.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!);
+  return [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => ({ name: name!, type: type! }));
 }
+const ours = async () => (await exposed()).filter(({ name }) => !/^harness_(nodejs|process)_/.test(name));
 
 test.each([GUIDE, RULES])('%s names metrics that there are', async (path) => {
-  const there = await exposed();
+  const there = (await exposed()).map(({ name }) => name);
   const named = metricsIn(readFileSync(path, 'utf8'));
   expect(named.size).toBeGreaterThan(10);
   expect([...named].filter((name) => !there.includes(name))).toEqual([]);
@@ -25,8 +26,14 @@ test.each([GUIDE, RULES])('%s names metrics that there are', async (path) => {
 
 test('the guide leaves out none but those that Node has of itself', async () => {
   const named = metricsIn(readFileSync(GUIDE, 'utf8'));
-  const ours = (await exposed()).filter((name) => !/^harness_(nodejs|process)_/.test(name));
-  expect(ours.filter((name) => !named.has(name))).toEqual([]);
+  expect((await ours()).filter(({ name }) => !named.has(name))).toEqual([]);
+});
+
+test('counters are those that end with _total', async () => {
+  const all = await ours();
+  const named = all.filter(({ name }) => name.endsWith('_total'));
+  expect(named.length).toBeGreaterThan(10);
+  expect(all.filter(({ type }) => type === 'counter')).toEqual(named);
 });
 
 test('what the guide says is alerted on has a rule', () => {

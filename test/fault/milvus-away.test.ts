@@ -57,7 +57,7 @@ if ('missing' in server) {
     };
     const scans = async () => {
       const { body } = await call<string>(backend.url, 'GET /metrics');
-      return [...body.matchAll(/^harness_milvus_(\w+) (\d+)$/gm)].map(([, to, count]) => [to, Number(count)]);
+      return [...body.matchAll(/^harness_milvus_(\w+)_total (\d+)$/gm)].map(([, to, count]) => [to, Number(count)]);
     };
     const nothing = [
       ['scan', 0],

@@ -126,7 +126,7 @@ describe('a second backend', () => {
     const third = await open(alone, { HARNESS_GENERATIONS: '' });
     expect((await call(third.url, 'POST /v1/retrieve', { body: retrieval(AD.title) })).status).toBe(503);
     const failures = async () =>
-      (await call<string>(third.url, 'GET /metrics')).body.match(/harness_follow_failures (\d+)/)?.[1];
+      (await call<string>(third.url, 'GET /metrics')).body.match(/harness_follow_failures_total (\d+)/)?.[1];
     await eventually(failures).toBe('1');
     alone.remove();
   });

@@ -40,7 +40,7 @@ const embed = async (input: string) => {
   return { model, vector: data[0]!.embedding };
 };
 const reload = () => call(backend.url, 'POST /v1/model', { body: { action: 'reload' } });
-const gauge = async (name: string) => {
+const metric = async (name: string) => {
   const { body } = await call<string>(backend.url, 'GET /metrics', { unsigned: true });
   return Number(new RegExp(`^harness_${name} (\\S+)$`, 'm').exec(body)![1]);
 };
@@ -81,7 +81,7 @@ test('the same bundle is not taken anew', async () => {
 test('another student of the space takes over under load: every request is answered, by the one or the other', async () => {
   const before = await embed('red sofa');
   await embed('red sofa');
-  expect(await gauge('encoder_hits')).toBeGreaterThan(0);
+  expect(await metric('encoder_hits_total')).toBeGreaterThan(0);
   const next = join(others, 'next');
   await makeBundle(next, { name: 'tiny-next', words: ['buy', 'a', 'here'] });
   put(next);

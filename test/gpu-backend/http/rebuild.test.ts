@@ -34,7 +34,7 @@ const health = async () =>
       { unsigned: true },
     )
   ).body;
-const gauge = async (name: string) => {
+const metric = async (name: string) => {
   const { body } = await call<string>(backend.url, 'GET /metrics', { unsigned: true });
   return Number(body.match(new RegExp(`^harness_${name} (\\S+)$`, 'm'))?.[1]);
 };
@@ -48,24 +48,24 @@ const found = async () => {
 
 test('ads that came are built in', async () => {
   expect((await health()).rebuild).toEqual({ state: 'fresh', last: null });
-  expect(await gauge('rebuild_ended_seconds')).toBeNaN();
+  expect(await metric('rebuild_ended_seconds')).toBeNaN();
   await call(backend.url, 'POST /v1/ads:batch', { body: { ads: added } });
   await eventually(async () => (await health()).rebuild.last).toMatchObject({
     ...{ because: 'added', outcome: 'published', generation: 2, reason: null },
   });
   expect((await health()).generation).toBe(2);
   expect(await found()).toContain('ad-0-0-too');
-  expect(await Promise.all(['ads', 'ads_delta', 'rebuilds_added', 'rebuilds_failed'].map(gauge))).toEqual([
+  expect(await Promise.all(['ads', 'ads_delta', 'rebuilds_added_total', 'rebuilds_failed_total'].map(metric))).toEqual([
     48, 0, 1, 0,
   ]);
-  expect(await gauge('rebuild_ended_seconds')).toBeGreaterThan(0);
+  expect(await metric('rebuild_ended_seconds')).toBeGreaterThan(0);
 });
 
 test('ads that went are let go of', async () => {
   for (const { id } of added.slice(0, 11)) await call(backend.url, `DELETE /v1/ads/${id}`);
-  await eventually(() => gauge('rebuilds_gone')).toBe(1);
+  await eventually(() => metric('rebuilds_gone_total')).toBe(1);
   expect((await health()).rebuild.last).toMatchObject({ because: 'gone', generation: 3 });
-  await eventually(() => gauge('ads_vacant')).toBeLessThan(10);
+  await eventually(() => metric('ads_vacant')).toBeLessThan(10);
   expect(await found()).not.toContain('ad-0-0-too');
 });
 
@@ -73,7 +73,7 @@ test('where no generation can be built the old one serves, and says why', async 
   const generations = join(folders.data, 'generations');
   renameSync(generations, `${generations}.away`);
   await call(backend.url, 'POST /v1/ads:batch', { body: { ads: added } });
-  await eventually(() => gauge('rebuilds_failed')).toBe(1);
+  await eventually(() => metric('rebuilds_failed_total')).toBe(1);
   renameSync(`${generations}.away`, generations);
   const { generation, rebuild } = await health();
   expect(generation).toBe(3);
@@ -101,10 +101,10 @@ test('one that a start finds damaged is built anew, once', async () => {
   await backend.stop();
   rmSync(join(folders.data, 'generations', String(damaged), 'ads.jsonl'));
   backend = await start(folders, { HARNESS_REBUILD_QUIET_S: '0' }); // a thousand new ads would be few
-  await eventually(() => gauge('rebuilds_damaged')).toBe(1);
+  await eventually(() => metric('rebuilds_damaged_total')).toBe(1);
   await eventually(async () => (await health()).rebuild.state).toBe('fresh');
   const { generation, rebuild } = await health();
   expect(generation).toBe(damaged + 2); // the old one's content under a new number, then the new one
   expect(rebuild.last).toMatchObject({ because: 'damaged', outcome: 'published', generation });
-  expect(await gauge('ads_delta')).toBe(0);
+  expect(await metric('ads_delta')).toBe(0);
 });
