@@ -1,7 +1,7 @@
 /** `npm run bench -- NAME [--quick] [--json]`: the measurements behind every number of the README. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { exitWith } from '../scripts/service.ts';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { machine } from './machine.ts';
 import { type Result, withPart } from './result.ts';

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { bulkLoad } from '../gpu-backend/catalogue/bulk-load.ts';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { parseConfig, settingsHelp } from '../gpu-backend/config.ts';
 import { openPglite, openPostgres } from '../gpu-backend/db/connect.ts';
 import { lockDataFolder } from '../gpu-backend/db/data-folder.ts';
@@ -9,7 +10,6 @@ import { migrate } from '../gpu-backend/db/migrate.ts';
 import { loadBundle } from '../gpu-backend/encoder/bundle.ts';
 import { openBulkFile, reportFile } from './bulk-file.ts';
 import { progressBar } from './progress.ts';
-import { exitWith } from './service.ts';
 
 const share = (text: string): number => {
   const value = Number(text);

@@ -1,6 +1,7 @@
 /** The Worker in workerd, as a child of the local system. Settings: EDGE_PORT, BACKEND_URL, HARNESS_KEYS, DASHBOARD_URL, EDGE_VARS (JSON). */
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { startEdge } from './edge-local.ts';
-import { exitWith, serve } from './service.ts';
+import { serve } from './service.ts';
 
 const {
   EDGE_PORT = '8787',

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { lockDataFolder } from '../gpu-backend/db/data-folder.ts';
 import { authority } from '../gpu-backend/http/authority.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
@@ -19,7 +20,6 @@ import { EMBEDDED, isRemark, serveConfig } from './edge-serve/config.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { requireFreePort } from './free-port.ts';
 import { readKeys } from './keys.ts';
-import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
 
 export interface ServeOptions {

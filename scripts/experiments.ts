@@ -6,6 +6,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { ExperimentList, ExperimentPlan } from '../shared/contract/lifecycle.ts';
 import { ExperimentDefinition } from '../shared/experiment-definition.ts';
 import { HarnessError, parse } from '../shared/problem.ts';
@@ -13,7 +14,6 @@ import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { readKeys } from './keys.ts';
-import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
 
 interface FilePlan extends ExperimentPlan {

@@ -1,7 +1,8 @@
 /** People at the local edge until told to stop, as a child of the local system. Setting: EDGE_URL. */
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { LIVE_RATE } from '../marketplace/traffic.ts';
 import { runTraffic } from '../marketplace/traffic-run.ts';
-import { exitWith, serve } from './service.ts';
+import { serve } from './service.ts';
 
 /** A few crawlers, as there are everywhere. */
 const CRAWLERS = 0.03;

@@ -3,12 +3,12 @@
  * process of its own: making a market takes more memory than serving one, and goes back when the process ends.
  */
 import { fork } from 'node:child_process';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { createMarket, MARKET_SEED } from '../marketplace/market.ts';
 import type { AdBatchResult } from '../shared/contract/ads.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
-import { exitWith } from './service.ts';
 
 const BATCH = 2_000;
 

@@ -1,5 +1,6 @@
 /** `npx node scripts/override.ts`: signs an override, with which a request sees the arm of one's choice and counts for nothing. */
 import { Command } from 'commander';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import type { ExperimentDefinition } from '../shared/experiment-definition.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { signOverride } from '../shared/qa-override.ts';
@@ -8,7 +9,6 @@ import { backendClient } from './backend-client.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { fetchExperiments, readDefinitions } from './experiments.ts';
 import { readKeys } from './keys.ts';
-import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
 
 interface CommandOptions {

@@ -1,11 +1,11 @@
 /** `npm run plan`: how many units, and days, an experiment needs to find an effect, from a report's numbers or given ones. */
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import type { Design } from '../gpu-backend/experiments/estimators/power.ts';
 import { ExperimentReport } from '../shared/contract/experiments.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { planFor, planTable } from './plan-table.ts';
-import { exitWith } from './service.ts';
 
 interface CommandOptions {
   report?: string;

@@ -1,13 +1,13 @@
 /** `npm run recipe`: the recipe's command line; writes the bundled market's data first where a run asks for it and it is missing. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { writeDataset } from '../marketplace/dataset.ts';
 import { MARKET_SEED } from '../marketplace/market.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { loadConfig } from '../training/config.ts';
 import { createRecipeCommand } from '../training/recipe.ts';
 import { exportLogsCommand } from './export-logs.ts';
-import { exitWith } from './service.ts';
 
 const MARKET = '.harness/market';
 const exportLogs = exportLogsCommand();

@@ -1,12 +1,12 @@
 /** `npm run reconcile`: the ids that the edge issued in the last day against the rows stored; names those that are missing. */
 import { Command } from 'commander';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { Reconciliation } from '../shared/contract/reconciliation.ts';
 import { parse } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { backendClient } from './backend-client.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { readKeys } from './keys.ts';
-import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
 
 interface CommandOptions {

@@ -1,12 +1,12 @@
 /** `npm run report`: an experiment's report in the terminal, from the running backend. */
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { DetailedReport } from '../shared/contract/report-detail.ts';
 import { DEFAULT_EXPERIMENT } from '../shared/defaults.ts';
 import { HarnessError, Problem, parse } from '../shared/problem.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { reportTable } from './report-table.ts';
-import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
 
 interface CommandOptions {

@@ -6,14 +6,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { HarnessError } from '../shared/problem.ts';
 
-export { exitWith } from '../gpu-backend/command-line.ts';
-
-/**
- * V8's flags of a backend in production, as gpu-backend/Dockerfile has them and benchmarks start it. A small garbage collection costs what is in
- * flight, however much has died, so that it should come seldom: docs/design.md, "Room for young objects".
- */
-export const BACKEND_FLAGS = ['--max-semi-space-size=32'] as const;
-
 export interface ServiceOptions {
   name: string;
   /** Source file to run. */

@@ -3,10 +3,11 @@ import { createWriteStream, existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { progressBar } from './progress.ts';
-import { exitWith, type Service, startService } from './service.ts';
+import { type Service, startService } from './service.ts';
 import { startSystem } from './system.ts';
 
 const PORTS = { edge: 8787, backend: 8788 };

@@ -1,4 +1,6 @@
 /** `npm run traffic`: people who search and click, against the running system, or against one started for the purpose. */
+
+import { exitWith } from '../gpu-backend/command-line.ts';
 import { A_A, simulatePast } from '../marketplace/past.ts';
 import { createTrafficCommand, type TrafficOrder } from '../marketplace/traffic.ts';
 import type { TrafficSummary } from '../marketplace/traffic-counts.ts';
@@ -9,7 +11,6 @@ import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { readKeys } from './keys.ts';
-import { exitWith } from './service.ts';
 import { serviceUrl } from './service-url.ts';
 import { startSystem } from './system.ts';
 

@@ -7,12 +7,13 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { createMarket, MARKET_SEED } from '../../marketplace/market.ts';
 import { createRandom } from '../../marketplace/random.ts';
-import { BACKEND_FLAGS, startService } from '../../scripts/service.ts';
+import { startService } from '../../scripts/service.ts';
 import { bounded, type Row } from '../row.ts';
 import { bareThroughput } from './encoder-bare.ts';
 import { applyEmbeddingLoad, type EmbeddingLoad } from './encoder-load.ts';
 import { startEncoderPeer } from './encoder-peer.ts';
 import { saturate } from './encoder-saturation.ts';
+import { PRODUCTION_FLAGS } from './production-flags.ts';
 
 const KEY = 'a-secret-of-this-measurement';
 /** In flight at saturation: enough that the queue holds the next batch while one is computed and its answers travel. */
@@ -46,7 +47,7 @@ export async function encoderRows({ seconds, turns, say }: EncoderOptions): Prom
     name: 'encoder service',
     entry: fileURLToPath(new URL('./encoder-server.ts', import.meta.url)),
     env: { HARNESS_API_KEYS: `bench:${KEY}`, HARNESS_ENCODER_WORKERS: String(workers) },
-    flags: BACKEND_FLAGS,
+    flags: PRODUCTION_FLAGS,
     onLine: say,
   });
   let from = 0;

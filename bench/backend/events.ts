@@ -13,7 +13,7 @@ import { migrate } from '../../gpu-backend/db/migrate.ts';
 import { clicks, conversions, exposures, impressions } from '../../gpu-backend/db/schema.ts';
 import { groupCommit } from '../../gpu-backend/events/group-commit.ts';
 import { clickRow, conversionRow, exposureRows, impressionRow, ofType } from '../../gpu-backend/events/rows.ts';
-import { BACKEND_FLAGS, startService } from '../../scripts/service.ts';
+import { startService } from '../../scripts/service.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { parseKeyRing, signRequest } from '../../shared/signature.ts';
 import { makeFolders, TEST_KEYS } from '../../test/setup/backend.ts';
@@ -21,6 +21,7 @@ import { startPostgresServer } from '../../test/setup/postgres-server.ts';
 import { bounded, type Row } from '../row.ts';
 import { inFlight, pageEvents, pieces } from './event-mix.ts';
 import { prepare, preparedRequests } from './prepared-requests.ts';
+import { PRODUCTION_FLAGS } from './production-flags.ts';
 
 /**
  * Events of a request and requests in flight: what a queue of Cloudflare's hands over at most (wrangler.toml), by some of the
@@ -48,7 +49,7 @@ export async function eventRows({ pages, turns, say }: EventRowsOptions): Promis
   const backend = await startService({
     name: 'backend',
     entry: fileURLToPath(new URL('../../scripts/backend-main.ts', import.meta.url)),
-    flags: BACKEND_FLAGS,
+    flags: PRODUCTION_FLAGS,
     env: {
       PORT: '0',
       HARNESS_DATA: folders.data,

@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { median } from 'simple-statistics';
-import { BACKEND_FLAGS, startService } from '../../scripts/service.ts';
+import { startService } from '../../scripts/service.ts';
 import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import { Plan } from '../../shared/plan.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
@@ -12,6 +12,7 @@ import { bounded, type Row } from '../row.ts';
 import { latencyRows, steadyTurns, watched } from '../standstill.ts';
 import { benchAdCount } from './ads.ts';
 import { benchGeneration } from './generation.ts';
+import { PRODUCTION_FLAGS } from './production-flags.ts';
 import { applyRetrieveLoad, type RetrieveLoad, type RetrieveLoadResult } from './retrieve-load.ts';
 
 const KEYS = 'bench:a-secret-of-this-measurement';
@@ -35,7 +36,7 @@ export async function retrieveRows({ ads = benchAdCount(), seconds, say }: Retri
     name: 'retrieval server',
     entry: fileURLToPath(new URL('./retrieve-server.ts', import.meta.url)),
     env: { HARNESS_KEYS: KEYS, HARNESS_BENCH_GENERATION: generation.path },
-    flags: [...BACKEND_FLAGS, '--max-old-space-size=8192'],
+    flags: [...PRODUCTION_FLAGS, '--max-old-space-size=8192'],
     onLine: say,
   });
   try {

@@ -6,8 +6,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { PRODUCTION_FLAGS } from '../../bench/backend/production-flags.ts';
 import { listen } from '../../gpu-backend/http/server.ts';
-import { BACKEND_FLAGS } from '../../scripts/service.ts';
 import { backendEnvironment, makeFolders } from '../setup/backend.ts';
 import { freePort } from '../setup/free-port.ts';
 import { until } from '../setup/killed-ingest.ts';
@@ -103,7 +103,8 @@ describe.each(['cpu', 'cuda'])('the %s image', (name) => {
   test('starts a program that knows the settings given', async () => {
     const [program, ...args] = exec(of(image, 'CMD')[0]!);
     expect(program).toBe('node'); // no shell between the signal and the program
-    expect(args).toEqual(expect.arrayContaining([...BACKEND_FLAGS]));
+    expect(args).toEqual([...PRODUCTION_FLAGS, 'gpu-backend/main.ts']);
+    expect(args).toContainEqual(expect.stringMatching(/^--max-semi-space-size=\d+$/));
     const { stdout } = await run(process.execPath, [...args, '--help']);
     for (const setting of ['HOST', 'PORT', 'HARNESS_DATA', 'HARNESS_DEVICE']) {
       expect(environment).toHaveProperty(setting);
