@@ -27,7 +27,7 @@ const REMEMBERED = { entries: 2_000, length: 300 };
  * The known parameters of a query string, each at most once. Stricter than URLSearchParams, which turns broken escapes
  * and bytes that are no UTF-8 into some other text without a word.
  */
-export function readParameters(search: string): Partial<Record<(typeof PARAMETERS)[number], string>> {
+function readParameters(search: string): Partial<Record<(typeof PARAMETERS)[number], string>> {
   const found: Partial<Record<(typeof PARAMETERS)[number], string>> = {};
   for (const pair of search.split('&')) {
     const at = pair.indexOf('=');
@@ -71,7 +71,7 @@ export class AdsRequests {
 }
 
 /** Throws `bad_request`, `query_empty`, `query_too_long`, `unknown_market` or `unknown_locale`. */
-export function readAdsRequest(search: string, config: ServingConfig): AdsRequest {
+function readAdsRequest(search: string, config: ServingConfig): AdsRequest {
   const query = parse(AdsQuery, readParameters(search), 'query string');
   const market = query.market ?? config.markets[0]!;
   if (!config.markets.includes(market)) {

@@ -12,7 +12,7 @@ import type { Visit } from './visits.ts';
 
 const Kind = z.enum(['person', 'crawler', 'hidden crawler']);
 
-export const LoggedSearch = z.strictObject({
+const LoggedSearch = z.strictObject({
   /** UTC milliseconds. */
   atMs: z.int().nonnegative(),
   /** Any name that tells people apart. */

@@ -23,7 +23,7 @@ export const Diversion = z.enum(['user', 'query', 'query-day']);
 export type Diversion = z.infer<typeof Diversion>;
 
 /** Which requests an experiment looks at; an absent field is no condition. */
-export const Targeting = z.lazy(() =>
+const Targeting = z.lazy(() =>
   z.strictObject({
     markets: z.array(z.string().min(1).max(35)).min(1).optional(),
     /** BCP 47 tags; `en` takes in `en-GB` (RFC 4647, basic filtering). */
@@ -33,10 +33,9 @@ export const Targeting = z.lazy(() =>
     share: z.number().min(0).max(1).optional(),
   }),
 );
-export type Targeting = z.infer<typeof Targeting>;
 
 /** How long everybody stays in an arm, and after what part of that the arm before has worn off. */
-export const Windows = z.lazy(() =>
+const Windows = z.lazy(() =>
   z
     .strictObject({
       windowMinutes: z.int().min(1).max(10_080),
@@ -47,7 +46,6 @@ export const Windows = z.lazy(() =>
       message: 'expected less than windowMinutes',
     }),
 );
-export type Windows = z.infer<typeof Windows>;
 
 export const Arm = z.strictObject({
   key: Key,

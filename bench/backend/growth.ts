@@ -140,7 +140,7 @@ const STYLE =
   '@media (prefers-color-scheme: dark) { svg { --page: #101317; --ink: #e8eaed; --p50: #6cabff; --p99: #f0a35e } }';
 
 /** Latency over the number of ads, and the line in log N. */
-export function drawn(sizes: readonly Size[], line: (ads: number) => number): string {
+function drawn(sizes: readonly Size[], line: (ads: number) => number): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const points = sizes.flatMap(({ ads, p50Ms, p99Ms }) => [
     { ads, ms: p50Ms, colour: 'var(--p50)', name: 'p50' },

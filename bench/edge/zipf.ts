@@ -29,7 +29,7 @@ export function zipfRequests({ queries, requests, exponent, seed }: ZipfOptions)
 }
 
 /** SplitMix32: uniform in [0, 1). */
-export function uniform(seed: number): () => number {
+function uniform(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x9e3779b9) >>> 0;

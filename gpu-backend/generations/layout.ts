@@ -28,7 +28,7 @@ export const IN_MILVUS = '.collections';
 export const VectorSource = z.enum(['uploaded', 'bundle', 'student']);
 export type VectorSource = z.infer<typeof VectorSource>;
 
-export const GenerationFile = z.strictObject({
+const GenerationFile = z.strictObject({
   file: z.string().regex(/^[\w.-]+$/),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   bytes: z.int().nonnegative(),

@@ -4,7 +4,7 @@
  */
 import type { RetrieverName } from '../../shared/plan.ts';
 
-export const RRF_K = 60;
+const RRF_K = 60;
 
 export interface Found {
   slot: number;

@@ -9,7 +9,7 @@ import { AdId, Market } from './names.ts';
 export const AdStatus = z.enum(['active', 'paused', 'blocked']);
 
 /** A query's language is the first part of its locale. */
-export const Language = z.string().regex(/^[a-z]{2,3}$/, 'expected a language such as en');
+const Language = z.string().regex(/^[a-z]{2,3}$/, 'expected a language such as en');
 
 /** To whom an ad may be shown; an absent or empty list is no condition. */
 export const AdTerms = {

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import type { Problem } from '../problem.ts';
 
 /** Texts of a request, at most. */
-export const MAX_INPUTS = 2_048;
+const MAX_INPUTS = 2_048;
 
 const Text = z.string().min(1);
 const isTokens = (input: unknown) => Array.isArray(input) && [input[0]].flat().some((part) => typeof part === 'number');

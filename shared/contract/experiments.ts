@@ -73,8 +73,7 @@ export type MetricReport = z.infer<typeof MetricReport>;
  * How much a finding weighs. `alarm`: the effects are not to be read, and the verdict does not speak. `warning`: read them
  * with it in mind. `unknown`: too little to tell. Ordered from light to heavy.
  */
-export const Severity = z.enum(['ok', 'unknown', 'warning', 'alarm']);
-export type Severity = z.infer<typeof Severity>;
+const Severity = z.enum(['ok', 'unknown', 'warning', 'alarm']);
 
 /** What one trust check found, in words that need no knowledge of the check. */
 export const CheckFinding = z.object({

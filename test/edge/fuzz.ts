@@ -21,7 +21,7 @@ const known = fc.constantFrom(
 );
 
 /** Inputs that are documented: consent and identity. */
-export const DOCUMENTED = ['cookie', 'sec-gpc'];
+const DOCUMENTED = ['cookie', 'sec-gpc'];
 const madeUp = fc.stringMatching(/^[a-z][a-z0-9-]{0,24}$/).filter((name) => !DOCUMENTED.includes(name));
 const value = fc.oneof(
   fc.string({ maxLength: 30 }).map((text) => text.replaceAll(/[^ -~]/g, '').trim()),

@@ -8,7 +8,7 @@ import type { ClickRow, QrelRow, QueryRow } from './records.ts';
 import { hash32 } from './seeded.ts';
 
 /** Windows of the log, in the order of time. */
-export const PARTS = ['train', 'validation', 'test'] as const;
+const PARTS = ['train', 'validation', 'test'] as const;
 export type LogPart = (typeof PARTS)[number];
 
 /** One ad in one place under one query, in one window; a unit that came again counts once. */

@@ -20,8 +20,7 @@ export const QrelRow = z.object({ queryId: z.string(), adId: z.string(), grade: 
 export type QrelRow = z.infer<typeof QrelRow>;
 
 /** General text. */
-export const TextRow = z.object({ text: z.string().min(1) });
-export type TextRow = z.infer<typeof TextRow>;
+const TextRow = z.object({ text: z.string().min(1) });
 
 /** Oracle context: what is known of a query offline, for the teacher alone. */
 export const ContextRow = z.object({

@@ -8,7 +8,7 @@ export interface Plain {
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** All index tuples of a shape, in row-major order. */
-export function indices(shape: readonly number[]): number[][] {
+function indices(shape: readonly number[]): number[][] {
   return Array.from({ length: size(shape) }, (_, flat) => {
     const index: number[] = [];
     for (let axis = shape.length - 1, rest = flat; axis >= 0; axis--) {
