@@ -1,4 +1,4 @@
-/** Maps against the land: every source file of a room has its row in the room's README, and no row is without its file. */
+/** Maps against the land: every source file of a folder has its row in the folder's README, and no row is without its file. */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, matchesGlob } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -22,19 +22,21 @@ function named(readme: string): string[] {
   });
 }
 
-describe.each(['edge', 'gpu-backend', 'training', 'marketplace'])('%s/README.md', (room) => {
+const FOLDERS = ['shared', 'edge', 'gpu-backend', 'training', 'marketplace', 'scripts', 'bench'];
+
+describe.each(FOLDERS)('%s/README.md', (folder) => {
   // Tables of other things than sources, such as data sets and rungs, name neither.
-  const rows = named(readFileSync(join(room, 'README.md'), 'utf8')).filter(
+  const rows = named(readFileSync(join(folder, 'README.md'), 'utf8')).filter(
     (path) => (path.endsWith('.ts') || path.includes('/')) && !path.startsWith('shared/'),
   );
-  const files = globSync('**/*.ts', { cwd: room });
+  const files = globSync('**/*.ts', { cwd: folder });
 
   it('has a row for every file', () => {
     expect(files.filter((file) => !rows.some((row) => matchesGlob(file, row))).toSorted()).toEqual([]);
   });
 
   it('has a file for every row, and each row once', () => {
-    expect(rows.filter((row) => globSync(row, { cwd: room }).length === 0)).toEqual([]);
+    expect(rows.filter((row) => globSync(row, { cwd: folder }).length === 0)).toEqual([]);
     expect(rows.filter((row, at) => rows.indexOf(row) !== at)).toEqual([]);
   });
 });
