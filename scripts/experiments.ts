@@ -69,7 +69,7 @@ export async function planFiles(call: BackendClient, definitions: readonly Exper
     const plan = parse(ExperimentPlan, await call('POST', path, definition), `POST ${path}`);
     files.push({ key: definition.key, definition, ...plan });
   }
-  const ends = ({ action }: FilePlan) => action === 'stop' || action === 'archive';
+  const ends = ({ action }: FilePlan) => action === 'stop' || action === 'ship' || action === 'archive';
   const managed = new Set(definitions.map(({ key }) => key));
   return {
     files: [...files.filter(ends), ...files.filter((plan) => !ends(plan))],

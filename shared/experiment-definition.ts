@@ -15,5 +15,16 @@ export const ExperimentDefinition = Experiment.safeExtend({
   metrics: Metrics.optional(),
   /** What its arms are judged by, instead of the rules of all. */
   rules: DecisionRules.optional(),
-}).meta({ id: 'ExperimentDefinition' });
+  /** Arm that won: its parameters are part of everybody's plan from the step that says so. */
+  shipped: Experiment.shape.key.optional(),
+})
+  .superRefine(({ shipped, status, arms }, context) => {
+    if (shipped === undefined) return;
+    const refuse = (message: string) => context.addIssue({ code: 'custom', path: ['shipped'], message });
+    if (!arms.some(({ key }) => key === shipped))
+      refuse(`expected one of ${arms.map(({ key }) => key).join(', ')}, got ${shipped}`);
+    if (status !== 'stopped' && status !== 'archived')
+      refuse(`expected an experiment that is stopped, got one that is ${status}`);
+  })
+  .meta({ id: 'ExperimentDefinition' });
 export type ExperimentDefinition = z.infer<typeof ExperimentDefinition>;

@@ -6,7 +6,18 @@
 import type { ExperimentDefinition } from './experiment-definition.ts';
 
 /** What a change amounts to; `none` where the definitions say the same. */
-export const LIFECYCLE_ACTIONS = ['none', 'create', 'edit', 'start', 'ramp', 'restart', 'stop', 'archive'] as const;
+export const LIFECYCLE_ACTIONS = [
+  'none',
+  'create',
+  'edit',
+  'start',
+  'ramp',
+  'restart',
+  'stop',
+  'ship',
+  'withdraw',
+  'archive',
+] as const;
 export type LifecycleAction = (typeof LIFECYCLE_ACTIONS)[number];
 
 /** One place where two definitions differ; arms are named by their key. Absent is `undefined`. */
@@ -75,6 +86,8 @@ function actionOf(
 ): LifecycleAction {
   if (before === undefined) return 'create';
   if (changed.length === 0) return 'none';
+  if (after.shipped !== before.shipped && after.status !== 'running')
+    return after.shipped === undefined ? 'withdraw' : 'ship';
   if (before.status !== after.status) {
     if (after.status === 'running') return before.status === 'draft' ? 'start' : 'restart';
     if (after.status === 'stopped') return 'stop';

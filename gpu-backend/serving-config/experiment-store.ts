@@ -2,7 +2,7 @@
  * Experiments as the database keeps them, with the record of every change (who, when, from, to, why) written in the change's
  * own transaction. Refused are steps that an experiment's life does not have, and sets that cannot run together.
  */
-import { and, asc, eq, gt } from 'drizzle-orm';
+import { and, asc, eq, gt, max, sql } from 'drizzle-orm';
 import type {
   AuditPage,
   ExperimentAudit,
@@ -15,6 +15,7 @@ import { firstPage } from '../../shared/contract/paging.ts';
 import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { differences, judge, type LifecycleAction } from '../../shared/experiment-lifecycle.ts';
 import { conflict } from '../../shared/experiment-set.ts';
+import type { PlanPatch } from '../../shared/plan.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
 import type { Database } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
@@ -91,6 +92,12 @@ function stepped(before: ExperimentDefinition, step: ExperimentStep): Experiment
   if (step.action === 'start') return { ...before, status: 'running' };
   if (step.action === 'stop') return { ...before, status: 'stopped' };
   if (step.action === 'archive') return { ...before, status: 'archived' };
+  if (step.action === 'ship')
+    return parse(ExperimentDefinition, { ...before, status: 'stopped', shipped: step.arm }, 'experiment');
+  if (step.action === 'withdraw') {
+    const { shipped: _, ...rest } = before;
+    return rest;
+  }
   const { buckets = before.buckets, share } = step;
   if (before.status !== 'running')
     throw new HarnessError('conflict', `${before.key} is ${before.status}: only a running experiment is ramped.`);
@@ -123,6 +130,24 @@ function change(
 
 async function withOthers(db: Database, experiment: ExperimentDefinition): Promise<ExperimentDefinition[]> {
   return [...(await listExperiments(db)).filter(({ key }) => key !== experiment.key), experiment];
+}
+
+/** Parameters of the arms that were shipped, in the order in which they were. */
+export async function shippedPatches(db: Database): Promise<PlanPatch[]> {
+  const [before, after] = [experimentAudit.before, experimentAudit.after].map(
+    (definition) => sql`${definition} ->> 'shipped'`,
+  );
+  const found = await db
+    .select({ key: experimentAudit.experiment })
+    .from(experimentAudit)
+    .where(sql`${after} is not null and ${after} is distinct from ${before}`)
+    .groupBy(experimentAudit.experiment)
+    .orderBy(max(experimentAudit.id));
+  const byKey = new Map((await listExperiments(db)).map((experiment) => [experiment.key, experiment]));
+  return found.flatMap(({ key }) => {
+    const { arms, shipped } = byKey.get(key)!;
+    return arms.filter((arm) => arm.key === shipped).map(({ parameters }) => parameters);
+  });
 }
 
 /** Stores what ships, once in the life of a database: an experiment that was changed or stopped since stays so. */

@@ -5,11 +5,12 @@
 import { desc, eq } from 'drizzle-orm';
 import { ServingConfig } from '../../shared/contract/config.ts';
 import { NEWS_HEADERS } from '../../shared/contract/retrieve.ts';
+import { resolvePlan } from '../../shared/plan.ts';
 import { killList } from '../catalogue/kill-list.ts';
 import type { Database } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
 import { generations } from '../db/schema.ts';
-import { listExperiments, seedExperiments } from './experiment-store.ts';
+import { listExperiments, seedExperiments, shippedPatches } from './experiment-store.ts';
 
 export interface ServingConfigSource {
   /** As last read. */
@@ -60,12 +61,13 @@ function assemble(db: Database, shipped: ServingConfig): Promise<ServingConfig> 
         .limit(1);
       return ServingConfig.parse({
         ...shipped,
+        plan: resolvePlan(shipped.plan, await shippedPatches(tx)),
         version: await reached(tx, 'config'),
         generation: live?.number ?? null,
         // what only reports read stays here
         experiments: (await listExperiments(tx))
           .filter(({ status }) => status !== 'archived')
-          .map(({ metrics: _, rules: __, ...served }) => served),
+          .map(({ metrics: _, rules: __, shipped: ___, ...served }) => served),
         killList: await killList(tx),
       });
     },

@@ -32,6 +32,13 @@ export const ExperimentStep = z
       ...Attribution,
     }),
     z.strictObject({ action: z.literal('stop'), ...Attribution }),
+    z.strictObject({
+      action: z.literal('ship'),
+      /** Its parameters become part of everybody's plan; the experiment stops where it runs. */
+      arm: ExperimentKey,
+      ...Attribution,
+    }),
+    z.strictObject({ action: z.literal('withdraw'), ...Attribution }),
     z.strictObject({ action: z.literal('archive'), ...Attribution }),
   ])
   .meta({ id: 'ExperimentStep' });

@@ -3,6 +3,7 @@ import { describe, expect, it, test } from 'vitest';
 import { assign } from '../../shared/assignment.ts';
 import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { differences, judge, type LifecycleAction } from '../../shared/experiment-lifecycle.ts';
+import { parse } from '../../shared/problem.ts';
 import { sampleExperiment } from '../setup/samples.ts';
 
 const running = sampleExperiment({ buckets: [2_000, 4_000], targeting: { share: 0.5 } });
@@ -52,6 +53,18 @@ test.each<[string, ExperimentDefinition | undefined, ExperimentDefinition, Lifec
   ['the same as a new version', as('stopped'), as('running', { version: 2 }), 'restart', undefined],
   ['other arms of what was stopped', as('stopped'), as('stopped', { arms }), 'edit', /has run/],
   ['a wider range of what was stopped', as('stopped'), as('stopped', { buckets: [0, 9_000] }), 'edit', /has run/],
+  ['an arm for everybody', running, as('stopped', { shipped: 'control' }), 'ship', undefined],
+  ['an arm of what was stopped', as('stopped'), as('stopped', { shipped: 'control' }), 'ship', undefined],
+  ['an arm no longer for everybody', as('stopped', { shipped: 'control' }), as('stopped'), 'withdraw', undefined],
+  ['an arm of a draft', as('draft'), as('stopped', { shipped: 'control' }), 'ship', /cannot become stopped/],
+  [
+    'a new run of what was shipped',
+    as('stopped', { shipped: 'control' }),
+    as('running', { version: 2 }),
+    'restart',
+    undefined,
+  ],
+  ['another arm of what is archived', as('archived'), as('archived', { shipped: 'control' }), 'ship', /another key/],
   ['the archive', as('stopped'), as('archived'), 'archive', undefined],
   ['the archive for a draft', as('draft'), as('archived'), 'archive', undefined],
   ['what is archived', as('archived'), as('running', { version: 9 }), 'restart', /another key/],
@@ -62,6 +75,16 @@ test.each<[string, ExperimentDefinition | undefined, ExperimentDefinition, Lifec
   expect(judged.action).toBe(action);
   if (refusal === undefined) expect(judged.refusal).toBeUndefined();
   else expect(judged.refusal).toMatch(refusal);
+});
+
+test.each<[Partial<ExperimentDefinition>, RegExp]>([
+  [
+    { status: 'running', shipped: 'control' },
+    /shipped: expected an experiment that is stopped, got one that is running/,
+  ],
+  [{ status: 'stopped', shipped: 'winner' }, /shipped: expected one of control, lower, got winner/],
+])('an arm is shipped by its key, and by an experiment that has ended: %j', (change, message) => {
+  expect(() => parse(ExperimentDefinition, { ...running, ...change }, 'experiment')).toThrow(message);
 });
 
 describe('a change of a running experiment that is not refused', () => {

@@ -50,6 +50,61 @@ describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
     expect([last.entries.map(({ action }) => action), last.next]).toEqual([['archive'], null]);
   });
 
+  it('make an arm everybody’s plan when they ship it: the later over the earlier, until it is withdrawn', async () => {
+    const config = await openServingConfig(database.db, DEFAULT_CONFIG);
+    const plan = async () => (await config.refresh()).plan;
+    const { plan: before } = DEFAULT_CONFIG;
+    const arms = (parameters: object) => [
+      { key: 'control', weight: 1, parameters: {} },
+      { key: 'won', weight: 1, parameters },
+    ];
+    const ship = (key: string) =>
+      stepExperiment(database.db, key, {
+        step: { action: 'ship', arm: 'won', why: 'it pays' },
+        attribution: { by: 'bo', keyId: 'k2', why: 'it pays' },
+      });
+    await put({ key: 'threshold', layer: 'a', arms: arms({ k: 20, minRelevance: 0.3 }) });
+    await put({ key: 'another', layer: 'b', arms: arms({ k: 30 }) });
+    expect(await plan()).toEqual(before);
+    expect(await ship('another')).toMatchObject({ status: 'stopped', shipped: 'won' });
+    expect(await plan()).toEqual({ ...before, k: 30 });
+    await ship('threshold');
+    const { plan: both, experiments, version } = await config.refresh();
+    expect(both).toEqual({ ...before, k: 20, minRelevance: 0.3 });
+    expect(experiments.map((experiment) => 'shipped' in experiment)).not.toContain(true);
+    await ship('threshold');
+    expect((await audit()).entries.map(({ action, by, why }) => [action, by, why])).toEqual([
+      ['create', 'ana', 'first try'],
+      ['ship', 'bo', 'it pays'],
+    ]);
+    // The archive ends the experiment, and not what it brought.
+    await step({ action: 'archive' });
+    expect(await plan()).toEqual(both);
+    await put({ key: 'another', layer: 'b', arms: arms({ k: 30 }), status: 'stopped' });
+    expect(await plan()).toEqual(both);
+    expect(await actions()).toEqual(['create', 'ship', 'archive']);
+    expect((await config.refresh()).version).toBeGreaterThan(version);
+    // Shipped once more, it is the later one.
+    await ship('another');
+    expect(await plan()).toEqual({ ...both, k: 30 });
+    await stepExperiment(database.db, 'another', {
+      step: { action: 'withdraw', why: 'not that one' },
+      attribution: { by: 'bo', keyId: 'k2', why: 'not that one' },
+    });
+    expect(await plan()).toEqual(both);
+  });
+
+  it('ship an arm that they have, and only when they have run', async () => {
+    await put({ status: 'draft' });
+    await expect(step({ action: 'ship', arm: 'control' })).rejects.toMatchObject({ code: 'conflict' });
+    await step({ action: 'start' });
+    await expect(step({ action: 'ship', arm: 'winner' })).rejects.toMatchObject({
+      code: 'bad_request',
+      message: expect.stringContaining('shipped: expected one of control, lower, got winner'),
+    });
+    expect(await getExperiment(database.db, 'threshold')).toMatchObject({ status: 'running' });
+  });
+
   it('live from draft to archive, and every step is on record', async () => {
     await put({ status: 'draft' });
     await step({ action: 'start' });
