@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadBundle } from '../gpu-backend/encoder/bundle.ts';
 import { createMarket, MARKET_SEED, type Market } from '../marketplace/market.ts';
 import type { Query } from '../marketplace/queries.ts';
 import { type System, startSystem } from '../scripts/system.ts';
@@ -84,6 +85,13 @@ export const tenSynonyms = (market: Market): Query[] =>
     .filter(({ kind }) => kind === 'synonym')
     .slice(0, 10);
 
+/** Of the log's searches, each query as often as it is asked: the share that some queries are. */
+function searchShare(market: Market, isOne: (query: Query) => boolean): number {
+  const all = Object.values(market.queries).flat();
+  const asked = (queries: readonly Query[]) => queries.reduce((sum, { frequency }) => sum + frequency, 0);
+  return asked(all.filter(isOne)) / asked(all);
+}
+
 interface Example {
   query: string;
   control: string | null;
@@ -124,19 +132,34 @@ export const quality: Bench = async ({ quick, say }) => {
 
     const rows: Row[] = [];
     for (const metric of ['p10', 'ndcg10'] as const) {
-      for (const slice of ['interpolation', 'extrapolation'] satisfies Slice[]) {
-        const of = (scores: Scores) => mean(scores.flatMap((s, i) => (queries[i]!.slice === slice ? [s[metric]] : [])));
+      for (const slice of ['interpolation', 'extrapolation', 'all'] satisfies (Slice | 'all')[]) {
+        const isIn = (query: Query) => slice === 'all' || query.slice === slice;
+        const of = (scores: Scores) => mean(scores.flatMap((s, i) => (isIn(queries[i]!) ? [s[metric]] : [])));
         for (const name of ['BM25', 'teacher, bare', 'teacher', 'student', 'ensemble']) {
           if (systems[name] !== undefined)
             rows.push({ metric: `${metric} ${slice} ${name}`, value: of(systems[name]), unit: 'mean' });
         }
         const bare = systems['teacher, bare'];
-        if (bare !== undefined && metric === 'p10') {
+        if (bare !== undefined && metric === 'p10' && slice !== 'all') {
           const label = `student / teacher on the bare query, ${metric} ${slice}`;
           rows.push(bounded(label, of(systems.student!) / of(bare), 'ratio', ['>=', 0.95]));
         }
       }
     }
+
+    const head = await (await loadBundle(BUNDLE)).readHeadQueries();
+    rows.push(
+      {
+        metric: 'searches of the log answered with a vector of the teacher (head queries)',
+        value: searchShare(market, ({ normalized }) => head.has(normalized)),
+        unit: 'share',
+      },
+      {
+        metric: 'searches of the log for concepts not in training (extrapolation)',
+        value: searchShare(market, ({ slice }) => slice === 'extrapolation'),
+        unit: 'share',
+      },
+    );
 
     say('queries without a shared word, through the edge ...');
     const visitors = {

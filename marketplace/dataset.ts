@@ -108,14 +108,17 @@ function* judgements(market: Market, queries: readonly Query[]): Generator<objec
 /** Titles that offline context quotes: about as many as fit beside a gloss in what a large encoder reads of a query. */
 const CONTEXT_TITLES = 4;
 
-/** What a large teacher may read offline: the gloss of the concept in mind, and titles of ads that people clicked for it. */
+/**
+ * Oracle context, what a teacher may read offline: the gloss of the concept that a query was made from, and titles of ads for it. It stands for
+ * expansions and clicked titles at their best and is made of the truth, for test queries and for concepts without clicks alike: an upper bound.
+ */
 function* oracle(market: Market, queries: readonly Query[]): Generator<object> {
   const random = market.random('oracle');
   const titles = new Map<string, string[]>();
   for (const { ad, conceptId } of market.catalogue) titles.set(conceptId, [...(titles.get(conceptId) ?? []), ad.title]);
   for (const { id, conceptId } of queries) {
     const { definition } = market.concepts.get(conceptId)!;
-    const clicked = random.sample(titles.get(conceptId) ?? [], CONTEXT_TITLES);
-    yield { queryId: id, text: [definition, ...clicked].join('. ') };
+    const quoted = random.sample(titles.get(conceptId) ?? [], CONTEXT_TITLES);
+    yield { queryId: id, text: [definition, ...quoted].join('. ') };
   }
 }
