@@ -10,6 +10,7 @@ import { parseConfig } from '../gpu-backend/config.ts';
 import { type Database, openPglite, openPostgres } from '../gpu-backend/db/connect.ts';
 import { lockDataFolder } from '../gpu-backend/db/data-folder.ts';
 import { isUndefinedTable } from '../gpu-backend/db/sql-error.ts';
+import { makeFolder } from '../gpu-backend/make-folder.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { type LogPart, partOf, queryRecords } from '../training/data/log-dataset.ts';
 import type { FileName, RowOf } from '../training/data/records.ts';
@@ -49,8 +50,9 @@ async function writeFolder(out: string, fill: (put: Put) => Promise<void>): Prom
   if (existsSync(out))
     throw new HarnessError('configuration', `--out: expected a folder that is not there yet, ${out} is.`);
   const beside = `${resolve(out)}.part`; // also of a folder that is named with a slash at its end
-  await rm(beside, { recursive: true, force: true });
-  await mkdir(beside, { recursive: true });
+  makeFolder('--out', beside);
+  await rm(beside, { recursive: true });
+  await mkdir(beside);
   const streams = new Map<FileName, ReturnType<typeof createWriteStream>>(
     WRITTEN.map((file) => [file, createWriteStream(join(beside, file))]),
   );

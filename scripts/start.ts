@@ -1,9 +1,10 @@
 /** `npm start`: the whole system on this machine, until Ctrl-C. */
-import { createWriteStream, existsSync, mkdirSync, openSync } from 'node:fs';
+import { createWriteStream, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { exitWith } from '../gpu-backend/command-line.ts';
+import { folderRefused, makeFolder } from '../gpu-backend/make-folder.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { progressBar } from './progress.ts';
@@ -43,11 +44,11 @@ const bar = progressBar('ads');
 
 function openLog() {
   try {
-    mkdirSync(options.data, { recursive: true });
+    makeFolder('--data', options.data);
     const stream = createWriteStream(logFile, { fd: openSync(logFile, 'a') });
     return stream.once('error', ({ message }) => console.error(`The log ends here: ${logFile}: ${message}.`));
   } catch (error) {
-    return program.error(`--data: ${options.data} cannot be made or written (${(error as Error).message}).`);
+    return exitWith(error instanceof HarnessError ? error : folderRefused('--data', options.data, error));
   }
 }
 

@@ -3,10 +3,11 @@
  * loaded on first start. `npm start`, `npm run traffic`, the end-to-end tests and the benchmarks all start it here.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
+import { makeFolder } from '../gpu-backend/make-folder.ts';
 import type { GenerationList } from '../shared/contract/generations.ts';
 import { HarnessError } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
@@ -63,7 +64,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       'configuration',
       `Expected a port each for edge and backend, got ${options.edgePort} for both.`,
     );
-  mkdirSync(dataDir, { recursive: true });
+  makeFolder('HARNESS_DATA', dataDir);
   const keys = ENVIRONMENT.keys ?? keysOf(dataDir);
   const host = '127.0.0.1';
   const backendUrl = `http://${host}:${options.backendPort}`;

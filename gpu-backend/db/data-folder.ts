@@ -2,9 +2,10 @@
  * The data folder (`.harness/` unless HARNESS_DATA says otherwise) and its lock: one process at a time, because PGlite and
  * the published generations have one writer. The lock is a file that names its holder; that of a dead process is taken over.
  */
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { HarnessError } from '../../shared/problem.ts';
+import { folderRefused, makeFolder } from '../make-folder.ts';
 
 /** A folder whose lock this process holds. */
 export interface DataFolder {
@@ -51,28 +52,16 @@ function holderOf(file: string): Holder | undefined {
   }
 }
 
-/** Node's recursive mkdir never returns where the parent exists and takes no folders (/proc), so it is used for missing parents only. */
-function makeFolder(path: string): void {
-  if (!existsSync(path)) mkdirSync(path, { recursive: !existsSync(dirname(path)) });
-}
-
 /** Creates the folder when missing and takes its lock; throws `configuration` naming the process that holds it. */
 export function lockDataFolder(dir: string): DataFolder {
   const path = resolve(dir);
   const file = join(path, LOCK);
   const mine = join(path, `${LOCK}.${process.pid}`);
+  makeFolder('HARNESS_DATA', path);
   try {
-    makeFolder(path);
     writeFileSync(mine, JSON.stringify({ pid: process.pid, started: startedOf(process.pid) } satisfies Holder));
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new HarnessError(
-      'configuration',
-      `HARNESS_DATA: expected a folder that can be written, got ${path} (${code}).`,
-      {
-        cause,
-      },
-    );
+    throw folderRefused('HARNESS_DATA', path, cause);
   }
   try {
     for (;;) {

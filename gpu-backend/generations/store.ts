@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Milvus } from '../index/milvus.ts';
+import { makeFolder } from '../make-folder.ts';
 import { seal } from './build.ts';
 import { FILES, type GenerationManifest, IN_MILVUS, manifestJson, parseGenerationManifest } from './layout.ts';
 import { closeGeneration, type LoadedGeneration, loadGeneration, type SearchedIn } from './load.ts';
@@ -77,7 +78,7 @@ export async function openGenerationStore({
   keep?: number;
   onLeftOver?: (error: unknown) => void;
 }): Promise<GenerationStore> {
-  await mkdir(dir, { recursive: true });
+  makeFolder('HARNESS_GENERATIONS', dir);
 
   const folder = (number: number) => join(dir, String(number));
   const numbers = async () =>

@@ -176,7 +176,11 @@ describe('where it cannot start, one line says what to do', () => {
     await backend.stop();
   });
 
-  test('no bundle, a damaged one, no database', async () => {
+  test('no bundle, a damaged one, no folder, no database', async () => {
+    const HARNESS_GENERATIONS = join(folders.bundle, 'manifest.json', 'generations');
+    expect(await refusal({ HARNESS_GENERATIONS })).toBe(
+      `configuration: HARNESS_GENERATIONS: expected a folder that can be written, got ${HARNESS_GENERATIONS} (EEXIST).`,
+    );
     expect(await refusal({ HARNESS_BUNDLE: folders.data })).toMatch(
       /^configuration: .*manifest\.json: no bundle there/,
     );

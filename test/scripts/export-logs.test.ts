@@ -154,6 +154,8 @@ describe.each(DATABASES)('on the %s database', (name, open) => {
 
   test('what is there is not written over, and a log of too few says so and leaves nothing', async () => {
     await expect(exportLogs(database.db, { out, ...WINDOW })).rejects.toMatchObject({ code: 'configuration' });
+    const nowhere = exportLogs(database.db, { out: '/dev/null/dataset', ...WINDOW });
+    await expect(nowhere).rejects.toThrow('--out: expected a folder that can be written, got /dev/null/dataset.part (');
     const few = exportLogs(database.db, { out: join(out, 'few'), ...WINDOW, minUnits: 1_000 });
     await expect(few).rejects.toThrow(/0 queries for training, .* asked by fewer than 1000 units/);
     await expect(read(join(out, 'few'), 'catalogue.jsonl')).rejects.toMatchObject({ code: 'not_found' });

@@ -71,7 +71,7 @@ it('a service whose parent leaves while it starts ends in order', async () => {
 describe('npm start', () => {
   const start = (...args: string[]) =>
     new Promise<{ status: unknown; stderr: string }>((resolve) =>
-      execFile(process.execPath, ['scripts/start.ts', ...args], (error, _stdout, stderr) =>
+      execFile(process.execPath, ['scripts/start.ts', ...args], { timeout: 100_000 }, (error, _stdout, stderr) =>
         resolve({ status: error?.code, stderr }),
       ),
     );
@@ -97,10 +97,10 @@ describe('npm start', () => {
     writeFileSync(file, '');
     const taken = join(folder, 'taken');
     mkdirSync(join(taken, 'system.log'), { recursive: true });
-    for (const data of [join(file, 'data'), taken]) {
+    for (const data of [join(file, 'data'), taken, '/proc/none', '/proc/none/below']) {
       const { status, stderr } = await start('--data', data);
-      expect(stderr).toMatch(/^--data: .* cannot be made or written \(E.*\)\.$/m);
-      expect(status).toBe(1);
+      expect(stderr).toMatch(/^--data: expected a folder that can be written, got .* \(E\w+\)\.$/m);
+      expect(status).toBe(2);
     }
   });
 });
