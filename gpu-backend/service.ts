@@ -12,15 +12,11 @@ import { forgetPastDays } from './catalogue/spend.ts';
 import { Terms } from './catalogue/terms.ts';
 import type { BackendConfig } from './config.ts';
 import { reached } from './db/counters.ts';
-import { exclusively } from './db/exclusive.ts';
 import { migrate } from './db/migrate.ts';
-import type { Bundle } from './encoder/bundle.ts';
 import { openIntake } from './events/open-intake.ts';
 import { advance } from './experiments/rollup-advance.ts';
-import { Live } from './generations/live.ts';
+import { openGenerations } from './generations/open-generations.ts';
 import { createRebuilder } from './generations/rebuild.ts';
-import { openGenerationStore } from './generations/store.ts';
-import { createVectorLadder } from './generations/vectors.ts';
 import { createApiKeys } from './http/api-keys.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
@@ -38,17 +34,12 @@ import { watchState } from './http/watch-state.ts';
 import { withDatabase } from './http/with-database.ts';
 import { watchEngines } from './index/engines.ts';
 import { killedBy } from './retrieval/admission.ts';
-import { retrieveByModel } from './retrieval/by-model.ts';
 import { createHeadAds } from './retrieval/head-ads.ts';
+import { createModels } from './retrieval/models.ts';
 import { openSampling } from './retrieval/open-candidate-log.ts';
 import { createRecallCanary } from './retrieval/recall-canary.ts';
-import { createRetrieval } from './retrieval/retrieve.ts';
 import { createFollower } from './serving-config/follower.ts';
-import { createPublication } from './serving-config/publication.ts';
 import { openServingConfig } from './serving-config/serving-config.ts';
-
-/** Postgres' advisory lock of publications; any number that nothing else takes. */
-const PUBLICATION_LOCK = 7_118_223;
 
 /** For what waits: epoch milliseconds at the start and steady from then on, however the system's clock is set meanwhile. */
 const steadyNow = () => Math.round(performance.timeOrigin + performance.now());
@@ -56,43 +47,24 @@ const steadyNow = () => Math.round(performance.timeOrigin + performance.now());
 type ServiceOptions = Adapters & { config: Readonly<BackendConfig>; log: Logger };
 
 /** Brings the database and the live generation up, and puts the parts together behind the routes. */
-export async function createService({ connection, served, candidate, milvus, scan, config, log }: ServiceOptions) {
+export async function createService(options: ServiceOptions) {
+  const { connection, served, candidate, milvus, scan, config, log } = options;
   const { db, batch, kind: database } = connection;
   const { encoder } = served;
   const { spaceId } = encoder;
   const migrations = await migrate(batch);
-  await advance(batch); // before events are taken: see startAgain in rollup-advance.ts
+  await advance(batch); // before events are taken: see renumber in rollup-advance.ts
   log.info({ database, migrations }, 'opened');
   const metrics = createMetrics();
-  const sayModel = () => {
-    const { model, device } = encoder;
-    log.info({ ...device, model, spaceId }, `encoding on ${device.provider} in ${device.precision}`);
-  };
-  sayModel();
   metrics.device(() => encoder.device);
 
   const servingConfig = await openServingConfig(db, DEFAULT_CONFIG);
-  const live = new Live({ spaceId });
-  const ladder = createVectorLadder({ bundleAds: await served.bundle.readAds(), encoder });
-  let leftOver = 0;
-  const help = 'Publications after which an old generation could not be removed; the next one tries again.';
-  metrics.counter({ name: 'harness_generations_left_over_total', help, read: () => leftOver });
-  const store = await openGenerationStore({
-    ...{ dir: config.generationsDir, milvus, scan },
-    onUnmeasured: (of) => log.warn(of, 'its graph is searched and was never measured: build a generation here'),
-    onLeftOver: (err) => {
-      leftOver++;
-      log.error({ err }, 'an old generation could not be removed; the next publication tries again');
-    },
-  });
-  const publication = createPublication({
-    ...{ db: batch, config: servingConfig, store, live, encoder, ladder, now: Date.now },
-    exclusive: exclusively(connection, PUBLICATION_LOCK),
-  });
   const revision = await reached(db, 'catalogue'); // before the catalogue is read: what comes later is followed
-  const { number, problems } = await publication.start();
-  for (const problem of problems) log.error({ generation: problem.number }, problem.error.message);
-  log.info({ generation: number, ads: live.stats().ads }, number === null ? 'no generation yet' : 'generation is live');
+  const { live, ladder, publication } = await openGenerations({
+    ...options,
+    servingConfig,
+    metrics,
+  });
 
   const onVectorsMissing = (err: unknown, ads: number) => {
     metrics.countMissingVectors(ads);
@@ -110,33 +82,15 @@ export async function createService({ connection, served, candidate, milvus, sca
     onKillListChange,
   });
   const candidateLog = await openSampling({ config, log, metrics });
-  const retrievalBy = async (bundle: Bundle, by = encoder) =>
-    createRetrieval({
-      ...{ encoder: by, live, calibration: bundle.manifest.calibration },
-      cosineAdapter: bundle.manifest.cosineAdapter,
-      admitted: { terms, killed: killedBy(() => servingConfig.current().killList) },
-      headQueries: await bundle.readHeadQueries(),
-      newWords: await bundle.readNewWords(),
-      ...(candidateLog && { onConsidered: candidateLog.offer }),
-    });
-  let retrieval = await retrievalBy(served.bundle);
-  const other = candidate && {
-    model: candidate.encoder.model,
-    retrieval: await retrievalBy(candidate.bundle, candidate.encoder),
-  };
-  if (other !== undefined) log.info({ model: other.model }, 'candidate is open for plans that name it');
-  const reloadModel = async () => {
-    const changed = await served.reload(async (next) => {
-      const [ads, itsRetrieval] = await Promise.all([next.readAds(), retrievalBy(next)]);
-      return () => {
-        ladder.adopt(ads);
-        retrieval = itsRetrieval;
-        sayModel();
-      };
-    });
-    const { model, studentSha256, device } = encoder;
-    return { model, spaceId, studentSha256, device, changed };
-  };
+  const models = await createModels({
+    served,
+    candidate,
+    live,
+    ladder,
+    log,
+    admitted: { terms, killed: killedBy(() => servingConfig.current().killList) },
+    ...(candidateLog && { onConsidered: candidateLog.offer }),
+  });
 
   const stopping = new AbortController();
   const endDays = await followDays({
@@ -160,12 +114,19 @@ export async function createService({ connection, served, candidate, milvus, sca
     return away === undefined ? said : { ...said, ...away, status: 'degraded' };
   };
   const events = openIntake({
-    ...{ connection, metrics, log, refresh: onKillListChange },
-    ...{ dataDir: config.dataDir, spoolBytes: config.spoolBytes },
+    connection,
+    metrics,
+    log,
+    refresh: onKillListChange,
+    dataDir: config.dataDir,
+    spoolBytes: config.spoolBytes,
   });
   const { availability, intake } = events;
   const rebuilder = createRebuilder({
-    ...{ ...config.rebuild, live, build: publication.build, now: steadyNow },
+    ...config.rebuild,
+    live,
+    build: publication.build,
+    now: steadyNow,
     staged: () => availability.guard(() => stagedRows(db)),
     onBuilt: ({ number, ads, recall }, how) => log.info({ ...how, generation: number, ads, recall }, 'built by itself'),
     onFailed: (err) => log.error({ err }, 'no generation was built: the old one serves, later and later tries'),
@@ -176,7 +137,7 @@ export async function createService({ connection, served, candidate, milvus, sca
     metrics,
     encoder,
     live,
-    retrieval: { stats: () => retrieval.stats() },
+    retrieval: models,
     canary,
     rebuilder,
     config: servingConfig,
@@ -186,14 +147,14 @@ export async function createService({ connection, served, candidate, milvus, sca
   const app = createApp({
     endpoints: [
       ...retrievalRoutes({
-        retrieve: retrieveByModel({ served: () => ({ model: encoder.model, retrieval }), candidate: other }),
+        retrieve: models.retrieve,
         headAds: createHeadAds({ db, live, terms, now: Date.now }),
         markets: () => servingConfig.current().markets,
         onAnswered: canary.observe,
         metrics,
       }),
       ...embeddingsRoutes({ encoder }),
-      ...modelRoutes(reloadModel),
+      ...modelRoutes(models.reload),
       ...catalogueRoutes(catalogue),
       ...accountRoutes(accounts),
       ...generationRoutes(publication, stopping.signal),
