@@ -1,7 +1,7 @@
 /**
- * A student in the Worker (docs/edge-student.md), in workerd: what it weighs, what loading it costs, CPU a query beside the
- * backend's runtime, and whether the vectors are the backend's. Beside the default bundle's student a static one of the
- * same vocabulary, with random vectors: only its size and speed are measured.
+ * A student in the Worker (docs/edge-student.md), in workerd: what it weighs, what loading it costs, CPU a query beside
+ * the backend's runtime, and whether the vectors are the backend's. A static one of the same vocabulary, with random
+ * vectors, is measured beside the default bundle's student, for its size and speed only.
  */
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

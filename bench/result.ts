@@ -1,4 +1,4 @@
-/** A measurement as `bench/results/NAME-DATE.json` keeps it, and what a part that is measured again makes of it. */
+/** A measurement as `bench/results/NAME-DATE.json` keeps it, and how a part that is measured again is merged into it. */
 import type { Outcome } from './row.ts';
 
 export interface Result extends Outcome {

@@ -1,4 +1,4 @@
-/** What a benchmark answers, and how it is printed. */
+/** What a benchmark returns, and how it is printed. */
 
 export interface Row {
   metric: string;

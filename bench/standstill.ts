@@ -1,8 +1,8 @@
 /**
- * How long this machine stands still by itself. Where its host gives the processors to others, a thread that only reads the clock sees
- * it jump; what a request waits for that, no server can spare it. Latencies are therefore taken in turns between two looks at the
- * clock. Where these find that the machine stood still further turns are taken, and those count in which it did so least, whatever
- * the latencies were; the median of all is said beside them.
+ * How long this machine stands still by itself. Where its host gives the processors to others, a thread that only reads
+ * the clock sees it jump; no server can spare a request that wait. Latencies are therefore taken in turns between two
+ * looks at the clock. Where these find that the machine stood still, further turns are taken, and those count in which
+ * it did so least, whatever the latencies were; the median of all is reported beside them.
  */
 import { availableParallelism } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';

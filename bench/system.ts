@@ -1,6 +1,6 @@
 /**
- * The whole house, from an empty data folder: start-up, memory, live traffic that must reconcile with the report, a second
- * start, and a stop that leaves nothing behind. Each process is the one that `npm start` runs.
+ * The whole system, from an empty data folder: start-up, memory, live traffic that must reconcile with the report, a
+ * second start, and a stop that leaves nothing behind. Each process is the one that `npm start` runs.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * The serving configuration in Workers KV: what a new isolate goes by while the backend is away. KV shows a write after a
- * minute or more and takes one a second a key, so it is never the way by which news travels.
+ * The serving configuration in Workers KV: what a new isolate uses while the backend is away. KV shows a write only
+ * after a minute or more and takes one per second and key, so news never travels by it.
  */
 import type { ServingConfig } from '../shared/contract/config.ts';
 import type { EntryNamespace } from './cache/kv.ts';

@@ -1,4 +1,4 @@
-/** The Worker's bindings, checked once an isolate and frozen. */
+/** The Worker's bindings, checked once per isolate and frozen. */
 import * as z from 'zod';
 import { MAX_DEADLINE_MS } from '../shared/contract/retrieve.ts';
 import { HarnessError } from '../shared/problem.ts';

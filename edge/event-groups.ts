@@ -1,7 +1,8 @@
 /**
- * Events in groups, as a database commits: those of the requests that one turn of the event loop serves go together, and while a
- * group is under way those of others gather for the next. So groups grow with the load and nobody waits for company that does not
- * come. The first request of a group delivers it, and stays until that is done; the others only wait, and may go whenever they like.
+ * Events in groups, as a database commits: those of the requests that one turn of the event loop serves go together,
+ * and while a group is under way, later ones gather for the next. So groups grow with the load, and nobody waits for
+ * company that does not come. The first request of a group delivers it and stays until that is done; the others only
+ * wait, and may end at any time.
  */
 import type { HarnessEvent } from '../shared/contract/events.ts';
 import { MAX_BATCH_EVENTS } from './batches.ts';

@@ -1,6 +1,7 @@
 /**
- * The way of events out of the edge, group by group: the queue; where that fails or hangs, the outbox; where that fails, a signed
- * call to the backend. An event has its id before it leaves, so several ways may deliver it and it still counts once.
+ * How events leave the edge, group by group: the queue; where that fails or hangs, the outbox; where that fails, a
+ * signed call to the backend. An event has its id before it leaves, so several ways may deliver it and it still counts
+ * once.
  */
 import type { EventBatchResult, HarnessEvent } from '../shared/contract/events.ts';
 import { HarnessError } from '../shared/problem.ts';

@@ -1,6 +1,7 @@
 /**
- * `GET /v1/ads` by itself. Nearly all requests are for it, and an answer from memory would spend a tenth of its time in router
- * and middleware; so it passes them by, with the same rate limit, headers and problems. All else is the application's.
+ * `GET /v1/ads` by itself. Nearly all requests are for it, and an answer from memory would spend a tenth of its time in
+ * router and middleware; so it bypasses them, with the same rate limit, headers and problems. Everything else goes
+ * through the application.
  */
 import { answerAds } from './ads.ts';
 import type { Isolate } from './isolate.ts';

@@ -1,4 +1,4 @@
-/** What may go wrong with every request is said in the log once a minute; counts say how often it did. */
+/** Errors that every request may meet are logged once a minute; counters say how often they came. */
 
 const MINUTE_MS = 60_000;
 

@@ -1,7 +1,8 @@
 /**
- * The slate: the ads that a list comes to, in their slots, with their prices. It depends on the list, the kill list, the
- * auction's rules, the device and the number of slots, and on nobody; so it is remembered beside the list until one of these
- * is another. Where an ad has hours, the slate depends on the time too and is made anew for every request.
+ * The slate: what the auction makes of a list, ads in their slots with their prices. It depends on the list, the kill
+ * list, the auction's rules, the device and the number of slots, and on no person; so it is remembered beside the list
+ * until one of these changes. Where an ad has hours, the slate depends on the time too and is made anew for every
+ * request.
  */
 import { type AuctionConfig, type AuctionSlot, auction as held } from '../shared/auction.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';

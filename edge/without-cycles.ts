@@ -1,6 +1,7 @@
 /**
- * Imported before all schemas. zod looks every schema over on first use, in case it or what it reads goes round in a circle; that alone
- * is a twentieth of the first answer. The Worker reads JSON and text, which cannot. Nor may it make functions of text, so zod need not try.
+ * Imported before all schemas. On first use zod checks every schema for cycles, in it or in what it reads; that alone
+ * is a twentieth of the first answer's time. The Worker reads JSON and text, which have none. Nor may it turn text into
+ * functions, so zod need not try.
  */
 import * as z from 'zod';
 

@@ -1,4 +1,7 @@
-/** Letting go of what is open: in the reverse order, what may end side by side at once. One that fails or hangs costs no other its turn. */
+/**
+ * Letting go of what is open: in the reverse order, what may end side by side at once. One that fails or hangs does not
+ * keep the others from theirs.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 

@@ -1,4 +1,4 @@
-/** What the backend's programs share: `--help` with the settings, and one line for what the operator can mend. */
+/** What the backend's programs share: `--help` with the settings, and one line for what the operator can fix. */
 import { Command } from 'commander';
 import { HarnessError } from '../shared/problem.ts';
 import { settingsHelp } from './config.ts';

@@ -17,7 +17,7 @@ export interface Backend {
 
 /**
  * Starts the service; resolves when it answers, which before the first generation is `not_ready` for queries. Throws a
- * {@link HarnessError} in one line for what the operator can mend, and leaves nothing open then.
+ * {@link HarnessError} in one line for what the operator can fix, and then leaves nothing open.
  */
 export async function startBackend(config: Readonly<BackendConfig>): Promise<Backend> {
   const began = performance.now();

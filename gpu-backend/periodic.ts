@@ -1,4 +1,4 @@
-/** Work that is done again and again beside the requests: never twice at once, and finished before the service lets go. */
+/** Work that is done again and again beside the requests: never twice at once, and finished before the service closes. */
 
 export interface PeriodicOptions {
   /** From the end of one run to the beginning of the next. */

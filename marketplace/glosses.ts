@@ -1,6 +1,6 @@
 /**
- * Glosses for the out-of-domain score: what a word means, for words that the market never sells and training never says. Whoever learnt
- * the market only, and forgot the rest of the language, will not find the word.
+ * Glosses for the out-of-domain score: what a word means, for words that the market never sells and training never
+ * says. A student that learnt only the market, and forgot the rest of the language, will not find the word.
  */
 import type { Concepts } from './concepts.ts';
 import type { Random } from './random.ts';

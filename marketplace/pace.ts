@@ -1,4 +1,4 @@
-/** How fast simulated time goes: not waited for at all, or so much faster than the clock on the wall. */
+/** How fast simulated time goes: without waiting at all, or so many times faster than the clock on the wall. */
 
 export interface Pace {
   /** Resolves when the simulated instant is there, or when the traffic is stopped. */

@@ -1,4 +1,4 @@
-/** How people type: shopping phrases, words out of order, slips of the finger, words of a gloss when the name escapes them. */
+/** How people type: shopping phrases, words out of order, typos, words of a gloss when the name escapes them. */
 import type { Random } from './random.ts';
 import { isFunctionWord, plural, stem, tokens } from './word-forms.ts';
 
@@ -90,7 +90,7 @@ const NEIGHBOURS: Readonly<Record<string, string>> = {
   z: 'x',
 };
 
-/** One slip in one of the longer words; `undefined` when there is no word of four letters. */
+/** One typo in one of the longer words; `undefined` when there is no word of four letters. */
 export function mistype(query: string, random: Random): string | undefined {
   const words = query.split(' ');
   const long = words.flatMap((word, i) => (word.length >= 4 ? [i] : []));

@@ -1,6 +1,6 @@
 /**
- * Sends visits through an edge in the order of their time, so many at once: searches, clicks at once, purchases when their
- * time comes. Visits of one person wait for each other, since a person has one cookie jar.
+ * Sends visits through an edge in the order of their times, so many at once: searches, clicks immediately, purchases
+ * when they are due. Visits of one person wait for each other, since a person has one cookie jar.
  */
 import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { type LateOrder, LateOrders } from './late-orders.ts';

@@ -1,6 +1,6 @@
 /**
  * Training, validation and test. By phrasing: all queries with the same words, whatever their order, fall on one side
- * (interpolation). By concept: some concepts are held out with everything that is said of them (extrapolation).
+ * (interpolation). By concept: some concepts are held out with everything that is said about them (extrapolation).
  */
 import { hash32 } from '../shared/experiment.ts';
 import type { Concepts } from './concepts.ts';

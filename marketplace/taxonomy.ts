@@ -1,4 +1,4 @@
-/** The concepts' relations: what is broader, what is narrower, what stands beside. Read once from WordNet's hypernyms. */
+/** The concepts' relations: broader, narrower, siblings. Read once from WordNet's hypernyms. */
 import { type Concepts, closure } from './concepts.ts';
 import type { WordNet } from './wordnet.ts';
 

@@ -1,4 +1,4 @@
-/** What traffic was sent: counted exactly, in all and by arm, so that it can be held against the experiment's report. */
+/** What traffic was sent: counted exactly, in all and by arm, so that it can be compared with the experiment's report. */
 import type { AdsResponse } from '../shared/contract/query-route.ts';
 import { armIn } from './visits.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Searches as a log, one a line of JSON, in the order of their time: what `--record` writes and `--replay` sends again. A log
- * of one's own needs `atMs`, `user`, `market` and `query`; `clicks` name ads, which are clicked again where they are shown.
+ * Searches as a log, one a line of JSON, in the order of their time: what `--record` writes and `--replay` sends again.
+ * Your own log needs `atMs`, `user`, `market` and `query`; `clicks` name ads, which are clicked again where they are
+ * shown.
  */
 import { z } from 'zod';
 import { AdId, Market } from '../shared/contract/names.ts';

@@ -1,7 +1,7 @@
 /**
- * The true effect of an arm, set by the one who sends the traffic, so that a report can be held against the truth. People
- * behave by the arm that their answer names: they search more, or click or buy less often. What one arm is to do more often
- * the others do less often by the same factor, so that no chance ever exceeds 1 and the ratio is exact.
+ * The true effect of an arm, set by whoever sends the traffic, so that a report can be compared with the truth. People
+ * behave by the arm that their answer names: they search more, or click or buy less often. What one arm is to do more
+ * often, the others do less often by the same factor, so that no probability ever exceeds 1 and the ratio is exact.
  */
 import { HarnessError } from '../shared/problem.ts';
 import type { Random } from './random.ts';

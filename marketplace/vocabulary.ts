@@ -1,6 +1,7 @@
 /**
- * Who says what: the names that advertisers use for a concept, and those that only shoppers use. In sponsored search the
- * two differ, and lexical retrieval fails where they do; here the split is drawn once a concept, for all its advertisers.
+ * Who says what: the names that advertisers use for a concept, and those that only shoppers use. In sponsored search
+ * the two differ, and lexical retrieval fails where they do; here the split is drawn once per concept, for all its
+ * advertisers.
  */
 import type { Concept, Concepts, Name } from './concepts.ts';
 import type { Random } from './random.ts';

@@ -1,7 +1,8 @@
 /**
- * WebAssembly text to its binary form, as far as the project's two kernels go: one imported memory, one exported function,
- * folded instructions. `node scripts/assemble.ts` writes the .wasm beside each, which is committed, because a Worker may not
- * compile at run time and `wrangler deploy` takes only binaries. Source: the WebAssembly specification, chapter 5.
+ * WebAssembly text to its binary form, as far as the project's two kernels need it: one imported memory, one exported
+ * function, folded instructions. `node scripts/assemble.ts` writes the .wasm beside each, which is committed, because a
+ * Worker may not compile at run time and `wrangler deploy` takes only binaries. Source: the WebAssembly specification,
+ * chapter 5.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

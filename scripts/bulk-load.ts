@@ -1,4 +1,4 @@
-/** `npm run load -- FILE`: a file of ads into the catalogue. Killed, it goes on where it was when called again. */
+/** `npm run load -- FILE`: a file of ads into the catalogue. If it is killed, the next call continues where it was. */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { bulkLoad } from '../gpu-backend/catalogue/bulk-load.ts';

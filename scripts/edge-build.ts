@@ -1,7 +1,7 @@
 /**
  * The Worker as `wrangler deploy` would upload it: the bundled module, and what wrangler.toml says about running it.
- * Run as a program it prints both as JSON: wrangler's reader, the only one that is right by definition, takes more memory
- * to load than the whole edge takes to run, so the local runner lets another process do this and end.
+ * Run as a program it prints both as JSON: wrangler's reader, the only one that is right by definition, takes more
+ * memory to load than the whole edge takes to run, so the local runner leaves this to a process that ends afterwards.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** What the environment says to the command lines, unless their options say otherwise. An empty variable counts as unset, as for the backend. */
+/**
+ * What the commands take from the environment unless their options say otherwise. An empty variable counts as unset, as
+ * in the backend.
+ */
 const { BACKEND_URL, EDGE_URL, HARNESS_BUNDLE, HARNESS_DATA, HARNESS_KEYS } = process.env;
 
 export const ENVIRONMENT = {

@@ -1,6 +1,6 @@
 /**
- * `npm run experiments`: experiments as files in git. `plan` shows how the files of a folder differ from what the backend has,
- * `apply` shows the same and then makes it so. What has no file is named and left alone.
+ * `npm run experiments`: experiments as files in git. `plan` shows how the files of a folder differ from what the
+ * backend has, `apply` shows the same and then makes it so. An experiment without a file is named and left alone.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';

@@ -1,4 +1,7 @@
-/** Whether the edge can listen where it is told to: looked at first, because workerd and Miniflare say it late, or not to whoever asked. */
+/**
+ * Whether the edge can listen where it is told to: checked first, because workerd and Miniflare report it late, or not
+ * to their caller.
+ */
 import { createServer } from 'node:net';
 import { HarnessError } from '../shared/problem.ts';
 

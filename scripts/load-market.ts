@@ -1,6 +1,7 @@
 /**
  * Loads the bundled market's catalogue into a backend through its API, and publishes the first generation. It runs as a
- * process of its own: making a market takes more memory than serving one, and goes back when the process ends.
+ * process of its own: making a market takes more memory than serving one, and that memory is given back when the
+ * process ends.
  */
 import { fork } from 'node:child_process';
 import { exitWith } from '../gpu-backend/command-line.ts';

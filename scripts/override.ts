@@ -1,4 +1,7 @@
-/** `npx node scripts/override.ts`: signs an override, with which a request sees the arm of one's choice and counts for nothing. */
+/**
+ * `npx node scripts/override.ts`: signs an override: a request that carries it gets the arm of your choice and is left
+ * out of every analysis.
+ */
 import { Command } from 'commander';
 import { exitWith } from '../gpu-backend/command-line.ts';
 import type { ExperimentDefinition } from '../shared/experiment-definition.ts';

@@ -7,7 +7,7 @@
  *                        output  embedding: float32 [batch, dimension], L2-normalised
  *   student.fp16.onnx    optional: the same student in fp16 for GPUs, same inputs and output
  *   tokenizer.json       Hugging Face tokenizers' format
- *   spelling.json        optional: words, for slips of the finger in what the student reads (shared/spelling.ts)
+ *   spelling.json        optional: words, for typos in what the student reads (shared/spelling.ts)
  *   asked-terms.json     optional: the terms of its training queries, for telling new words (shared/new-words.ts)
  *   ads.safetensors      vectors I8 [n, dimension] (cosine ignores their scale), ids U8 (newline-joined UTF-8),
  *                        textDigests U8 (newline-joined, see ad-text.ts); metadata.spaceId

@@ -1,7 +1,7 @@
 /**
- * Where relevance ends, told from the query's cosines alone: a cosine means another thing for each query, so an ad's is read beside the
- * query's best ones and its length ("cosine adapter": Rossi et al., "Relevance Filtering for Embedding-based Retrieval", 2024).
- * The recipe fits it on validation queries, the bundle's manifest carries it.
+ * Where relevance ends, judged by the query's cosines alone: a cosine means something else for each query, so an ad's
+ * is read beside the query's best ones and its length ("cosine adapter": Rossi et al., "Relevance Filtering for
+ * Embedding-based Retrieval", 2024). The recipe fits it on validation queries, the bundle's manifest carries it.
  */
 import * as z from 'zod';
 import { terms } from './coverage.ts';

@@ -10,9 +10,9 @@
  * they were not there, and, for the exact type, another order of the words unless one of them gives the order its meaning
  * ("from paris to london"). Those few, and negations, are never left out.
  *
- * Negative keywords have no close variants: "shoe" holds off no "shoes". Their words are compared as they are written
- * after normalisation (shared/text.ts), function words included. Neither kind tells the dotless i of Turkish from i: a keyword
- * has no locale, and so no capital that says which of them it is.
+ * Negative keywords have no close variants: "shoe" does not hold off "shoes". Their words are compared as they are
+ * written after normalisation (shared/text.ts), function words included. Neither kind tells the dotless i of Turkish
+ * from i: a keyword has no locale, and so no capital that says which of them it is.
  */
 import * as z from 'zod';
 import { singular } from './coverage.ts';

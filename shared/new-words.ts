@@ -16,7 +16,10 @@ export type AskedTerms = z.infer<typeof AskedTerms>;
 /** The terms of a normalized query that are new words. */
 export type NewWordsOf = (query: string) => string[];
 
-/** @param correct Puts slips right as the student's tokenizer does: the slip of a word that was asked is no new word. */
+/**
+ * @param correct Corrects typos as the student's tokenizer does: a mistyped word that was asked before is not a new
+ * word.
+ */
 export function openAskedTerms(asked: AskedTerms, correct: Spelling = (text) => text): NewWordsOf {
   const known = new Set(asked.terms.split(' '));
   // Of sizes and models each is new sooner or later, and their digits are read as they are.

@@ -1,6 +1,6 @@
 /**
- * SHA-256 (FIPS 180-4) and HMAC (RFC 2104) without a wait: for messages of a few hundred bytes the way into WebCrypto and back
- * costs more than the hash. What many messages begin with is hashed once. Nothing is allocated on the way but the result.
+ * SHA-256 (FIPS 180-4) and HMAC (RFC 2104) without waiting: for messages of a few hundred bytes a call of WebCrypto
+ * costs more than the hash. A beginning that many messages share is hashed once. Only the result is allocated.
  */
 
 const BLOCK = 64;

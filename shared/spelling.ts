@@ -1,9 +1,11 @@
 /**
- * Slips of the finger put right before a student reads a query: a small encoder sees a word that it never met as pieces that mean nothing.
- * A large teacher with offline context has no need of it; words themselves are never lost, since lexical retrieval reads the query as it came.
+ * Typos corrected before a student reads a query: a small encoder sees a word that it never met as pieces that mean
+ * nothing. A large teacher with offline context does not need it. No word is lost, since lexical retrieval reads the
+ * query as it came.
  *
- * A word that nobody uses becomes the commonest word at one edit from it: a letter left out, added, exchanged, or two swapped, which is what
- * most slips are (Damerau, CACM 7(3), 1964). The first letter stays, as people seldom get it wrong (Yannakoudakis and Fawthrop, 1983).
+ * A word that nobody uses becomes the most common word at one edit from it: a letter left out, added, exchanged, or two
+ * swapped, which is what most typos are (Damerau, CACM 7(3), 1964). The first letter stays, as people seldom get it
+ * wrong (Yannakoudakis and Fawthrop, 1983).
  */
 import * as z from 'zod';
 import { singular } from './coverage.ts';
@@ -11,7 +13,7 @@ import { singular } from './coverage.ts';
 /** Words separated by spaces, normalized. `spelling.json` of a bundle. */
 export const SpellingTable = z.lazy(() =>
   z.strictObject({
-    /** What a slip may have meant, the commonest first. */
+    /** What a typo may have meant, the most common first. */
     suggested: z.string(),
     /** Other words that are right as they are. */
     known: z.string(),
@@ -19,7 +21,7 @@ export const SpellingTable = z.lazy(() =>
 );
 export type SpellingTable = z.infer<typeof SpellingTable>;
 
-/** A normalized text with its slips put right; a text without any comes back as it is. */
+/** A normalized text with its typos corrected; a text without any comes back as it is. */
 export type Spelling = (text: string) => string;
 
 /** Shorter words are too near each other, longer ones are no words. */

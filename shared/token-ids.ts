@@ -1,4 +1,7 @@
-/** What a student reads of a text. Edge and backend cut texts here, with one tokenizer library: a vector must not depend on where it is made. */
+/**
+ * What a student reads of a text. Edge and backend cut texts into tokens here, with one tokenizer library: a vector
+ * must not depend on where it is made.
+ */
 
 import { MOST_UNKNOWN, type Spelling } from './spelling.ts';
 

@@ -1,4 +1,4 @@
-/** What every stage of the recipe works with: settings, data, and a line to say things on. */
+/** What every stage of the recipe works with: settings, data, and where to write lines for the user. */
 import { join } from 'node:path';
 import { canonicalJson, sha256Hex } from '../shared/digest.ts';
 import type { RecipeConfig } from './config.ts';

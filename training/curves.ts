@@ -1,6 +1,6 @@
 /**
- * Curves of a run as SVG files that stand alone: the loss of each phase, and quality by step. One panel a phase or metric, each with its own
- * scale; colours follow the reader's light or dark setting.
+ * Curves of a run as SVG files that stand alone: the loss of each phase, and quality by step. One panel per phase or
+ * metric, each with its own scale; colours follow the reader's light or dark setting.
  */
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';

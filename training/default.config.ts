@@ -177,8 +177,8 @@ const config: RecipeSettings = {
      */
     negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 400 },
     /**
-     * Shares of the queries that are shown with a slip of the finger, and without one of four or more words, so that the student learns to
-     * read past both.
+     * Shares of the queries that are shown with a typo, and without one of four or more words, so that the student
+     * learns to read past both.
      */
     noise: { typos: 0.25, dropped: 0.25 },
     /** Queries a cluster, where batches are unions of clusters of near queries; 0 batches at random. */
@@ -218,7 +218,7 @@ const config: RecipeSettings = {
     calibrationTexts: 256,
     /** Whether the bundle holds the student in fp16 too, for GPUs: they have no kernels for the int8 graph. */
     fp16: false,
-    /** Whether the bundle holds the data's words, by which slips of the finger are put right before the student reads a query. */
+    /** Whether the bundle holds the data's words, by which typos are corrected before the student reads a query. */
     spelling: true,
     /** Queries of the log, the most asked first, that are served by the teacher's own vector; 0 for none. */
     headQueries: 2_000,

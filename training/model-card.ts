@@ -1,6 +1,7 @@
 /**
- * The model card of a bundle, Markdown with Hugging Face front matter, from its manifest and its report alone: no number is written here.
- * What a report does not say, the card does not say either. Format: https://huggingface.co/docs/hub/model-cards
+ * The model card of a bundle, Markdown with Hugging Face front matter, from its manifest and its report alone: no
+ * number is written in this file. What a report does not say, the card does not say either. Format:
+ * https://huggingface.co/docs/hub/model-cards
  */
 import { z } from 'zod';
 import type { Manifest } from '../shared/bundle.ts';

@@ -4,8 +4,9 @@
  * true neighbours of each query. Made once and kept under `.cache/bench`; the same count, the same bytes. Ads do not change with
  * the student, and neither does what is built over them.
  *
- * An ad's vector is that of one of the market's ads, drawn a little towards a second one's and towards nowhere: so they stay
- * clustered, and float32 has something that int8 loses. Fewer ads are the first of many.
+ * An ad's vector is that of one of the market's ads, drawn a little towards a second one's and in a random direction:
+ * so they stay clustered, and float32 has something that int8 loses. A smaller number of ads is the beginning of a
+ * larger one.
  */
 import { once } from 'node:events';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,8 @@
 /**
- * Catalogues of any size for the backend's measurements: the market's ads first, then more in the same words. A further ad
- * is one of the market's with the description of a second one of its department and a model number that few ads share; its
- * vector is the first one's, drawn a little towards the second's and towards nowhere. The same count, the same bytes.
+ * Catalogues of any size for the backend's measurements: the market's ads first, then more in the same words. A further
+ * ad is one of the market's with the description of a second one of its department and a model number that few ads
+ * share; its vector is the first one's, drawn a little towards the second's and in a random direction. The same count,
+ * the same bytes.
  */
 import { readFile } from 'node:fs/promises';
 import { createMarket, MARKET_SEED, type Market } from '../../marketplace/market.ts';

@@ -1,6 +1,7 @@
 /**
- * Processor time of the encoder service's threads. As a worker thread it is the service's own worker, which says again and
- * again what it has spent; what the process spends beside its workers and its event loop is garbage collection and compilation.
+ * Processor time of the encoder service's threads. As a worker thread it is the service's own worker, which keeps
+ * reporting what it has spent; what the process spends beside its workers and its event loop is garbage collection and
+ * compilation.
  */
 import { getEnvironmentData, isMainThread, setEnvironmentData, threadId } from 'node:worker_threads';
 

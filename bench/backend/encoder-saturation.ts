@@ -1,8 +1,9 @@
 /**
- * The encoder service with as much to do as it can, in turns with the bare session: what it keeps of the session's throughput,
- * whether it still answers who asks after its health, and whose processor time a request costs. The load generator, the event loop and the
- * session share the cores, so the ratio is also given on the processor time that the generator left. Each turn ends at fixed
- * times at a share of what it was saturated with: a machine that others share is not as fast a minute later.
+ * The encoder service with as much to do as it can take, in turns with the bare session: what it keeps of the session's
+ * throughput, whether it still answers health checks, and whose processor time a request costs. The load generator, the
+ * event loop and the session share the cores, so the ratio is also given on the processor time that the generator left.
+ * Each turn ends with requests at fixed times, at a share of its own saturation: a shared machine may be slower a
+ * minute later.
  */
 import { availableParallelism } from 'node:os';
 import { median } from 'simple-statistics';

@@ -1,8 +1,8 @@
 /**
  * Events into a real Postgres server that syncs each commit to disk: the same rows by bare COPY (one statement a table,
  * text made beforehand, into the same tables with their indexes), by the ingest function, and through HTTP of a backend
- * process, whose requests are signed and are bytes before the clock runs: their sender is another machine in earnest. The
- * three take turns, so that a machine that is busy meets all of them; rates are medians over the turns.
+ * process, whose requests are signed and serialised before the clock runs, since in production their sender is another
+ * machine. The three take turns, so that a machine that is busy meets all of them; rates are medians over the turns.
  */
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';

@@ -1,6 +1,7 @@
 /**
- * What an ad costs: bytes on disk and in memory by part, and the time of the build. Numbers of the plan for more ads than
- * fit here (docs/scale.md); all are an ad, so that they can be multiplied. Memory is that of a process that only loads.
+ * What an ad costs: bytes on disk and in memory by part, and the time of the build. These are the numbers behind the
+ * plan for more ads than fit here (docs/scale.md), all per ad, so that they can be multiplied. Memory is that of a
+ * process that only loads.
  */
 import { execFileSync } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * What a search costs as the catalogue grows, 10,000 to a million ads: recall and latency with the list of candidates that the
- * gate would choose (by other queries than are measured), and whether latency grows faster than the logarithm of the number of ads. Draws bench/results/backend-growth.svg.
+ * What a search costs as the catalogue grows, 10,000 to a million ads: recall and latency with the list of candidates
+ * that the gate would choose (by other queries than those measured), and whether latency grows faster than the
+ * logarithm of the number of ads. Draws bench/results/backend-growth.svg.
  */
 import { writeFileSync } from 'node:fs';
 import * as Plot from '@observablehq/plot';

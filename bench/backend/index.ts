@@ -1,8 +1,9 @@
 /**
- * The index against faiss-cpu's HNSW and hnswlib: the same vectors, the same student queries, the same degree and as long
- * lists of candidates in building, after which ours links what few lead to; each searches as little as it may for
- * recall@10 >= 0.95, in turns, on one thread and on two. Ours walks its graph over the 16-bit rows that a generation holds;
- * threads share them. Graphs are built once, with all threads, and kept under `.cache/bench`.
+ * The index against faiss-cpu's HNSW and hnswlib: the same vectors, the same student queries, the same degree and the
+ * same length of candidate lists while building, after which ours adds links to rows that few lead to; each searches
+ * with the least effort that gives recall@10 >= 0.95, in turns, on one thread and on two. Ours walks its graph over the
+ * 16-bit rows that a generation holds; threads share them. Graphs are built once, with all threads, and kept under
+ * `.cache/bench`.
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';

@@ -1,4 +1,7 @@
-/** SIGKILL of the backend at random moments of taking events, the database there and away: nothing lost, nothing doubled. */
+/**
+ * SIGKILL of the backend at random moments of taking events in, with the database there and away: nothing lost, nothing
+ * doubled.
+ */
 import { makeFolders } from '../../test/setup/backend.ts';
 import { killedIngest } from '../../test/setup/killed-ingest.ts';
 import { startPostgresServer } from '../../test/setup/postgres-server.ts';

@@ -1,4 +1,7 @@
-/** The lexical retriever as catalogues grow: what its lists take to build and to hold, for how long opening them holds the thread, and a query. */
+/**
+ * The lexical retriever as catalogues grow: what its lists take to build and to hold, how long opening them holds the
+ * thread, and what a query takes.
+ */
 import { LexicalIndex } from '../../gpu-backend/retrieval/lexical.ts';
 import { LexicalSegmentBuilder, readSegment } from '../../gpu-backend/retrieval/lexical-segment.ts';
 import { indexedAd } from '../../gpu-backend/retrieval/lexical-terms.ts';

@@ -1,6 +1,7 @@
 /**
- * Requests that are bytes before the clock runs, over connections that stay open, one request under way on each. Node's own
- * client takes longer to make a request than the encoder service to answer it, and here both share the cores.
+ * Requests that are serialised before the clock runs, over connections that stay open, one request under way on each.
+ * Node's own client takes longer to make a request than the encoder service to answer it, and here both share the
+ * cores.
  */
 import { connect, type Socket } from 'node:net';
 

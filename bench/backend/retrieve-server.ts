@@ -1,6 +1,6 @@
 /**
- * The backend's way of a query, as a process: socket, signature, schemas, encoder, index, fusion and calibration are the service's
- * own. What is missing is the database, which no query asks.
+ * The backend's part of a query, as a process: socket, signature, schemas, encoder, index, fusion and calibration are
+ * the service's own. What is missing is the database, which no query asks.
  */
 import { pino } from 'pino';
 import { loadBundle } from '../../gpu-backend/encoder/bundle.ts';

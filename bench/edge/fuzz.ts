@@ -1,4 +1,7 @@
-/** Nonsense at speed: requests that no two of are alike, from another process, and what they leave behind in the Worker. */
+/**
+ * Nonsense at speed: requests of which no two are alike, from another process, and what they leave behind in the
+ * Worker.
+ */
 import { fork } from 'node:child_process';
 import { Agent } from 'node:http';
 import { fileURLToPath } from 'node:url';

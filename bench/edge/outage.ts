@@ -1,6 +1,7 @@
 /**
- * The backend killed under load, as hard as a machine dies: what visitors get meanwhile, and whether every impression is a
- * row afterwards. A real backend with its embedded database, the queue and its disk as `edge:serve` has them.
+ * The backend killed under load, as abruptly as a machine dies: what visitors get meanwhile, and whether every
+ * impression is a row afterwards. A real backend with its embedded database, the queue and its disk as `edge:serve` has
+ * them.
  */
 import { fork } from 'node:child_process';
 import { Agent } from 'node:http';

@@ -1,4 +1,7 @@
-/** A Worker that does nothing but encode: `POST /` with texts answers their vectors, as often computed as `?times=` says. */
+/**
+ * A Worker that does nothing but encode: `POST /` with texts answers with their vectors, computed as often as `?times=`
+ * says.
+ */
 import kernel from '../../edge/student/linear.wasm';
 import { type BundleFiles, type LoadedStudent, loadStudent } from '../../edge/student/load.ts';
 import { packFloats } from '../../shared/query-vector.ts';

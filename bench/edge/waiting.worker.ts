@@ -1,6 +1,7 @@
 /**
- * The least that a Worker can do whose answer waits for a queue: bare.worker.ts once the queue has a short event, in calls that requests
- * share, with a limit on the wait. What a hit takes beyond this is its own.
+ * The least that a Worker can do whose answer waits for a queue: it answers as bare.worker.ts does, once the queue has
+ * taken a short event, in calls that requests share and with a limit on the wait. What a hit takes beyond this is its
+ * own.
  */
 import { type Context, Hono } from 'hono';
 import { within } from '../../edge/deadline.ts';

@@ -1,7 +1,7 @@
 /**
- * The planner held against the market's own traffic: the same people, sessions and chances go once through the control and
- * once through an arm with a known effect, after days in which both are alike. Experiments of the planned size are drawn from
- * those people.
+ * The planner compared with the market's own traffic: the same people, sessions and chances go once through the control
+ * and once through an arm with a known effect, after days in which both are alike. Experiments of the planned size are
+ * drawn from those people.
  */
 import { adjust } from '../../gpu-backend/experiments/estimators/cuped.ts';
 import { unitsFor } from '../../gpu-backend/experiments/estimators/power.ts';

@@ -1,6 +1,6 @@
 /**
- * What retrieval considers for the market's validation and test queries, with the judge's word on each ad: the service's own
- * retrievers, fusion and student over an exact index, in this process.
+ * What retrieval considers for the market's validation and test queries, with the judge's grade of each ad: the
+ * service's own retrievers, fusion and student over an exact index, in this process.
  */
 import { loadBundle } from '../../gpu-backend/encoder/bundle.ts';
 import { createEncoder } from '../../gpu-backend/encoder/pool.ts';

@@ -1,7 +1,7 @@
 /**
- * Where to cut a query's candidates off: precision and recall of one threshold on each of several scores. The first is the fixed
- * threshold on the cosine that the others are held against. Every map is fitted on validation queries: the bundle's own two by the recipe,
- * the one that reads all of it here.
+ * Where to cut a query's candidates off: precision and recall of one threshold on each of several scores. The first is
+ * the fixed threshold on the cosine, with which the others are compared. Every map is fitted on validation queries: the
+ * bundle's own two by the recipe, the one that reads all of it here.
  */
 import { adapted, type CosineAdapter } from '../../shared/cosine-adapter.ts';
 import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';

@@ -1,6 +1,6 @@
 /**
- * Where candidate lists are kept between requests: one interface, an adapter a tier. What is stored depends on nothing
- * but its key, so a key names everything that an answer of the backend depends on, and nothing of a person.
+ * Where candidate lists are kept between requests: one interface, one adapter per tier. What is stored depends on
+ * nothing but its key, so a key names everything that an answer of the backend depends on, and nothing about a person.
  */
 import type { CacheStatus } from '../../shared/contract/query-route.ts';
 import { sha256Hex } from '../../shared/digest.ts';

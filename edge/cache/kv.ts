@@ -1,7 +1,7 @@
 /**
- * Workers KV, for the lists of head queries: global, eventually consistent, one write a second a key, and slow for what
- * its nearest copy does not hold. So a read waits a moment only (a late answer warms KV's own cache for the next), and
- * what is written is decided by {@link KvCacheOptions.isHead}, which must need no global state.
+ * Workers KV, for the lists of head queries: global, eventually consistent, one write per second and key, and slow for
+ * what its nearest copy does not hold. So a read waits only a moment (a late answer warms KV's own cache for the next),
+ * and what is written is decided by {@link KvCacheOptions.isHead}, which must need no global state.
  */
 import { TIMED_OUT, within } from '../deadline.ts';
 import { lastUsed } from '../last-used.ts';

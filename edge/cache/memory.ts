@@ -1,7 +1,7 @@
 /**
- * The isolate's own memory, bounded in bytes: W-TinyLFU (Einziger, Friedman and Manes, ACM TOS 2017) over two LRU lists.
- * What is new enters a small window; what falls out of it stays only if it was asked for more often than all that it would
- * push out together, so that queries that come once do not cost the head its place.
+ * The isolate's own memory, bounded in bytes: W-TinyLFU (Einziger, Friedman and Manes, ACM TOS 2017) over two LRU
+ * lists. What is new enters a small window; what falls out of it stays only if it was asked for more often than
+ * everything that it would push out together, so that queries that come once do not cost the head its place.
  */
 import { LRUCache } from 'lru-cache';
 import { Popularity } from '../../shared/popularity.ts';

@@ -1,9 +1,9 @@
 /**
- * The tiers as one cache (RFC 5861's terms): fresh from the nearest tier that has it; for a while after that stale at once,
- * while it is refreshed, from a farther tier or by one call; then from the backend, once an isolate however many ask (single
- * flight); and stale again, up to the hard expiry, while the backend is away. A list found in a far tier is copied to the
- * nearer ones. A cache that stands in front of the backend (workers-cache.ts) answers in its name, and says since when it has
- * the list.
+ * The tiers as one cache (RFC 5861's terms): fresh from the nearest tier that has it; for a while after that stale at
+ * once, while it is refreshed, from a farther tier or by one call; then from the backend, once per isolate, however
+ * many ask (single flight); and stale again, up to the hard expiry, while the backend is away. A list found in a far
+ * tier is copied to the nearer ones. A cache that stands in front of the backend (workers-cache.ts) answers in its
+ * name, and says since when it has the list.
  */
 import type { CacheStatus } from '../../shared/contract/query-route.ts';
 import { HarnessError, type ProblemCode } from '../../shared/problem.ts';

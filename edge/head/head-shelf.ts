@@ -1,4 +1,7 @@
-/** The head's ads in Workers KV: one isolate asks the backend for them, all find them there, also those that start later. */
+/**
+ * The head's ads in Workers KV: one isolate asks the backend for them, all find them there, including those that start
+ * later.
+ */
 import { HeadAds } from '../../shared/contract/head.ts';
 import type { EntryNamespace } from '../cache/kv.ts';
 

@@ -1,7 +1,7 @@
 /**
- * The outbox, a Durable Object with SQLite: events that the queue did not take wait here until the backend has stored them,
- * however long that is; and the ledger of issued ids is kept here, to be compared with the backend's rows.
- * Spoken to by POST: `/put` events, `/note` ids, `/reconcile`.
+ * The outbox, a Durable Object with SQLite: events that the queue did not take wait here until the backend has stored
+ * them, however long that is; and the ledger of issued ids is kept here, to be compared with the backend's rows. It is
+ * called by POST: `/put` events, `/note` ids, `/reconcile`.
  */
 import type { EventBatchResult, HarnessEvent } from '../../shared/contract/events.ts';
 import type { MissingExposure, Reconciliation } from '../../shared/contract/reconciliation.ts';

@@ -1,4 +1,7 @@
-/** The outbox as the Worker calls it. Several objects share the load; an isolate stays with one, an overview asks all. */
+/**
+ * The outbox as the Worker calls it. Several objects share the load; an isolate stays with one; an overview asks all of
+ * them.
+ */
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { Reconciliation } from '../../shared/contract/reconciliation.ts';
 import { HarnessError, Problem } from '../../shared/problem.ts';

@@ -1,4 +1,4 @@
-/** The backends that candidates are asked of, each behind a breaker, with a budget for second calls. */
+/** The backends that are asked for candidates, each behind a breaker, with a budget for second calls. */
 import type { Backend } from '../backend.ts';
 import type { EdgeSettings } from '../env.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';

@@ -1,4 +1,4 @@
-/** The order in which a student's graph is run: its nodes, with each int8 linear layer made one step. */
+/** The order in which a student's graph is run: its nodes, with each int8 linear layer merged into one step. */
 import { HarnessError } from '../../shared/problem.ts';
 import type { OnnxGraph, OnnxNode, StoredTensor } from './onnx.ts';
 import { OPERATORS } from './operators.ts';

@@ -1,4 +1,4 @@
-/** A large file read to where it is kept, through one small buffer, so that it is in memory once. */
+/** A large file read straight to where it is kept, through one small buffer, so that it is in memory only once. */
 import { HarnessError } from '../../shared/problem.ts';
 
 /** Bytes on their way at once: hardly any memory, and few calls. */

@@ -1,7 +1,7 @@
 /**
- * From the outbox to the operator's webhook, at least once: an alert is leased, posted, and only then marked delivered, so a
- * process that dies in between leaves it to the next. Calls are signed like the edge's; an attempt that failed is repeated
- * after a time that doubles, without end.
+ * From the outbox to the operator's webhook, at least once: an alert is leased, posted, and only then marked delivered,
+ * so a process that dies in between leaves it to the next. Calls are signed like the edge's; a failed attempt is
+ * repeated after a time that doubles, without end.
  */
 import { eq, sql } from 'drizzle-orm';
 import type { Alert } from '../../shared/contract/alerts.ts';

@@ -1,6 +1,6 @@
 /**
- * Alarms of running experiments into the outbox (table `alerts`): trust checks that forbid to read the effects, and guardrails
- * that are broken. An alarm is raised once a UTC day as long as it lasts, whoever looks and however often.
+ * Alarms of running experiments into the outbox (table `alerts`): trust checks that forbid reading the effects, and
+ * guardrails that are broken. An alarm is raised once a UTC day as long as it lasts, whoever looks and however often.
  */
 import { sql } from 'drizzle-orm';
 import type { Alert } from '../../shared/contract/alerts.ts';

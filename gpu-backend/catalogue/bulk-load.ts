@@ -1,7 +1,8 @@
 /**
- * A file of ads into the catalogue, however many. Rows are checked and staged chunk by chunk, each chunk and how far it came
- * in one transaction, so that a load that was killed goes on where it was; nobody sees any of them until one transaction
- * takes all into the catalogue. Memory holds one chunk. A running backend serves what changed, unless it is few ads, with its next generation.
+ * A file of ads into the catalogue, however many. Rows are checked and staged chunk by chunk, each chunk and how far it
+ * came in one transaction, so that a killed load continues where it was; nobody sees any of them until one transaction
+ * takes all into the catalogue. Memory holds one chunk. A running backend serves the changes with its next generation,
+ * unless they are few.
  */
 import { eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
 import { HarnessError } from '../../shared/problem.ts';

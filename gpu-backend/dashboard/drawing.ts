@@ -1,6 +1,6 @@
 /**
  * What all charts share. They are drawn on the server as SVG text; colours are CSS variables of the page, so that one
- * drawing does for light and dark. Inline styles are taken out; the page's policy has none.
+ * drawing serves for light and dark. Inline styles are taken out; the page's policy has none.
  */
 import * as Plot from '@observablehq/plot';
 import { html, raw } from 'hono/html';

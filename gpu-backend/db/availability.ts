@@ -1,6 +1,6 @@
 /**
- * Whether the database is there. The first call that finds it away says so; from then on calls fail at once instead of each
- * waiting for a connection, and a question a second finds out when it is back.
+ * Whether the database is there. The first call that finds it away says so; from then on calls fail at once instead of
+ * each waiting for a connection, and one question per second finds out when it is back.
  */
 import { sql } from 'drizzle-orm';
 import { HarnessError } from '../../shared/problem.ts';

@@ -1,7 +1,7 @@
 /**
- * Rows by COPY, the way in that costs a Postgres server least: text format, one stream a table, all tables in one
- * transaction. It knows no ON CONFLICT: a single row that is there already, or does not fit, undoes the transaction.
- * The embedded database does not take it.
+ * Rows by COPY, the way in that costs a Postgres server least: text format, one stream per table, all tables in one
+ * transaction. It has no ON CONFLICT: a single row that is there already, or does not fit, undoes the transaction. The
+ * embedded database does not take it.
  * Source: Postgres documentation, COPY, "Text Format"; "Frontend/Backend Protocol", "COPY Operations".
  */
 import { getTableColumns } from 'drizzle-orm';

@@ -1,6 +1,7 @@
 /**
  * Many rows in one parameter: the rows travel as one JSON array that Postgres unfolds (`jsonb_populate_recordset`). A
- * multi-row VALUES list needs a parameter a field, which costs several times more to build and is limited to 65,535.
+ * multi-row VALUES list needs one parameter per field, which costs several times more to build and is limited to
+ * 65,535.
  */
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';

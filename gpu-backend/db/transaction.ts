@@ -1,7 +1,8 @@
 /**
- * Transactions that end with their session. The driver (postgres 3.4) knows nothing of it: after the connection has closed, a
- * further statement, COMMIT and ROLLBACK are written all the same. That fails outside of every promise, which ends the process; and
- * where the connection has been made anew meanwhile, the statement takes effect by itself, in nobody's transaction.
+ * Transactions that end with their session. The driver (postgres 3.4) does not see to it: after the connection has
+ * closed, further statements, COMMIT and ROLLBACK are written all the same. That fails outside of every promise, which
+ * ends the process; and where the driver has reconnected meanwhile, the statement takes effect by itself, outside of
+ * any transaction.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type postgres from 'postgres';

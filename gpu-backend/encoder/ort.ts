@@ -1,7 +1,7 @@
 /**
- * One ONNX Runtime session over a bundle's student. A provider is asked for alone: with cpu listed behind it, one that the
- * runtime does not know would be left out in silence, and one that cannot start throws all the same. So the fallback is
- * made here, and says why. Single operators that a provider lacks run on the CPU either way.
+ * One ONNX Runtime session over a bundle's student. A provider is asked for alone: with cpu listed behind it, one that
+ * the runtime does not know would be left out silently, and one that cannot start throws all the same. So the fallback
+ * is made here, and says why. Single operators that a provider lacks run on the CPU either way.
  */
 import ort from 'onnxruntime-node';
 import { HarnessError } from '../../shared/problem.ts';

@@ -1,7 +1,7 @@
 /**
- * The model that is served, and its exchange for what now lies in the bundle's folder: opened, checked and warmed beside the
- * one that serves, and taken over between two requests. Vectors of different spaces are never compared, so a bundle of
- * another space is not taken: the ads would have to change at the same moment.
+ * The model that is served, and its exchange for what is now in the bundle's folder: opened, checked and warmed beside
+ * the one that serves, and taken over between two requests. Vectors of different spaces are never compared, so a bundle
+ * of another space is not taken: the ads would have to change at the same moment.
  */
 import { HarnessError } from '../../shared/problem.ts';
 import { type Bundle, loadBundle } from './bundle.ts';

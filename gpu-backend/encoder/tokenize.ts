@@ -1,6 +1,6 @@
 /**
- * Texts to padded token matrices. Texts of similar length go together, because a run costs its longest row: one long text
- * among short ones makes the short ones pay for its padding. How finely they are told apart is what costs least.
+ * Texts to padded token matrices. Texts of similar length go together, because a run costs its longest row: one long
+ * text among short ones makes the short ones pay for its padding. They are divided as finely as costs least.
  */
 import { Tokenizer } from '@huggingface/tokenizers';
 import * as z from 'zod';

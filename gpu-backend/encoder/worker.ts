@@ -1,7 +1,8 @@
 /**
- * A worker thread of the encoder: tokenises and runs one session, away from the event loop that answers HTTP. Between two
- * batches it looks itself at what has come (inbox.ts), withdrawals too, and waits for nobody while there is something.
- * It ends by itself on `close`: ending it from outside in the middle of a run would abort the whole process.
+ * A worker thread of the encoder: tokenises and runs one session, away from the event loop that answers HTTP. Between
+ * two batches it looks itself at what has come (inbox.ts), withdrawals too, and waits for nobody while there is
+ * something to do. It ends by itself on `close`: ending it from outside in the middle of a run would abort the whole
+ * process.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { openSpelling } from '../../shared/spelling.ts';

@@ -2,8 +2,9 @@
  * Group commit: requests that come while a transaction is under way are stored together in the next one, by COPY. Nobody
  * waits for a timer, so a single request is stored at once and the groups grow by themselves under load.
  *
- * COPY refuses a group when one of its rows is there already or does not fit. Then each request is stored by itself in the
- * careful way (ingest.ts), which finds out which row it was. Deliveries are seldom repeated, so that this is seldom paid.
+ * COPY refuses a group when one of its rows is there already or does not fit. Then each request is stored by itself in
+ * the careful way (ingest.ts), which finds out which row it was. Deliveries are seldom repeated, so this price is
+ * seldom paid.
  * Source: DeWitt et al., Implementation Techniques for Main Memory Database Systems, SIGMOD 1984.
  */
 import type { EventBatchResult } from '../../shared/contract/events.ts';

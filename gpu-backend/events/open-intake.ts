@@ -1,4 +1,7 @@
-/** Puts the way of events together: group commit into the database, the spool for when it is away, and what is told of both. */
+/**
+ * Assembles the intake of events: group commit into the database, the spool for when it is away, and the metrics and
+ * log of both.
+ */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Availability, watchAvailability } from '../db/availability.ts';

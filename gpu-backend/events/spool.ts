@@ -1,9 +1,9 @@
 /**
  * Events on disk while the database is away: append-only files of frames, synced before the append resolves, bounded in
  * bytes. A frame is a header and its payload, a request's events as JSON. The header is three u32, little-endian: the
- * payload's length, its CRC-32, and the CRC-32 of these two, so that a length can be believed before anything is read by it.
- * A file that is read has ended: what is new goes into another, and a file whose events are all stored is removed. A process
- * that is killed in between stores some events twice, which ingest counts once.
+ * payload's length, its CRC-32, and the CRC-32 of these two, so that a length can be trusted before anything is read by
+ * it. A file that is read has ended: what is new goes into another, and a file whose events are all stored is removed.
+ * A process that is killed in between stores some events twice, which ingest counts once.
  */
 import { accessSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * What is new to the rollups, as SQL: the rows of events that became whole in a window of transactions, an event being whole when it and
- * the events that it hangs on are all there. Each row is new in one window only, whichever of them came last.
+ * What is new to the rollups, as SQL: the rows of events that became whole in a window of transactions, an event being
+ * whole when it and the events that it depends on are all there. Each row is new in one window only, whichever of them
+ * came last.
  */
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { MeasureName } from '../../shared/metric.ts';

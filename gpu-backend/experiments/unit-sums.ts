@@ -1,7 +1,7 @@
 /**
- * Sums over units that cannot be kept up as events come, because what counts of a unit depends on what it did first (a window) or
- * elsewhere (the days before), capped or not: made of one row a unit, in one statement. Whole numbers all the way, so that
- * neither the order of events nor that of the plan shows.
+ * Sums over units that cannot be kept up as events come, because what counts of a unit depends on what it did first (a
+ * window) or elsewhere (the days before), capped or not. They are made from one row per unit, in one statement. Whole
+ * numbers all the way, so that neither the order of events nor that of the plan shows.
  */
 import { type SQLWrapper, sql } from 'drizzle-orm';
 import { type Database, rows } from '../db/connect.ts';

@@ -1,7 +1,7 @@
 /**
  * What decides whether an ad is shown at all, apart from the ads themselves: of a million ads a few thousand are booked
- * differently. A query judges each booking once, and an ad costs it one number, where the ad's own fields are all over memory: ten
- * of them take longer to read than everything else that is done with an ad that is passed over.
+ * differently. A query judges each booking once, and an ad costs it one number, where the ad's own fields are scattered
+ * over memory: ten of them take longer to read than everything else that is done with an ad that is passed over.
  */
 import type { Ad } from '../../shared/contract/ads.ts';
 import { inTurns } from '../in-turns.ts';

@@ -1,8 +1,8 @@
 /**
- * When a generation is built anew without anybody asking: once too many ads came after its snapshot, too much of what is
- * searched belongs to ads that have gone, or an old one stands in for one that is damaged. It waits for a quiet spell, so that a load of ads is built once and not in the
- * middle, but not for ever; it leaves the machine to the queries for as long as the last build took; and after a failure it
- * waits longer each time.
+ * When a generation is rebuilt without anybody asking: once too many ads came after its snapshot, too much of what is
+ * searched belongs to ads that have gone, or an old one stands in for one that is damaged. It waits for a quiet spell,
+ * so that a load of ads is built once and not in the middle, but not for ever; it leaves the machine to the queries for
+ * as long as the last build took; and after a failure it waits longer each time.
  */
 
 export interface RebuildBounds {

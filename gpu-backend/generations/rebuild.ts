@@ -1,6 +1,7 @@
 /**
- * Builds generations by the policy (rebuild-policy.ts): looks again and again, remembers what the policy needs to know, and
- * tells what the last build came to. A build that the gate refuses, or that fails, leaves the live generation as it was.
+ * Builds generations by the policy (rebuild-policy.ts): looks again and again, remembers what the policy needs to know,
+ * and reports how the last build ended. A build that the gate refuses, or that fails, leaves the live generation as it
+ * was.
  */
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';

@@ -1,6 +1,6 @@
 /**
- * Small records beside a generation: that it was published, or why it failed. Written by rename, so that a crash leaves the old one or the
- * new one, and durable before anything goes by them.
+ * Small records beside a generation: that it was published, or why it failed. Written by rename, so that a crash leaves
+ * the old one or the new one, and durable before anything relies on them.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * The generations on disk: which there are, which one is live, and what happens to the others. The live pointer is a file
+ * The generations on disk: which exist, which one is live, and what happens to the others. The live pointer is a file
  * replaced by rename, so a crash leaves the old or the new one; numbers only grow, a rollback included, because caches
- * take the greatest number for the truth.
+ * believe the greatest number.
  */
 import { copyFile, link, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * Who may call: signed requests (shared/signature), each once. Nonces are remembered for as long as their signature is
  * valid, within a bound; when the bound forces one out early, everything as old as it is refused from then on, so that
- * memory is bounded and no request can be played twice.
+ * memory is bounded and no request can be replayed.
  */
 import { LRUCache } from 'lru-cache';
 import { HarnessError } from '../../shared/problem.ts';

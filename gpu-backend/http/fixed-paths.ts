@@ -1,6 +1,6 @@
 /**
- * Hono's router, asked once for each path that is always the same: a walk through its tree leaves more garbage than all the
- * rest of finding a handler. Hono's fast router does it so too, but takes no path like `/v1/ads:batch`.
+ * Hono's router, asked once for each path that is always the same: a walk through its tree leaves more garbage than all
+ * the rest of finding a handler. Hono's fast router does the same, but takes no path such as `/v1/ads:batch`.
  */
 import type { Result, Router } from 'hono/router';
 import { TrieRouter } from 'hono/router/trie-router';

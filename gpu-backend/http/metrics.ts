@@ -1,4 +1,4 @@
-/** Prometheus metrics: rate, errors and duration a route; what the encoder, the index and the events are doing. */
+/** Prometheus metrics: rate, errors and duration per route; what the encoder, the index and the events are doing. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { EventBatchResult } from '../../shared/contract/events.ts';
 import type { Rung } from '../../shared/contract/query-route.ts';

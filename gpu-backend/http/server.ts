@@ -1,4 +1,4 @@
-/** The listening socket: taken before anything slow, so that a taken port is told at once; drained in bounded time. */
+/** The listening socket: taken before anything slow, so that a taken port is reported at once; drained in bounded time. */
 import { createServer, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,4 +1,7 @@
-/** What may search vectors in the place of this process's graphs, Milvus or a scan on the device: opened, and its failures counted. */
+/**
+ * What may search vectors instead of this process's graphs, Milvus or a scan on the device: opened, and its failures
+ * counted.
+ */
 import type { Logger } from 'pino';
 import type { BackendConfig } from '../config.ts';
 import type { Metrics } from '../http/metrics.ts';

@@ -1,8 +1,8 @@
 /**
- * Links to nodes that few lead to. Rows near the middle of many that are much alike are nearest neighbours of most of them
- * (hubs; Radovanović et al., JMLR 2010), and HNSW's choice leaves those around a hub little but a link to it, while the hub's
- * own list is full. Among a million ads some are linked by nobody, so that no search finds them, and many more by hardly
- * anybody, so that a search needs a longer list of candidates, while lists of links have room.
+ * Links to nodes that few lead to. Rows near the middle of many that are much alike are nearest neighbours of most of
+ * them (hubs; Radovanović et al., JMLR 2010), and HNSW's choice leaves those around a hub little but a link to it,
+ * while the hub's own list is full. Among a million ads some are linked from nowhere, so that no search finds them, and
+ * many more from hardly anywhere, so that a search needs a longer list of candidates, while lists of links have room.
  */
 import { graphOrder } from './graph-order.ts';
 import type { HnswGraph } from './hnsw-graph.ts';

@@ -1,8 +1,8 @@
 /**
- * An order in which nodes that are read together lie together. A search of a million rows waits for memory, and above all for
- * pages that the processor has no address of. Every search begins in the upper levels: their nodes share pages with nobody else,
- * which stay at hand. Below, neighbours share pages and are waited for together. The graph knows who is near, so that finding
- * the order costs next to nothing.
+ * An order in which nodes that are read together lie together. A search of a million rows waits for memory, and above
+ * all for pages whose addresses the processor does not have at hand. Every search begins in the upper levels: their
+ * nodes share pages with nobody else, which stay at hand. Below, neighbours share pages and are waited for together.
+ * The graph knows who is near, so that finding the order costs next to nothing.
  */
 import type { HnswGraph } from './hnsw-graph.ts';
 

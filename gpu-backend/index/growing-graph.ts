@@ -1,7 +1,8 @@
 /**
- * A graph that rows join one by one, in the order of their numbers: the lowest level of HNSW (Malkov and Yashunin, 2018,
- * algorithms 1 and 4), walked as every other graph. Levels above it are left out: with many dimensions they save next to
- * nothing (Munyampirwa et al., 2024, arXiv 2412.01940), and a search that begins at the best of a few landmarks needs none.
+ * A graph that rows join one by one, in the order of their numbers: the lowest level of HNSW (Malkov and Yashunin,
+ * 2018, algorithms 1 and 4), walked like every other graph. Levels above it are left out: with many dimensions they
+ * save next to nothing (Munyampirwa et al., 2024, arXiv 2412.01940), and a search that begins at the best of a few
+ * landmarks needs none.
  */
 import { byScore, type Hit, type LocalIndex } from './ann-index.ts';
 import { scan } from './exact.ts';

@@ -1,8 +1,9 @@
 /**
- * Approximate search in Milvus, for catalogues whose graph outgrows one machine (https://milvus.io). A collection holds the
- * rows of one market of one generation and never changes. Milvus proposes rows, the rows here score them, so it answers
- * with the same scores as every other adapter. Who may be served is known here and at once: the filter is applied to more
- * hits than asked for, in growing steps, and what it leaves of a small set is scanned; so a paused ad needs no write there.
+ * Approximate search in Milvus, for catalogues whose graph outgrows one machine (https://milvus.io). A collection holds
+ * the rows of one market of one generation and never changes. Milvus proposes rows, the rows here score them, so it
+ * answers with the same scores as every other adapter. Which ads may be served is known here and at once: the filter is
+ * applied to more hits than asked for, in growing steps, and what it leaves of a small set is scanned; so a paused ad
+ * needs no write there.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { DataType, MilvusClient } from '@zilliz/milvus2-sdk-node';

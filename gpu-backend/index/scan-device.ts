@@ -1,6 +1,7 @@
 /**
- * The device that scans markets in the place of their graphs. A market whose rows do not fit one ONNX graph, or that the device
- * does not take or answer for, is searched in its graph: every generation has one, so that losing the device is no outage.
+ * The device that scans markets instead of searching their graphs. A market whose rows do not fit one ONNX graph, or
+ * that the device does not take or answer for, is searched in its graph: every generation has one, so that losing the
+ * device is no outage.
  */
 import type { DeviceName } from '../encoder/encoder.ts';
 import type { AnnIndex } from './ann-index.ts';

@@ -1,6 +1,6 @@
 /**
- * BM25+ (Lv and Zhai, 2011) over the fields of ads, each with its own statistics. What a field's length does to a count is looked
- * up: a posting's score is then a few additions and one division a field, and lists are long.
+ * BM25+ (Lv and Zhai, 2011) over the fields of ads, each with its own statistics. What a field's length does to a count
+ * is looked up, because lists are long: a posting's score is then a few additions and one division per field.
  */
 import { termWeight } from '../../shared/coverage.ts';
 import { countIn, FIELDS } from './lexical-terms.ts';

@@ -1,7 +1,8 @@
 /**
- * What was considered for a sample of the queries, with every score and source, as lines of JSON from which retrievers and the
- * relevance map can be trained again: also of the ads that nobody saw. Each row has the probability with which it was taken. Bounded in
- * memory and on disk: rows that the disk does not take in time are dropped and counted, and the oldest file makes room.
+ * What was considered for a sample of the queries, with every score and source, as lines of JSON from which retrievers
+ * and the relevance map can be trained again, including on the ads that nobody saw. Each row has the probability with
+ * which it was taken. Bounded in memory and on disk: rows that the disk does not take in time are dropped and counted,
+ * and the oldest file makes room.
  */
 import { appendFile, mkdir, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * Whether a query is worth its vector: where words and keywords found plenty that say all of the query, vectors seldom find more, and
- * encoding is most of a query's cost. A logistic map of what was found gives the probability that the ensemble's first ten are
- * better than those of words alone; a plan asks for vectors from some probability on.
+ * Whether a query is worth its vector: where words and keywords found plenty of ads that have all of the query, vectors
+ * seldom find more, and encoding is most of a query's cost. A logistic map of what was found gives the probability that
+ * the ensemble's first ten are better than those of words alone; a plan asks for vectors from some probability on.
  */
 import { logistic } from '../../shared/relevance.ts';
 

@@ -1,7 +1,7 @@
 /**
- * The keyword retriever: the ads whose bid keywords match the query as they were booked (shared/match-type.ts). A narrower
- * match ranks above a wider one, then the keyword that says more of the query, then the higher bid; of an ad's own then the one
- * that is booked narrower.
+ * The keyword retriever: the ads whose bid keywords match the query as they were booked (shared/match-type.ts). A
+ * narrower match ranks above a wider one, then the keyword that says more of the query, then the higher bid; among an
+ * ad's own keywords, then the one that is booked more narrowly.
  */
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { Keyword } from '../../shared/contract/keyword.ts';

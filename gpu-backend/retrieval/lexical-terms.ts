@@ -1,7 +1,7 @@
 /**
- * What the lexical index keeps of an ad: how often each field has each term, and how long the fields are. The counts of a term
- * are one 16-bit number, so that a posting is six bytes; a word said more often than fits counts as often as fits, and BM25
- * is nearly flat there.
+ * What the lexical index keeps of an ad: how often each field has each term, and how long the fields are. The counts of
+ * a term are one 16-bit number, so that a posting is six bytes; a word that occurs more often than fits counts as often
+ * as fits, where BM25 is nearly flat anyway.
  */
 import type { Ad } from '../../shared/contract/ads.ts';
 import {

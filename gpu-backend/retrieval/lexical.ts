@@ -1,7 +1,8 @@
 /**
- * The lexical retriever: BM25+ (bm25.ts) over title, keywords and description. Any query term may match (OR); no prefixes and no fuzziness, so that what it finds is what the words say. Terms and coverage,
- * which is the relevance of an ad where there is no dense score, are those of shared/coverage.ts. A generation's lists are read
- * in place (lexical-segment.ts); what came since is kept beside them, and the statistics are those of both together.
+ * The lexical retriever: BM25+ (bm25.ts) over title, keywords and description. Any query term may match (OR). There are
+ * no prefixes and there is no fuzziness, so that what it finds is what the words say. Terms and coverage, which is the
+ * relevance of an ad where there is no dense score, are those of shared/coverage.ts. A generation's lists are read in
+ * place (lexical-segment.ts); what came since is kept beside them, and the statistics are those of both together.
  */
 import type { Ad } from '../../shared/contract/ads.ts';
 import { coverage, terms, termWeight } from '../../shared/coverage.ts';

@@ -1,8 +1,9 @@
 /**
- * The best of many ads over inverted lists, without scoring most of them: MaxScore (Turtle and Flood, 1995). What an ad can score at
- * all by the lists that are left is bounded; where that is less than the worst of the best so far scores, the lists are not read
- * along but looked into for the ads that other lists found, and such ads are let go. Slots are taken in windows, whose sums
- * the cache holds. The answer is that of reading all: sums are made in the order of the lists, and only what is below the worst goes.
+ * The best of many ads over inverted lists, without scoring most of them: MaxScore (Turtle and Flood, 1995). What an ad
+ * can score at all by the lists that are left is bounded; where that is less than the worst of the best so far scores,
+ * the lists are not read along but looked into for the ads that other lists found, and such ads are dropped. Slots are
+ * taken in windows, whose sums the cache holds. The answer is that of reading all: sums are made in the order of the
+ * lists, and only what is below the worst goes.
  */
 import type { BestSlots } from './best-slots.ts';
 import type { TermScores } from './bm25.ts';

@@ -1,7 +1,7 @@
 /**
- * What a posting says of its ad: how often each field has the term, and how long those fields are. Millions of postings have some
- * thousand such shapes, so a list keeps the number of each one's shape: it is scored from its beginning to its end without going to
- * the ads' lengths, which are anywhere in memory.
+ * What a posting says of its ad: how often each field has the term, and how long those fields are. Millions of postings
+ * have some thousand such shapes, so a list keeps the number of each one's shape: it is scored from beginning to end
+ * without reading the ads' lengths, which are scattered over memory.
  */
 import { countIn, FIELDS } from './lexical-terms.ts';
 

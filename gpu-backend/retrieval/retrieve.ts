@@ -1,7 +1,8 @@
 /**
- * One request's way: encode (if the plan wants it), ask the index, then, on one view and without letting go of the thread,
- * search, fuse, calibrate, cut. A swap therefore falls before or after a request's search, never into it; one that falls into
- * the wait for an index elsewhere has the newer generation asked, because later changes are told to that one only.
+ * How one request is answered: encode (if the plan wants it), ask the index, then, on one view and without letting go
+ * of the thread, search, fuse, calibrate, cut. A swap therefore falls before or after a request's search, never into
+ * it; one that falls into the wait for an index elsewhere has the newer generation asked, because later changes are
+ * told to that one only.
  */
 import type { Candidate, RetrieveRequest, RetrieveResponse } from '../../shared/contract/retrieve.ts';
 import { adapted, type CosineAdapter, queryCosines } from '../../shared/cosine-adapter.ts';

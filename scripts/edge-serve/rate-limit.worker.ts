@@ -1,7 +1,8 @@
 /**
- * A rate-limit binding without Cloudflare, where one isolate serves everything: counts by key in its memory, forgotten when
- * the period ends. Periods begin on the clock, so that a client may ask at most twice the limit around a boundary. Where nothing is in
- * front, a client chooses its key itself: so keys are cut, and the least recently seen are forgotten when there are too many.
+ * A rate-limit binding without Cloudflare, where one isolate serves everything: counts by key in its memory, forgotten
+ * when the period ends. Periods begin on the clock, so that a client may ask at most twice the limit around a boundary.
+ * Where nothing is in front, a client chooses its key itself: so keys are shortened, and the least recently seen are
+ * forgotten when there are too many.
  */
 import type { RateLimit } from '../../edge/env.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Whose the ads are and under what terms they run: campaigns, advertisers, and the operator's rules of policy. An ad may be
- * shown where its own terms, its campaign's, its advertiser's and the rules all let it. An ad whose campaign or advertiser is not
- * booked here runs by its own terms alone.
+ * Whose the ads are and under what terms they run: campaigns, advertisers, and the operator's rules of policy. An ad
+ * may be shown where its own terms, its campaign's, its advertiser's and the rules all allow it. An ad whose campaign
+ * or advertiser is not booked here runs by its own terms alone.
  */
 import * as z from 'zod';
 import { Micros } from '../money.ts';

@@ -1,6 +1,6 @@
 /**
- * Every route of the edge, once: the application, the OpenAPI document and the tests read this table. Apart from the backend's,
- * whose schemas take as long to build as all the rest of the Worker's start.
+ * Every route of the edge, once: the application, the OpenAPI document and the tests read this table. It is separate
+ * from the backend's, whose schemas take as long to build as all the rest of the Worker's start.
  */
 
 import { Accepted, ConversionRequest } from './events.ts';

@@ -1,6 +1,6 @@
 /**
- * What happened, as the edge logs it. Ids are made when the answer is served, so delivery may repeat: the store keeps one
- * row an id. An impression event accounts for one answered query and lists the ads it showed.
+ * What happened, as the edge logs it. Ids are made when the answer is served, so a delivery may be repeated: the store
+ * keeps one row per id. An impression event accounts for one answered query and lists the ads it showed.
  */
 import * as z from 'zod';
 import { Assignment, Device } from '../experiment.ts';

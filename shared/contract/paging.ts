@@ -1,4 +1,7 @@
-/** Lists that come in pages by keyset: the first `limit` entries behind the key `after`, in the order of keys, which stays as entries come and go. */
+/**
+ * Lists that come in pages by keyset: the first `limit` entries behind the key `after`, in the order of keys, which is
+ * stable while entries come and go.
+ */
 import * as z from 'zod';
 
 const MOST = 10_000;

@@ -1,4 +1,7 @@
-/** `GET /v1/experiments/:key/report`: the report with what it comes to: verdicts, effects over time and by segment, and the SQL. */
+/**
+ * `GET /v1/experiments/:key/report`: the report with what follows from it: verdicts, effects over time and by segment,
+ * and the SQL.
+ */
 import * as z from 'zod';
 import { Effect, ExperimentReport } from './experiments.ts';
 

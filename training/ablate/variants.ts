@@ -1,6 +1,7 @@
 /**
- * The study of the recipe: each choice of HARNESS-LM (arXiv 2605.23572) against its alternative, everything else equal, over several seeds.
- * Small on purpose: a student of few layers, few steps. It tells what is better than what, not how good the default bundle is.
+ * The study of the recipe: each choice of HARNESS-LM (arXiv 2605.23572) against its alternative, everything else equal,
+ * over several seeds. Small on purpose: a student of few layers, few steps. It shows which choice is better, not how
+ * good the default bundle is.
  */
 import { mean } from '../evaluate/metrics.ts';
 import type { AlignSettings } from '../phases/align.ts';

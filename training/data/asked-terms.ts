@@ -1,4 +1,7 @@
-/** The terms of the training queries, for telling serving which words the student was never asked for (shared/new-words.ts). */
+/**
+ * The terms of the training queries, by which serving recognises words that the student has never met
+ * (shared/new-words.ts).
+ */
 import { terms } from '../../shared/coverage.ts';
 import type { AskedTerms } from '../../shared/new-words.ts';
 import { normalize } from '../../shared/text.ts';

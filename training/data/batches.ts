@@ -1,6 +1,7 @@
 /**
- * Batches of rows of similar length, so that little of a batch is padding, in an order that depends on nothing but the seed.
- * Rows are shuffled, sorted by length within windows of some batches, cut, and the batches shuffled; what does not fill a batch is left.
+ * Batches of rows of similar length, so that little of a batch is padding, in an order that depends on nothing but the
+ * seed. Rows are shuffled, sorted by length within windows of some batches, cut, and the batches shuffled; what does
+ * not fill a batch is left out.
  */
 import { shuffle } from './seeded.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Batches of near neighbours: rows are clustered by their vectors and a batch is a union of whole clusters, so that what shares a batch
- * is hard to tell apart and in-batch negatives are worth their while. (Negative mining-aware mini-batching: NGAME, arXiv 2207.04452.)
+ * Batches of near neighbours: rows are clustered by their vectors and a batch is a union of whole clusters, so that
+ * rows of a batch are hard to tell apart and in-batch negatives teach something. (Negative mining-aware mini-batching:
+ * NGAME, arXiv 2207.04452.)
  *
  * Clusters come from balanced spherical 2-means, applied again to each half: all of one size, in n log n time. Centres of a large half
  * are found on a sample; every row is then dealt by them.

@@ -1,6 +1,6 @@
 /**
- * A served log as a dataset: what was shown and clicked, by query, into the records that training reads. A click says as much
- * about the place of an ad as about the ad, so what an ad was shown is counted by how often its place is looked at
+ * A served log as a dataset: what was shown and clicked, by query, into the records that training reads. A click says
+ * as much about an ad's position as about the ad, so each showing counts by how often its position is looked at
  * (position-based model: Richardson, Dominowska and Ragno, WWW 2007): clicks / looks estimates how attractive it is.
  */
 import { orderless } from './held-out.ts';

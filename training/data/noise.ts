@@ -1,12 +1,12 @@
 /**
- * Noise for training: a text is shown as somebody in a hurry types it, while what it is trained towards stays that of the clean one. So
- * the encoder learns to read past slips of the finger, and what a description is of from any part of it.
+ * Noise for training: a text is shown as somebody in a hurry types it, while its target stays that of the clean one. So
+ * the encoder learns to read past typos, and to recognise a description by any part of it.
  */
 import { withTypo } from './typos.ts';
 
 /** How often which noise; absent is never. */
 export interface Noise {
-  /** Share of the texts shown with a slip of the finger (typos.ts). */
+  /** Share of the texts shown with a typo (typos.ts). */
   readonly typos?: number | undefined;
   /** Share of the texts of `FEWEST` words and more shown without one of their words. */
   readonly dropped?: number | undefined;

@@ -1,6 +1,7 @@
 /**
- * Clicked pairs of the log: which ads a query's people chose, and how often. Clicks, queries and offline context are joined by query id:
- * dealt by its hash into files first, so that only one part is in memory at a time, however long the log.
+ * Clicked pairs of the log: which ads people chose for a query, and how often. Clicks, queries and offline context are
+ * joined by query id: dealt by its hash into files first, so that only one part is in memory at a time, however long
+ * the log.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** Lines dealt into files: what is written waits in a small buffer a file, so that memory does not grow with the number of lines. */
+/**
+ * Lines dealt into files: what is written waits in a small buffer per file, so that memory does not grow with the
+ * number of lines.
+ */
 import { type FileHandle, open } from 'node:fs/promises';
 
 const FLUSH_AT = 1 << 16;

@@ -1,4 +1,4 @@
-/** Seeded chance: streams named by what they are for, so that adding one changes no other. */
+/** Seeded randomness: streams named by what they are for, so that adding one changes no other. */
 
 /** 32 well-mixed bits of text: FNV-1a and a final avalanche. */
 export function hash32(text: string): number {

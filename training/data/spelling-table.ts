@@ -1,4 +1,4 @@
-/** The words of a dataset, for putting slips of the finger right where the student serves (shared/spelling.ts). */
+/** The words of a dataset, for correcting typos where the student serves (shared/spelling.ts). */
 import { lexicalText } from '../../shared/coverage-index.ts';
 import { type SpellingTable, words } from '../../shared/spelling.ts';
 import { normalize } from '../../shared/text.ts';
@@ -6,9 +6,9 @@ import { heldOutTexts } from './held-out.ts';
 import type { DatasetFolder } from './records.ts';
 import { WordCounts } from './word-counts.ts';
 
-/** Queries that a word of no ad and no general text must be in to count as one: fewer may share a slip. */
+/** Queries that a word of no ad and no general text must be in to count as one: fewer may share a typo. */
 const FROM_QUERIES = 3;
-/** Uses that a word needs to be what a slip meant. */
+/** Uses that a word needs to be what a typo meant. */
 const SUGGESTED_FROM = 2;
 /** The words of a text as people wrote it. */
 const wordsOf = (text: string): string[] => words(normalize(text));

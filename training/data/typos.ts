@@ -1,13 +1,13 @@
 /**
- * Slips of the finger, for training: a query is shown with a random edit while what it is trained towards stays that of the clean one, so
- * that the encoder learns to read past them (as in Zhuang and Zuccon, "CharacterBERT and Self-Teaching", SIGIR 2022).
+ * Typos for training: a query is shown with a random edit while its target stays that of the clean one, so that the
+ * encoder learns to read past them (as in Zhuang and Zuccon, "CharacterBERT and Self-Teaching", SIGIR 2022).
  */
 
 /** Shorter words are left alone: an edit makes another word of them. */
 const SHORTEST = 4;
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 
-/** At place `at` of a word: what a slip makes of it. */
+/** At place `at` of a word: what a typo makes of it. */
 const EDITS: readonly ((word: readonly string[], at: number, random: () => number) => string[])[] = [
   // left out
   (word, at) => word.toSpliced(at, 1),

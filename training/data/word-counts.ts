@@ -1,6 +1,6 @@
-/** Texts that each word is in, counted in bounded memory. */
+/** In how many texts each word occurs, counted in bounded memory. */
 
-/** Words counted at a time, however many slips a log has. */
+/** Words counted at a time, however many typos a log has. */
 const MOST_WORDS = 2_000_000;
 
 /** Where there are too many words, those met once so far are forgotten (as Manku and Motwani, VLDB 2002). */

@@ -1,6 +1,7 @@
 /**
- * Queries as a student sees them that never met their rarest word: without it. The relevance map of queries with new words
- * (shared/new-words.ts) is fitted on them, because hardly a validation query has such a word itself: what is split are phrasings.
+ * Queries without their rarest word, as a student sees them that has never met it. The relevance map of queries with
+ * new words (shared/new-words.ts) is fitted on them, because hardly any validation query has a new word itself: the
+ * split is by phrasing.
  */
 import { indexTerm, tokens } from '../../shared/coverage.ts';
 import type { CoverageIndex } from '../../shared/coverage-index.ts';

@@ -1,4 +1,4 @@
-/** The pairs that the relevance maps are fitted on (relevance.ts), with the judges' word. */
+/** The pairs that the relevance maps are fitted on (relevance.ts), with the judges' verdicts. */
 import type { Ad } from '../../shared/contract/ads.ts';
 import { queryCosines } from '../../shared/cosine-adapter.ts';
 import type { CoverageIndex } from '../../shared/coverage-index.ts';

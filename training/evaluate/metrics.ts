@@ -1,4 +1,7 @@
-/** Ranking metrics, one value a query; they know nothing of where rankings come from. Source: Manning et al., 2008, chapter 8. */
+/**
+ * Ranking metrics, one value per query; they know nothing of where rankings come from. Source: Manning et al., 2008,
+ * chapter 8.
+ */
 
 /** Grades of 2 and 3 count as relevant. */
 export const RELEVANT = 2;

@@ -1,4 +1,7 @@
-/** Latency and throughput of encoders, measured in turn in one run, so that what else the machine does hits all alike. */
+/**
+ * Latency and throughput of encoders, measured in turn in one run, so that whatever else the machine does affects all
+ * alike.
+ */
 import type { TextEncoderSession } from '../runner/encoder.ts';
 
 /** An encoder to be timed. */

@@ -2,7 +2,7 @@
  * The naive floor: asymmetric contrastive training and nothing else. The student goes straight to phase 3, without phase 2, against the
  * teacher's frozen ad vectors; HARNESS-LM (arXiv 2605.23572) finds it far below the whole recipe.
  *
- * Its state lies in its folder: with the same options a finished run is read back, and a killed one goes on.
+ * Its state is kept in its folder: with the same options a finished run is read back, and a killed one continues.
  */
 import { type RefineOptions, refine } from '../phases/refine.ts';
 import { encoderOf, type Floor } from './floor.ts';

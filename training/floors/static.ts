@@ -1,10 +1,11 @@
 /**
- * The static floor: no layers, a look-up a token, as model2vec's users have it (Tulkens and van Dongen, 2024), and then trained like a student.
+ * The static floor: no layers, one look-up per token, as model2vec's users have it (Tulkens and van Dongen, 2024), and
+ * then trained like a student.
  *
  * Each token's vector is what the teacher makes of that token alone, reduced by PCA and weighted by smooth inverse frequency (Arora et
  * al., 2017); the components make the linear map back to the teacher's dimension, so that it searches the same ads. Then phases 2 and 3.
  *
- * Its states lie in its folder: with the same options a finished run is read back, and a killed one goes on.
+ * Its states are kept in its folder: with the same options a finished run is read back, and a killed one continues.
  */
 import { join } from 'node:path';
 import { HarnessError } from '../../shared/problem.ts';

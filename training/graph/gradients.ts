@@ -1,5 +1,6 @@
 /**
- * Gradients: one rule an operator, from the gradient of its result to the gradients of its operands, as new nodes of the same graph.
+ * Gradients: one rule per operator, from the gradient of its result to the gradients of its operands, as new nodes of
+ * the same graph.
  *
  * No closures are kept: a rule reads the node and writes operators, so the backward pass is emitted, optimised and placed on a device
  * like the forward pass. Derivations are the textbook ones (e.g. Baydin et al., "Automatic Differentiation in Machine Learning", 2018).

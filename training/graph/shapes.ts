@@ -1,5 +1,5 @@
 /**
- * Shape inference: one rule an operator, from operand types to the type of the result.
+ * Shape inference: one rule per operator, from operand types to the type of the result.
  *
  * A length may be symbolic. Symbols are equal when their names are; the product of lengths has one canonical name, so that
  * [256, 'tokens', 384] reshapes to ['256*tokens', 384] and back, and a wrong reshape is refused before anything runs.

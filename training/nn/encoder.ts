@@ -1,4 +1,4 @@
-/** Encoders of every supported architecture behind one interface: configuration, token states, one vector a text. */
+/** Encoders of every supported architecture behind one interface: configuration, token states, one vector per text. */
 import { z } from 'zod';
 import type { Graph, Value } from '../graph/graph.ts';
 import type { Architecture, FeedForwardNames, TokenInputs } from './architecture.ts';

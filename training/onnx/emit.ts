@@ -1,5 +1,5 @@
 /**
- * Emission: a graph becomes one plain ONNX graph. One rule an operator; a rule may write several ONNX nodes.
+ * Emission: a graph becomes one plain ONNX graph. One rule per operator; a rule may write several ONNX nodes.
  *
  * Only standard operators are written, so that every execution provider can run the result; the runtime fuses what it knows
  * (LayerNormalization with the residual add, transposes into products, the int8 chain) by itself.

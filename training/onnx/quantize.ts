@@ -1,8 +1,9 @@
 /**
  * int8 for inference: a graph is rewritten so that its weight products run in integers and its tables are stored in bytes.
  *
- * Weights [k, n] get one scale a column, tables [rows, dim] one scale a row, both symmetric; activations are quantised as they come
- * (one scale a tensor). Source: Jacob et al., "Quantization and Training of Neural Networks", 2018.
+ * Weights [k, n] get one scale per column, tables [rows, dim] one scale per row, both symmetric; activations are
+ * quantised as they come (one scale per tensor).
+ * Source: Jacob et al., "Quantization and Training of Neural Networks", 2018.
  */
 import { Graph, reachable, type Value } from '../graph/graph.ts';
 import { GraphError } from '../graph/shapes.ts';

@@ -1,6 +1,7 @@
 /**
- * Smoothing before int8: a few channels of a transformer's activations are many times larger than the rest, and one scale a tensor
- * spends its 256 steps on them. Each channel is divided by a factor and the matching row of the weight multiplied by it.
+ * Smoothing before int8: a few channels of a transformer's activations are many times larger than the rest, and one
+ * scale per tensor spends its 256 steps on them. Each channel is divided by a factor and the matching row of the weight
+ * multiplied by it.
  * Source: Xiao et al., "SmoothQuant", 2023.
  */
 import { Graph, type Value } from '../graph/graph.ts';

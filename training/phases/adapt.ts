@@ -1,12 +1,13 @@
 /**
- * Phase 1 for a teacher that cannot be trained itself, an endpoint or vectors on disk: a low-rank residual on top of its frozen vectors, one
- * for queries and one for documents, trained on clicked pairs. After "Augmented Embeddings for Custom Retrievals" (Khatry et al., 2023,
- * arXiv 2310.05380), here linear, so that what is trained comes down to one matrix a side:
+ * Phase 1 for a teacher that cannot be trained itself, an endpoint or vectors on disk: a low-rank residual on top of
+ * its frozen vectors, one for queries and one for documents, trained on clicked pairs. After "Augmented Embeddings for
+ * Custom Retrievals" (Khatry et al., 2023, arXiv 2310.05380), here linear, so that what is trained comes down to one
+ * matrix per side:
  *
  *     y = normalize(x P + x A B)      A [from, rank] random, B [rank, to] zero at first; P the projection, or the identity
  *
- * It begins as the teacher is, and is held near it: by its rank, by weight decay, and by the squared distance of each vector from where P
- * alone would put it.
+ * It begins as the teacher itself, and is held near it: by its rank, by weight decay, and by the squared distance of
+ * each vector from where P alone would put it.
  */
 import { Matrix } from 'ml-matrix';
 import { HarnessError } from '../../shared/problem.ts';

@@ -1,6 +1,6 @@
 /**
- * The mean of models that were trained from one beginning: as good as a vote of them at the price of one, and nearer to what all of them knew
- * before (model soups, Wortsman et al., arXiv 2203.05482; WiSE-FT, arXiv 2109.01903).
+ * The mean of models that were trained from one starting point: as good as an ensemble of them at the price of one, and
+ * closer to what all of them knew before (model soups, Wortsman et al., arXiv 2203.05482; WiSE-FT, arXiv 2109.01903).
  */
 import type { Weights } from '../teacher/checkpoint.ts';
 

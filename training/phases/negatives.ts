@@ -1,7 +1,7 @@
 /**
- * Hard negatives from the own mistakes of the encoder that is trained: for each clicked query the best ads that nobody clicked, below a share
- * of the clicked ad's cosine, because what scores as high as the positive is mostly a positive that was never shown. (TopK with a percentage
- * cap: NV-Retriever, arXiv 2407.15831.)
+ * Hard negatives from the mistakes of the very encoder that is trained: for each clicked query the best ads that nobody
+ * clicked, below a share of the clicked ad's cosine, because what scores as high as the positive is mostly a positive
+ * that was never shown. (TopK with a percentage cap: NV-Retriever, arXiv 2407.15831.)
  */
 import type { ClickedQuery } from '../data/pairs.ts';
 import { openSearch } from '../evaluate/search.ts';

@@ -1,4 +1,7 @@
-/** A round's batches as the training step reads them: queries, the ads they are told apart by, neighbours, and what is no negative. */
+/**
+ * A round's batches as the training step reads them: queries, the ads they are told apart by, neighbours, and which
+ * pairs are not negatives.
+ */
 import type { CoClicks } from '../data/co-clicks.ts';
 import { withNoise } from '../data/noise.ts';
 import { type ClickedQuery, drawAd } from '../data/pairs.ts';

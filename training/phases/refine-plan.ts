@@ -1,6 +1,7 @@
 /**
- * What a round of refinement trains on: its batches, and the hard negatives of their queries, both from the student as the refresh before
- * finds it. Kept on disk beside the state, so that a killed run goes on with the same ones.
+ * What a round of refinement trains on: its batches, and the hard negatives of their queries, both found with the
+ * student as it was at the last refresh. Kept on disk beside the state, so that a killed run continues with the same
+ * ones.
  */
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';

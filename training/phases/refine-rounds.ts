@@ -2,8 +2,8 @@
  * The order of refinement: intervals between two refreshes of what is known of the student, its negatives and its clusters, and in each the
  * rounds, one for each part of the pairs that it goes through.
  *
- * A refresh looks at the rows that the interval will train on, and at no others, part by part. So memory holds one part, however many
- * pairs there are, and mining costs the same a step however often it is refreshed.
+ * A refresh looks at the rows that the interval will train on, and at no others, part by part. So memory holds one
+ * part, however many pairs there are, and mining costs the same per step, however often it is refreshed.
  */
 import { HarnessError } from '../../shared/problem.ts';
 import { seeded, shuffle } from '../data/seeded.ts';

@@ -1,8 +1,8 @@
 /**
  * The loop that every phase trains in: a runner over batches, with checkpoints.
  *
- * Everything a step depends on is in the state file or follows from the seed and the step number, so a run that was killed goes on where
- * its last checkpoint was and ends in the same bytes.
+ * Everything a step depends on is in the state file or follows from the seed and the step number, so a run that was
+ * killed continues from its last checkpoint and ends with the same bytes.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

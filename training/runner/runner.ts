@@ -1,6 +1,6 @@
 /**
- * What runs a compiled training step and holds its state between steps: one interface, an implementation a device. A device that is
- * asked for and cannot start is replaced by the CPU, and that is said.
+ * What runs a compiled training step and holds its state between steps: one interface, one implementation per device. A
+ * device that is asked for and cannot start is replaced by the CPU, and this is reported.
  */
 import type { TensorData } from '../onnx/model.ts';
 import type { Weights } from '../teacher/checkpoint.ts';

@@ -1,4 +1,4 @@
-/** What the configuration may say of the data; data/mapping.ts and data/dataset.ts say what each setting means. */
+/** What the configuration may say about the data; data/mapping.ts and data/dataset.ts say what each setting means. */
 import { z } from 'zod';
 import type { DatasetSettings } from '../data/dataset.ts';
 import { PRESETS } from '../data/presets/presets.ts';

@@ -1,4 +1,4 @@
-/** What the configuration may say of an optimizer; nn/optimizers/settings.ts says what each setting means. */
+/** What the configuration may say about an optimizer; nn/optimizers/settings.ts says what each setting means. */
 import { z } from 'zod';
 import { SCHEDULES } from '../nn/optimizers/schedule.ts';
 

@@ -1,4 +1,4 @@
-/** What the configuration may say of each training; default.config.ts explains every setting. */
+/** What the configuration may say about each phase of training; default.config.ts explains every setting. */
 import { z } from 'zod';
 import { EncoderConfig } from '../nn/encoder.ts';
 import { OBJECTIVES } from '../nn/objectives.ts';

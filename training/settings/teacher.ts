@@ -1,4 +1,4 @@
-/** What the configuration may say of the teacher. */
+/** What the configuration may say about the teacher. */
 import { z } from 'zod';
 import { ENDPOINT_DEFAULTS } from '../teacher/endpoint.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Calibration as a stage: the maps to relevance of a published bundle fitted anew, without training. What a cosine is worth shifts with
- * catalogue and judgements, and a bundle that was published before a map was known lacks it.
+ * Calibration as a stage: the maps to relevance of a published bundle fitted anew, without training. What a cosine is
+ * worth shifts with catalogue and judgements, and a bundle that was published before a map existed lacks it.
  */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * The queries asked most, with the teacher's own vectors of what it really reads of them: where the teacher need not be run to
- * be asked, serving need not make do with the student. Queries of the log only; what validation or test ask is left out.
+ * The queries asked most, with the teacher's own vectors of what it really reads of them: its answers are stored, so
+ * that for these texts serving need not make do with the student. Queries of the log only; those of validation and test
+ * are left out.
  */
 import { normalize } from '../../shared/text.ts';
 import type { RecipeContext } from '../context.ts';

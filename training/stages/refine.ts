@@ -1,6 +1,6 @@
 /**
- * Phase 3 as a stage: the aligned student on clicked pairs, against the teacher's frozen ad vectors; then hardening, runs of the same from
- * where it ended, whose weights are averaged with those they began from.
+ * Phase 3 as a stage: the aligned student on clicked pairs, against the teacher's frozen ad vectors; then hardening:
+ * further runs from where it ended, whose weights are averaged with those they began from.
  */
 import { type RecipeContext, runFolder } from '../context.ts';
 import type { TextPart } from '../data/texts.ts';

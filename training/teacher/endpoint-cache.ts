@@ -1,6 +1,7 @@
 /**
- * Vectors that an endpoint was paid for, in one SQLite file: a batch is there as a whole or not at all, whenever the process is killed,
- * and what is held in memory does not grow with what is stored. Texts themselves are not kept, only their digests.
+ * Vectors that were paid for at an endpoint, in one SQLite file: a batch is there as a whole or not at all, whenever
+ * the process is killed, and what is held in memory does not grow with what is stored. Texts themselves are not kept,
+ * only their digests.
  */
 import { hash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * One call of an OpenAI-compatible `/v1/embeddings`: sent, sent again while that can help, and its answer checked.
- * Waiting follows RFC 9110, section 10.2.3 (`Retry-After`), or exponential backoff with full jitter where the server says nothing.
+ * One call of an OpenAI-compatible `/v1/embeddings`: sent, repeated while that can help, and its answer checked.
+ * Waiting follows RFC 9110, section 10.2.3 (`Retry-After`), or exponential backoff with full jitter where the server
+ * says nothing.
  */
 import ky, { HTTPError, NetworkError, type RetryOptions, TimeoutError } from 'ky';
 import { z } from 'zod';

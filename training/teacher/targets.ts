@@ -1,6 +1,6 @@
 /**
- * The teacher's vectors of texts, each computed once and kept on disk: a killed run goes on where it was, and a changed dataset or
- * catalogue pays only for its new texts.
+ * The teacher's vectors of texts, each computed once and kept on disk: a killed run continues where it was, and a
+ * changed dataset or catalogue pays only for its new texts.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

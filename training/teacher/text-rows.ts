@@ -1,6 +1,7 @@
 /**
- * From a text to its row, in 13 to 19 bytes a text whatever its length: open addressing (Knuth, The Art of Computer Programming, 6.4) over the
- * first 64 bits of each text's SHA-256. Among 50 million texts two share these with a probability of 7 in 100,000.
+ * From a text to its row, in 13 to 19 bytes per text, whatever its length: open addressing (Knuth, The Art of Computer
+ * Programming, 6.4) over the first 64 bits of each text's SHA-256. Among 50 million texts two share these with a
+ * probability of 7 in 100,000.
  */
 import { hash } from 'node:crypto';
 

@@ -1,6 +1,6 @@
 /**
- * The experiment's days, in its time zone: whether whole weeks were seen, because people search otherwise on weekends, and
- * which days have 23 or 25 hours, so that nobody takes the missing hour for an effect.
+ * The experiment's days, in its time zone: whether whole weeks were seen, because people search differently on
+ * weekends, and which days have 23 or 25 hours, so that nobody takes the missing hour for an effect.
  */
 import type { Check } from './check.ts';
 import type { Evidence } from './evidence.ts';

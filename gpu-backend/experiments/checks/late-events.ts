@@ -1,8 +1,8 @@
 /**
- * What is final and what may still move. The watermark is told from the events alone, never from a clock, so that a report
- * does not depend on when it is made: what happened long enough before the newest query can no longer change. Conversions
- * count if they follow their click within the window; those that come later are late, and arms whose clicks are younger
- * have had less time to convert.
+ * What is final and what may still move. The watermark follows from the events alone, never from a clock, so that a
+ * report does not depend on when it is made: what happened long enough before the newest query can no longer change.
+ * Conversions count if they follow their click within the window; those that come later are late, and arms whose clicks
+ * are younger have had less time to convert.
  */
 import { type Check, printByArm } from './check.ts';
 import type { Evidence } from './evidence.ts';

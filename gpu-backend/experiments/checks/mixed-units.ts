@@ -1,6 +1,6 @@
 /**
- * Units with exposures to several arms: treated with both, so they are left out. A few come of definitions that were changed
- * while a page was open; many mean that the arms are no longer drawn by the unit.
+ * Units with exposures to several arms: treated with both, so they are left out. A few come from definitions that were
+ * changed while a page was open; many mean that the arms are no longer drawn by the unit.
  */
 import type { Check } from './check.ts';
 import type { Evidence } from './evidence.ts';

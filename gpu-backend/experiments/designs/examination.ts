@@ -1,7 +1,8 @@
 /**
- * How much likelier a slot is looked at than the next, from the log alone (intervention harvesting: Agarwal, Zaitsev, Wang,
- * Li, Najork and Joachims, "Estimating position bias without intrusive interventions", WSDM 2019). Coins of the draft,
- * changing bids and budgets show one ad of one query at several positions; what its click rate loses from one to the next is the position's doing.
+ * How much more likely a slot is to be looked at than the next, from the log alone (intervention harvesting: Agarwal,
+ * Zaitsev, Wang, Li, Najork and Joachims, "Estimating position bias without intrusive interventions", WSDM 2019). Coins
+ * of the draft, changing bids and budgets show one ad of one query at several positions; what its click rate loses from
+ * one to the next is the position's doing.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type Database, rows } from '../../db/connect.ts';

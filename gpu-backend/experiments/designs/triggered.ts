@@ -1,7 +1,7 @@
 /**
- * Triggered analysis (arXiv 2112.13299): where another arm would have shown the same ads, the arms are alike, and such units
- * add noise but no effect. Units with at least one query that the counterfactual log calls triggered are compared;
- * what that means for everybody comes of diluting it by the rest, which both arms share.
+ * Triggered analysis (arXiv 2112.13299): where another arm would have shown the same ads, the arms are alike, and such
+ * units add noise but no effect. Units with at least one query that the counterfactual log calls triggered are
+ * compared; what that means for everybody follows from diluting it by the rest, which both arms share.
  */
 import type { Estimate } from '../estimators/estimate.ts';
 import { type Moments, meanCovariance, type Quantity } from '../estimators/quantity.ts';

@@ -1,6 +1,7 @@
 /**
- * Lion (Chen et al., arXiv 2302.06675, algorithm 2): the sign of an interpolated momentum, one slot a parameter instead of AdamW's two.
- * Its steps are of one size, so the rate is 3 to 10 times below AdamW's, and the weight decay as many times above.
+ * Lion (Chen et al., arXiv 2302.06675, algorithm 2): the sign of an interpolated momentum, one slot per parameter
+ * instead of AdamW's two. Its steps are of one size, so the rate is 3 to 10 times below AdamW's, and the weight decay
+ * as many times above.
  */
 import { decayed, type Optimizer } from './optimizer.ts';
 
