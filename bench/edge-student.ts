@@ -27,7 +27,7 @@ const BUNDLE = 'models/default';
 const VOCABULARY = 30_522;
 const megabytes = (bytes: number) => bytes / 1e6;
 
-/** The default bundle with a static student in the place of its own. */
+/** The default bundle with a static student instead of its own. */
 async function staticBundle(dir: string): Promise<void> {
   cpSync(BUNDLE, dir, { recursive: true });
   const manifest = JSON.parse(readFileSync(join(dir, 'manifest.json'), 'utf8'));

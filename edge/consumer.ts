@@ -61,7 +61,10 @@ export async function consume(batch: EventMessages, options: ConsumerOptions): P
   }
 }
 
-/** `undefined` for a message that is no list of events: said, and done with, so that it holds up none of the others. */
+/**
+ * `undefined` for a message that is not a list of events: it is logged and dropped, so that it holds up none of the
+ * others.
+ */
 function readLetter(message: EventMessage, { counts, onError }: ConsumerOptions): Letter | undefined {
   const { body } = message;
   try {

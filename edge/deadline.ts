@@ -16,8 +16,8 @@ async function withinOnce<T>(promise: Promise<T>, ms: number): Promise<T | typeo
 }
 
 /**
- * What the promise settles to, or {@link TIMED_OUT} after `ms`; the promise itself goes on. In two halves: a timer fires late when the
- * isolate itself stood still, and then what was waited for may be there, behind it.
+ * What the promise settles to, or {@link TIMED_OUT} after `ms`; the promise itself goes on. The wait has two halves: a
+ * timer fires late when the isolate itself stood still, and then the result may already be there, queued behind it.
  */
 export async function within<T>(promise: Promise<T>, ms: number): Promise<T | typeof TIMED_OUT> {
   const half = Math.floor(Math.max(0, ms) / 2);

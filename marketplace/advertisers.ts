@@ -73,7 +73,7 @@ const MORE_ONSETS = ['s', 'sk', 'st', 't', 'tr', 'v', 'w', 'z', 'th', 'sh', 'pl'
 const NUCLEI = ['a', 'e', 'i', 'o', 'u', 'ai', 'ea', 'io', 'oo', 'y'];
 const CODAS = ['', '', 'n', 'r', 'l', 's', 'm', 'x', 'nd', 'rn', 'lt', 'ck', 'th'];
 
-/** What chance may spell, and what stands there instead: replaced after the draw, so that no other name moves. */
+/** What chance may spell, and what is put there instead: replaced after the draw, so that no other name moves. */
 const DECENT: Readonly<Record<string, string>> = { fuck: 'funk', fag: 'fab', kike: 'kine', cunt: 'cant', shit: 'shin' };
 const COARSE = new RegExp(Object.keys(DECENT).join('|'), 'g');
 

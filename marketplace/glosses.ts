@@ -23,7 +23,7 @@ const key = (words: readonly string[]): string => words.map(stem).join(' ');
 /** Finds which of the phrases stand in a text as a run of words, up to plurals. */
 function phraseFinder(phrases: Iterable<string>): (text: string) => string[] {
   const known = new Set(phrases);
-  // A run is followed only as long as a phrase goes on with it.
+  // A run is followed only as long as a phrase continues with it.
   const openings = new Set(
     [...known].flatMap((phrase) => [...phrase.matchAll(/ /g)].map(({ index }) => phrase.slice(0, index))),
   );

@@ -44,7 +44,7 @@ const HABIT = 0.6;
 const REPHRASE = 0.35;
 const STAY = 0.4;
 
-/** The sessions from `fromMs` on, in order of time, without end; the same for a stream. */
+/** The sessions from `fromMs` on, in order of time, endlessly; the same for the same stream. */
 export function* sessionsFrom(options: SessionOptions, random: Random): Generator<Session, never> {
   const { users, fromMs, searchesADay, crawlers = 0, hiddenCrawlers = 0 } = options;
   const drawUser = sampler(users, ({ activity }) => activity);

@@ -69,8 +69,8 @@ function phraseFinder(phrases: readonly (readonly string[])[]): (text: string) =
 }
 
 /**
- * Orders keys by a seeded hash, so that the first so many make a random sample that does not hang on generation order.
- * A key of weight w is about w times as likely to come first (Efraimidis and Spirakis, 2006).
+ * Orders keys by a seeded hash, so that the first so many make a random sample that does not depend on generation
+ * order. A key of weight w is about w times as likely to come first (Efraimidis and Spirakis, 2006).
  */
 export function shuffleKeys(
   keys: Iterable<string>,

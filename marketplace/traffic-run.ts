@@ -17,7 +17,7 @@ import { type Visit, visitOf } from './visits.ts';
 export interface TrafficOptions {
   /** Base URL of the edge. */
   readonly edge: string;
-  /** Searches to make; `undefined` goes on until the signal. */
+  /** Searches to make; `undefined` for as many as there is time for until the signal. */
   readonly queries: number | undefined;
   /** People who make them; by default one for eight searches. */
   readonly users?: number;

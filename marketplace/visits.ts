@@ -38,7 +38,7 @@ export interface Visit {
 
 export interface VisitOptions {
   readonly market: TrafficMarket;
-  /** The experiment whose arm an answer is told by. */
+  /** The experiment by whose arm answers are told apart. */
   readonly experiment: string;
   readonly effect: TrueEffect;
 }

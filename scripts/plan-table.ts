@@ -6,7 +6,7 @@ export interface PlanOptions {
   /** Relative effect to be found: 0.01 is one per cent. */
   relative: number;
   power: number;
-  /** Units that enter the experiment in a day; absent, no days are told. */
+  /** Units that enter the experiment in a day; absent, no days are given. */
   unitsPerDay?: number;
 }
 

@@ -25,7 +25,7 @@ export interface SystemOptions {
   backendPort: number;
   /** Of the edge, over those of wrangler.toml. */
   edgeVars?: Record<string, string>;
-  /** A line about what is going on. */
+  /** A line about what is happening. */
   say: (line: string) => void;
   /** A line of a child's log. */
   log?: (service: 'backend' | 'edge', line: string) => void;

@@ -83,7 +83,7 @@ const Fields = z.strictObject({
   /** The arm that the others are compared with. */
   control: Key,
   arms: z.array(Arm).min(2).max(20),
-  /** IANA zone that the experiment's days are told in, checked in its definition; UTC unless given. */
+  /** IANA zone of the experiment's days, checked in its definition; UTC unless given. */
   timeZone: z.string().max(64).optional(),
   /**
    * Share of the units for which the edge also works out what the other arms would have shown, and logs whether it differs

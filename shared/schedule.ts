@@ -15,7 +15,10 @@ export const Schedule = z.lazy(() =>
       /** First and last instant; absent: none. */
       startsAt: z.iso.datetime({ offset: true }).optional(),
       endsAt: z.iso.datetime({ offset: true }).optional(),
-      /** Weekly windows, days by ISO (1 is Monday); one that ends no later than it begins goes on into the next day. Absent: always. */
+      /**
+       * Weekly windows, days by ISO (1 is Monday); one that ends no later than it begins continues into the next day.
+       * Absent: always.
+       */
       hours: z
         .array(z.strictObject({ days: z.array(z.int().min(1).max(7)).min(1).max(7), from: TimeOfDay, to: TimeOfDay }))
         .min(1)

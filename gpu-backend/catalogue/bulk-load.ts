@@ -15,7 +15,7 @@ import { killList } from './kill-list.ts';
 import { rowOf } from './rows.ts';
 import { readUpload, type ServedSpace } from './upload.ts';
 
-/** A row of the file: what stands there, or why it is no row. `line` is 1-based. */
+/** A row of the file: what it says, or why it is not a row. `line` is 1-based. */
 export type BulkRow = { line: number; value: unknown } | { line: number; fault: string };
 
 export interface BadRow {
@@ -23,7 +23,7 @@ export interface BadRow {
   reason: string;
 }
 
-/** Where bad rows are told, in order. */
+/** Where bad rows are reported, in order. */
 export interface BadRowReport {
   /** Forgets all but the first `bytes`: what a killed run wrote after its last commit. */
   cutTo(bytes: number): Promise<void>;
@@ -34,7 +34,10 @@ export interface BadRowReport {
 export interface BulkLoadOptions {
   connection: Pick<Connection, 'db' | 'copying'>;
   space: ServedSpace;
-  /** Name of the file, and a digest of its content: a load of the same content into the same space goes on where it was. */
+  /**
+   * Name of the file, and a digest of its content: a load of the same content into the same space continues where it
+   * was.
+   */
   file: { name: string; digest: string };
   /** All rows of the file, in order. */
   read: () => AsyncIterable<BulkRow>;

@@ -28,7 +28,7 @@ export interface AvailabilityOptions {
   onBack: () => void;
 }
 
-/** What callers are told while the database is away, and how they are told it from other problems. */
+/** What callers get while the database is away, and what sets it apart from other problems. */
 export class DatabaseAway extends HarnessError {
   constructor(reason: string, cause?: unknown) {
     super('not_ready', `The database is away (${reason}); what needs it waits until it is back.`, {

@@ -76,7 +76,7 @@ const LOOK_MS = 500;
 /** How long it takes to connect at most. */
 const CONNECT_SECONDS = 5;
 
-/** The driver's option for sockets of one's own, which its typings leave out. */
+/** The driver's option for your own sockets, which its typings leave out. */
 const over = (socket: (places: Places) => unknown) => ({ socket }) as object;
 
 /**
@@ -95,9 +95,10 @@ function undelayed(silenceMs?: () => number): (places: Places) => Socket {
 }
 
 /**
- * Closes a socket, an idle one too, that has received nothing for so long. A server that went without a word is not told from one that
- * works, and what was sent to it the kernel repeats for a quarter of an hour. Bytes are compared, because under TLS the socket has no
- * events; and looks are counted, because nothing is read while this process is held up.
+ * Closes a socket, an idle one too, that has received nothing for so long. A server that vanished without a word looks
+ * like one that is working, and the kernel repeats what was sent to it for a quarter of an hour. Bytes are compared,
+ * because under TLS the socket has no events; and looks are counted, because nothing is read while this process is held
+ * up.
  */
 function closeInSilence(socket: Socket, silenceMs: () => number): void {
   let [received, looks] = [0, 0];

@@ -60,7 +60,7 @@ export function copying(client: postgres.Sql): CopyTransaction {
     }) as Promise<never>;
 }
 
-/** Resolves when everything is sent; what the server says to it, the next statement is told. */
+/** Resolves when everything is sent; what the server says to it reaches the next statement. */
 async function copy(transaction: postgres.TransactionSql, { statement, text }: CopyText): Promise<void> {
   const stream = await transaction.unsafe(statement).writable();
   await new Promise<void>((resolve, reject) => {

@@ -9,8 +9,8 @@ import { requireStorable } from '../db/storable.ts';
 import { LATEST_MS } from './ingest.ts';
 
 /**
- * Writes them down, each once however often it is told. Those whose impression comes after all no longer count. Throws `bad_request` for
- * what cannot be stored.
+ * Writes them down, each once however often it is reported. Those whose impression comes after all no longer count.
+ * Throws `bad_request` for what cannot be stored.
  */
 export async function noteMissing(db: Database, exposures: readonly MissingExposure[]): Promise<void> {
   requireStorable(exposures, 'exposures');

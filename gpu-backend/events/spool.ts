@@ -197,7 +197,7 @@ function frameOf(payload: string): Buffer {
   return Buffer.concat([header, bytes]);
 }
 
-/** The file at `path`, `undefined` where the disk does not give it back: that holds up none of the others. */
+/** The file at `path`, `undefined` where the disk does not give it back, so that it holds up none of the others. */
 async function readSpooled(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);

@@ -20,7 +20,7 @@ const COLUMNS = getTableColumns(experimentUnits) satisfies Record<MeasureName, u
 export const column = (name: MeasureName) => sql.identifier(COLUMNS[name].name);
 export const list = (parts: SQL[]) => sql.join(parts, sql`, `);
 
-/** The tables that a source's rows hang on, each after the one that it refers to. */
+/** The tables that a source's rows depend on, each after the one that it refers to. */
 export const TABLES = [impressions, clicks, conversions, judgements] as const;
 export type Table = (typeof TABLES)[number];
 const CHAIN: Record<Source, readonly Table[]> = {

@@ -110,10 +110,10 @@ export class Live {
   }
 
   /**
-   * Puts a generation in the place of the live one, at once, with every newer change applied: most of them before, while the
-   * one that goes is searched, and what comes meanwhile at the end. Where the generation may be
-   * older than changes that are no longer in memory (at start, after a rollback), the second argument says in what the catalogue differs
-   * now. The one replaced is closed. Throws `space_mismatch`.
+   * Replaces the live generation by this one, at once, with every newer change applied: most of them before, while the
+   * one that goes is searched, and what comes meanwhile at the end. Where the generation may be older than changes that
+   * are no longer in memory (at start, after a rollback), the second argument says in what the catalogue differs now.
+   * The one replaced is closed. Throws `space_mismatch`.
    */
   async swap(generation: LoadedGeneration, since: CatalogueSince = { changed: [], gone: [], left: [] }): Promise<void> {
     requireSameSpace(

@@ -28,7 +28,7 @@ export async function readRecord<S extends z.ZodType>(path: string, schema: S): 
   }
 }
 
-/** Puts the text in the place of the file `name` in folder `dir`. */
+/** Replaces the content of the file `name` in folder `dir`. */
 export async function replaceFile(dir: string, name: string, text: string): Promise<void> {
   const next = join(dir, `${name}.next`);
   await writeFile(next, text, { flush: true });

@@ -63,8 +63,8 @@ function originOf({ copyOf, insteadOf }: GenerationManifest): string | null {
 }
 
 /**
- * Opens the store in folder `dir`. `keep` is how many published generations stay; `onLeftOver` is told why one that does not could
- * not be removed.
+ * Opens the store in folder `dir`. `keep` is how many published generations stay; `onLeftOver` learns why one that
+ * should have gone could not be removed.
  */
 export async function openGenerationStore({
   dir,

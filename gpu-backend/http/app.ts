@@ -35,7 +35,10 @@ type Variables = {
   route: string;
   openAi: boolean;
   ids: { requestId: string; traceId?: string };
-  /** Whether the answer was made with the headers of every answer; adding them to one that is made already costs more than the rest of it. */
+  /**
+   * Whether the answer was made with the headers that every answer has; adding them to a finished one costs more than
+   * the rest of it.
+   */
   complete: boolean;
 };
 

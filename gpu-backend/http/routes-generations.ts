@@ -5,7 +5,7 @@ import { parse } from '../../shared/problem.ts';
 import type { Publication } from '../serving-config/publication.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
 
-/** A build goes on when its caller has left, and ends early when `stopping` aborts. */
+/** A build continues when its caller has left, and ends early when `stopping` aborts. */
 export function generationRoutes(publication: Publication, stopping: AbortSignal): Endpoint[] {
   return [
     endpoint({

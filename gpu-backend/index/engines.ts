@@ -21,7 +21,7 @@ export async function openIndexServer({ milvus: settings }: Readonly<BackendConf
   return Object.assign(milvus, { fallbacks });
 }
 
-/** The device, where it is to scan in the place of graphs; its library is loaded only then. */
+/** The device, where it is to scan instead of graphs; its library is loaded only then. */
 export async function openScan({ index, device }: Readonly<BackendConfig>, log: Logger) {
   if (index !== 'scan') return undefined;
   const { openScanDevice } = await import('./scan-device.ts');

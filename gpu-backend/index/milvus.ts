@@ -44,7 +44,7 @@ export interface Milvus {
   aliasOf(market: string): string;
   /** What another process of this machine connects by. */
   readonly connection: Pick<MilvusOptions, 'address' | 'token'>;
-  /** Makes the collection, in the place of one of that name; yields how many rows are in. */
+  /** Makes the collection, replacing one of that name; yields how many rows are in. */
   build(collection: string, rows: VectorRows, members: ArrayLike<number>): AsyncGenerator<number, void>;
   /** The index over a collection; throws `bundle_damaged` when it holds another number of rows or is not there. */
   open(
@@ -54,7 +54,7 @@ export interface Milvus {
   ): Promise<AnnIndex>;
   /** Lets the alias name that collection, at once for all who search by it. */
   promote(alias: string, collection: string): Promise<void>;
-  /** Removes a collection that may be there; one that cannot be removed is left, and that is told. */
+  /** Removes a collection that may be there; one that cannot be removed is left, and that is logged. */
   discard(collection: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -64,7 +64,10 @@ const CHUNK = 1_000;
 /** Most hits that Milvus gives a search. */
 const MOST_HITS = 16_384;
 const HNSW = { M: 16, efConstruction: 128 };
-/** Steps of a build (flush, index, load) take their time; indexing goes on as long as it comes on within it. */
+/**
+ * Steps of a build (flush, index, load) take their time; indexing may go on for as long as it makes progress within
+ * that time.
+ */
 const BUILD_MS = 600_000;
 const POLL_MS = 500;
 const CONNECT_MS = 5_000;

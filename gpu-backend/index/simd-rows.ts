@@ -52,7 +52,7 @@ export interface SharedRows {
 export interface SimdRows extends VectorRows {
   /** Adds a row, [dimension] int16 at length {@link UNIT_16}; answers its number. Throws RangeError when the memory is full. */
   append(vector: Int16Array): number;
-  /** The row in the place of a query. */
+  /** The row as a query. */
   scorerOf(row: number): Scorer;
   /** The rows that are there now. */
   share(): SharedRows;

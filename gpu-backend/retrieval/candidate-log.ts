@@ -47,7 +47,7 @@ async function wholeRows(path: string): Promise<number> {
   return whole;
 }
 
-/** Opens the folder, and goes on behind what an earlier run left there. */
+/** Opens the folder, and continues after what an earlier run left there. */
 export async function openCandidateLog(options: CandidateLogOptions): Promise<CandidateLog> {
   const { dir, share, now, random, fileBytes = 64e6, files = 4, waitingBytes = 16e6, onError } = options;
   await mkdir(dir, { recursive: true });

@@ -41,7 +41,7 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
       const ids = mostShown(db);
       const mine = { ids, atMs: now() };
       ranking = mine;
-      // A ranking that failed is nobody's answer but its own caller's.
+      // A ranking that failed fails its own caller only.
       ids.catch(() => {
         if (ranking === mine) ranking = undefined;
       });

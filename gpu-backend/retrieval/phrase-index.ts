@@ -16,7 +16,7 @@ export interface PhraseMatch {
 export class PhraseIndex {
   readonly #formOf: (text: string) => MatchForm;
   readonly #numberOf = new Map<string, number>();
-  /** By number; nothing in the place of a phrase that was removed. */
+  /** By number; empty where a phrase was removed. */
   readonly #forms: (MatchForm | undefined)[] = [];
   /** How many phrases have a word. */
   readonly #having = new Map<string, number>();

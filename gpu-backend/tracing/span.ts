@@ -29,7 +29,7 @@ export function span<T>(name: string, work: () => T, attributes: Attributes = {}
   return tracer.startActiveSpan(name, { attributes }, (active) => whole(active, work));
 }
 
-/** The span of a request that came in, continuing the caller's trace; `end` is told the span when the answer is known. */
+/** The span of a request that came in, continuing the caller's trace; `end` gets the span when the answer is known. */
 export function requestSpan<T>(
   options: { name: string; caller: TraceContext | undefined; end: (span: Span) => void },
   work: () => Promise<T>,

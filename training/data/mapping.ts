@@ -129,7 +129,7 @@ function inShare({ of, from, to }: Share, row: Readonly<Record<string, unknown>>
   return from <= point && point < to;
 }
 
-/** Their rows as ours, in order: those asked for, with our fields. What cannot be mapped goes on as a fault. */
+/** Their rows as ours, in order: those asked for, with our fields. What cannot be mapped is passed on as a fault. */
 export async function* mapRows(
   rows: AsyncIterable<RawRow>,
   source: Source,

@@ -44,8 +44,8 @@ async function* normalized<T extends { readonly text: string }>(rows: AsyncItera
 }
 
 /**
- * Training queries, then as much general text as the share asks for. Texts that are a validation or test query, in any word order, are
- * left out; `onMixed` is told in the end.
+ * Training queries, then as much general text as the share asks for. Texts that are a validation or test query, in any
+ * word order, are left out; `onMixed` is called at the end.
  */
 export async function* mixedTexts(
   dataset: DatasetFolder,

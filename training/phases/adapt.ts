@@ -181,7 +181,10 @@ function folded(weights: Weights, { from, projection, settings }: AdaptOptions):
   };
 }
 
-/** Trains, or goes on training, to the last step. @throws HarnessError where there are fewer clicked queries than a batch. */
+/**
+ * Trains, or continues training, to the last step. @throws HarnessError where there are fewer clicked queries than a
+ * batch.
+ */
 export async function adapt(options: AdaptOptions): Promise<Adapted> {
   const { clicked, settings, folder, threads = 0, onStep = () => {} } = options;
   if (clicked.length < settings.batch)

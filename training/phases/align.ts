@@ -118,7 +118,10 @@ async function* batchesAfter(after: number, { parts, seed, settings, tokenizer }
   }
 }
 
-/** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` steps. */
+/**
+ * Trains, or continues training, to the last step. Killing the process at any moment loses at most `checkpointEvery`
+ * steps.
+ */
 export function align(options: AlignOptions): Promise<Trained> {
   const { student, settings, device, threads, say, ...rest } = options;
   const { steps, checkpointEvery } = settings;

@@ -72,7 +72,7 @@ export interface FinetuneOptions {
   readonly onStep?: (step: number, report: Report) => void;
 }
 
-/** Trains, or goes on training, to the last step; the result has the weights of the fine-tuned teacher. */
+/** Trains, or continues training, to the last step; the result has the weights of the fine-tuned teacher. */
 export async function finetune(options: FinetuneOptions): Promise<Trained> {
   const { teacher, settings, folder, threads = 0, onStep = () => {} } = options;
   const { steps, checkpointEvery } = settings;

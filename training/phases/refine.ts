@@ -156,7 +156,10 @@ async function* batchesAfter(after: number, interval: readonly Round[], options:
   }
 }
 
-/** Trains, or goes on training, to the last step. Killing the process at any moment loses at most `checkpointEvery` updates. */
+/**
+ * Trains, or continues training, to the last step. Killing the process at any moment loses at most `checkpointEvery`
+ * updates.
+ */
 export async function refine(options: RefineOptions): Promise<Trained> {
   const { student, settings, folder, onStep = () => {}, onRefresh = () => {}, measure } = options;
   const { device, threads, stepsPerCall, say } = options;

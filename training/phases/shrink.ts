@@ -34,7 +34,7 @@ export interface ShrinkOptions extends Omit<AlignOptions, 'student'> {
   readonly select: 'importance' | 'even';
   /** Texts that importance is measured on. */
   readonly calibration: readonly string[];
-  /** Told when a stage begins, or goes on. */
+  /** Called when a stage begins or continues. */
   readonly onStage?: (stage: Stage) => void;
 }
 
@@ -96,7 +96,7 @@ async function choose(
   return { ...kept, units: importance.map((units) => mostImportant(units, intermediate)) };
 }
 
-/** What a stage keeps: chosen once and written down, so that a killed run goes on with the same. */
+/** What a stage keeps: chosen once and written down, so that a killed run continues with the same. */
 async function keptAt(file: string, chosen: () => Promise<Kept>): Promise<Kept> {
   if (existsSync(file)) return Kept.parse(JSON.parse(await readFile(file, 'utf8')));
   const kept = await chosen();
@@ -124,8 +124,9 @@ export function stageSteps(stages: readonly PruneStage[], steps: number): number
 }
 
 /**
- * Prunes and aligns, stage after stage, each in a folder of its own with its own warm-up and decay, or goes on where an earlier run
- * stopped. Losses count the updates of all stages. @throws HarnessError where the stages do not fit the model.
+ * Prunes and aligns, stage after stage, each in a folder of its own with its own warm-up and decay, or continues where
+ * an earlier run stopped. Losses count the updates of all stages. @throws HarnessError where the stages do not fit the
+ * model.
  */
 export async function alignInStages(options: ShrinkOptions): Promise<Shrunk> {
   const { start, stages, select, calibration, onStage = () => {}, ...aligning } = options;

@@ -44,7 +44,7 @@ export interface TrainOptions<Inputs, Model = EncoderModel> {
   readonly checkpointEvery: number;
   /** Batches an update takes, as the step was compiled with; default 1. */
   readonly accumulate?: number;
-  /** The batches from number `after` + 1 on, without end. */
+  /** The batches from number `after` + 1 on, endlessly. */
   readonly batchesAfter: (after: number) => AsyncIterable<Batch<Inputs>>;
   /** Told of each update; the loss is the mean over its batches. */
   readonly onStep?: (step: number, report: Report) => void;
@@ -92,7 +92,7 @@ export async function stepsDone(folder: string): Promise<number> {
   return existsSync(path) ? Number((await readMetadata(path)).step) : 0;
 }
 
-/** Trains `student`, or goes on training it, to the last step. */
+/** Trains `student`, or continues training it, to the last step. */
 export async function train<Inputs, Model extends { readonly weights: Weights }>(
   student: Model,
   options: TrainOptions<Inputs, Model>,

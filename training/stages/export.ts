@@ -125,7 +125,7 @@ function described({ data, teacher, student, ...config }: RecipeContext['config'
 
 const nameOf = (path: string): string => path.split(/[\\/]/).at(-1)!;
 
-/** Where something comes from, with names in the place of paths, and an address without a password. */
+/** Where something comes from, with names instead of paths, and an address without a password. */
 function placeless(from: RecipeContext['config']['teacher' | 'student']['from']): unknown {
   if (typeof from === 'string') return nameOf(from);
   if ('endpoint' in from) return { endpoint: { ...from.endpoint, url: shownUrl(new URL(from.endpoint.url)) } };

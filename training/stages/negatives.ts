@@ -31,7 +31,7 @@ export interface HardNegativesOptions {
   readonly dimension: number;
 }
 
-/** Rows of ads for each query, as `finetune.negatives` says; what mining passed over is told. */
+/** Rows of ads for each query, as `finetune.negatives` says; what mining passed over is printed. */
 export async function hardNegatives(
   { config, say }: RecipeContext,
   { queries, vectors, catalogue, dimension }: HardNegativesOptions,

@@ -48,7 +48,10 @@ export class VectorStore {
     this.#options = options;
   }
 
-  /** Makes sure that every text of a part has its vector. `onProgress` is told how many have, from time to time. */
+  /**
+   * Makes sure that every text of a part has its vector. `onProgress` is called with how many have one, from time to
+   * time.
+   */
   async prepare(part: StorePart, encode: Encode, onProgress: (texts: number) => void): Promise<void> {
     await this.#complete(part, encode, onProgress);
   }
