@@ -24,8 +24,8 @@ export interface AdsRequest {
 const REMEMBERED = { entries: 2_000, length: 300 };
 
 /**
- * The known parameters of a query string, each at most once. Stricter than URLSearchParams, which turns broken escapes
- * and bytes that are no UTF-8 into some other text without a word.
+ * The known parameters of a query string, each at most once. Stricter than URLSearchParams, which silently turns broken
+ * escapes and bytes that are not UTF-8 into some other text.
  */
 function readParameters(search: string): Partial<Record<(typeof PARAMETERS)[number], string>> {
   const found: Partial<Record<(typeof PARAMETERS)[number], string>> = {};

@@ -10,8 +10,8 @@ const encoder = new TextEncoder();
 const bytesOf = (value: unknown) => encoder.encode(JSON.stringify(value)).byteLength;
 
 /**
- * In order, nothing left out: runs of at most {@link MAX_BATCH_EVENTS} and {@link MAX_BATCH_BYTES}; what is larger than that
- * by itself travels alone. `eventsOf` tells the events of an item, which stay together.
+ * In order, nothing left out: runs of at most {@link MAX_BATCH_EVENTS} and {@link MAX_BATCH_BYTES}; what is larger than
+ * that by itself travels alone. `eventsOf` gives the events of an item, which stay together.
  */
 export function splitBatches<T>(items: readonly T[], eventsOf: (item: T) => readonly HarnessEvent[]): T[][] {
   const batches: T[][] = [];

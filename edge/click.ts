@@ -38,8 +38,8 @@ export async function readClick(keys: KeyRing, token: string): Promise<ClickToke
 }
 
 /**
- * The landing URL with the signed click id appended, in place of one that it may have brought. As text: `URLSearchParams` would spell the
- * whole query anew, and an address that its shop has signed, or reads strictly, would lead nowhere.
+ * The landing URL with the signed click id appended, replacing one that it may have brought. As text: `URLSearchParams`
+ * would rewrite the whole query, and an address that its shop has signed, or reads strictly, would lead nowhere.
  */
 async function landing(keys: KeyRing, { i, p, d }: ClickToken): Promise<string> {
   const url = new URL(d);

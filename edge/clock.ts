@@ -9,12 +9,13 @@ export interface Clock {
   random: () => number;
 }
 
-/** How far back a clock may say it is and be taken for one that was read late, as that of a request which waited long. */
+/** How far a clock may go back and still be taken for one that was read late, as by a request that waited long. */
 const STEP_MS = 1_000;
 
 /**
- * The clock for durations that does not go back, by one that may: the machine's is set, and in workerd `performance.now` goes by it.
- * Where that is set back this one goes on from where it was; else what is remembered of the hour before would be new for an hour.
+ * The clock for durations that does not go back, by one that may: the machine's is set, and in workerd
+ * `performance.now` goes by it. Where that is set back, this one continues from where it was; otherwise what was
+ * remembered in the hour before would count as new for an hour.
  */
 export function forward(clock: () => number): () => number {
   let [shift, latest] = [0, Number.NEGATIVE_INFINITY];

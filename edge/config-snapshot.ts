@@ -6,7 +6,7 @@ import type { ServingConfig } from '../shared/contract/config.ts';
 import type { EntryNamespace } from './cache/kv.ts';
 
 export interface ConfigSnapshot {
-  /** Whatever is there, unchecked; `undefined` when nothing is. Rejects for what is no JSON. */
+  /** Whatever is there, unchecked; `undefined` when nothing is. Rejects for what is not JSON. */
   read(): Promise<unknown>;
   /** Keeps the configuration unless it, or a newer one, is there. */
   write(config: ServingConfig): Promise<void>;

@@ -104,7 +104,10 @@ export class ConfigStore {
     if (age >= staleMs && this.#flight?.awaited) await within(this.#flight.done, waitMs);
   }
 
-  /** The refresh in the air; one that died with its request is none after a while, or it would stop all later ones. */
+  /**
+   * The refresh under way; one that died with its request no longer counts after a while, or it would block all later
+   * ones.
+   */
   get #underWay(): Flight | undefined {
     const { now, staleMs } = this.#options;
     return this.#flight !== undefined && now() - this.#flight.startedAtMs < 2 * staleMs ? this.#flight : undefined;

@@ -13,7 +13,7 @@ export interface EventMessages {
 }
 
 interface EventMessage {
-  /** JSON of a list of events (events.ts); messages of before that were one event each, and may still wait. */
+  /** JSON of a list of events (events.ts); older messages were one event each, and some may still wait. */
   readonly body: string | HarnessEvent;
   /** 1 on the first delivery. */
   readonly attempts: number;
@@ -79,7 +79,7 @@ function readLetter(message: EventMessage, { counts, onError }: ConsumerOptions)
   }
 }
 
-/** What the backend refuses now it will refuse always: said once, then done with. */
+/** What the backend refuses now it will always refuse: logged once, then dropped. */
 function settle(
   events: readonly HarnessEvent[],
   { rejected }: EventBatchResult,

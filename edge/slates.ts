@@ -31,12 +31,15 @@ export interface SlateTerms {
   atMs: number;
 }
 
-/** Slates of a list that are remembered together: for telephones and for desks. */
+/** Slates of a list that are remembered together: for phones and for desktops. */
 const MAX_SLATES = 2;
 
 export class Slates {
   readonly #keys: KeyRing;
-  /** By list, then by device and slots; all of one kill list and one auction, and forgotten with them: a list that stays keeps no long kill list of back then. */
+  /**
+   * By list, then by device and slots; all of one kill list and one auction, and forgotten with them: a list that stays
+   * does not keep an old, long kill list alive.
+   */
   #remembered = new WeakMap<readonly Candidate[], Map<string, Slate>>();
   #under: Pick<SlateTerms, 'killed' | 'auction'> | undefined;
 

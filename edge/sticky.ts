@@ -32,7 +32,7 @@ export async function readSticky(headers: Headers, keys: KeyRing, unitId: string
   if (cookie === undefined) return new Map();
   try {
     const { data } = Payload.safeParse(JSON.parse(await verifyToken(keys, PURPOSE, cookie)));
-    // Cookies live longer than versions: one of another may have written this.
+    // Cookies live longer than versions of this program: another one may have written this.
     if (data?.u !== unitId) return new Map();
     return new Map(Object.entries(data.a).map(([key, [arm, version]]) => [key, { arm, version }]));
   } catch (error) {
@@ -58,7 +58,7 @@ export async function stickyCookie(options: StickyCookieOptions): Promise<string
   let news = false;
   for (const { experiment, arm } of assigned) {
     const { key, sticky, version = 1 } = experiment;
-    // A visitor who was dealt in under an older version stays of that version, which is what a block looks at.
+    // A visitor who was assigned under an older version keeps that version, which is what a block looks at.
     if (!sticky || before.get(key)?.arm === arm.key) continue;
     if (!records.has(key) && records.size >= MAX_RECORDS) {
       // Over the years a visitor meets more experiments than there is room for.

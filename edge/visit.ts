@@ -10,7 +10,10 @@ const MOBILE = /Mobi|iPhone|iPod|Windows Phone/i;
 /** An iPad that asks for desktop pages cannot be told from a Mac. */
 const TABLET = /iPad|Tablet|PlayBook|Kindle/i;
 
-/** Those of Android and Silk leave out the "Mobile" behind it. Not by a pattern, whose time would grow with the square of the header. */
+/**
+ * Those of Android and Silk leave out the "Mobile" after it. Not by a pattern, whose time would grow with the square of
+ * the header's length.
+ */
 function isAndroidTablet(userAgent: string): boolean {
   const said = userAgent.toLowerCase();
   const system = Math.max(said.lastIndexOf('android'), said.lastIndexOf('silk/'));

@@ -27,8 +27,8 @@ type ExecutionContext = Parameters<ReturnType<typeof createApp>['fetch']>[2] & L
 let edge: Edge | undefined;
 
 /**
- * Not at module level: the runtime gives neither bindings nor randomness before the first request. `exports` is read once: it is made
- * when it is read, and a context that has it is kept until a full collection.
+ * Not at module level: the runtime gives neither bindings nor randomness before the first request. `exports` is read
+ * once: reading creates it, and a context that has it is kept until a full garbage collection.
  */
 function edgeOf(env: EdgeBindings, loopback: Loopback): Edge {
   if (edge === undefined) {

@@ -41,12 +41,16 @@ async function eventsOnTheWay(url: string, timeoutMs: number): Promise<number> {
   return issued + late - direct - failed - delivered - rejected;
 }
 
-/** Between two questions, and how long one waits for its answer: on a busy machine not in vain, and not far beyond the end. */
+/**
+ * The pause between two questions, and how long each waits for its answer: long enough for a busy machine, and not far
+ * beyond the end.
+ */
 const ASK = { everyMs: 50, leastMs: 1_000, mostMs: 5_000 };
 
 /**
- * Asks an edge until it has nothing on its way, or for `drainMs`; resolves with what it then spoke of last. That is 0 only when it said
- * so: an edge that does not answer is asked again, and if it never does, one event at least may be lost.
+ * Asks an edge until it has nothing on its way, or for `drainMs`; resolves with the last number that it gave. That is 0
+ * only when it said so: an edge that does not answer is asked again, and if it never does, at least one event may be
+ * lost.
  */
 export async function drain(url: string, { drainMs, onLine }: { drainMs: number; onLine: (line: string) => void }) {
   const until = performance.now() + drainMs;

@@ -72,7 +72,7 @@ async function writeConfig(options: ServeOptions): Promise<string> {
     'config.capnp': serveConfig({
       build,
       address: authority(host, port),
-      // One machine has no data centre: its cache would never have anything, at two calls a miss that leave garbage behind.
+      // One machine has no data centre: its cache would never have anything, at the price of two calls per miss that leave garbage behind.
       vars: { BACKEND_URL: backendUrl, CACHE_API: 'off', ...vars },
       diskDir,
       studentDir: studentDir === undefined ? undefined : resolve(studentDir),
@@ -115,7 +115,7 @@ export async function serveEdge(options: ServeOptions): Promise<ServedEdge> {
 
 async function startWorkerd({ host, port, keys, onLine }: ServeOptions, config: string): Promise<ServedEdge> {
   const url = `http://${authority(host, port)}`;
-  // Such as an address of a link with its zone: workerd would listen there, and nobody could ask it.
+  // Such as a link-local address with its zone: workerd would listen there, and nobody could reach it.
   if (!URL.canParse(url))
     throw new HarnessError('configuration', `--host: expected an address that a URL can have, got ${host}.`);
   const client = backendClient(url, parseKeyRing(keys));

@@ -25,7 +25,10 @@ interface CommandOptions {
 /** Of an experiment: what an override may name. */
 type Known = Pick<ExperimentDefinition, 'key' | 'layer' | 'arms'>;
 
-/** `experiment=arm` pairs as a record; throws `bad_request` for what is no pair, and for what is not among the known. */
+/**
+ * `experiment=arm` pairs as a record; throws `bad_request` for what is not a pair, and for what is not among the known
+ * ones.
+ */
 export function readArms(pairs: readonly string[], known: readonly Known[]): Record<string, string> {
   const arms = new Map<string, string>();
   const byLayer = new Map<string, string>();

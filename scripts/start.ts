@@ -57,7 +57,7 @@ let traffic: Service | undefined;
 const log = (service: string, line: string) =>
   options.verbose ? console.log(`${service}  ${line}`) : logStream.write(`${service}  ${line}\n`);
 
-/** People at the edge, as a process of their own: what they take of the processor is not the edge's. */
+/** People at the edge, as a process of their own, so that their processor time is not the edge's. */
 function startLiveTraffic(edgeUrl: string): Promise<Service> {
   return startService({
     name: 'traffic',

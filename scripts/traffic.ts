@@ -16,7 +16,7 @@ import { startSystem } from './system.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** Where none is, that is known at once; one that is there may be busy, and must not be taken for none. */
+/** Where there is none, that is known at once; one that is there may be busy, and must not be taken for absent. */
 const answers = (edgeUrl: string) =>
   fetch(`${edgeUrl}/healthz`, { signal: AbortSignal.timeout(30_000) }).then(
     ({ ok }) => ok,

@@ -101,7 +101,7 @@ function draw(
 
 const MINUTE_MS = 60_000;
 
-/** When everybody in a market is in which arm; throws `internal` for an experiment that is no switchback. */
+/** When everybody in a market is in which arm; throws `internal` for an experiment that is not a switchback. */
 export function switchbackIn(market: string, { key, switchback, version = 1 }: Experiment): SwitchbackDesign {
   if (switchback === undefined) throw new HarnessError('internal', `${key}: expected a switchback`);
   const { windowMinutes, washoutMinutes } = switchback;

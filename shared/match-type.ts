@@ -27,7 +27,7 @@ const FUNCTION_WORDS = new Set(
     ' ',
   ),
 );
-/** Words that make the order of the others matter, or turn what they stand before into its opposite. */
+/** Words that make the order of the others matter, or reverse the meaning of what follows them. */
 const ORDERING = new Set(
   'to from with without no not non vs versus than before after into onto off under over'.split(' '),
 );
@@ -56,7 +56,8 @@ const IRREGULAR = new Map(
 
 /**
  * Singular and plural in one form, which need be neither: what the S-stemmer of the index leaves apart (shoes and shoe,
- * movies and movie, viruses and virus, TVs) meets here, where no term is counted and too much in one costs nothing.
+ * movies and movie, viruses and virus, TVs) is the same here, where no terms are counted and folding too much costs
+ * nothing.
  */
 function number(word: string): string {
   const stem = singular(word)

@@ -22,7 +22,7 @@ export type NewWordsOf = (query: string) => string[];
  */
 export function openAskedTerms(asked: AskedTerms, correct: Spelling = (text) => text): NewWordsOf {
   const known = new Set(asked.terms.split(' '));
-  // Of sizes and models each is new sooner or later, and their digits are read as they are.
+  // Every size or model number is new sooner or later, and their digits are read as they are.
   const unasked = (text: string) => terms(text).filter((term) => isLetters(term) && !known.has(term));
   return (query) => {
     const typed = unasked(query);

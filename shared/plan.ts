@@ -21,8 +21,8 @@ const SETTINGS = {
    */
   adapterCutOff: z.number().min(0).max(1).optional(),
   /**
-   * Vectors are asked only where, by what words and keywords found, the probability that they find more is at least this
-   * (gpu-backend/retrieval/gate.ts); absent, always.
+   * Vectors are used only where, judging by what words and keywords found, the probability that they find more is at
+   * least this (gpu-backend/retrieval/gate.ts); absent, always.
    */
   denseGate: z.number().min(0).max(1).optional(),
   /** Name of the bundle whose student encodes the query, of those that the backend has open; absent, the one served. */

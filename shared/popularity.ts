@@ -14,7 +14,7 @@ export class Popularity {
   readonly #halveEvery: number;
   #recorded = 0;
 
-  /** `width`: counters a row, a power of two. All counts are halved after every `halveEvery` recordings. */
+  /** `width`: counters per row, a power of two. All counts are halved after every `halveEvery` recordings. */
   constructor(options: { width: number; halveEvery: number }) {
     this.#width = options.width;
     this.#halveEvery = options.halveEvery;

@@ -85,7 +85,7 @@ export function toProblem(error: unknown, requestId?: string): Problem {
   };
 }
 
-/** The problem as a Response, the same on both sides; `extend` may add members for callers of another tongue. */
+/** The problem as a Response, the same on both sides; `extend` may add members for callers of another protocol. */
 export function problemResponse(
   error: unknown,
   requestId?: string,
@@ -108,7 +108,7 @@ export function problemResponse(
 export function parse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.infer<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  // A misspelt field is missing under its right name too: what is not known says more.
+  // A misspelt field is also missing under its right name: the unknown name says more.
   const { issues } = result.error;
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!;
   const path = issue.path.length === 0 ? what : `${what}.${issue.path.join('.')}`;

@@ -27,7 +27,7 @@ export function signOverride(
   return signToken(keys, PURPOSE, JSON.stringify(payload));
 }
 
-/** The arms that a token forces; throws `invalid_token` for one that is forged or over. */
+/** The arms that a token forces; throws `invalid_token` for one that is forged or expired. */
 export async function readOverride(keys: KeyRing, token: string, nowMs: number): Promise<ReadonlyMap<string, string>> {
   const payload = parse(Payload, JSON.parse(await verifyToken(keys, PURPOSE, token)), 'qa');
   if (payload.x * 1_000 <= nowMs)

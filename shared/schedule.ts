@@ -10,7 +10,7 @@ const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'expecte
 export const Schedule = z.lazy(() =>
   z
     .strictObject({
-      /** IANA name, for example Europe/London; whether it is one is asked where it is booked. */
+      /** IANA name, for example Europe/London; checked where it is booked. */
       timeZone: z.string(),
       /** First and last instant; absent: none. */
       startsAt: z.iso.datetime({ offset: true }).optional(),
@@ -44,7 +44,7 @@ interface LocalTime {
 interface Zone {
   /** Making one costs as much as a thousand uses; `undefined` where this runtime does not know the zone. */
   clock: Intl.DateTimeFormat | undefined;
-  /** What it said, by minute since 1970: a use costs as much as a hundred look-ups, and zones differ by whole minutes. */
+  /** Its answers, by minute since 1970: a use costs as much as a hundred look-ups, and zones differ by whole minutes. */
   said: Map<number, LocalTime>;
 }
 /** By lower-case name, so that they are no more than there are zones. */
@@ -84,8 +84,8 @@ function localTime(timeZone: string, atMs: number): LocalTime | undefined {
 const minuteOf = (time: string): number => 60 * Number(time.slice(0, 2)) + Number(time.slice(3));
 
 /**
- * Whether a campaign of this schedule runs at the instant; the last instant is not part of it. Hours in a zone that this runtime does
- * not know, because that of whoever booked them is newer, are never met.
+ * Whether a campaign of this schedule runs at the instant; the last instant is not part of it. Hours in a zone that
+ * this runtime does not know, because the one where they were booked is newer, are never met.
  */
 export function isOpen({ timeZone, startsAt, endsAt, hours }: Schedule, atMs: number): boolean {
   if (startsAt !== undefined && atMs < Date.parse(startsAt)) return false;
@@ -105,7 +105,7 @@ export function isOpen({ timeZone, startsAt, endsAt, hours }: Schedule, atMs: nu
   });
 }
 
-/** Steps in which the near future is looked at: no window of a schedule is missed that lasts as long. */
+/** Steps in which the near future is looked at: no window that lasts as long is missed. */
 const STEP_MS = 15 * MINUTE_MS;
 
 /** Whether it runs at some time from the instant on for so long. */

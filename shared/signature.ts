@@ -70,8 +70,8 @@ export interface SignedRequest {
 }
 
 /**
- * Bodies of up to so many bytes are hashed at once: other threads would hash them faster, but a busy service comes back to a
- * request only after others, and would keep each one waiting for that.
+ * Bodies of up to this many bytes are hashed at once: other threads would hash them faster, but a busy service comes
+ * back to a request only after others, and each would wait for that.
  */
 const AT_ONCE = 4_096;
 
@@ -144,7 +144,7 @@ function hmacOf(secret: string): HmacSha256 {
   return made;
 }
 
-/** Whether a signature is that of the text, in a time that does not tell how much of it is right. */
+/** Whether a signature is that of the text, in a time that does not depend on how much of it is right. */
 function isHmac(signature: Uint8Array, secret: string, text: string): boolean {
   const key = hmacOf(secret);
   const expected = key.end(key.begin(encoder.encode(text)), NOTHING);
@@ -168,8 +168,9 @@ export function tokenTail(payload: string): TokenTail {
 }
 
 /**
- * What {@link signToken} makes of payloads that begin alike, without a wait: `head` is encoded and hashed once, then each token
- * takes its tail. The head is filled up with spaces to a whole number of base64's groups, so it ends where these say nothing.
+ * What {@link signToken} makes of payloads that begin alike, without waiting: `head` is encoded and hashed once, then
+ * each token adds its tail. The head is padded with spaces to a whole number of base64's groups, so it must end where
+ * spaces mean nothing.
  */
 export function tokenHead(ring: KeyRing, purpose: string, head: string): (tail: TokenTail) => string {
   const { id, secret } = ring[0]!;

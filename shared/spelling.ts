@@ -62,7 +62,8 @@ function hashOn(hash: number, text: string): number {
 const START = 0x811c9dc5;
 
 /**
- * Words by the hash of their letters, in open addressing: a candidate that is no word costs neither a string nor a search.
+ * Words by the hash of their letters, in open addressing: a candidate that is not a word costs neither a string nor a
+ * search.
  */
 class WordTable {
   readonly words: readonly string[];
@@ -87,7 +88,7 @@ class WordTable {
     return at;
   }
 
-  /** Number of the word with this hash, or -1; whether it is the word that was meant is for the caller to see. */
+  /** Number of the word with this hash, or -1; whether it is the word that was meant is for the caller to check. */
   numberOf(hash: number): number {
     return this.#places[this.#placeOf(hash)]! - 1;
   }

@@ -10,7 +10,7 @@ export interface SwitchbackDesign {
   /** Salt of the draw, such as the experiment's key and market. */
   key: string;
   windowMs: number;
-  /** Time at the head of a window that does not count; at least as long as an arm's traces last. */
+  /** Time at the start of a window that does not count; at least as long as an arm's after-effects last. */
   washoutMs: number;
 }
 

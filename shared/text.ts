@@ -22,7 +22,10 @@ const INVISIBLE = /[\u00AD\u061C\u115F\u1160\u180E\u200B\u200E\u200F\u202A-\u202
 const TURKIC = /^(tr|az)\b/i;
 const PRINTABLE_ASCII = /^[ -~]*$/;
 
-/** Before NFKC, which takes a double prime apart and makes a spacing accent a space; after it, for what it brings up. */
+/**
+ * Before NFKC, which takes a double prime apart and makes a spacing accent a space; and again after it, for what it
+ * produces.
+ */
 function unifyQuotes(text: string): string {
   let out = text;
   for (const [pattern, replacement] of QUOTES) out = out.replace(pattern, replacement);
@@ -43,7 +46,7 @@ function pass(text: string, locale: string): string {
   out = unifyQuotes(out.normalize('NFKC'));
   out = withoutStrayJoiners(out.replace(INVISIBLE, ''));
   // U+0130 lower-cases to i + U+0307 outside Turkic locales; sharp s and final sigma are folded so that case pairs meet.
-  // By the language alone: a tag may have subtags that Intl throws at.
+  // By the language alone: a tag may have subtags for which Intl throws.
   out = TURKIC.test(locale) ? out.toLocaleLowerCase(locale.slice(0, 2)) : out.replaceAll('\u0130', 'i').toLowerCase();
   out = out.replaceAll('\u00DF', 'ss').replaceAll('\u03C2', '\u03C3');
   return out
@@ -54,7 +57,7 @@ function pass(text: string, locale: string): string {
 
 /** The normalized query; idempotent, and never throws. `locale` is a BCP 47 tag; only the Turkic i depends on it. */
 export function normalize(query: string, locale = 'en'): string {
-  // What most queries come to: nothing in them has another form, and the patterns above are costly to build.
+  // Most queries end here: nothing in them has another form, and the patterns above are costly to build.
   if (PRINTABLE_ASCII.test(query) && !TURKIC.test(locale)) return query.toLowerCase().replace(/ +/g, ' ').trim();
   // One mapping can expose the next (a removed joiner lets marks compose), so go on to the fixed point; two passes suffice in practice.
   let previous = query;

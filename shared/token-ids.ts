@@ -10,7 +10,7 @@ export interface TokenizerLibrary {
   encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
 }
 
-/** Characters a token that tokenisation looks at, at most: bounds the work on a text of any length. */
+/** Characters per token that tokenisation looks at, at most: bounds the work on a text of any length. */
 const CHARACTERS_PER_TOKEN = 32;
 
 /** The id that stands for nothing; `json` is the parsed tokenizer.json. */
@@ -22,8 +22,8 @@ export function paddingId(json: {
 }
 
 /**
- * Whether a text's ids are those of its words, one after the other: of a BERT tokenizer they are, which cuts at spaces before it looks at
- * anything else. `json` is the parsed tokenizer.json.
+ * Whether a text's ids are those of its words, one after the other: those of a BERT tokenizer are, which splits at
+ * spaces before it looks at anything else. `json` is the parsed tokenizer.json.
  */
 export function readsByWord(json: {
   normalizer?: { type: string } | null;
@@ -44,8 +44,9 @@ export function readsByWord(json: {
 const LONGEST_WORD = 32;
 
 /**
- * Ids of one text with its special tokens, at most `maxTokens`, at least one. What it returns never throws.
- * `rememberedWords` ids of words are kept, at most, which makes the reading of a query six times as fast; none unless {@link readsByWord}.
+ * Ids of one text with its special tokens, at most `maxTokens`, at least one. The returned function never throws.
+ * `rememberedWords` ids of words are kept, at most, which makes the reading of a query six times as fast; none unless
+ * {@link readsByWord}.
  */
 export function tokenIds(
   tokenizer: TokenizerLibrary,
@@ -56,7 +57,7 @@ export function tokenIds(
     rememberedWords = 0,
   }: { maxTokens: number; padding: number; spelling?: Spelling; rememberedWords?: number },
 ): (text: string) => number[] {
-  // How many special tokens stand before and behind the text: what lies around the bare ids of a probe.
+  // How many special tokens stand before and after the text: those around the bare ids of a probe.
   const bare = tokenizer.encode('a', { add_special_tokens: false }).ids;
   const whole = tokenizer.encode('a').ids;
   const before = Math.max(0, whole.indexOf(bare[0] ?? -1));
@@ -72,7 +73,7 @@ export function tokenIds(
     if (kept !== undefined) return kept;
     const { ids } = tokenizer.encode(spelling(word), { add_special_tokens: false });
     if (word.length <= LONGEST_WORD) {
-      // Begun anew rather than kept in order of use: the words of a language are few, and soon all there again.
+      // Emptied rather than kept in order of use: the words of a language are few, and soon all there again.
       if (known.size >= rememberedWords) known.clear();
       known.set(word, ids);
     }

@@ -16,7 +16,7 @@ export interface TraceContext {
 
 const FORM = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
-/** `undefined` for what is none; a later version is read as far as it is known, as the recommendation asks. */
+/** `undefined` for what is not one; a later version is read as far as it is known, as the recommendation asks. */
 export function parseTraceparent(header: string | null | undefined): TraceContext | undefined {
   const [, version, traceId, parentId, flags, more] = FORM.exec(header ?? '') ?? [];
   if (version === undefined || version === 'ff' || (version === '00' && more !== undefined)) return undefined;
@@ -29,8 +29,9 @@ export function formatTraceparent({ traceId, parentId, sampled }: TraceContext):
 }
 
 /**
- * What to tell the next one: the caller's trace where it sent one, else a new one that has the request's UUID for its id, so
- * that a logged request names its trace. Nothing is recorded here, so a new trace leaves it to the next one whether to.
+ * What to send to the next service: the caller's trace where it sent one, else a new one that has the request's UUID
+ * for its id, so that a logged request names its trace. Nothing is recorded here, so a new trace leaves it to the next
+ * service whether to record.
  */
 export function continueTrace(
   header: string | null | undefined,

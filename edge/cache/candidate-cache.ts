@@ -7,7 +7,7 @@ import { type EntryNamespace, KvCache } from './kv.ts';
 import { MemoryCache } from './memory.ts';
 import { type Lives, TieredCache } from './tiered.ts';
 
-/** A query is of the head when this isolate met it so often among its last tens of thousands. */
+/** A query belongs to the head when this isolate met it this often among its last tens of thousands. */
 const HEAD_COUNT = 5;
 /** Longest wait for the data centre's cache, as a share of the time for an answer. */
 const COLO_READ_SHARE = 0.25;

@@ -67,7 +67,10 @@ export interface TieredOptions extends Lives {
 }
 
 const JITTER = 0.1;
-/** A call that is in the air for so many times `followMs`, twice its deadline, died with its request and will never land. */
+/**
+ * A call that has been under way for this many times `followMs`, twice its deadline, died with its request and will
+ * never return.
+ */
 const DEAD_AFTER = 4;
 /** Calls that a request waits for, one after the other: two fill its time, and the third has hardly any left. */
 const MOST_FOLLOWED = 3;
@@ -101,7 +104,10 @@ interface Purpose {
 
 export class TieredCache {
   readonly counts: Record<CacheStatus, number> = { miss: 0, memory: 0, colo: 0, kv: 0, stale: 0, bypass: 0 };
-  /** Calls in the air, by path, the oldest first. Only plain values come out of them: a Response belongs to its own request. */
+  /**
+   * Calls under way, by path, the oldest first. Only plain values come out of them: a Response belongs to its own
+   * request.
+   */
   readonly #flights = new Map<string, Flight>();
   readonly #options: TieredOptions;
 
@@ -139,8 +145,8 @@ export class TieredCache {
   }
 
   /**
-   * Not one stored at a time that is yet to come, by a clock that is ahead or before this one was set back: it would be fresh for as long as
-   * the two differ. Less than the life of a list is no matter.
+   * Not one that was stored in the future, by a clock that is ahead or before this one was set back: it would be fresh
+   * for as long as the two differ. A difference below the life of a list does not matter.
    */
   #isFresh({ storedAtMs, softUntilMs }: CacheEntry): boolean {
     const { now, softMs } = this.#options;
@@ -189,8 +195,9 @@ export class TieredCache {
   }
 
   /**
-   * Joins the call in the air or makes one. A leader that died with its request holds nobody for longer than `followMs`: the
-   * first follower to wake leads the others, and who followed too often gives up, so that a slow backend is not called by all.
+   * Joins the call that is under way or makes one. A leader that died with its request holds nobody for longer than
+   * `followMs`: the first follower to wake leads the others, and who followed too often gives up, so that a slow
+   * backend is not called by all.
    */
   async #once(path: string, lookup: Lookup, purpose: Purpose): Promise<Fetched> {
     const { followMs } = this.#options;

@@ -45,7 +45,7 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** A varint and the place behind it; negative ones have ten bytes, and two's complement. */
+/** A varint and the position after it; negative ones have ten bytes, and two's complement. */
 function varint(file: Uint8Array, at: number): [value: number, next: number] {
   let value = 0n;
   for (let shift = 0n; ; shift += 7n) {

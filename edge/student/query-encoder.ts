@@ -7,7 +7,10 @@ import { HarnessError } from '../../shared/problem.ts';
 import { packFloats, type QueryVector } from '../../shared/query-vector.ts';
 import type { LoadedStudent } from './load.ts';
 
-/** From one attempt to the next, and after the backend has refused the student: it serves another bundle, until one is deployed anew. */
+/**
+ * From one attempt to the next, and after the backend has refused the student: it serves another bundle, until one of
+ * the two is deployed again.
+ */
 const RETRY_MS = 300_000;
 
 export interface QueryEncoderOptions {
@@ -50,7 +53,7 @@ export class QueryEncoder {
   /** Makes `ask` with the query's vector where the plan uses one; without it when the backend has another student. */
   async asking<T>(ask: (request: Asked) => Promise<T>, request: Asked): Promise<T> {
     const { retrievers, model } = request.plan;
-    // A plan that names a model is that student's to answer, which is not here.
+    // A plan that names a model is for that student to answer, and it is not here.
     const vector = retrievers.includes('dense') && model === undefined ? this.#encode(request.query) : undefined;
     if (vector === undefined) return ask(request);
     try {

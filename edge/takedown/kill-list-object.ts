@@ -97,7 +97,7 @@ export class KillListObject {
     const parts = keys.map((key, i) => [key, text.slice(i * PART_LENGTH, (i + 1) * PART_LENGTH)]);
     const entries = { ...Object.fromEntries(parts), [PARTS]: keys.length };
     const failed = (error: unknown) => this.#world().onError('the kill list could not be kept', error);
-    // The runtime lets no answer out before it is on disk: an object that starts again must not know less than it said.
+    // The runtime sends no answer before it is on disk: an object that restarts must not know less than it has said.
     this.#state.waitUntil(this.#state.storage.put(entries).catch(failed));
   }
 }

@@ -23,7 +23,10 @@ export interface KillListOptions {
   onError: (message: string, error: unknown) => void;
 }
 
-/** How long nobody waits after the next keeper failed or kept a request waiting in vain; behind the requests it is asked all the same. */
+/**
+ * How long nobody waits after the next keeper failed or kept a request waiting in vain; in the background it is still
+ * asked.
+ */
 const AWAY_MS = 1_000;
 
 interface Flight {

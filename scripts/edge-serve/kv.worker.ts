@@ -9,7 +9,7 @@ export class Store {
 
   constructor({ storage }: ObjectState) {
     this.#sql = storage.sql;
-    // With the index a write finds what is over; without it, it would read all that is there, lists of megabytes in all.
+    // With the index a write finds what has expired; without it, it would read everything that is there, megabytes of lists.
     this.#sql.exec(
       `create table if not exists entries (key text primary key, value text not null, metadata text, expires real not null);
        create index if not exists entries_expires on entries (expires);`,
