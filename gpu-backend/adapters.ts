@@ -16,7 +16,7 @@ import { openIndexServer, openScan } from './index/engines.ts';
 
 export type Adapters = Awaited<ReturnType<typeof openAdapters>>;
 
-/** Each is entered into `closers` as soon as it is open. The socket comes first, because it tells most. */
+/** Each is entered into `closers` as soon as it is open. The socket comes first, so that a taken port is reported at once. */
 export async function openAdapters(options: { config: Readonly<BackendConfig>; log: Logger; closers: Closers }) {
   const { config, log, closers } = options;
   const folder = lockDataFolder(config.dataDir);

@@ -14,7 +14,7 @@ export interface DeliveryOptions {
   url: string;
   keys: KeyRing;
   now: () => number;
-  /** Aborted, it sends no more; what was leased comes again when its lease is over. */
+  /** Once aborted, it sends no more; what was leased is tried again when its lease is over. */
   signal?: AbortSignal;
   /** Called for each attempt that failed, with what it met. */
   onFailure?: (alert: Alert, reason: string) => void;
@@ -23,7 +23,7 @@ export interface DeliveryOptions {
 /** Alerts sent at a time. */
 const BATCH = 20;
 const TIMEOUT_MS = 5_000;
-/** Until then a leased alert is nobody else's: all of a batch may time out. */
+/** Until then nobody else takes a leased alert: long enough for all of a batch to time out. */
 const LEASE_MS = (BATCH + 2) * TIMEOUT_MS;
 const [FIRST_RETRY_MS, LONGEST_RETRY_MS] = [5_000, 3_600_000];
 

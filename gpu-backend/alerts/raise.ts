@@ -48,9 +48,9 @@ function brokenGuardrail(arm: string, { metric, title, margin, effect }: Guardra
 
 export interface RaiseOptions {
   nowMs: number;
-  /** One of all backends looks, because a look costs a report an experiment. */
+  /** Only one of all backends looks, because a look costs one report per experiment. */
   inTurn: Exclusive;
-  /** Told of an experiment that could not be looked at; it keeps no other from being. */
+  /** Called for an experiment that could not be looked at; the others still are. */
   onFailure: (experiment: string, error: unknown) => void;
 }
 

@@ -29,7 +29,7 @@ export interface Accounts {
   get<K extends AccountKind>(kind: K, id: string): Promise<Account<K>>;
   /** Creates or replaces. */
   put<K extends AccountKind>(kind: K, account: Account<K>): Promise<Account<K>>;
-  /** Throws `not_found`, and `bad_request` for what would be no valid one. */
+  /** Throws `not_found`, and `bad_request` for what would not be valid. */
   patch<K extends AccountKind>(kind: K, id: string, patch: object): Promise<Account<K>>;
   /** From then on the ads run by their own terms alone. Throws `not_found`. */
   remove(kind: AccountKind, id: string): Promise<void>;

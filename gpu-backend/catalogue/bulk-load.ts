@@ -62,7 +62,7 @@ export interface BulkLoadResult {
 type Staged = Omit<typeof stagedAds.$inferInsert, 'vector'> & { vector: string | null };
 
 const CHUNK = 10_000;
-/** What one statement of the embedded database takes, which knows no COPY. */
+/** What one statement of the embedded database takes, which has no COPY. */
 const SLICE = 2_000;
 
 const elsewhere = (file: string) =>
@@ -196,7 +196,10 @@ async function repeats(db: Database, loadId: string): Promise<BadRow[]> {
   }));
 }
 
-/** All staged ads into the catalogue, those that change as one commit of it; answers how many they are in all. Throws `conflict` when the load is no longer there. */
+/**
+ * Takes all staged ads into the catalogue, those that change as one commit; returns how many there are in all. Throws
+ * `conflict` when the load is no longer there.
+ */
 function apply(
   db: Database,
   { loadId, file, spaceId }: { loadId: string; file: string; spaceId: string },
@@ -248,7 +251,7 @@ function apply(
   });
 }
 
-/** Rows that loads under way have staged; of a load that was given up they stay. */
+/** Rows that loads under way have staged; those of an abandoned load stay. */
 export async function stagedRows(db: Database): Promise<number> {
   const [row] = await rows<{ staged: number }>(
     db,

@@ -29,7 +29,7 @@ export interface Catalogue {
   put(upload: AdUpload): Promise<Ad>;
   /** Creates or replaces many in one transaction; what is wrong is refused by index and holds up none of the others. */
   putMany(uploads: readonly unknown[]): Promise<AdBatchResult>;
-  /** Throws `not_found`, and `bad_request` for what would be no valid one. */
+  /** Throws `not_found`, and `bad_request` for what would not be valid. */
   patch(id: string, patch: AdPatch): Promise<Ad>;
   /** Throws `not_found`. */
   remove(id: string): Promise<void>;

@@ -14,7 +14,7 @@ export interface FollowOptions {
   ladder: VectorLadder;
   /** A generation is being built: what changes now will be put on top of it. */
   isBuilding: () => boolean;
-  /** Called when vectors could not be had; the changes are applied without. */
+  /** Called when vectors could not be made; the changes are applied without. */
   onVectorsMissing: (error: unknown, ads: number) => void;
 }
 
@@ -27,9 +27,9 @@ export async function catalogueAd({ ad, revision, stored }: Change): Promise<Cat
 
 /** From commits to the live state, in two steps: whoever follows others' commits does not let one's pause wait for another's vector. */
 export interface Follow {
-  /** Takes over all but the ads whose new text has no vector yet, and answers these. */
+  /** Takes over all but the ads whose new text has no vector yet, and returns these. */
   hold(changes: readonly Change[]): Promise<CatalogueAd[]>;
-  /** Takes over what {@link hold} answered, with the student's vectors where these can be had. */
+  /** Takes over what {@link hold} returned, with the student's vectors where these can be made. */
   bring(ads: readonly CatalogueAd[]): Promise<void>;
 }
 

@@ -16,7 +16,7 @@ export interface NewDayOptions {
 
 const ASK_MS = 60_000;
 
-/** Looks once, rejecting as that does, and then again and again until the function it gives is called. */
+/** Looks once, and rejects if that fails; then again and again until the returned function is called. */
 export async function followDays({ forget, onKillListChange, now, onError }: NewDayOptions): Promise<() => void> {
   let timer: NodeJS.Timeout | undefined;
   let ended = false;

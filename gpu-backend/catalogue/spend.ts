@@ -15,7 +15,10 @@ import { killedAmong } from './kill-list.ts';
 const DAY_MS = 86_400_000;
 const dayOf = (atMs: number) => new Date(atMs).toISOString().slice(0, 10);
 
-/** Adds the clicks, which are new, to the days of their ads and of whose these are; bots spend nothing. Resolves with whether the kill list changed. */
+/**
+ * Adds the clicks, which are new, to the days of their ads, campaigns and advertisers; bots spend nothing. Resolves
+ * with whether the kill list changed.
+ */
 export async function spend(tx: Database, clicks: readonly ClickEvent[]): Promise<boolean> {
   const records = new Map<string, typeof adSpend.$inferInsert>();
   for (const { adId, atMs, chargeMicros, bot } of clicks) {
@@ -64,7 +67,7 @@ async function entriesOf(tx: Database, adIds: readonly string[]): Promise<string
   return [...new Set([...adIds, ...owners])];
 }
 
-/** Forgets the days before today; where there were any, the kill list is another, so its version rises. */
+/** Forgets the days before today; where there were any, the kill list changes, so its version rises. */
 export async function forgetPastDays(db: Database): Promise<boolean> {
   return db.transaction(async (tx) => {
     const past = await rows(

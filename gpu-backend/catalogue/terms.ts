@@ -36,12 +36,12 @@ export interface ShownUnder {
 }
 
 /**
- * A candidate list may be served for about so long. A campaign that opens within that time is on it, and whether it is open
- * is asked when it is shown; one that does not would only take the places of others.
+ * A candidate list may be served for about this long. A campaign that opens within that time is on it, and whether it
+ * is open is checked when it is shown; one that does not would only take the places of others.
  */
 const AHEAD_MS = 3_600_000;
 
-/** Whether somebody is booked to be shown at all: who may spend nothing on a day is as good as paused. */
+/** Whether an account may be shown at all: one that may spend nothing on a day is as good as paused. */
 export const isActive = ({ status, dailyBudgetMicros }: Pick<Campaign, 'status' | 'dailyBudgetMicros'>): boolean =>
   status === 'active' && dailyBudgetMicros !== 0;
 

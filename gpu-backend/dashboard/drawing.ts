@@ -22,7 +22,7 @@ export function svg(options: Plot.PlotOptions, label: string): string {
 /** CSS colour of the arm at this place of the report; there are eight, then they repeat. */
 export const armColour = (index: number) => `var(--arm-${index % 8})`;
 
-/** A chart at the width of a desk and at that of a phone, so that its letters are never scaled; the sheet shows one. */
+/** A chart at desktop width and at phone width, so that its letters are never scaled; the style sheet shows one. */
 export function chart(draw: (width: number) => string, widths: { wide: number; narrow: number }): Markup {
   return html`<div class="chart wide">${raw(draw(widths.wide))}</div><div class="chart narrow">${raw(draw(widths.narrow))}</div>`;
 }

@@ -78,7 +78,7 @@ function metricRow(report: DetailedReport, { metric, at }: { metric: MetricRepor
 
 const TRIGGERED = ['All units', 'Diluted', 'Among triggered'];
 
-/** What the units say that another arm would have treated otherwise: the same effects with less noise. */
+/** The effects on units that another arm would have treated differently: the same effects with less noise. */
 export function triggered(report: DetailedReport, { found, arm }: { found: TriggeredReport; arm: string }): Markup {
   const { heading, rows } = triggeredCells(report, { found, arm });
   const trusted = isTrusted(report);

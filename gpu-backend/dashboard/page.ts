@@ -21,7 +21,7 @@ export interface DashboardView {
   notice?: string;
   /** Seconds after which the page loads itself again. */
   refreshSeconds?: number;
-  /** The page is to be read away from here: nothing on it leads elsewhere. */
+  /** The page is to be read elsewhere: nothing on it links anywhere. */
   alone?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The look of the dashboard: one inline sheet, light and dark by the reader's setting, from phone to desk. */
+/** The look of the dashboard: one inline sheet, light and dark by the reader's setting, from phone to desktop. */
 export const STYLE = `
 :root {
   color-scheme: light dark;

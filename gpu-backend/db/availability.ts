@@ -12,8 +12,8 @@ export interface Availability {
   /** Why the database is away; `undefined` when it is there, as far as is known. */
   away(): string | undefined;
   /**
-   * The work's outcome, or `not_ready` at once while the database is away, and when the work finds it so. Where work has a
-   * deadline, a database that takes longer counts as away, and so does one that gives the work up itself.
+   * The work's outcome, or `not_ready` at once while the database is away, and when the work finds it so. Where work
+   * has a deadline, a database that takes longer counts as away, and so does one that gives up the work itself.
    */
   guard<T>(work: () => Promise<T>, options?: { deadlineMs: number }): Promise<T>;
   /** Asks no more. */

@@ -33,7 +33,10 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-/** What a server ends by itself, in seconds; 0 is never. What `DATABASE_URL` says of its own (`?statement_timeout=`) comes first. */
+/**
+ * What a server ends by itself, in seconds; 0 is never. What `DATABASE_URL` itself says (`?statement_timeout=`) takes
+ * precedence.
+ */
 export interface SessionLimits {
   /** A statement of a request. */
   statementSeconds: number;
@@ -58,8 +61,8 @@ const MINIMUM_VERSION = 15;
 /** Seconds until a lost connection is tried again: the driver's own go up to 20, and what is asked meanwhile waits. */
 const backoff = (attempt: number) => Math.min(0.1 * 2 ** attempt, 1);
 /**
- * Notices are nobody's. And the driver asks every new session for the types of arrays with nobody waiting, so that a connection
- * that breaks meanwhile would end the process.
+ * Nobody reads notices. And the driver asks every new session for the types of arrays with nobody awaiting the answer,
+ * so that a connection that breaks meanwhile would end the process.
  */
 const quiet = { onnotice: () => {}, fetch_types: false };
 
@@ -183,7 +186,7 @@ export async function openPostgres(
       sql`select current_setting('server_version_num')::int / 10000 as version, (select json_agg(setting::int) from pg_settings
         where name in ('statement_timeout', 'idle_in_transaction_session_timeout')) as limits`,
     );
-    // 0 is none. Longer than connecting, which the driver would begin anew for whoever waits for it.
+    // 0 is none. Longer than connecting takes, which the driver would otherwise begin again for whoever waits for it.
     if (row!.limits.every((ms) => ms > 0)) silenceMs = Math.max(...row!.limits) + CONNECT_SECONDS * 1_000;
     if (row!.version < MINIMUM_VERSION) throw new Error(`it runs version ${row!.version}`);
   } catch (cause) {

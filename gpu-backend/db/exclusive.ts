@@ -6,7 +6,7 @@ import { sql } from 'drizzle-orm';
 import { type Connection, type Database, rows } from './connect.ts';
 import type { CounterName } from './counters.ts';
 
-/** What {@link Exclusive} answers when another backend is at it, or was a short while ago. */
+/** What {@link Exclusive} answers when another backend is doing the work, or did it a short while ago. */
 export const ELSEWHERE: unique symbol = Symbol('another backend is at it');
 
 export type Exclusive = <T>(work: () => Promise<T>) => Promise<T | typeof ELSEWHERE>;

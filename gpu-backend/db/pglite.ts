@@ -16,9 +16,9 @@ export type FromWorker =
   | { type: 'closed' };
 
 /**
- * Keeps V8 from optimising PGlite's code: the optimiser needs 350 MB for its largest functions and gives 20 % of speed. It
- * must be told before the first thread, holds for the whole process (which has no other WebAssembly to speak of), and takes
- * all three flags, because what one implies is worked out when V8 starts only.
+ * Keeps V8 from optimising PGlite's code: the optimiser needs 350 MB for its largest functions and gives 20 % of speed.
+ * It must be told before the first thread, holds for the whole process (which has no other WebAssembly to speak of),
+ * and takes all three flags, because what one implies is worked out only when V8 starts.
  */
 const MODEST = ['--liftoff-only', '--no-wasm-tier-up', '--no-wasm-dynamic-tiering'];
 

@@ -57,7 +57,7 @@ function hasCode(error: unknown, is: (code: string) => boolean): boolean {
   return false;
 }
 
-/** What went wrong at the bottom of it: drizzle wraps the driver's error, the driver wraps the system's. One line. */
+/** The root cause: drizzle wraps the driver's error, the driver wraps the system's. One line. */
 export function reasonOf(error: unknown): string {
   const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
   if (cause instanceof Error) return reasonOf(cause);

@@ -10,7 +10,7 @@ import { endsSession } from './sql-error.ts';
 
 type Work = (transaction: postgres.TransactionSql) => Promise<unknown>;
 
-/** One transaction's: why no more statement may go out, once that is so. */
+/** Of one transaction: why no more statements may be sent, once that is so. */
 interface Session {
   over?: unknown;
 }

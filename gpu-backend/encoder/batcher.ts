@@ -10,7 +10,10 @@ import { here, pastSpan } from '../tracing/span.ts';
 import type { Encoded, EncodeOptions, EncoderStats } from './encoder.ts';
 import { type Computed, type Handed, type Lane, LaneLost } from './lane.ts';
 
-/** Budgets that a lane is handed beyond the one it is at: one would be done while this thread collects garbage. */
+/**
+ * Budgets that a lane is handed beyond the one it is computing: a single one would be done while this thread collects
+ * garbage.
+ */
 const MOST_AHEAD = 2;
 
 export interface BatcherOptions {
@@ -170,7 +173,7 @@ export class Batcher {
     this.#checkDrained();
   }
 
-  /** Tokens of a text, roughly: English has four characters a token; the worker counts exactly. */
+  /** Tokens of a text, roughly: English has four characters per token; the worker counts exactly. */
   #estimate(text: string): number {
     return Math.min(this.#options.maxTokens, 2 + Math.ceil(text.length / 4));
   }

@@ -13,8 +13,8 @@ interface Tally {
 }
 
 /**
- * A text that is being computed. Emptied when it is: tables that a Map has outgrown point to the next one, so that what passes
- * through a Map is kept until the next full garbage collection, and that shall not be vectors.
+ * A text that is being computed. Emptied when it is: tables that a Map has outgrown point to the next one, so that what
+ * passes through a Map is kept until the next full garbage collection, which must not happen to vectors.
  */
 interface Underway {
   known: Promise<KnownVector> | undefined;
@@ -33,7 +33,7 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
   let [active, closing] = [0, false];
   const idle = Promise.withResolvers<void>();
 
-  /** Computes texts that nobody else does at this moment: one call of the inner encoder, one promise a text. */
+  /** Computes texts that nobody else does at this moment: one call of the inner encoder, one promise per text. */
   const lead = (texts: readonly string[], options: EncodeOptions): Promise<KnownVector>[] => {
     const batch = inner.encode(texts, options);
     return texts.map((text, i) => {
@@ -61,7 +61,10 @@ export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }
     });
   };
 
-  /** Waits for another's computation. When that fails, for the other's deadline or departure say, the text is computed anew. */
+  /**
+   * Waits for another's computation. When that fails, for the other's deadline or departure say, the text is computed
+   * again.
+   */
   const join = async (text: string, options: EncodeOptions, tally: Tally): Promise<KnownVector> => {
     for (;;) {
       const other = underway.get(text)?.known;

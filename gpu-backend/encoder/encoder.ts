@@ -34,7 +34,7 @@ export interface EncoderStats {
   cancelled: number;
   /** Workers that ended unexpectedly and were replaced. */
   restarts: number;
-  /** Workers, those among them, that started on another device than the one asked for. */
+  /** Workers, replacements included, that started on another device than the one asked for. */
   fallbacks: number;
   /** Texts waiting, and texts being computed. */
   queued: number;
@@ -61,7 +61,7 @@ export interface Encoder {
   /** The bundle's name, as answers and logs carry it. */
   readonly model: string;
   readonly spaceId: string;
-  /** SHA-256 of the bundle's student.onnx: who brings a vector of its own says by which student. */
+  /** SHA-256 of the bundle's student.onnx: a caller that brings its own vector says by which student. */
   readonly studentSha256: string;
   readonly dimension: number;
   /** Lengths to which its vectors may be cut and still search; none unless it was trained for them. */

@@ -7,7 +7,7 @@ import ort from 'onnxruntime-node';
 import { HarnessError } from '../../shared/problem.ts';
 import type { Device, DeviceName, Precision } from './encoder.ts';
 
-// What goes wrong is thrown; the runtime would print it as well, past the log.
+// What goes wrong is thrown; the runtime would print it as well, bypassing the log.
 ort.env.logLevel = 'fatal';
 
 export interface Session {

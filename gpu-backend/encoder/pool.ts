@@ -19,8 +19,8 @@ export interface EncoderOptions {
   /** Texts that may wait before calls are refused. */
   maxQueued?: number;
   /**
-   * Tokens handed to a worker at a time. On a CPU a text costs hardly less in more company than in this much (4 ms of the
-   * bundled student), and would wait for all of it; a GPU wants more.
+   * Tokens handed to a worker at a time. On a CPU a text costs hardly less in a larger batch than in one of this size
+   * (4 ms of the bundled student), and would wait for all of it; a GPU wants more.
    */
   tokenBudget?: number;
   /** Script of the workers; tests bring one that ends when told to. */
@@ -33,7 +33,7 @@ export interface EncoderOptions {
 
 /** Replacements a pool makes before it gives up: a model that kills its worker each time would spin for ever. */
 const MAX_RESTARTS = 20;
-/** From a replacement that did not start to the next: what it lacked, memory for one, may be there by then. */
+/** From a replacement that did not start to the next: what it lacked, such as memory, may be there by then. */
 const AGAIN_MS = 500;
 
 interface Started {

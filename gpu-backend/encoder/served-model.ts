@@ -13,9 +13,9 @@ export interface ServedModel {
   readonly encoder: Encoder;
   readonly bundle: Bundle;
   /**
-   * Takes what the folder holds now; false when that is what is served. `prepare` reads what else belongs to a bundle and
-   * answers what takes it into use. Throws `conflict` while another exchange runs, `space_mismatch`, and what opening a bundle
-   * throws; whatever is thrown, the model before goes on.
+   * Takes what the folder holds now; false when that is what is served. `prepare` reads what else belongs to a bundle
+   * and answers what takes it into use. Throws `conflict` while another exchange runs, `space_mismatch`, and what
+   * opening a bundle throws; whatever is thrown, the previous model continues.
    */
   reload(prepare: (next: Bundle) => Promise<() => void>): Promise<boolean>;
 }

@@ -5,7 +5,7 @@ import type { Encoder, EncoderStats } from './encoder.ts';
 export interface SwappableEncoder extends Encoder {
   /**
    * Calls go to `next` from now on; resolves when the one before has answered all of its own and is closed. Throws
-   * `space_mismatch` for another space, and leaves everything as it was then.
+   * `space_mismatch` for another space, and then leaves everything as it was.
    */
   swap(next: Encoder): Promise<void>;
 }

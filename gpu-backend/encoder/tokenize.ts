@@ -9,8 +9,8 @@ import { paddingId, readsByWord, tokenIds } from '../../shared/token-ids.ts';
 import { type Bundle, readBundleJson } from './bundle.ts';
 
 /**
- * A run costs this share of the budget before its first token. Measured for the bundled student on a CPU, where the budget
- * is 192: 0.2 ms, and 0.027 ms a token.
+ * A run costs this share of the budget before its first token. Measured for the bundled student on a CPU, where the
+ * budget is 192: 0.2 ms, and 0.027 ms per token.
  */
 const RUN_SHARE = 1 / 24;
 
@@ -67,7 +67,7 @@ export function createTokenizer(json: object, maxTokens: number, spelling?: Spel
   };
 }
 
-/** Of tokenizer.json what is asked here: what is in it the library reads. */
+/** As much of tokenizer.json as is used here; the library reads the rest. */
 const TokenizerJson = z.looseObject({});
 
 /** The tokenizer of a checked bundle, with its spelling where it has one. Throws as {@link readBundleJson}. */

@@ -1,8 +1,8 @@
 /**
  * Vectors of the texts asked for most, bounded in bytes: W-TinyLFU (Einziger, Friedman and Manes, ACM TOS 2017).
  * Queries follow Zipf's law, and most of their tail comes only once: what is new enters a small window, and stays
- * afterwards only if it is asked for more often than what would have to go for it. Its entries are about equal in size,
- * so one is weighed against one.
+ * afterwards only if it is asked for more often than what it would replace. Its entries are about equal in size, so one
+ * is weighed against one.
  */
 import { LRUCache } from 'lru-cache';
 import { Popularity } from '../../shared/popularity.ts';

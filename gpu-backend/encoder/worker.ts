@@ -72,7 +72,7 @@ try {
     model: own(settings.model),
     half: settings.requested === 'cpu' || settings.half === undefined ? undefined : own(settings.half),
   });
-  /** Vectors [size, dimension] and tokens of the texts, each at its place. */
+  /** Vectors [size, dimension] and tokens of the texts, each at its index. */
   const encode = async (texts: readonly string[], { places, size }: { places: readonly number[]; size: number }) => {
     const { dimension } = settings;
     const vectors = new Float32Array(size * dimension);

@@ -52,7 +52,7 @@ export const impressions = pgTable(
   (table) => [index('impressions_at').on(table.at), index('impressions_xact').on(table.xact)],
 );
 
-/** Which arms an impression took part in: one row an impression and experiment. */
+/** Which arms an impression took part in: one row per impression and experiment. */
 export const exposures = pgTable(
   'exposures',
   {
@@ -100,7 +100,7 @@ export const conversions = pgTable(
   (table) => [index('conversions_click').on(table.clickId), index('conversions_xact').on(table.xact)],
 );
 
-/** What people say of an ad beside a query; the first word counts, because rollups add each judgement once. */
+/** What people say of an ad beside a query; the first judgement counts, because rollups add each judgement once. */
 export const judgements = pgTable(
   'judgements',
   {
