@@ -1,12 +1,13 @@
-/** Experiments without effect that are looked at a thousand times: how many ever claim one. */
+/** Experiments without effect that are looked at a thousand times: how many ever claim one; and what verdicts say of guardrails. */
 import { adjust } from '../../gpu-backend/experiments/estimators/cuped.ts';
 import type { Estimate } from '../../gpu-backend/experiments/estimators/estimate.ts';
 import { estimateQuantity, type Quantity } from '../../gpu-backend/experiments/estimators/quantity.ts';
 import { compareAnytime } from '../../gpu-backend/experiments/estimators/sequence.ts';
+import { guardrailState } from '../../gpu-backend/experiments/verdict.ts';
 import { createRandom, type Random } from '../../marketplace/random.ts';
 import { bounded, type Row } from '../row.ts';
 import { namesOf, Sums } from './draws.ts';
-import type { Name, Population } from './population.ts';
+import { grown, type Name, type Population } from './population.ts';
 
 const LOOKS = 1_000;
 /** Units that each arm gains between two looks. */
@@ -42,7 +43,7 @@ export function lookRows(population: Population, experiments: number, say: (line
     if (covariate === undefined)
       rows.push({ metric: `A/A claims in ${LOOKS} looks, repeated tests, ${name}`, value: percent(fooled), unit: '%' });
   }
-  return [...rows, returningRow(population, experiments)];
+  return [...rows, returningRow(population, experiments), ...guardrailRows(population, { experiments, say })];
 }
 
 function watch(
@@ -105,4 +106,41 @@ function returningRow(population: Population, experiments: number): Row {
     '<=',
     5,
   ]);
+}
+
+/** What a guardrail on revenue may lose. */
+const MARGIN = 0.1;
+
+/** How often a verdict calls a guardrail safe at any look: where the treatment loses the margin exactly, and where it loses nothing. */
+function guardrailRows(
+  population: Population,
+  { experiments, say }: { experiments: number; say: (line: string) => void },
+): Row[] {
+  say(`a guardrail: ${experiments} experiments with ${LOOKS} looks, at its margin and without a loss`);
+  const better = grown(population, 'revenue', MARGIN / (1 - MARGIN), 7);
+  const called = (control: Population) => {
+    const random = createRandom(20_26, 'looks/guardrail');
+    let safe = 0;
+    for (let experiment = 0; experiment < experiments; experiment++)
+      if (isCalledSafe([control, population], random)) safe++;
+    return (100 * safe) / experiments;
+  };
+  const title = (loss: string) => `guardrail called safe in ${LOOKS} looks, ${loss}`;
+  return [
+    // of the 5 % of all sequences that may ever be wrong, half are so on this side
+    bounded(title('at its margin'), called(better), '%', ['<=', 2.5]),
+    { metric: title('without a loss'), value: called(population), unit: '%' },
+  ];
+}
+
+function isCalledSafe(populations: readonly [control: Population, treatment: Population], random: Random): boolean {
+  const arms = populations.map((each) => new Sums(each, ['revenue']));
+  for (let look = 0; look < LOOKS; look++) {
+    for (const [at, arm] of arms.entries())
+      for (let unit = 0; unit < STEP; unit++) arm.add(random.int(populations[at]!.size));
+    const [control, treatment] = arms.map((arm) => estimateQuantity(arm, { numerator: 'revenue' }));
+    const effect = compareAnytime(control, treatment, OPTIONS) ?? null;
+    if (guardrailState(effect, 1, MARGIN) === 'safe') return true;
+  }
+  return false;
 }

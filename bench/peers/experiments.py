@@ -180,14 +180,6 @@ def posterior(c, vc, t, vt, mean, deviation):
     }
 
 
-def non_inferior(control, treatment, margin, direction):
-    sign = 1 if direction == "increase" else -1
-    test = stats.ttest_ind(treatment, control * (1 - sign * margin), equal_var=False,
-                           alternative="greater" if sign > 0 else "less")
-    return {"control": control.tolist(), "treatment": treatment.tolist(), "margin": margin, "direction": direction,
-            "pValue": test.pvalue}
-
-
 def planned(relative, baseline, deviation, share, confidence, power):
     """statsmodels counts the first group and the ratio of the second to it."""
     ratio = share / (1 - share)
@@ -254,11 +246,6 @@ print(json.dumps({
         {"pValues": p, "holm": multipletests(p, method="holm")[1].tolist(),
          "benjaminiHochberg": multipletests(p, method="fdr_bh")[1].tolist()}
         for p in ([0.04, 0.001, 0.03, 0.2], [0.5, 0.5, 0.9], rng.uniform(0, 0.1, 12).tolist())
-    ],
-    "nonInferior": [
-        non_inferior(rng.poisson(10, 200), rng.poisson(10, 150), 0.05, "increase"),
-        non_inferior(rng.poisson(10, 200), rng.poisson(10, 150), 0.1, "decrease"),
-        non_inferior(rng.poisson(10, 60), rng.poisson(7, 60), 0.02, "increase"),
     ],
     "power": [
         planned(0.01, 12.0, 40.0, 0.5, 0.95, 0.8),

@@ -7,6 +7,9 @@ import { type Database, rows } from '../db/connect.ts';
 import { countUnits } from './arm-sums.ts';
 import { type Caps, type Column, nameOf, unitRows } from './columns.ts';
 
+/** How many of so many units come before the one whose value is the cap, from the top. */
+export const unitsAbove = (capQuantile: number, units: number) => units - Math.max(1, Math.ceil(capQuantile * units));
+
 /** The smallest value that at least the quantile's share of units does not exceed, by column; empty without units. */
 export async function capsOf(db: Database, experiment: string, columns: readonly Column[]): Promise<Caps> {
   const capped = columns.filter(({ capQuantile }) => capQuantile !== undefined);
@@ -15,7 +18,7 @@ export async function capsOf(db: Database, experiment: string, columns: readonly
   const caps = new Map<string, string>();
   if (units === 0) return caps;
   for (const column of capped) {
-    const above = units - Math.max(1, Math.ceil(column.capQuantile! * units));
+    const above = unitsAbove(column.capQuantile!, units);
     const name = sql.identifier(nameOf(column));
     const [found] = await rows<{ cap: string }>(
       db,

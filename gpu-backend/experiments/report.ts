@@ -27,18 +27,13 @@ export interface ReportOptions {
   confidence?: number;
 }
 
-/** Reports on the experiment; throws `not_found` for an unknown key. */
-export async function buildReport(db: Database, key: string, options: ReportOptions = {}): Promise<ExperimentReport> {
-  return (await readReport(key, { ...options, forMetrics: db, forChecks: db })).report;
-}
-
 /** One database, by two handles: what the metrics ask is told from what the checks ask beside it. */
 export interface ReportSources {
   forMetrics: Database;
   forChecks: Database;
 }
 
-/** The report, and what it is made of. */
+/** The report, and what it is made of; throws `not_found` for an unknown key. */
 export async function readReport(key: string, { forMetrics, forChecks, ...options }: ReportOptions & ReportSources) {
   const { experiment, confidence } = await asked(forMetrics, key, options);
   const metrics = metricsOf(experiment);

@@ -43,7 +43,7 @@ export function verdictOn({ arm, checks, rules, metrics, effectOf, isConstant }:
       return {
         ...rule,
         title: titleOf(rule.metric),
-        state: isConstant(rule.metric) ? 'safe' : stateOf(effect, towards(rule.metric), rule.margin),
+        state: isConstant(rule.metric) ? 'safe' : guardrailState(effect, towards(rule.metric), rule.margin),
         effect,
       };
     });
@@ -93,7 +93,8 @@ function sideOf({ interval: [low, high] }: Effect, direction: 1 | -1): -1 | 0 | 
   return high < 0 ? (-direction as 1 | -1) : 0;
 }
 
-function stateOf(effect: Effect | null, direction: 1 | -1, margin: number): Guardrail['state'] {
+/** Whether the metric is shown to lose less than the margin, or more; `direction` is +1 where more of it is better. */
+export function guardrailState(effect: Effect | null, direction: 1 | -1, margin: number): Guardrail['state'] {
   if (effect === null || effect.relativeInterval === null) return 'open';
   const [low, high] = effect.relativeInterval;
   const [worst, best] = direction > 0 ? [low, high] : [-high, -low];

@@ -13,7 +13,7 @@ import { capsOf } from '../caps.ts';
 import { columnsOf, nameOf, quantityOf, unitRows } from '../columns.ts';
 import { studentCritical, studentPValue } from '../distributions/student-t.ts';
 import { comparable, type Estimate } from '../estimators/estimate.ts';
-import { covarianceOf, estimateQuantity, momentsOf, type Quantity } from '../estimators/quantity.ts';
+import { covarianceOf, estimateQuantity, type Moments, momentsOf, type Quantity } from '../estimators/quantity.ts';
 import { FEWEST_UNITS, sequenceCritical, sequencePValue } from '../estimators/sequence.ts';
 import { effectAt } from '../estimators/welch.ts';
 import type { Rollup } from '../rollup.ts';
@@ -68,14 +68,21 @@ export function pairWindows(
       sums[`${arm === control ? 'control' : 'treatment'} ${name}`] = value;
   }
   const moments = momentsOf([...blocks.values()]);
-  return quantities.map((quantity) => {
-    const [a, b] = [of('control', quantity), of('treatment', quantity)];
-    return {
-      control: estimateQuantity(moments, a),
-      treatment: estimateQuantity(moments, b),
-      covariance: covarianceOf(moments, a, b),
-    };
-  });
+  return quantities.map((quantity) =>
+    pairOf(moments, { control: of('control', quantity), treatment: of('treatment', quantity) }),
+  );
+}
+
+/** The pair of a quantity in control and in treatment, from sums over the clusters that both have in common. */
+export function pairOf<Name extends string>(
+  clusters: Moments<Name>,
+  { control, treatment }: { control: Quantity<Name>; treatment: Quantity<Name> },
+): Pair {
+  return {
+    control: estimateQuantity(clusters, control),
+    treatment: estimateQuantity(clusters, treatment),
+    covariance: covarianceOf(clusters, control, treatment),
+  };
 }
 
 /** Pairs of an experiment's metrics, by their key; `undefined` for an experiment that is no switchback. */

@@ -4,8 +4,8 @@
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { noteMissing } from '../../../gpu-backend/events/missing.ts';
+import { buildDetailedReport } from '../../../gpu-backend/experiments/detailed-report.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
-import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { readUnits, selfTest } from '../../../gpu-backend/experiments/self-test.ts';
 import type { HarnessEvent, ImpressionEvent } from '../../../shared/contract/events.ts';
 import type { ExperimentReport } from '../../../shared/contract/experiments.ts';
@@ -64,7 +64,7 @@ describe('injected faults', () => {
   async function reportOn(experiment: Experiment, change: (events: HarnessEvent[]) => HarnessEvent[] = (all) => all) {
     await storeExperiment(database.db, experiment);
     await storeEvents(database.db, change(people(experiment, { units: 300, seed: 1 })));
-    return buildReport(database.db, experiment.key);
+    return buildDetailedReport(database.db, experiment.key);
   }
 
   /** The fault is named, and either the truth is in the interval or the report refuses to be read. */
@@ -99,12 +99,12 @@ describe('injected faults', () => {
     const told = lost.map(({ id, atMs }) => ({ impressionId: id, experiment: 'loss', arm: 'treatment', atMs }));
     await noteMissing(database.db, told);
     await noteMissing(database.db, told);
-    const known = await buildReport(database.db, 'loss');
+    const known = await buildDetailedReport(database.db, 'loss');
     named(known, 'event_loss', 'alarm');
     expect(known.checks.find(({ check }) => check === 'event_loss')!.received).toContain(`(${lost.length} of `);
     // What arrives after all is no longer missing.
     await storeEvents(database.db, lost);
-    expect(severities(await buildReport(database.db, 'loss')).event_loss).toBe('ok');
+    expect(severities(await buildDetailedReport(database.db, 'loss')).event_loss).toBe('ok');
   });
 
   it('units of one arm lost at one place', async () => {

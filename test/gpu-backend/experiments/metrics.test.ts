@@ -1,9 +1,10 @@
 import { sql } from 'drizzle-orm';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { rows } from '../../../gpu-backend/db/connect.ts';
 import { adjustMetric } from '../../../gpu-backend/experiments/adjustment.ts';
+import { unitsAbove } from '../../../gpu-backend/experiments/caps.ts';
 import { columnsOf, nameOf } from '../../../gpu-backend/experiments/columns.ts';
-import { capped, pooledThreshold } from '../../../gpu-backend/experiments/estimators/cap.ts';
 import { METRICS, metricsOf } from '../../../gpu-backend/experiments/metrics.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { Metric, Metrics, SumMetric } from '../../../shared/metric.ts';
@@ -107,6 +108,23 @@ function traffic(): { events: HarnessEvent[]; units: { arm: string; before: numb
   return { events, units };
 }
 
+/** A cap by its definition: the smallest value of all arms' units that at least so large a share of them does not exceed. */
+const thresholdOf = (values: readonly number[], quantile: number) =>
+  values
+    .toSorted((a, b) => a - b)
+    .find((value) => values.filter((other) => other <= value).length >= quantile * values.length)!;
+
+it('a cap has as many units before it, from the top, as may be above', () => {
+  const values = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 40 });
+  const quantile = fc.constantFrom(0.01, 0.5, 0.9, 0.98, 0.999);
+  fc.assert(
+    fc.property(values, quantile, (of, share) => {
+      expect(of.toSorted((a, b) => b - a)[unitsAbove(share, of.length)]).toBe(thresholdOf(of, share));
+    }),
+    { seed: 6 },
+  );
+});
+
 describe.each(DATABASES)('columns on the %s database', (_name, open) => {
   const database = useDatabase(open);
   const { events, units } = traffic();
@@ -122,7 +140,7 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
     const found = await rollUp(database.db, 'test', [plain, windowed, cut]);
     expect(found.before).toBe(true);
     const early = ({ days }: (typeof units)[number]) => days[0]! + days[1]!;
-    const threshold = pooledThreshold([units.map(early)], 0.9)!;
+    const threshold = thresholdOf(units.map(early), 0.9);
     for (const arm of ['control', 'treatment']) {
       const own = units.filter((unit) => unit.arm === arm);
       const rollup = found.arms.get(arm)!;
@@ -134,7 +152,7 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
       for (const [column, values] of [
         [name(plain), own.map(({ days }) => days[0]! + days[1]! + days[2]!)],
         [name(windowed), own.map(early)],
-        [name(cut), capped(own.map(early), threshold)],
+        [name(cut), own.map((unit) => Math.min(early(unit), threshold))],
         ['revenue before', own.map(({ before }) => before)],
       ] as const)
         expect([column, rollup.sum(column), rollup.product(column, column)]).toEqual([column, ...sums(values)]);
@@ -160,12 +178,11 @@ describe.each(DATABASES)('columns on the %s database', (_name, open) => {
             from experiment_units where experiment = 'older' and not mixed`,
     );
     const cutAt = (quantile: number) => {
-      const threshold = pooledThreshold([of.map(({ revenue }) => revenue)], quantile)!;
-      return (own: typeof of) =>
-        capped(
-          own.map(({ revenue }) => revenue),
-          threshold,
-        ).map(BigInt);
+      const threshold = thresholdOf(
+        of.map(({ revenue }) => revenue),
+        quantile,
+      );
+      return (own: typeof of) => own.map(({ revenue }) => BigInt(Math.min(revenue, threshold)));
     };
     const product = (a: readonly bigint[], b: readonly bigint[]) => a.reduce((sum, x, at) => sum + x * b[at]!, 0n);
     for (const [stratum, byArm] of found.strata)

@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { buildDetailedReport } from '../../../gpu-backend/experiments/detailed-report.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
-import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { readRows, timeline } from '../../../gpu-backend/experiments/timeline.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
-import { ExperimentReport } from '../../../shared/contract/experiments.ts';
+import type { ExperimentReport } from '../../../shared/contract/experiments.ts';
+import { DetailedReport } from '../../../shared/contract/report-detail.ts';
 import { ExperimentDefinition } from '../../../shared/experiment-definition.ts';
 import { isSum, MeasureName } from '../../../shared/metric.ts';
 import {
@@ -69,13 +70,13 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
   beforeEach(() => emptyEvents(database.db, 'experiments'));
 
   const store = (...events: HarnessEvent[]) => storeEvents(database.db, events);
-  const report = (key = 'test') => buildReport(database.db, key);
+  const report = (key = 'test') => buildDetailedReport(database.db, key);
   const metric = (found: ExperimentReport, key: string) => found.metrics.find((m) => m.metric === key)!.arms;
 
   it('of an experiment without events has nulls and no NaN, and is deterministic', async () => {
     await storeExperiment(database.db, experimentOf('test'));
     const found = await report();
-    expect(ExperimentReport.parse(JSON.parse(JSON.stringify(found)))).toEqual(found);
+    expect(DetailedReport.parse(JSON.parse(JSON.stringify(found)))).toEqual(found);
     expect(found).toMatchObject({ from: null, to: null, confidence: 0.95, excluded: { bots: 0, mixedUnits: 0 } });
     expect(found.arms).toEqual([
       { arm: 'control', units: 0, queries: 0 },
@@ -223,7 +224,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     const found = await report();
     expect(found.arms.at(-1)).toEqual({ arm: 'dropped', units: 1, queries: 1 });
     expect(found.checks[0]).toMatchObject({ severity: 'alarm', action: expect.stringContaining('no arm dropped') });
-    expect(ExperimentReport.safeParse(found).success).toBe(true);
+    expect(DetailedReport.safeParse(found).success).toBe(true);
   });
 
   it("has the experiment's own metrics, which need no code, behind those of all", async () => {
@@ -277,7 +278,7 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
 
   it('refuses an unknown key and a confidence that is none', async () => {
     await expect(report('nothing')).rejects.toMatchObject({ code: 'not_found', message: /"nothing"/ });
-    await expect(buildReport(database.db, 'nothing', { confidence: 95 })).rejects.toMatchObject({
+    await expect(buildDetailedReport(database.db, 'nothing', { confidence: 95 })).rejects.toMatchObject({
       code: 'bad_request',
     });
   });

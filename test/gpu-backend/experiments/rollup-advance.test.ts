@@ -6,8 +6,8 @@ import { counters, experimentUnits, productName } from '../../../gpu-backend/db/
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import { storeJudgements } from '../../../gpu-backend/events/judgements.ts';
 import { readArmSums } from '../../../gpu-backend/experiments/arm-sums.ts';
+import { buildDetailedReport } from '../../../gpu-backend/experiments/detailed-report.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
-import { buildReport } from '../../../gpu-backend/experiments/report.ts';
 import { advance, watermark } from '../../../gpu-backend/experiments/rollup-advance.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { MeasureName } from '../../../shared/metric.ts';
@@ -61,7 +61,7 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
     await dump('experiment_unit_days'),
     // what was taken back, as of a unit that was then seen in another arm, may leave a row of zeros
     await dump('experiment_arm_days', 'where units <> 0 or queries <> 0'),
-    JSON.stringify(await buildReport(database.db, 'test')),
+    JSON.stringify(await buildDetailedReport(database.db, 'test')),
   ];
   const queries = async () => {
     const { arms } = await rollUp(database.db, 'test', METRICS);

@@ -1,8 +1,6 @@
-/** A served switchback, from its events to the report, and its estimator against the one that is held against the market's truth. */
+/** A served switchback, from its events to the report, and its estimator against scipy's; interference.test.ts holds it to a market's truth. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { renderDashboard } from '../../../../gpu-backend/dashboard/page.ts';
-import { comparePairs } from '../../../../gpu-backend/experiments/designs/paired-clusters.ts';
-import { analyseSwitchback } from '../../../../gpu-backend/experiments/designs/switchback.ts';
 import {
   comparePair,
   comparePairAnytime,
@@ -14,7 +12,7 @@ import { assign } from '../../../../shared/assignment.ts';
 import type { HarnessEvent } from '../../../../shared/contract/events.ts';
 import { DetailedReport } from '../../../../shared/contract/report-detail.ts';
 import { Experiment } from '../../../../shared/experiment.ts';
-import { sideAt, windowAt, windowUnit } from '../../../../shared/switchback.ts';
+import { windowUnit } from '../../../../shared/switchback.ts';
 import {
   clickOf,
   experimentOf,
@@ -23,43 +21,52 @@ import {
   storeExperiment,
 } from '../../../fixtures/experiment-traffic.ts';
 import { uniforms } from '../../../fixtures/random.ts';
+import golden from '../../../golden/experiment-checks.json' with { type: 'json' };
 import { DATABASES } from '../../../setup/databases.ts';
 import { useDatabase } from '../../../setup/hooks.ts';
+import { expectClose } from '../golden.ts';
 
 const HOUR_MS = 3_600_000;
 const width = ({ interval: [low, high] }: { interval: [number, number] }) => high - low;
 
 describe('paired windows', () => {
-  it('are the paired t over blocks, with blocks left out that the span cuts', () => {
-    const design = { key: 'k', windowMs: HOUR_MS, washoutMs: 0 };
-    const uniform = uniforms(3);
-    const occurrences = Array.from({ length: 4_000 }, () => ({
-      atMs: Math.floor(uniform() * 60 * HOUR_MS),
-      value: Math.floor(uniform() * 1_000),
-    }));
-    const span = { fromMs: HOUR_MS / 2, toMs: 59 * HOUR_MS };
-    const windows = new Map<string, { unitId: string; arm: string; values: { value: number } }>();
-    for (const { atMs, value } of occurrences) {
-      const unitId = windowUnit('us', windowAt(design, atMs));
-      const window = windows.get(unitId) ?? {
-        unitId,
-        arm: sideAt(design, atMs) === 0 ? 'c' : 't',
-        values: { value: 0 },
-      };
-      windows.set(unitId, window);
-      window.values.value += value;
-    }
-    const [pair] = pairWindows([...windows.values()], [{ numerator: 'value' }], {
-      windowMinutes: 60,
-      control: 'c',
-      ...span,
+  /** Blocks of two windows of an hour, from the first block of 1970 on; every other one begins with the treatment. */
+  const windowsOf = (control: readonly number[], treatment: readonly number[]) =>
+    control.flatMap((value, block) =>
+      [
+        { arm: 'c', value },
+        { arm: 't', value: treatment[block]! },
+      ].map(({ arm, value }, at) => ({
+        unitId: windowUnit('us', 2 * block + (block % 2 === 0 ? at : 1 - at)),
+        arm,
+        values: { value },
+      })),
+    );
+  const pairOver = (windows: ReturnType<typeof windowsOf>, span: { fromMs: number; toMs: number }) =>
+    pairWindows(windows, [{ numerator: 'value' }], { windowMinutes: 60, control: 'c', ...span })[0]!;
+
+  it.each(golden.paired)('are the paired t over blocks, as scipy has it: $absolute', (vector) => {
+    const { control, treatment, absolute, interval, pValue } = vector;
+    const pair = pairOver(windowsOf(control, treatment), { fromMs: 0, toMs: 2 * control.length * HOUR_MS });
+    const found = comparePair(pair, 0.95)!;
+    expectClose(found.absolute, absolute);
+    for (const [i, end] of interval.entries()) expectClose(found.interval[i], end);
+    expectClose(found.pValue, pValue);
+    expect(pair.control!.units).toBe(control.length);
+    expect(comparePairAnytime(pair, 0.95)).toBeUndefined();
+  });
+
+  it('are of whole blocks: those that the span cuts are left out', () => {
+    const { control, treatment } = golden.paired[0]!;
+    const blocks = control.length;
+    const cut = { fromMs: 2 * HOUR_MS + 1, toMs: 2 * (blocks - 1) * HOUR_MS - 1 };
+    const inner = windowsOf(control, treatment).filter(({ unitId }) => {
+      const block = Math.floor(Number(unitId.split('@')[1]) / 2);
+      return block >= 2 && block < blocks - 2;
     });
-    const expected = analyseSwitchback(design, occurrences, { ...span, confidence: 0.95 })!;
-    const found = comparePair(pair!, 0.95)!;
-    expect(pair!.control!.units).toBe(expected.clusters);
-    for (const name of ['absolute', 'pValue'] as const) expect(found[name]).toBeCloseTo(expected[name], 9);
-    for (const end of [0, 1]) expect(found.interval[end]!).toBeCloseTo(expected.interval[end]!, 6);
-    expect(comparePairAnytime(pair!, 0.95)).toBeUndefined();
+    const whole = { fromMs: 0, toMs: 2 * blocks * HOUR_MS };
+    expect(pairOver(windowsOf(control, treatment), cut)).toEqual(pairOver(inner, whole));
+    expect(pairOver(inner, whole).control!.units).toBe(blocks - 4);
   });
 
   it('lose nothing to what a block has in common, also in ratios, at any look', () => {
@@ -91,14 +98,6 @@ describe('paired windows', () => {
       expect(low).toBeGreaterThan(0);
       expect(width(comparePairAnytime(pair, 0.95)!)).toBeGreaterThan(width(together));
     }
-    const byHand = comparePairs(
-      Array.from({ length: 1_000 }, (_, block) => ({
-        control: windows[2 * block]!.values.clicks,
-        treatment: windows[2 * block + 1]!.values.clicks,
-      })),
-      0.95,
-    )!;
-    expect(comparePair(clicks!, 0.95)!.interval[0]).toBeCloseTo(byHand.interval[0], 6);
   });
 
   it('say nothing where no block differs from another', () => {
@@ -114,6 +113,7 @@ describe('paired windows', () => {
       toMs: 8 * HOUR_MS,
     });
     expect(comparePair(pair!, 0.95)).toBeUndefined();
+    expect(comparePair(pairOver(windowsOf([1], [2]), { fromMs: 0, toMs: 2 * HOUR_MS }), 0.95)).toBeUndefined();
   });
 });
 

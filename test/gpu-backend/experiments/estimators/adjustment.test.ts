@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { capped, pooledThreshold } from '../../../../gpu-backend/experiments/estimators/cap.ts';
 import { adjust } from '../../../../gpu-backend/experiments/estimators/cuped.ts';
 import { postStratify } from '../../../../gpu-backend/experiments/estimators/post-stratify.ts';
 import { clusteredQuantile } from '../../../../gpu-backend/experiments/estimators/quantile.ts';
@@ -233,47 +232,6 @@ describe('clustered quantiles', () => {
   it('is undefined without rows, and of unknown error with one unit', () => {
     expect(clusteredQuantile(rowsByUnit([]), 0.5)).toBeUndefined();
     expect(clusteredQuantile(rowsByUnit([[3, 4, 9]]), 0.5)).toEqual({ value: 4, variance: undefined, units: 1 });
-  });
-});
-
-describe('capping', () => {
-  it('cuts all arms at one threshold, the quantile of their pooled units', () => {
-    const arms = [
-      [1, 2, 3, 4, 5],
-      [6, 7, 8, 9, 1_000],
-    ];
-    expect(pooledThreshold(arms, 0.9)).toBe(9);
-    expect(capped(arms[1]!, 9)).toEqual([6, 7, 8, 9, 9]);
-    expect(pooledThreshold([[], []], 0.9)).toBeUndefined();
-    expect(pooledThreshold([[4]], 0)).toBe(4);
-    expect(
-      pooledThreshold(
-        [
-          [5, 1, 3],
-          [4, 2],
-        ],
-        0.5,
-      ),
-    ).toBe(3); // two of five are not half
-  });
-
-  it('is unbiased between equal arms with whales, and narrows what they widen', () => {
-    const uniform = uniforms(17);
-    const differences = { plain: [] as number[], capped: [] as number[] };
-    for (let test = 0; test < 400; test++) {
-      const arms = [0, 1].map(() => Array.from({ length: 80 }, () => Math.round(10 / (1 - uniform()) ** 0.7)));
-      const threshold = pooledThreshold(arms, 0.98)!;
-      const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-      differences.plain.push(mean(arms[1]!) - mean(arms[0]!));
-      differences.capped.push(mean(capped(arms[1]!, threshold)) - mean(capped(arms[0]!, threshold)));
-    }
-    const moments = (values: number[]) => {
-      const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
-      return { mean, deviation: Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (values.length - 1)) };
-    };
-    const { mean, deviation } = moments(differences.capped);
-    expect(Math.abs(mean)).toBeLessThan((3 * deviation) / Math.sqrt(400));
-    expect(deviation).toBeLessThan(moments(differences.plain).deviation / 2);
   });
 });
 

@@ -1,9 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_PRIOR, posterior } from '../../../../gpu-backend/experiments/estimators/bayes.ts';
-import { meanPerUnit } from '../../../../gpu-backend/experiments/estimators/mean.ts';
 import { benjaminiHochberg, holm } from '../../../../gpu-backend/experiments/estimators/multiple.ts';
-import { nonInferior } from '../../../../gpu-backend/experiments/estimators/non-inferiority.ts';
 import { detectable, power, unitsFor } from '../../../../gpu-backend/experiments/estimators/power.ts';
 import {
   compareAnytime,
@@ -12,8 +10,9 @@ import {
   sequencePValue,
 } from '../../../../gpu-backend/experiments/estimators/sequence.ts';
 import { compare } from '../../../../gpu-backend/experiments/estimators/welch.ts';
+import { guardrailState } from '../../../../gpu-backend/experiments/verdict.ts';
 import { gaussians } from '../../../fixtures/random.ts';
-import { expectClose, golden, meanSums } from '../golden.ts';
+import { expectClose, golden } from '../golden.ts';
 
 const estimate = fc.record({
   value: fc.double({ min: 0.1, max: 1_000, noNaN: true }),
@@ -159,31 +158,26 @@ describe('many tests', () => {
   });
 });
 
-describe('non-inferiority', () => {
-  const mean = (values: number[]) => meanPerUnit(meanSums(values));
-
-  it.each(golden.nonInferior.map((vector, i) => ({ i, ...vector })))('reference vector $i', (vector) => {
-    const { margin, direction } = vector as { margin: number; direction: 'increase' | 'decrease' };
-    const found = nonInferior(mean(vector.control), mean(vector.treatment), { margin, direction, confidence: 0.95 })!;
-    expectClose(found.pValue, vector.pValue);
-    expect(found.ok).toBe(vector.pValue < 0.025);
-  });
-
-  it('is shown exactly where the relative interval stays on the right side of the margin', () => {
+describe('guardrails', () => {
+  it('are safe, or harmed, exactly where the treatment is told from the control less the margin at every look', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0.8, max: 1.2, noNaN: true }),
         fc.double({ min: 0.01, max: 0.2, noNaN: true }),
-        fc.constantFrom('increase' as const, 'decrease' as const),
-        fc.constantFrom(1, 1e-6),
+        fc.constantFrom(1 as const, -1 as const),
+        fc.constantFrom(1, 1e-2, 1e-6),
         (value, margin, direction, precision) => {
-          const control = { value: 1, variance: 0.0005 * precision, units: 1_000_000 };
-          const treatment = { value, variance: 0.0004 * precision, units: 1_000_000 };
-          const [low, high] = compare(control, treatment, 0.95)!.relativeInterval!;
-          const { ok, pValue } = nonInferior(control, treatment, { margin, direction, confidence: 0.95 })!;
-          expect(pValue > 0 && pValue <= 1).toBe(true);
-          const distance = direction === 'increase' ? low + margin : margin - high;
-          if (Math.abs(distance) > 1e-6) expect(ok).toBe(distance > 0);
+          const control = { value: 1, variance: 0.0005 * precision, units: 60_000 };
+          const treatment = { value, variance: 0.0004 * precision, units: 40_000 };
+          const options = { confidence: 0.95 };
+          const kept = 1 - direction * margin;
+          const error = Math.sqrt(treatment.variance + kept ** 2 * control.variance);
+          const z = (direction * (value - kept)) / error;
+          const critical = sequenceCritical(100_000, options);
+          if (Math.abs(Math.abs(z) - critical) < 1e-6) return;
+          expect(guardrailState(compareAnytime(control, treatment, options)!, direction, margin)).toBe(
+            z > critical ? 'safe' : z < -critical ? 'harmed' : 'open',
+          );
         },
       ),
       { seed: 5 },
