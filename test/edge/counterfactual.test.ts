@@ -73,6 +73,22 @@ describe('the counterfactual log', () => {
   });
 });
 
+it('of one experiment is asked about that one alone, each time beside the arms of the other layers', async () => {
+  const [experiment] = DEFAULT_CONFIG.experiments;
+  const arms = experiment!.arms.map((arm) => ({ ...arm, parameters: { k: arm.key === 'control' ? 10 : 20 } }));
+  const depth = { ...experiment!, key: 'depth', layer: 'depth', arms };
+  const logged = { ...experiment!, counterfactualShare: 1 };
+  const serving = new Serving({ ...DEFAULT_CONFIG, experiments: [logged, depth] });
+  const seen = new Set<number>();
+  for (let unit = 0; unit < 20; unit++) {
+    const visit: Visit = { units: { user: `unit-${unit}` }, market: 'us', locale: 'en', device: 'desktop' };
+    const { plan, counterfactuals } = await serving.planOf(visit);
+    expect(counterfactuals).toMatchObject([{ experiment: logged.key, plans: [{ plan: { k: plan.k } }] }]);
+    seen.add(plan.k);
+  }
+  expect(seen.size).toBe(2);
+});
+
 it('the ledger does not wait for exposures that a washout left out', () => {
   const impression = impressionOf({ id: 'one', unit: 'u', arm: 'control' });
   const [assignment] = impression.assignments;

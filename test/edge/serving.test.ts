@@ -3,7 +3,7 @@ import { eligible, killSet } from '../../edge/eligibility.ts';
 import { Serving } from '../../edge/serving.ts';
 import type { Visit } from '../../shared/assignment.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
-import { armOf } from '../../shared/experiment.ts';
+import { armOf, BUCKETS } from '../../shared/experiment.ts';
 import { fingerprint, resolvePlan } from '../../shared/plan.ts';
 
 const experiment = DEFAULT_CONFIG.experiments[0]!;
@@ -38,6 +38,25 @@ describe('Serving', () => {
     }
     expect(seen.size).toBe(2);
     expect(new Set(seen.values()).size).toBe(1);
+  });
+
+  it('keeps apart the plans of experiments whose arms have the same names', async () => {
+    const deep = (key: string, buckets: [number, number], k: number) => ({
+      ...experiment,
+      key,
+      buckets,
+      arms: experiment.arms.map((arm) => ({ ...arm, parameters: { k } })),
+    });
+    const serving = new Serving({
+      ...DEFAULT_CONFIG,
+      experiments: [deep('left', [0, BUCKETS / 2], 10), deep('right', [BUCKETS / 2, BUCKETS], 20)],
+    });
+    const seen = new Set<string>();
+    for (let i = 0; i < 20; i++) {
+      const { assignments, plan } = await serving.planOf(visit(`unit-${i}`));
+      seen.add(`${assignments[0]!.experiment} ${plan.k}`);
+    }
+    expect([...seen].sort()).toEqual(['left 10', 'right 20']);
   });
 
   it('adds up the arms of several layers, the later layer last', async () => {
@@ -93,6 +112,22 @@ describe('an interleaving', () => {
       expect(team.fingerprint).toBe(await fingerprint(team.plan));
     }
     expect(plan).toEqual(interleaving!.teams.find(({ arm }) => arm === experiment.control)!.plan);
+  });
+
+  it('leaves each of its plans what the other layers make of it, and is that of the control wherever that stands', async () => {
+    const depth = {
+      ...experiment,
+      key: 'depth',
+      layer: 'depth',
+      arms: experiment.arms.map((arm) => ({ ...arm, parameters: { k: 7 } })),
+    };
+    const controlLast = { ...both, arms: both.arms.toReversed() };
+    const serving = new Serving({ ...DEFAULT_CONFIG, experiments: [depth, controlLast] });
+    const { interleaving, plan, fingerprint } = await serving.planOf(visit('unit-1'));
+    const [treatment, control] = interleaving!.teams;
+    expect([treatment.plan.k, control.plan.k]).toEqual([7, 7]);
+    expect(treatment.plan).not.toEqual(control.plan);
+    expect({ arm: experiment.control, plan, fingerprint }).toEqual(control);
   });
 
   it('is one arm for those who force it', async () => {

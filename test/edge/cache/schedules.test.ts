@@ -1,4 +1,6 @@
 /** The tiers under schedules that nobody would think of: publications in the middle of a call, leaders that die, isolates that share a tier. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { CachePort } from '../../../edge/cache/cache-port.ts';
@@ -115,4 +117,33 @@ it('gives every request, soon, a list that is no older than its kind may be, of 
     'stale',
     'stood in',
   ]);
+});
+
+it('keeps nothing of a call that died, though nobody asks for its query again', async () => {
+  setFlagsFromString('--expose_gc');
+  const collect = runInNewContext('gc') as () => void;
+  const cache = new TieredCache({
+    ...LIVES,
+    tiers: [],
+    now: Date.now,
+    steady: Date.now,
+    random: Math.random,
+    followMs: FOLLOW_MS,
+    onTierError: () => undefined,
+  });
+  /** What the request of such a call leaves behind. */
+  const ask = async (queryHash: string) => {
+    const left: WeakRef<object>[] = [];
+    const load = () => call('dies', () => expect.fail('died'));
+    void cache.find({ key: { ...key, queryHash }, load, waitUntil: (work) => void left.push(new WeakRef(work)) });
+    await vi.advanceTimersByTimeAsync(DEADLINE_MS * 3);
+    expect(left).toHaveLength(1);
+    return left[0]!;
+  };
+  const dead = await ask('one');
+  await ask('another');
+  vi.useRealTimers();
+  await new Promise(setImmediate);
+  collect();
+  expect(dead.deref()).toBeUndefined();
 });

@@ -88,6 +88,22 @@ describe('single flight', () => {
     expect(slow).toHaveBeenCalledTimes(3);
   });
 
+  it('leaves the call that took its place in the air when it lands late', async () => {
+    const { cache } = tiered();
+    const [late, second] = [Promise.withResolvers<Loaded>(), Promise.withResolvers<Loaded>()];
+    void cache.find(lookup(() => late.promise)).catch(() => undefined);
+    const load = vi.fn(() => second.promise);
+    const follower = cache.find(lookup(load));
+    await vi.advanceTimersByTimeAsync(FOLLOW_MS);
+    late.reject(new HarnessError('deadline_exceeded', 'slow'));
+    await vi.advanceTimersByTimeAsync(0);
+    const third = cache.find(lookup(load));
+    await vi.advanceTimersByTimeAsync(0);
+    second.resolve(loaded);
+    await Promise.all([follower, third]);
+    expect(load).toHaveBeenCalledTimes(1);
+  });
+
   it('waits for no leader that must have died, and does not take it for a refresh under way', async () => {
     const { cache } = tiered(undefined, { revalidateMs: 30_000 });
     await cache.find(lookup(async () => loaded));
@@ -141,7 +157,7 @@ describe('the ladder', () => {
     });
     expect(await cache.find(lookup(async () => ({ ...loaded, body: '"new"' })))).toMatchObject({ status: 'miss' });
     expect((await cache.find(lookup(away))).entry.body).toBe('"new"');
-    expect(cache.counts).toMatchObject({ miss: 2, memory: 2, stale: 1 });
+    expect(cache.counts).toEqual({ miss: 2, memory: 2, colo: 0, kv: 0, stale: 1, bypass: 0 });
   });
 
   it('does not hide a fault of our own behind a stale list', async () => {
@@ -170,15 +186,20 @@ describe('the ladder', () => {
     expect([entry.body, status]).toEqual(['"newer"', 'colo']);
   });
 
-  it('takes the newer of two stale lists, wherever it is', async () => {
+  it.each([
+    ['afar', 1],
+    ['nearby', 0],
+  ])('takes the newer of two stale lists where that is %s, and puts no older one in its place', async (_, newer) => {
     const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
     const far = named('colo', new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
-    await tiered([near]).cache.find(lookup(async () => loaded));
+    await tiered([newer === 1 ? near : far]).cache.find(lookup(async () => loaded));
     vi.setSystemTime(Date.now() + 1_800_000);
-    await tiered([far]).cache.find(lookup(async () => ({ ...loaded, body: '"newer"' })));
+    await tiered([newer === 1 ? far : near]).cache.find(lookup(async () => ({ ...loaded, body: '"newer"' })));
     vi.setSystemTime(Date.now() + 60_000);
     const found = await tiered([near, far]).cache.find(lookup(away));
     expect(found).toMatchObject({ status: 'stale', ageMs: 60_000, entry: { body: '"newer"' } });
+    const kept = await Promise.all([near, far].map((tier) => tier.get(cachePath(key))));
+    expect(kept.map((entry) => entry?.body)[newer]).toBe('"newer"');
   });
 
   it('goes on without a tier that fails, and says so', async () => {
@@ -235,6 +256,16 @@ describe('stale while it is refreshed', () => {
     expect(await cache.find(lookup(away))).toMatchObject({ status: 'memory', entry: { body: '"new"' } });
   });
 
+  it('makes no second call where the first takes longer than requests wait for one another', async () => {
+    const { cache } = tiered(undefined, { revalidateMs: 30_000 });
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 60_000);
+    const slow = vi.fn(() => new Promise<Loaded>(() => undefined));
+    for (let i = 0; i < 3; i++) await cache.find(lookup(slow));
+    await vi.advanceTimersByTimeAsync(2 * FOLLOW_MS);
+    expect(slow).toHaveBeenCalledTimes(1);
+  });
+
   it('waits for no far tier, which the refresh asks before the backend', async () => {
     const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
     await tiered([near]).cache.find(lookup(async () => loaded));
@@ -257,6 +288,16 @@ describe('stale while it is refreshed', () => {
     await Promise.all(work);
     expect(load).not.toHaveBeenCalled();
     expect(await cache.find(lookup(load))).toMatchObject({ status: 'memory', entry: { body: '"newer"' } });
+  });
+
+  it('asks the backend where what is afar is stale, too', async () => {
+    const [near, far] = [0, 1].map(() => new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
+    const { cache } = tiered([near!, named('colo', far!)], { revalidateMs: 30_000 });
+    await cache.find(lookup(async () => loaded));
+    vi.setSystemTime(Date.now() + 60_000);
+    expect((await cache.find(lookup(async () => ({ ...loaded, body: '"new"' })))).status).toBe('stale');
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await cache.find(lookup(away))).toMatchObject({ status: 'memory', entry: { body: '"new"' } });
   });
 
   it('tries again after a refresh that failed, and asks in front once the time for that is over', async () => {

@@ -109,11 +109,28 @@ describe('a keeper of the kill list', () => {
     expect((await request()).served).toBe(true);
   });
 
+  it('goes by the later asking where answers come in the wrong order, and still waits for the one that it asked last', async () => {
+    const { keeper, calls, request, later } = keeperUnderTest();
+    await request();
+    later(500);
+    await request();
+    await calls[0]!.answer({ ageMs: 0, list: list(3) });
+    const waits = await request();
+    expect([waits.served, calls.length]).toEqual([false, 2]);
+    later(100);
+    keeper.heard(4);
+    await request();
+    await calls[2]!.answer({ ageMs: 0, list: list(4, 'a') });
+    await calls[1]!.answer({ ageMs: 0, list: list(3) });
+    expect([waits.served, keeper.ageMs, keeper.list.version]).toEqual([true, 0, 4]);
+  });
+
   it('asks at once, once, for a version that it heard of, and waits for it', async () => {
     const { keeper, calls, request } = keeperUnderTest();
     await request();
     await calls[0]!.answer({ ageMs: 0, list: list(3) });
     keeper.heard(4);
+    keeper.heard(3); // by an answer that was longer on its way
     const waits = [await request(), await request()];
     expect([waits.map(({ served }) => served), calls.length]).toEqual([[false, false], 2]);
     expect(calls[1]!.versions).toEqual({ have: 3, want: 4 });
