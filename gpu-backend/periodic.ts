@@ -9,7 +9,7 @@ export interface PeriodicOptions {
   onError: (error: unknown) => void;
 }
 
-/** Begins with the first pause; the function it gives ends the work and resolves when a run under way is done. */
+/** Begins with the first pause; the returned function ends the work and resolves when a run under way is done. */
 export function startPeriodic({ everyMs, work, onError }: PeriodicOptions): () => Promise<void> {
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();

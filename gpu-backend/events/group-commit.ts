@@ -23,8 +23,8 @@ export interface GroupCommitOptions extends IngestOptions {
 /** Groups under way at once: one is prepared here while the server stores another. */
 const GROUPS = 2;
 /**
- * Events of a group at most, unless one request alone has more: enough that a transaction costs little beside its rows, and few
- * enough that not all requests are in one group, whose making and storing would take turns.
+ * Events of a group at most, unless one request alone has more: enough that a transaction costs little beside its rows,
+ * and few enough that not all requests are in one group, because then reading and storing would only take turns.
  */
 const GROUP_EVENTS = 2_000;
 
@@ -77,7 +77,7 @@ export function groupCommit(options: GroupCommitOptions): (values: readonly unkn
         for (const { values, resolve, reject } of group) await ingest(values, options).then(resolve, reject);
     } finally {
       underWay--;
-      // Before anybody is answered: who is comes with the next request, and while that is read the server would stand still.
+      // Before anybody is answered: whoever is answered sends the next request, and while that is read the database server would be idle.
       next();
     }
     if (inserted === undefined) return;

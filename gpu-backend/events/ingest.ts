@@ -15,7 +15,7 @@ export interface IngestOptions {
   db: Database;
   /** Called after a commit whose clicks used up a budget (and raised the configuration's version). */
   onKillListChange?: () => Promise<void>;
-  /** Told after each commit how many new impressions there are of each rung of the edge's ladder. */
+  /** Called after each commit with the number of new impressions of each rung of the edge's ladder. */
   onRungs?: (impressions: ReadonlyMap<Rung, number>) => void;
   /** Called once for a batch that had to be stored in parts, with what the database said. */
   onRefusedBatch?: (error: unknown) => void;
@@ -71,7 +71,10 @@ async function storeAll(
   let { duplicates } = batch;
   let stored = 0;
   let killListChanged = false;
-  /** Halves what is refused until it is known which event it was: a transaction an event would take a large batch too long. */
+  /**
+   * Halves what is refused until it is known which event it was: one transaction per event would take too long for a
+   * large batch.
+   */
   const store = async (from: number, to: number): Promise<void> => {
     try {
       const inserted = await insertEvents(db, events.slice(from, to));

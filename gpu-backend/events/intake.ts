@@ -14,7 +14,7 @@ export interface IntakeOptions {
   availability: Availability;
   /** Told of every result, replayed events included. */
   onResult: (result: EventBatchResult) => void;
-  /** Told when events are stored from the spool again, and what stopped that where it did not end well. */
+  /** Called when events were stored from the spool, with what stopped that where it did not end well. */
   onReplay: (replayed: { requests: number } | { error: unknown }) => void;
 }
 

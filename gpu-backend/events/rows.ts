@@ -33,8 +33,8 @@ export function impressionRow(event: ImpressionEvent): typeof impressions.$infer
 }
 
 /**
- * One row an assignment; an experiment named twice counts once. What quality assurance looked at was no exposure, nor is what
- * was shown while an arm before wears off.
+ * One row per assignment; an experiment named twice counts once. What quality assurance looked at is no exposure, nor
+ * is what was shown while the arm before wears off.
  */
 export function exposureRows(event: ImpressionEvent): (typeof exposures.$inferInsert)[] {
   if (event.qa) return [];

@@ -33,7 +33,7 @@ export interface SpoolOptions {
   maxBytes: number;
   /** Size at which the next file is begun. */
   fileBytes?: number;
-  /** Told of a file with damage (see {@link readFrames}): its whole frames are stored, the file is kept as `.damaged`. */
+  /** Called for a damaged file (see {@link readFrames}): its whole frames are stored, the file is kept as `.damaged`. */
   onDamage: (file: string) => void;
   /** Told of a write that failed; its events were refused. */
   onFailure: (error: unknown) => void;
@@ -70,7 +70,10 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage, onFai
     await handle.close();
   }
 
-  /** Ends the file behind its last whole write; of one that has none nothing is left. What fails here too, a drain can read. */
+  /**
+   * Ends the file after its last whole write; one that has none is removed. If that fails too, a drain can still read
+   * the file.
+   */
   async function giveUp(): Promise<void> {
     if (current === undefined) return;
     const { name, handle, bytes } = current;
@@ -117,7 +120,7 @@ export function openSpool({ dir, maxBytes, fileBytes = 16 << 20, onDamage, onFai
     return writing;
   };
 
-  /** Ends the file between two writes: asked again after each wait, since somebody may have begun one meanwhile. */
+  /** Ends the file between two writes: checked again after each wait, since somebody may have begun one meanwhile. */
   async function endInPeace(): Promise<void> {
     while (writing !== undefined) await writing;
     await end();
@@ -208,9 +211,10 @@ async function readSpooled(path: string): Promise<Buffer | undefined> {
 }
 
 /**
- * The payloads of the whole frames of a file, each looked at when it is asked for. One cut off at the end was never acknowledged, nor
- * were zeros up to the end, which a crash leaves where the file had grown and its content was not on disk. Damage is a payload that is
- * there and wrong, and a header that is: then nobody knows where the next frame begins.
+ * The payloads of the whole frames of a file, each looked at when it is asked for. One cut off at the end was never
+ * acknowledged, nor were zeros up to the end, which a crash leaves where the file had grown and its content was not on
+ * disk. Damage is a payload that is there and wrong, or a header that is: after that nobody knows where the next frame
+ * begins.
  */
 export function* readFrames(file: Buffer, onDamage: () => void): Generator<string, void, undefined> {
   for (let at = 0; at + HEADER_BYTES <= file.length; ) {

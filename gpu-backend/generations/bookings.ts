@@ -45,7 +45,7 @@ export class Bookings {
     if (slot < this.#numberOf.length) this.#numberOf[slot] = NONE;
   }
 
-  /** Which slots' ads are booked so that `holds` answers true, which is asked once a booking; none of an empty slot. */
+  /** Which slots have ads whose booking makes `holds` true; it is asked once per booking. Never an empty slot. */
   where(holds: (booking: Booking) => boolean): (slot: number) => boolean {
     // 0 before it was asked.
     const verdicts = new Int8Array(this.#bookings.length);

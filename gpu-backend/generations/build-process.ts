@@ -28,7 +28,7 @@ if (process.send === undefined) throw new Error('build-process.ts runs as a chil
 const leave = () => process.exit(1);
 process.on('disconnect', leave);
 const { dir, dimension, threads, milvus } = JSON.parse(process.argv[2] ?? '') as BuildSettings;
-/** Waits until it is sent: of a service that reads nothing for a while, what waits to be sent would be lost with the end. */
+/** Waits until it is sent: if the service reads nothing for a while, what is unsent at the end would be lost. */
 const say = async (message: FromBuilder) => {
   await new Promise<void>((sent) => {
     process.send?.(message, undefined, undefined, (error) => (error === null ? sent() : leave()));

@@ -10,7 +10,7 @@ export interface EncodeBesideOptions {
   /** Texts in all, and the one of each number; it is asked for when its turn comes. */
   count: number;
   textOf: (index: number) => string;
-  /** Asks again where the queue is full, as often as it takes: a build shall not fail because people ask much. */
+  /** Asks again where the queue is full, as often as it takes: a build must not fail because there are many queries. */
   patient?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -18,7 +18,7 @@ export interface EncodeBesideOptions {
 /** Texts encoded at a time. */
 const CHUNK = 16;
 
-/** One [dimension] float32 a text, in their order. Throws what the encoder throws, and the signal's reason. */
+/** One [dimension] float32 per text, in their order. Throws what the encoder throws, and the signal's reason. */
 export async function* encodeBeside(
   encoder: Pick<Encoder, 'encode'>,
   { count, textOf, patient = false, signal }: EncodeBesideOptions,

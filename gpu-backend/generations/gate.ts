@@ -32,7 +32,7 @@ export interface Checked {
   recall: number | null;
   /** The list of candidates that each market's index searches with from now on; none where search is exact. */
   expansionSearch: Record<string, number>;
-  /** Markets whose index is exact here, so that nothing was found out about their graphs. */
+  /** Markets whose index is exact here, so that their graphs were not measured. */
   scanned: string[];
 }
 

@@ -33,7 +33,10 @@ export interface LoadedGeneration {
   manifest: GenerationManifest;
   /** By row. */
   ads: GenerationAd[];
-  /** Row of each ad, by id; absent where whoever takes it over shall find out, which a million ads take half a second for. */
+  /**
+   * Row of each ad, by id; absent where whoever takes it over is to build it, which takes half a second for a million
+   * ads.
+   */
   rowOf?: Map<string, number>;
   rows: VectorRows;
   /** Rows of each market. */
@@ -48,7 +51,7 @@ export interface LoadedGeneration {
 
 const FIX = 'the folder is skipped; build a new generation with POST /v1/generations';
 
-/** The lists as they lie in the file; made anew, with others running in between, where another version wrote them. */
+/** The lists as they are in the file; rebuilt, with others running in between, where another version wrote them. */
 async function loadLexical(path: string, { lexicalVersion, ads }: GenerationManifest, rows: readonly GenerationAd[]) {
   if (lexicalVersion !== LEXICAL_VERSION) {
     const builder = new LexicalSegmentBuilder();
@@ -65,7 +68,10 @@ async function loadLexical(path: string, { lexicalVersion, ads }: GenerationMani
 export interface SearchedIn {
   milvus?: Milvus | undefined;
   scan?: ScanDevice | undefined;
-  /** Told of a market that is searched in a graph which nobody has measured: when the gate looked, a device scanned. */
+  /**
+   * Called for a market that is searched in a graph that nobody has measured: when the gate looked, a device scanned
+   * it.
+   */
   onUnmeasured?: ((of: { generation: number; market: string }) => void) | undefined;
 }
 
@@ -115,7 +121,7 @@ export async function rowsById(ads: readonly GenerationAd[]): Promise<Map<string
   return rowOf;
 }
 
-/** Lets go of what a generation holds beside memory; queries that began are still answered. */
+/** Releases what a generation holds beside memory; queries that have begun are still answered. */
 export async function closeGeneration({ indices }: Pick<LoadedGeneration, 'indices'>): Promise<void> {
   await Promise.all(Array.from(indices.values(), (index) => index.close?.()));
 }

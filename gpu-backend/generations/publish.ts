@@ -82,7 +82,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   };
 
-  /** A step after which the number is spent: what fails leaves the record of its reason in the folder. */
+  /** A step after which the number is used up: a failure leaves a record of its reason in the folder. */
   const orFail = async <T>(number: number, step: () => Promise<T>): Promise<T> => {
     try {
       return await step();
@@ -116,8 +116,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
   };
 
   /**
-   * What the catalogue has come to since the generation's snapshot, with vectors for texts and uploads that it may not have. Of a
-   * bulk load what is new or reworded is left for the next generation.
+   * What changed in the catalogue since the generation's snapshot, with vectors for texts and uploads that it may not
+   * have. Of a bulk load what is new or reworded is left for the next generation.
    */
   const since = async (generation: LoadedGeneration): Promise<CatalogueSince> => {
     const { ads, rowOf = await rowsById(ads) } = generation;

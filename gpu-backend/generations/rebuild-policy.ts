@@ -6,7 +6,10 @@
  */
 
 export interface RebuildBounds {
-  /** Share of the ads that came since, or of the places searched whose ads have gone, from which a build is due; 0 for never. */
+  /**
+   * Share of the ads that came since, or of the searched slots whose ads have gone, from which a build is due; 0 for
+   * never.
+   */
   share: number;
   /** A build is not due for fewer ads than this. */
   minAds: number;
@@ -44,7 +47,7 @@ export type RebuildDecision =
 
 /** The first pause after a failure, and the longest. */
 const [BACKOFF_MS, MAX_BACKOFF_MS] = [60_000, 6 * 3_600_000];
-/** From a publication that kept ours out to the next try: what it publishes is seen here before. */
+/** From a publication that kept ours out to the next try: long enough to see here what it published. */
 const ANOTHER_MS = 10_000;
 
 /** Why a build is due; `undefined` while it is not. */

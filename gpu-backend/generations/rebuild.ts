@@ -12,12 +12,12 @@ export interface RebuildOptions extends RebuildBounds {
   live: Pick<Live, 'view'>;
   /** Builds and publishes, unless another generation than `over` is live by then: throws `conflict`, and `conflict` where another publication runs. */
   build: (options: { over: number; signal: AbortSignal }) => Promise<Generation>;
-  /** A number that changes while ads are on their way that are not live yet: rows staged by bulk loads. */
+  /** A number that changes while ads are on their way but not yet live: rows staged by bulk loads. */
   staged: () => Promise<number>;
   /** Epoch milliseconds that no setting of the system's clock moves. */
   now: () => number;
   onBuilt: (generation: Generation, built: { because: RebuildReason; tookMs: number }) => void;
-  /** Told of the first failure in a row, and of each that has another reason than the one before. */
+  /** Called for the first failure in a row, and for each that has another reason than the one before. */
   onFailed: (error: unknown) => void;
 }
 

@@ -28,7 +28,7 @@ export function rowOrder(count: number, graphs: Iterable<MarketGraph>): Int32Arr
   return order;
 }
 
-/** The market's graph once the rows have moved: its nodes in the order of their rows, as ever. */
+/** The market's graph once the rows have moved: its nodes in the order of their rows, as before. */
 export function movedGraph({ members, graph }: MarketGraph, order: Int32Array): HnswGraph {
   const placeOf = new Int32Array(order.length);
   for (const [place, row] of order.entries()) placeOf[row] = place;

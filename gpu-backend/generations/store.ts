@@ -47,7 +47,8 @@ export interface GenerationStore {
   ): Promise<string>;
   /**
    * Loads the live generation or, where it is damaged, the last published one that is whole, brought back under a new
-   * number, whose manifest says instead of which. `problems` tells why others were passed over, in the order tried; `loaded` is absent when none is usable.
+   * number, whose manifest names the one it replaces. `problems` says why others were passed over, in the order tried;
+   * `loaded` is absent when none is usable.
    */
   openLive(options: { spaceId: string; nowMs: number }): Promise<{
     loaded?: LoadedGeneration;
@@ -145,7 +146,7 @@ export async function openGenerationStore({
     for (const collection of collections) if (!named.has(collection)) await milvus.discard(collection);
   };
 
-  /** What builds that did not come to their end have in Milvus; only while nobody builds. */
+  /** What unfinished builds have left in Milvus; only to be called while nobody builds. */
   const dropUnfinished = async () => {
     for (const name of (await readdir(dir)).filter((each) => each.endsWith(IN_MILVUS))) {
       await discard((await readRecord(join(dir, name), z.array(z.string()))) ?? []);
@@ -168,7 +169,7 @@ export async function openGenerationStore({
     for (const [market, collection] of Object.entries(manifest?.collections ?? {}))
       await milvus?.promote(milvus.aliasOf(market), collection);
     await replaceFile(dir, 'live', `${number}\n`);
-    // It is live by now, whatever becomes of old ones: what cannot be removed, the next publication tries again.
+    // It is live by now, whatever becomes of old ones: the next publication tries again what could not be removed.
     await collect(number).catch(onLeftOver);
   };
 

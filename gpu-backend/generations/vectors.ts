@@ -33,8 +33,8 @@ export interface VectorLadder {
   /** Those that need no encoder, in the order given; `undefined` where only the student has one. Throws `bad_request` for an upload of another dimension. */
   stored(ads: readonly Omit<CatalogueAd, 'revision'>[]): Promise<(AdVector | undefined)[]>;
   /**
-   * One vector an ad, in the order given. `patient` waits where the encoder's queue is full. Throws what the encoder throws
-   * otherwise, and `bad_request` for an upload of another dimension.
+   * One vector per ad, in the order given. `patient` waits where the encoder's queue is full. Throws what the encoder
+   * throws otherwise, and `bad_request` for an upload of another dimension.
    */
   resolve(
     ads: readonly Omit<CatalogueAd, 'revision'>[],

@@ -246,7 +246,7 @@ export class View {
     return slot < ads.length ? rows.unit(slot) : this.#added.unit(slot);
   }
 
-  /** Whether its owner uploaded another vector: the one that the ad has comes again with each of its changes. */
+  /** Whether its owner uploaded a different vector: an unchanged one comes along with every change of the ad. */
   #isAnother({ source, components }: AdVector, slot: number): boolean {
     if (source !== 'uploaded') return false;
     const own = this.#vectorOf(slot);

@@ -15,7 +15,7 @@ export function createApiKeys(keys: KeyRing): ApiKeys {
     bearer(headers) {
       const [scheme = '', token = ''] = (headers.get('authorization') ?? '').split(' ');
       if (scheme.toLowerCase() !== 'bearer') return null;
-      // The time tells how long a secret is and nothing of what it is; digests would hide that too, at ten times the price.
+      // The time reveals how long a secret is and nothing else; digests would hide that too, at ten times the price.
       const given = Buffer.from(token);
       const key = known.find(({ secret }) => secret.length === given.length && timingSafeEqual(secret, given));
       if (key !== undefined) return key.id;

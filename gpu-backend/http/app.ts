@@ -44,7 +44,10 @@ type Variables = {
 
 const REQUEST_ID = 'x-request-id';
 const template = (path: string) => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
-/** Hono's spelling of a path; a colon inside a segment would be read as a parameter, so that such a segment goes in as a pattern. */
+/**
+ * A path in Hono's syntax; a colon inside a segment would be read as a parameter, so such a segment is written as a
+ * pattern.
+ */
 const honoPath = (path: string) =>
   path
     .split('/')
@@ -189,7 +192,7 @@ export function createApp({
   app.notFound((c) => problemResponse(missing(c), c.get('requestId')));
   app.onError((thrown, c) => {
     const { signal } = c.req.raw;
-    // Nobody reads this answer; it is for the log and the metrics, where a caller that left is no fault of ours.
+    // Nobody reads this answer; it is for the log and the metrics, where a caller that left is not an error of ours.
     const error =
       signal.aborted && thrown === signal.reason
         ? new HarnessError('deadline_exceeded', 'The caller went away.')

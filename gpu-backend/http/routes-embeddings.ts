@@ -12,7 +12,10 @@ export interface EmbeddingsRoutesOptions {
 
 /** How long the event loop is held at a time. */
 const HOLD_MS = 2;
-/** What lies behind so many UTF-16 units reaches no model, which would cut it; normalising it would hold the event loop. */
+/**
+ * What comes after this many UTF-16 units never reaches the model, which would cut it; normalising it would hold the
+ * event loop.
+ */
 const MAX_UNITS = 8_192;
 
 /** Maps one item or more, with pauses for other requests. */

@@ -25,7 +25,7 @@ export interface HttpServer {
  */
 const IDLE_MS = 620_000;
 
-/** How long clients are told, before idle connections are closed: one that is in use has its next answer by then. */
+/** How long before idle connections are closed clients are told so: one that is in use has its next answer by then. */
 const TELL_MS = 100;
 
 function starting(request: Request): Response {

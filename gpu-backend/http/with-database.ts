@@ -4,7 +4,10 @@ import type { Availability } from '../db/availability.ts';
 import { isGivenUp, reasonOf } from '../db/sql-error.ts';
 import type { Endpoint } from './endpoint.ts';
 
-/** Queries are answered from memory, events go to disk, and whoever runs it must be able to look, and to take a bad model back. */
+/**
+ * Queries are answered from memory, events go to disk, and the operator must be able to look, and to take back a bad
+ * model.
+ */
 const WITHOUT_DATABASE: ReadonlySet<Endpoint['on']> = new Set<Endpoint['on']>([
   'post /v1/retrieve',
   'post /v1/embeddings',

@@ -23,7 +23,7 @@ export interface AnnIndex {
    * with, RangeError when the query's length is not the dimension.
    */
   search(query: Float32Array, k: number, accept?: (row: number) => boolean): Hit[] | Promise<Hit[]>;
-  /** Lets go of a device, once the searches that began have ended; absent where nothing is held. Never rejects. */
+  /** Releases a device, once the searches that have begun are done; absent where nothing is held. Never rejects. */
   close?(): Promise<void>;
 }
 

@@ -26,7 +26,7 @@ export type FromScan =
   | { kind: 'error'; id: number; message: string };
 
 const port = parentPort;
-// What goes wrong is said to who asked; the runtime would print it as well, past the log.
+// Errors go to whoever asked; the runtime would print them as well, bypassing the log.
 ort.env.logLevel = 'fatal';
 if (port === null) throw new Error('device-scan-worker.ts runs as a worker thread of device-scan.ts only.');
 const { rows, count, dimension, provider } = workerData as ScanSettings;

@@ -13,7 +13,10 @@ import type { SimdRows } from './simd-rows.ts';
 const [LINKS, DEGREE, EXPANSION_ADD] = [16, 32, 128];
 const WIDTH = 1 + DEGREE;
 
-/** Length of the list of candidates over so many rows, as nobody measures a graph that grows: 98 % of the true ten among 20,000. */
+/**
+ * Length of the list of candidates over so many rows, by rule, because nobody measures a graph that grows: finds 98 %
+ * of the true ten among 20,000.
+ */
 const expansionSearch = (rows: number) => Math.max(24, Math.ceil(Math.sqrt(rows) / 6));
 
 /** So many rows are scored exactly with each query: no dearer than a walk. */
@@ -51,7 +54,7 @@ export function growingIndex(rows: SimdRows): LocalIndex & { add(row: number): v
     rows.scorer(query)(landmarks, seen, landmarkScores);
     const nearest = Array.from({ length: seen }, (_, i) => i).sort((a, b) => landmarkScores[b]! - landmarkScores[a]!);
     let hits: Hit[] = [];
-    // One walk, as a rule. Too few hits are an island, to which no link leads back from the others.
+    // Usually one walk. Too few hits mean an island, to which no link leads back from the others.
     for (const i of nearest) {
       graph.entry = landmarks[i]!;
       const found = walk(query, count);

@@ -20,8 +20,8 @@ const SCORES_PER_PROPOSAL = 32;
 const BEAM = 4;
 
 /**
- * Candidates for each that is kept above level 0. With one alone there, as in the paper, some queries of a large index end in a
- * wrong region and find none of their best, which no reasonable list at level 0 mends.
+ * Candidates for each that is kept above level 0. With one alone there, as in the paper, some queries of a large index
+ * end in a wrong region and find none of their best, which no reasonable list at level 0 makes up for.
  */
 const DESCENT = 8;
 

@@ -18,11 +18,11 @@ export interface MilvusOptions {
   address: string;
   /** `user:password`, or an API key. */
   token?: string | undefined;
-  /** Begins the names of all collections and aliases: one a deployment, where several share a Milvus. */
+  /** Prefix of the names of all collections and aliases: one per deployment, where several share a Milvus. */
   prefix?: string;
   /** How long one search there may take. */
   deadlineMs?: number;
-  /** So many rows are scanned here rather than asked for again, or in place of an answer that did not come. */
+  /** Up to this many rows are scanned here rather than asked for again, or instead of an answer that did not come. */
   scanRows?: number;
   /** Called with the reason whenever Milvus failed or was late, before what is done instead. */
   onFallback?: (fallback: MilvusFallback) => void;

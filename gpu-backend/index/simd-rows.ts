@@ -12,7 +12,7 @@ const BLOCK = 512;
 const THREADS = 32;
 const PAGE_BYTES = 65_536;
 const MAX_PAGES = 65_536;
-/** A WebAssembly memory ends at 4 GiB; the last page stays free, so that no address behind a row is 0 again. */
+/** A WebAssembly memory ends at 4 GiB; the last page stays free, so that no address after a row wraps to 0. */
 const MAX_BYTES = (MAX_PAGES - 1) * PAGE_BYTES;
 
 type Dots = (matrix: number, stride: number, list: number, end: number, query: number, out: number) => void;

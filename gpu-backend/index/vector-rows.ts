@@ -1,4 +1,4 @@
-/** The rows an index searches: 16 or 8 bits a component, or float32, behind one way to score them. */
+/** The rows an index searches: 16 or 8 bits per component, or float32, behind one way to score them. */
 
 /** A vector or a matrix as it is stored. The scale of whole numbers is no part of a vector's meaning: cosine ignores it. */
 export type Components = Int8Array | Int16Array | Float32Array;
@@ -31,7 +31,7 @@ export function sixteenBits(vector: ArrayLike<number>): Int16Array {
   return out;
 }
 
-/** Whether two vectors are one and the same by what 16 bits tell, whatever their scales. */
+/** Whether two vectors are the same as far as 16 bits show, whatever their scales. */
 export function sameDirection(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   const other = sixteenBits(b);
   return sixteenBits(a).every((value, i) => Math.abs(value - other[i]!) <= 1);

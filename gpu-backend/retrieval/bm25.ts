@@ -13,7 +13,7 @@ export class Bm25 {
   readonly #shapes: PostingShapes;
   readonly #lengthSums: number[];
   #ads: number;
-  /** What counts are weighed against, by length and field; made anew once an ad came or went. */
+  /** What counts are weighed against, by length and field; recomputed once an ad came or went. */
   #dampings: Float64Array | undefined;
 
   /** Over so many ads, whose fields are so long together. */
@@ -54,10 +54,10 @@ export class Bm25 {
   }
 }
 
-/** Scores of the first so many shapes, which are the commonest, are computed once a query. */
+/** Scores of the first so many shapes, which are the most common, are computed once per query. */
 const KEPT = 4096;
 
-/** Bounds are raised by so much, so that no rounding of the scores they bound is above them. */
+/** Bounds are raised by this much, so that no rounding puts the scores that they bound above them. */
 const ABOVE_ROUNDING = 1 + 1e-9;
 
 /** The scores of a term by the shapes of its postings. */

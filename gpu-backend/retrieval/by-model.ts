@@ -11,7 +11,10 @@ export interface NamedRetrieval {
   readonly retrieval: Pick<Retrieval, 'retrieve'>;
 }
 
-/** `served` is asked anew for each request, because its bundle may be exchanged; rejects with `model_mismatch` for another name. */
+/**
+ * `served` is asked again for each request, because its bundle may be exchanged; rejects with `model_mismatch` for
+ * another name.
+ */
 export function retrieveByModel(options: {
   served: () => NamedRetrieval;
   candidate: NamedRetrieval | undefined;

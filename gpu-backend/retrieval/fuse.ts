@@ -18,7 +18,10 @@ export interface Fused {
   sources: { retriever: RetrieverName; rank: number; score: number }[];
 }
 
-/** The union of the lists, best first; ties by `tieKey`. Lists come best first, one a retriever, in any order: the answer is the same. */
+/**
+ * The union of the lists, best first; ties by `tieKey`. Lists come best first, one per retriever; their order does not
+ * matter.
+ */
 export function fuse(
   lists: readonly { retriever: RetrieverName; found: readonly Found[] }[],
   tieKey: (slot: number) => string,

@@ -23,7 +23,7 @@ export interface HeadOptions {
 
 /** As many as an isolate searches in a few milliseconds. */
 const HEAD_ADS = 2_000;
-/** Bytes of all of them as JSON: KV takes 25 MB, and an isolate holds the text and what it says in its 128. */
+/** Bytes of all of them as JSON: KV takes 25 MB, and an isolate holds both the text and the parsed ads in its 128 MB. */
 const HEAD_BYTES = 4e6;
 const DAYS = 7;
 /** Pages that are looked at, the newest first (not those of a clock that is ahead): enough to tell the head from the rest, however much traffic there is. */
@@ -71,7 +71,7 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
     };
     for (const id of ids) choose(view.find(id));
     if (chosen.size < HEAD_ADS) {
-      // A million are not sorted, and not looked at in one go: queries would wait for it.
+      // A million ads are not sorted, nor looked at in one go: queries would have to wait.
       const all = [...view.ids()];
       const best = new BestSlots({ limit: HEAD_ADS - chosen.size, before: (a, b) => all[a]! < all[b]! });
       for (const [i, id] of all.entries()) {

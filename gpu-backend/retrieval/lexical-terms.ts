@@ -14,7 +14,7 @@ import {
 } from '../../shared/coverage.ts';
 import { lexicalText } from '../../shared/coverage-index.ts';
 
-/** Raised, by either part, whenever terms, fields or the file change: an index written under another version is built anew. */
+/** Raised, by either part, whenever terms, fields or the file change: an index written under another version is rebuilt. */
 export const LEXICAL_VERSION = 100 * TERMS_VERSION + 6;
 
 /** Fields in the order in which their counts, lengths and scores are kept, with their place in a packed count. */

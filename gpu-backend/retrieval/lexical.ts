@@ -69,7 +69,7 @@ export class LexicalIndex {
   readonly #drift = new Map<string, Int32Array>();
   readonly #bm25: Bm25;
   readonly #filed: MaxScore;
-  /** Scores of the added ads that this search found, by slot behind the segment; 0 for the others. */
+  /** Scores of the added ads that this search found, by slot after the segment; 0 for the others. */
   #sums = new Float64Array(0);
 
   constructor(segment: LexicalSegment = emptySegment()) {

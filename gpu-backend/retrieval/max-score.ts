@@ -56,7 +56,7 @@ export class MaxScore {
     // What a list and those behind it can add to a score.
     const left = new Float64Array(lists.length + 1);
     for (let t = lists.length - 1; t >= 0; t--) left[t] = left[t + 1]! + lists[t]!.most;
-    // Where a list is read on; of those that are looked into, its postings of the window.
+    // Where reading of a list continues; for lists that are looked into, its postings of the window.
     const at = Int32Array.from(lists, ({ from }) => from);
     const ends = Int32Array.from(lists, () => -1);
     let read = finding;

@@ -14,7 +14,10 @@ export interface EncodedQuery {
 }
 
 export interface QueryVectors {
-  /** The vector that a request brings; throws `model_mismatch` for another student's and `bad_request` for one that is none. */
+  /**
+   * The vector that a request brings; throws `model_mismatch` for another student's and `bad_request` for one that is
+   * not a vector.
+   */
   brought(request: Pick<RetrieveRequest, 'vector'>): Float32Array | undefined;
   /** Throws what the encoder throws. */
   of(query: string, options: EncodeOptions & { brought: Float32Array | undefined }): Promise<EncodedQuery>;

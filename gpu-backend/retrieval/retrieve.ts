@@ -36,7 +36,7 @@ export interface RetrievalOptions {
   admitted?: AdmissionOptions;
   /** The teacher's own vectors of the bundle's head queries, by normalized query. */
   headQueries?: ReadonlyMap<string, Float32Array>;
-  /** Told of every answer; what it calls gives all that was considered, not only what was returned. */
+  /** Called for every answer; the function that it gets returns all that was considered, not only what was returned. */
   onConsidered?: (answer: () => Considered) => void;
 }
 
@@ -91,7 +91,10 @@ interface Searched {
 
 const OPEN: AdmissionOptions = { terms: new Terms(), killed: () => new Set() };
 
-/** Candidates that each retriever hands to fusion: fusion needs more than it returns, or agreement deep down is missed. */
+/**
+ * Candidates that each retriever hands to fusion: fusion needs more than it returns, or it misses agreement further
+ * down.
+ */
 const depth = (k: number) => Math.max(100, 2 * k);
 
 function requireView(live: Live): View {

@@ -43,7 +43,10 @@ export interface Publication {
   start(): Promise<{ number: number | null; problems: { number: number; error: HarnessError }[] }>;
 }
 
-/** Recent queries from which the most asked are taken for the gate; what a clock that is ahead dates would stay recent for ever. */
+/**
+ * Recent queries from which the most asked are taken for the gate; what a clock that is ahead has dated would stay
+ * recent for ever.
+ */
 const RECENT = 20_000;
 
 export function createPublication({ db, config, exclusive, ...options }: PublicationOptions): Publication {
