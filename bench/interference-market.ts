@@ -20,7 +20,10 @@ export interface MarketOptions {
 }
 
 const HOUR_MS = 3_600_000;
-/** Purses refill within half an hour when nobody draws on them; an arm finds what the other has left for about twice that. */
+/**
+ * Purses refill within half an hour when nobody draws on them; for about twice that, an arm finds what the other has
+ * left over.
+ */
 export const RECOVERING: MarketOptions = {
   seed: 2,
   campaigns: 40,

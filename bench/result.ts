@@ -14,8 +14,9 @@ export interface Result extends Outcome {
 export type Merge = { result: Result } | { refused: string };
 
 /**
- * The day's result with a part measured again: its rows in the places that they had, new ones at the end, and its details. Refused where the whole is missing,
- * and where it was measured on another machine, because the rows of a table are compared with each other.
+ * The day's result with a part measured again: its rows where they were, new ones at the end, and its details. Refused
+ * where the whole is missing, and where it was measured on another machine, because the rows of a table are compared
+ * with each other.
  */
 export function withPart(whole: Result | undefined, part: Result): Merge {
   if (whole === undefined) return { refused: 'the whole was not measured that day' };

@@ -69,7 +69,10 @@ export interface Turns<T> {
   all: T[];
 }
 
-/** Takes turns until so many were of a machine that did not stand still, or there is no end to it; `stoodMs` as by {@link watched}. */
+/**
+ * Takes turns until the machine did not stand still in this many of them, or has used up the turns allowed; `stoodMs`
+ * as by {@link watched}.
+ */
 export async function steadyTurns<T extends { stoodMs: number }>(
   wanted: number,
   take: (turn: number) => Promise<T>,

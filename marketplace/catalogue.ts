@@ -11,7 +11,7 @@ import type { Random } from './random.ts';
 import type { Vocabulary } from './vocabulary.ts';
 import { tokens } from './word-forms.ts';
 
-/** An ad, and what it is about. What stands beside `ad` is for judgement and simulation; no serving code sees it. */
+/** An ad, and what it is about. Everything but `ad` is for judgement and simulation; no serving code sees it. */
 export interface CatalogueAd {
   readonly ad: Ad;
   readonly conceptId: string;

@@ -353,7 +353,7 @@ export const EXCLUDED_ROOTS: readonly string[] = [
 export const EXCLUDED_GLOSS =
   /\b(weapons?|guns?|rifles?|cannons?|pistols?|bullets?|ammunition|firearms?|bombs?|grenades?|missiles?|explosives?|soldiers?|military|warfare|wars?|army|armies|navy|naval|warriors?|knights?|kill|killing|punish\w*|torture|drugs?|narcotics?|opium|cocaine|heroin|poison\w*|toxic|slaves?|obscene|vulgar|offensive|derogatory|disparag\w*|sexual|sex|genital\w*|corpses?|coffins?|burial|dead|funeral|mourning|priests?|bishops?|pope|clergy\w*|liturg\w*|eucharist\w*|church|religious|formerly|former|obsolete|archaic|ancient|medieval|once used|in the past|early form|middle ages|century|centuries|roman|romans|greece|slang|prisoners?|prison|police|criminals?|surgical|surgeons?|surgery|surgically|tobacco|nuclear|radioactive|railway|railroad|locomotives?|trains?|aircraft|airplanes?|ships?|horse-drawn|voters?|ballots?|minstrel|negro\w*|racial|atropine|hallucinogen\w*|currency|coins?)\b/i;
 
-/** Openings of a gloss that tell of a part, a place or a collection, and fields of which nobody buys the terms. */
+/** Beginnings of a gloss that indicate a part, a place or a collection, and fields whose terms nobody buys. */
 export const EXCLUDED_OPENING =
   /^(\((baseball|football|poker|bridge|card game|chess|heraldry|architecture|computer science|physics|music|golf|genetics|nautical)[^)]*\)|((the|a|an|any|either) )?([\w-]+ ){0,2}(parts?|portions?|sides?|ends?|edges?|surfaces?|areas?|regions?|openings?|places?|groups?|collections?|positions?|distances?|buildings?|rooms?|structures?|state|act|amount|quantity|number|fact|quality|mark|line|space|hole|remains|waste|layer) (of|in|on|that|which|where|between|for|from|to|at|in)\b)/i;
 

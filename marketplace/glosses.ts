@@ -49,8 +49,8 @@ export interface GlossSources {
 }
 
 /**
- * Nouns that are no concept of the market, each lemma once and alone: neither it nor its gloss is in a training text, and the gloss does
- * not name it. In random order.
+ * Nouns that are not concepts of the market, each lemma once and alone: neither it nor its gloss is in a training text,
+ * and the gloss does not name it. In random order.
  */
 export function glosses({ wordNet, concepts, trainingTexts }: GlossSources, random: Random): Gloss[] {
   const named = new Set([...concepts.values()].flatMap(({ names }) => names.map(({ text }) => key(tokens(text)))));

@@ -20,7 +20,7 @@ export function splitQueries(
 ): QueryLog {
   const { heldOut, relevance, seed } = options;
   const log: Record<Split, Query[]> = { train: [], validation: [], test: [] };
-  // Words of a held-out concept inside a phrasing of another one would give it away: such a phrasing goes nowhere.
+  // Words of a held-out concept inside a phrasing of another one would give it away: such a phrasing is left out.
   const usable = options.phrasings.filter(
     ({ conceptId, normalized }) => heldOut.has(conceptId) || !heldOut.mentions(normalized),
   );

@@ -14,7 +14,7 @@ export interface RecipeContext {
   readonly config: RecipeConfig;
   readonly dataset: DatasetFolder;
   readonly say: (line: string) => void;
-  /** As `say`, but a line that was said is not said again: for what each of many sessions would say. */
+  /** As `say`, but no line is repeated: for what each of many sessions would say. */
   readonly sayOnce: (line: string) => void;
 }
 

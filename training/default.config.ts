@@ -32,7 +32,10 @@ const config: RecipeSettings = {
     maxBadShare: 0.001,
     /** Share of general text among the training texts; without it the student forgets what the market never asks. */
     generalShare: 0.3,
-    /** Parts that the training texts are dealt into; one is in memory at a time, with its vectors (1.5 kB a text at 384 dimensions). */
+    /**
+     * Parts that the training texts are dealt into; one is in memory at a time, with its vectors (1.5 kB per text at
+     * 384 dimensions).
+     */
     parts: 16,
   },
 
@@ -101,8 +104,8 @@ const config: RecipeSettings = {
      */
     from: 'teacher',
     /**
-     * Sizes it shrinks to, one after the other, each for a share of the alignment steps: layers, and feed-forward units a layer. One entry
-     * prunes in one jump.
+     * Sizes it shrinks to, one after the other, each for a share of the alignment steps: layers, and feed-forward units
+     * per layer. One entry prunes in one jump.
      */
     stages: [
       { layers: 5, share: 0.15 },
@@ -110,7 +113,10 @@ const config: RecipeSettings = {
       { layers: 4, intermediate: 1_024, share: 0.2 },
       { layers: 4, intermediate: 768, share: 0.45 },
     ],
-    /** Which layers stay: 'importance' (largest change of the states on calibration text, measured anew for each stage) or 'even'. */
+    /**
+     * Which layers stay: 'importance' (largest change of the states on calibration text, measured again for each stage)
+     * or 'even'.
+     */
     select: 'importance',
     /** Longest query, in tokens; longer ones are cut. */
     maxTokens: 64,
@@ -172,8 +178,8 @@ const config: RecipeSettings = {
     /** An ad that beats the clicked one by more than this cosine is taken for a missed positive. */
     falseNegativeMargin: 0.1,
     /**
-     * `perQuery` hard negatives a pair, drawn from the `depth` best ads that score below `cap` times the clicked one's cosine; found anew
-     * with the student as it then is every `refreshEvery` steps (0: never).
+     * `perQuery` hard negatives per pair, drawn from the `depth` best ads that score below `cap` times the clicked
+     * one's cosine; found again with the student as it then is every `refreshEvery` steps (0: never).
      */
     negatives: { perQuery: 1, depth: 15, cap: 0.95, refreshEvery: 400 },
     /**
@@ -183,13 +189,17 @@ const config: RecipeSettings = {
     noise: { typos: 0.25, dropped: 0.25 },
     /** Queries a cluster, where batches are unions of clusters of near queries; 0 batches at random. */
     clusters: 0,
-    /** Draws queries together that share clicked ads; weight 0 leaves it out, at most `perAd` queries are remembered of an ad. */
+    /**
+     * Draws queries together that share clicked ads; weight 0 leaves it out, at most `perAd` queries are remembered per
+     * ad.
+     */
     coClicks: { weight: 0, perAd: 16 },
   },
 
   /**
-   * Runs of phase 3 from where it ended, each with what `refine` says but for this. The student is the mean of their weights and of those
-   * they began from: better than any of them, and it keeps more of what nobody clicked on. [] leaves it at the refined student.
+   * Runs of phase 3 from where it ended, each with the settings of `refine` except for these. The student is the mean
+   * of their weights and of those they began from: better than any of them, and it keeps more of what nobody clicked
+   * on. [] leaves it at the refined student.
    */
   harden: [
     {

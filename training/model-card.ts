@@ -217,7 +217,7 @@ function making({ provenance, teacher }: Manifest, { training }: CardReport): st
   ].join('\n\n');
 }
 
-/** @param report The content of `report.json`. @throws ZodError where it is no evaluation report. */
+/** @param report The content of `report.json`. @throws ZodError where it is not an evaluation report. */
 export function modelCard({ manifest, report: json }: { manifest: Manifest; report: unknown }): string {
   const report = CardReport.parse(json);
   const { student, tokenizer, spelling, newWords, studentFp16 } = manifest;

@@ -1,6 +1,7 @@
 /**
- * What a session gives by itself, as a process: the worker's own tokenizer and session, on batches that are made before the
- * clock runs, with nothing before or behind. Told once what to run, it answers with texts a second and what each costs.
+ * What a session gives by itself, as a process: the worker's own tokenizer and session, on batches that are made before
+ * the clock runs, with nothing before or behind. Told once what to run, it answers with texts per second and what each
+ * costs.
  */
 import { fork } from 'node:child_process';
 import { loadBundle } from '../../gpu-backend/encoder/bundle.ts';

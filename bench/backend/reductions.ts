@@ -54,7 +54,7 @@ export async function reductionRows({ ads: count, say }: { ads: number; say: (li
     let step = builder.next();
     while (!step.done) step = builder.next();
     const index = hnswIndex(step.value, { rows: rows16, members, expansionSearch: EFFORT });
-    // What reducing a query costs is not in the time: in JavaScript as much as is saved, in the student's graph next to nothing.
+    // The time leaves out what reducing a query costs: in JavaScript as much as is saved, in the student's graph next to nothing.
     const reducedQueries = asked.map(reduce);
     let [best, answers]: [number, number[][]] = [Number.POSITIVE_INFINITY, []];
     for (let turn = 0; turn < 4; turn++) {

@@ -49,8 +49,8 @@ export interface LoadResult {
 }
 
 /**
- * An open load begins so long before it is timed, at the same rate: its process opens connections and compiles itself meanwhile, and
- * what piles up over that says nothing of the server.
+ * An open load begins this long before it is timed, at the same rate: its process opens connections and compiles its
+ * code meanwhile, and what piles up over that says nothing about the server.
  */
 const WARM_UP_SECONDS = 3;
 
@@ -122,8 +122,8 @@ async function closed({ url, connections, seconds, requests }: ClosedLoad): Prom
 }
 
 /**
- * Calls `start` once for every time that is due, at `rate` a second and evenly spread, and says when each was due; resolves
- * when all have ended, rejects with the first that fails. What a late timer left behind is started at once.
+ * Calls `start` once for every time that is due, at `rate` a second and evenly spread, and says when each was due;
+ * resolves when all have ended, rejects with the first that fails. What a late timer missed is started at once.
  */
 export async function onSchedule(
   { rate, seconds }: { rate: number; seconds: number },

@@ -16,7 +16,7 @@ function countsOf(requests: Uint32Array): number[] {
 }
 
 /**
- * Belady's MIN (1966), allowed not to keep what it fetched: of the entries at hand it always lets go of the one that is
+ * Belady's MIN (1966), allowed not to keep what it fetched: of the entries at hand it always drops the one that is
  * needed last. It sees the future, which no cache does.
  */
 export function minHits(requests: Uint32Array, capacity: number): number {

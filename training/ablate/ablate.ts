@@ -23,7 +23,7 @@ export const ABLATION: AblationSettings = {
   queries: 1_000,
 };
 
-/** Runs the study, or what is left of it. The teacher's side is left out where the teacher is no checkpoint. */
+/** Runs the study, or what is left of it. The teacher's side is left out where the teacher is not a checkpoint. */
 export async function ablate(context: RecipeContext, settings: AblationSettings): Promise<Ablation> {
   const taught = await teach(context);
   const measured = await ablateStudents(context, { taught, settings });

@@ -15,8 +15,8 @@ import type { AblationSettings, Measured } from './variants.ts';
 const QUERIES = 100;
 
 /**
- * Measured on a part of the catalogue, the relevant ads of some validation queries and others drawn at random, since every teacher has to
- * embed all of it anew.
+ * Measured on a part of the catalogue, the relevant ads of some validation queries and others drawn at random, since
+ * every teacher has to embed all of it.
  */
 export async function ablateTeachers(
   context: RecipeContext,

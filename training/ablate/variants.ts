@@ -16,7 +16,7 @@ export interface AblationSettings {
   readonly refineSteps: number;
   /** Texts, or pairs, a step. */
   readonly batch: number;
-  /** Fine-tuning of the teacher with and without context: steps and pairs a step, and ads that it is measured on. */
+  /** Fine-tuning of the teacher with and without context: steps, pairs per step, and the ads that it is measured on. */
   readonly teacher: { readonly steps: number; readonly batch: number; readonly ads: number };
   /** Validation queries behind each number. */
   readonly queries: number;

@@ -80,7 +80,7 @@ export function clusterRows(options: ClusterOptions): number[][] {
 
 /**
  * Batches of whole clusters, [batches][batch], in an order that depends on `random` alone; clusters of similar length meet in a batch.
- * @throws HarnessError where the batch is no multiple of the clusters' size.
+ * @throws HarnessError where the batch is not a multiple of the clusters' size.
  */
 export function groupBatches(
   clusters: readonly (readonly number[])[],

@@ -20,7 +20,8 @@ function parseLine(text: string, line: number): RawRow {
 }
 
 /**
- * Lines of a file's bytes, block by block, without their ends. A line ends where JSON Lines say: other line ends of Unicode stand in texts.
+ * Lines of a file's bytes, block by block, without their ends. A line ends where JSON Lines says so: Unicode's other
+ * line ends occur within texts.
  * @throws HarnessError where one is longer than 64 MiB: such a file has no lines.
  */
 export async function* linesOf(path: string, blocks: AsyncIterable<Buffer>): AsyncGenerator<string> {

@@ -28,7 +28,10 @@ export interface ShownAd {
 }
 
 export interface LogDatasetOptions {
-  /** Chance that a position is looked at relative to the first, from position 1; places behind the last count as the last. */
+  /**
+   * Chance that a position is looked at relative to the first, from position 1; positions after the last count as the
+   * last.
+   */
   readonly examination: readonly number[];
   /** Share of the queries, by hash, that are never trained on: half are for validation, half for the test. */
   readonly heldOut: number;

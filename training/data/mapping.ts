@@ -28,7 +28,10 @@ export type Column =
       readonly maxLength?: number;
     };
 
-/** Rows by chance, the same each time: those whose hash of a column, as a share of all hashes, lies in [from, to). */
+/**
+ * A random share of the rows, the same each time: those whose hash of a column, as a share of all hashes, lies in
+ * [from, to).
+ */
 export interface Share {
   /** Their column; equal texts, however written and in whatever word order, fall on the same side. */
   readonly of: string;

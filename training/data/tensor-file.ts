@@ -71,7 +71,7 @@ export async function writeTensors(path: string, { tensors, metadata }: TensorFi
   await writeWhole(path, writeSafetensors(stored));
 }
 
-/** The text about the tensors alone: the header is read, and not what may be hundreds of megabytes behind it. */
+/** The text about the tensors alone: only the header is read, not the possibly hundreds of megabytes after it. */
 export async function readMetadata(path: string): Promise<TensorFile['metadata']> {
   const file = await open(path);
   try {

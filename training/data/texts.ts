@@ -84,7 +84,7 @@ export async function* mixedTexts(
   onMixed({ heldOut, unmatched, general: { available, wanted: Math.round(wanted) } });
 }
 
-/** A part on disk: its number and file, one text a line with its context behind a tab, each line once, sorted. */
+/** A part on disk: its number and file, one text per line with its context after a tab, each line once, sorted. */
 export interface TextPart {
   readonly index: number;
   readonly path: string;

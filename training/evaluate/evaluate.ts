@@ -30,7 +30,10 @@ import { compareSpeed, type LocalTeacher } from './speed-comparison.ts';
 export interface Candidate {
   readonly model: Uint8Array;
   readonly tokenizer: TextTokenizer;
-  /** What puts queries right before it reads them, where it has that, and the tokenizer without it: for saying what it is worth. */
+  /**
+   * What corrects queries before it reads them, where it has that, and the tokenizer without it: to say what correction
+   * is worth.
+   */
   readonly spelling?: { readonly correct: Spelling; readonly asTyped: TextTokenizer };
   readonly dimension: number;
   /** int8 [ids, dimension]. */

@@ -139,7 +139,7 @@ export function quality({ measures, slices, denominators, samples, seed }: Quali
   };
 }
 
-/** Adds the trained floors of the published report: they are no part of a bundle and cannot be measured from it. */
+/** Adds the trained floors of the published report: they are not in a bundle and cannot be measured from it. */
 export function withPublishedFloors(fresh: EvaluationReport, published: EvaluationReport): EvaluationReport {
   // A report of other data says nothing here.
   if (published.dataSha256 !== fresh.dataSha256) return fresh;

@@ -21,8 +21,9 @@ const HEAD = 0.5;
 const TORSO = 0.8;
 
 /**
- * By traffic: a query is of the head where the queries asked more often than it have less than half of the traffic of the split, of the
- * torso where they have less than 80 %, and else of the tail. Queries asked equally often are together.
+ * By traffic: a query is of the head where the queries asked more often than it have less than half of the traffic of
+ * the split, of the torso where they have less than 80 %, and otherwise of the tail. Queries asked equally often are
+ * together.
  */
 export function byTraffic(queries: readonly JudgedQuery[]): SliceRule {
   const total = queries.reduce((sum, { frequency }) => sum + frequency, 0);

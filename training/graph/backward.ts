@@ -7,7 +7,7 @@ import { GraphError, showShape } from './shapes.ts';
 /**
  * Adds the gradients of a scalar loss and returns them in the order of `wrt`, each of its value's shape.
  * Values that do not lie between `wrt` and the loss get no gradient computed.
- * @throws GraphError where the loss is no scalar, or does not depend on one of `wrt`.
+ * @throws GraphError where the loss is not a scalar, or does not depend on one of `wrt`.
  */
 export function backward(graph: Graph, loss: Value, wrt: readonly Value[]): Value[] {
   if (loss.shape.length !== 0) throw new GraphError(`the loss must be a scalar, received ${showShape(loss.shape)}`);

@@ -18,7 +18,7 @@ export interface Quantized {
   readonly scales: Float32Array<ArrayBuffer>;
 }
 
-/** Symmetric int8 of a row-major matrix, one scale a row or a column: value = int * scale, |int| <= limit. */
+/** Symmetric int8 of a row-major matrix, one scale per row or per column: value = int * scale, |int| <= limit. */
 export function quantizeMatrix(
   data: Float32Array,
   [rows, columns]: readonly [number, number],

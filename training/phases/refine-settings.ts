@@ -21,7 +21,10 @@ export interface RefinementSettings {
     readonly cap: number;
     /** Hard negatives a query. */
     readonly perQuery: number;
-    /** Updates after which negatives, and clusters, are found anew with the student as it then is; 0 finds them once, before the first. */
+    /**
+     * Updates after which negatives, and clusters, are found again with the student as it then is; 0 finds them once,
+     * before the first.
+     */
     readonly refreshEvery: number;
   };
   /** Whether the word table is trained too; default not. */

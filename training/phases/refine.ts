@@ -2,8 +2,8 @@
  * Phase 3, refinement: the query tower alone is trained contrastively on clicked pairs, against the teacher's frozen ad vectors with
  * mined hard negatives, as in HARNESS-LM (arXiv 2605.23572). The ads are inputs of the graph, not parameters: nothing can move them.
  *
- * Optional: negatives mined anew with the student as it then is, batches of near neighbours (data/clusters.ts), and queries that share
- * clicked ads drawn together (data/co-clicks.ts).
+ * Optional: negatives mined again with the student as it then is, batches of near neighbours (data/clusters.ts), and
+ * queries that share clicked ads drawn together (data/co-clicks.ts).
  */
 import { coClicks } from '../data/co-clicks.ts';
 import type { ClickedQuery, PairPart } from '../data/pairs.ts';

@@ -120,7 +120,10 @@ export class Accumulator {
     return (results.loss!.data as Float32Array)[0]!;
   }
 
-  /** One step of the optimizer with the sums, which start from zero again. @throws HarnessError where they are no numbers any more. */
+  /**
+   * One step of the optimizer with the sums, which start from zero again. @throws HarnessError where they are no longer
+   * numbers.
+   */
   async update(): Promise<Omit<Report, 'loss'>> {
     const results = await this.#sessions.update.run({
       ...Object.fromEntries(this.#state),
@@ -135,7 +138,7 @@ export class Accumulator {
     return { gradientNorm, learningRate };
   }
 
-  /** The state as it stands, on the host; not to be written to. Sums of chunks since the last update are no part of it. */
+  /** The state as it stands, on the host; not to be written to. Sums of chunks since the last update are not part of it. */
   async state(): Promise<Map<string, TensorData>> {
     return new Map([...this.#state].map(([name, tensor]) => [name, fromTensor(tensor)]));
   }

@@ -41,8 +41,9 @@ export interface RunnerOptions {
   /** CPU threads; 0 (default) takes one a core. */
   readonly threads?: number | undefined;
   /**
-   * Steps a call, where a call costs more than its steps: on CUDA (default 16) the state crosses the bus once a call, on the CPU (default 1)
-   * it is copied once a call. Batches of one call are padded to the same length. WebGPU has no such call.
+   * Steps per call, where a call costs more than its steps: on CUDA (default 16) the state crosses the bus once per
+   * call, on the CPU (default 1) it is copied once per call. Batches of one call are padded to the same length. WebGPU
+   * has no such call.
    */
   readonly stepsPerCall?: number | undefined;
   /** Told, in one line, when the device asked for cannot start. Default: the console's error stream. */

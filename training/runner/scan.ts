@@ -1,7 +1,8 @@
 /**
- * Runs a compiled training step several times a call: the step's graph as the body of an ONNX Scan, with the state as its loop state and
- * the batches stacked, [steps, ...] each. For CUDA, where ONNX Runtime for Node keeps no tensor on the device: the state crosses the bus
- * once a call instead of once a step. It runs on the CPU too. Operator: https://onnx.ai/onnx/operators/onnx__Scan.html
+ * Runs a compiled training step several times per call: the step's graph as the body of an ONNX Scan, with the state as
+ * its loop state and the batches stacked, [steps, ...] each. For CUDA, where ONNX Runtime for Node keeps no tensor on
+ * the device: the state crosses the bus once per call instead of once per step. It runs on the CPU too. Operator:
+ * https://onnx.ai/onnx/operators/onnx__Scan.html
  */
 import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import { HarnessError } from '../../shared/problem.ts';

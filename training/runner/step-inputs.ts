@@ -1,4 +1,7 @@
-/** What batches are made of, as inputs of a training step: token ids, rows of vectors, and which pairs are no negatives. */
+/**
+ * What batches are made of, as inputs of a training step: token ids, rows of vectors, and which pairs are not
+ * negatives.
+ */
 import { NO_NEGATIVE } from '../nn/losses.ts';
 import type { TensorData } from '../onnx/model.ts';
 import type { TokenBatch } from '../teacher/tokenizer.ts';

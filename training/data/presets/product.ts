@@ -15,7 +15,10 @@ export interface ProductColumns {
   readonly description: readonly string[];
 }
 
-/** The catalogue's columns. Titles and descriptions are cut to what an ad may hold; bids are neutral, keywords there are none. */
+/**
+ * The catalogue's columns. Titles and descriptions are cut to what an ad may hold; bids are neutral, and there are no
+ * keywords.
+ */
 export function productAd({ dataset, market, id, title, description }: ProductColumns): Record<string, Column> {
   const constants = {
     advertiserId: dataset,

@@ -12,8 +12,8 @@ export interface UpdateOptions {
   /** Largest global norm of the gradient. */
   readonly clipNorm: number;
   /**
-   * Decay of the exponential moving average of the parameters, such as 0.999; 0 (default) keeps none. The first step's parameters start
-   * it. It lies in the state as `averageName(parameter)`.
+   * Decay of the exponential moving average of the parameters, such as 0.999; 0 (default) keeps none. The first step's
+   * parameters start it. It is in the state as `averageName(parameter)`.
    */
   readonly ema?: number;
 }
