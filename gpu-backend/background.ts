@@ -1,8 +1,9 @@
-/** What goes on beside the requests: rollups, alarms, the recall canary, generations that are due, following other backends. Failures are counted and tried again. */
+/** What goes on beside the requests: rollups, alarms, removed ads, the recall canary, generations that are due, following other backends. Failures are counted and tried again. */
 import type { Logger } from 'pino';
 import type { Alert } from '../shared/contract/alerts.ts';
 import { deliverAlerts } from './alerts/deliver.ts';
 import { raiseAlerts } from './alerts/raise.ts';
+import { purgeRemoved } from './catalogue/purge.ts';
 import { type Closer, inTime } from './closers.ts';
 import type { BackendConfig } from './config.ts';
 import type { Connection } from './db/connect.ts';
@@ -22,6 +23,8 @@ const ALERTS_LOCK = 7_118_224;
 const CANARY_MS = 60_000;
 /** How often other backends on the same database are followed; with the edge's half second, a pause holds everywhere within one. */
 const FOLLOW_MS = 200;
+/** How often rows of ads that were removed long ago are looked for. */
+const PURGE_MS = 600_000;
 /** How often it is asked whether a generation is due. */
 const REBUILD_MS = 1_000;
 
@@ -44,17 +47,18 @@ export function startBackground({
   log: Logger;
 }): Closer[] {
   const { batch: db } = connection;
-  const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0, canary: 0, rebuild: 0 };
+  const failures = { rollup: 0, alerts: 0, alert_delivery: 0, follow: 0, canary: 0, rebuild: 0, purge: 0 };
   for (const [name, help] of [
     ['rollup', 'Rollups that failed.'],
     ['alerts', 'Looks for alarms that failed.'],
     ['follow', 'Looks at what other backends did that failed.'],
     ['canary', 'Comparisons of the index with exact search that failed.'],
     ['rebuild', 'Looks at whether a generation is due that failed.'],
+    ['purge', 'Looks for ads removed long ago that failed.'],
     ['alert_delivery', 'Alerts that the webhook did not take; each is tried again.'],
   ] as const)
     metrics.counter({ name: `harness_${name}_failures_total`, help, read: () => failures[name] });
-  const failed = (name: 'rollup' | 'alerts' | 'follow' | 'canary' | 'rebuild') => (err: unknown) => {
+  const failed = (name: 'rollup' | 'alerts' | 'follow' | 'canary' | 'rebuild' | 'purge') => (err: unknown) => {
     failures[name]++;
     log.error({ err }, `${name}: will be tried again`);
   };
@@ -65,7 +69,8 @@ export function startBackground({
   start('canary', CANARY_MS, canary.run);
   start('rebuild', REBUILD_MS, rebuild);
   if (peers !== undefined) for (const look of [peers.news, peers.rest]) start('follow', FOLLOW_MS, look);
-  const { alertWebhook: url, keys } = config;
+  const { alertWebhook: url, keys, removedAdDays: days } = config;
+  if (days > 0) start('purge', PURGE_MS, async () => void (await purgeRemoved(db, { days })));
   if (url === undefined) return running;
   const onFailure = (alert: Alert, reason: string) => {
     failures.alert_delivery++;

@@ -35,6 +35,8 @@ export interface BackendConfig {
   traceRate: number | undefined;
   /** Where alerts are posted; absent, they are shown on the dashboard only. */
   alertWebhook: string | undefined;
+  /** After how many days the row of a removed ad goes; 0 is never. */
+  removedAdDays: number;
   device: 'cpu' | 'cuda' | 'webgpu';
   /** What searches the vectors of a market: its graph, or an exact scan on the device. */
   index: 'hnsw' | 'scan';
@@ -133,6 +135,9 @@ const SETTINGS = z.object({
     .url({ protocol: /^https?$/, error: 'an http or https URL' })
     .optional()
     .describe('Where alarms of experiments are posted, signed; unset, they are on the dashboard only'),
+  HARNESS_REMOVED_AD_DAYS: integer(0, 36_500, 'days from 0 (for ever) to 36500')
+    .default(30)
+    .describe('Days that the row of a removed ad is kept in the database; 0, for ever'),
   HARNESS_DEVICE: choice('cpu', 'cuda', 'webgpu')
     .default('cpu')
     .describe('Where queries are encoded; falls back to cpu'),
@@ -231,6 +236,7 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
     spoolBytes: settings.HARNESS_SPOOL_MB * 1_000_000,
     traceRate: settings.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? undefined : settings.OTEL_TRACES_SAMPLER_ARG,
     alertWebhook: settings.HARNESS_ALERT_WEBHOOK,
+    removedAdDays: settings.HARNESS_REMOVED_AD_DAYS,
     device: settings.HARNESS_DEVICE,
     index: settings.HARNESS_INDEX,
     rebuild: {

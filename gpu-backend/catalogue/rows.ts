@@ -64,6 +64,12 @@ export async function findAd(db: Database, id: string, lock = false): Promise<Ad
   return row === undefined ? undefined : adOf(row);
 }
 
+/** Ids of all ads that are not removed. */
+export async function bookedIds(db: Database): Promise<Set<string>> {
+  const found = await db.select({ id: ads.id }).from(ads).where(isNull(ads.deletedAt));
+  return new Set(found.map(({ id }) => id));
+}
+
 /** Rows read at a time: one answer over the whole catalogue would be held several times over on its way. */
 const PAGE = 2_000;
 

@@ -5,9 +5,10 @@
 import { inArray } from 'drizzle-orm';
 import { loadTerms } from '../catalogue/accounts.ts';
 import type { Follow } from '../catalogue/follow.ts';
-import { bulkCommitsSince, changesSince } from '../catalogue/rows.ts';
+import { bookedIds, bulkCommitsSince, changesSince } from '../catalogue/rows.ts';
 import type { Terms } from '../catalogue/terms.ts';
 import type { Database } from '../db/connect.ts';
+import { reached } from '../db/counters.ts';
 import { counters } from '../db/schema.ts';
 import type { Live } from '../generations/live.ts';
 import type { CatalogueAd } from '../generations/vectors.ts';
@@ -54,7 +55,15 @@ export function createFollower(options: FollowerOptions): Follower {
       async (tx) => {
         const bulk = await bulkCommitsSince(tx, revision);
         const without = bulk.map((commit) => commit.revision);
-        return { bulk, changed: await changesSince(tx, revision, options.spaceId, { without }) };
+        const changed = await changesSince(tx, revision, options.spaceId, { without });
+        // Who was away for as long as removed ads are kept (catalogue/purge.ts) finds no rows of those that went meanwhile.
+        const purged = await reached(tx, 'purged');
+        if (purged > revision) {
+          const booked = await bookedIds(tx);
+          for (const id of live.view?.ids() ?? [])
+            if (!booked.has(id)) changed.push({ id, revision: purged, ad: undefined, stored: undefined });
+        }
+        return { bulk, changed };
       },
       { isolationLevel: 'repeatable read', accessMode: 'read only' },
     );

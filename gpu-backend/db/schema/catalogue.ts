@@ -30,10 +30,13 @@ export const ads = pgTable(
     /** The catalogue commit that wrote the row last. */
     revision: bigint({ mode: 'number' }).notNull(),
     updatedAt: instant('updated_at').notNull().default(sql`now()`),
-    /** Set when the ad was removed. */
+    /** Set when the ad was removed; the row goes later (catalogue/purge.ts). */
     deletedAt: instant('deleted_at'),
   },
-  (table) => [index('ads_revision').on(table.revision, table.id)],
+  (table) => [
+    index('ads_revision').on(table.revision, table.id),
+    index('ads_removed').on(table.deletedAt).where(sql`deleted_at is not null`),
+  ],
 );
 
 /** Campaigns, advertisers and rules of policy; never deleted, only marked. */

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import { beforeEach, expect, it } from 'vitest';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
 import type { Follow } from '../../../gpu-backend/catalogue/follow.ts';
+import { purgeRemoved } from '../../../gpu-backend/catalogue/purge.ts';
 import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import { createFollower, type Follower } from '../../../gpu-backend/serving-config/follower.ts';
@@ -52,6 +53,38 @@ beforeEach(async () => {
       },
     },
   });
+});
+
+/** A follower that has these ads, at their revisions, as of the catalogue's first commits. */
+function followerWith(ads: Record<string, number>, revision: number): Follower {
+  const view = { ids: () => Object.keys(ads), revisionOf: (id: string) => ads[id] };
+  const hold: Follow['hold'] = async (changes) => {
+    held.push(...changes.map(({ id, ad }) => (ad === undefined ? `${id} is gone` : id)));
+    return [];
+  };
+  return createFollower({
+    ...{ db: database.db, spaceId: SPACE.spaceId, live: { view } as unknown as Live, config, terms: new Terms() },
+    ...{ follow: { hold, bring: async () => {} }, revision, now: Date.now, publication: { follow: async () => {} } },
+  });
+}
+
+it('lets go of ads that were removed, and purged, while it was away', async () => {
+  await put('gone');
+  await put('stays');
+  const away = followerWith({ gone: 1, stays: 2, 'its own': 7 }, 2);
+  await elsewhere().remove('gone');
+  await database.db.execute(sql`update ads set deleted_at = now() - interval '2 days' where id = 'gone'`);
+  await database.db.execute(
+    sql`insert into generations (number, status, space_id, model, ads, catalogue_revision, created_at)
+        values (1, 'live', '', '', 0, 3, now())`,
+  );
+  expect(await purgeRemoved(database.db, { days: 1 })).toBe(1);
+  await put('new');
+  await away.news();
+  expect(held).toEqual(['new', 'gone is gone']);
+  await put('newer');
+  await away.news();
+  expect(held).toEqual(['new', 'gone is gone', 'newer']);
 });
 
 /** The other backend. */

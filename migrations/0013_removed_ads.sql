@@ -1,0 +1,1 @@
+CREATE INDEX "ads_removed" ON "ads" USING btree ("deleted_at") WHERE deleted_at is not null;
