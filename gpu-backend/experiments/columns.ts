@@ -19,7 +19,7 @@ export interface Column {
 /** UTC days before an experiment's first query whose sums serve as covariates. */
 const BEFORE_DAYS = 28;
 
-/** Whether the rollups keep its sums (arm-sums.ts); those of the others are made from one row a unit (unit-sums.ts). */
+/** Whether the rollups keep its sums (arm-sums.ts); those of the others are made from one row per unit (unit-sums.ts). */
 export const isKept = ({ windowDays, capQuantile, before }: Column): boolean =>
   windowDays === undefined && capQuantile === undefined && !before;
 
@@ -60,7 +60,10 @@ export interface UnitRowsOptions {
   begun?: string;
 }
 
-/** One row a unit of the experiment with `unit_id`, `arm`, `mixed`, `stratum`, `triggered` (strata.ts) and the columns under their names. */
+/**
+ * One row per unit of the experiment with `unit_id`, `arm`, `mixed`, `stratum`, `triggered` (strata.ts) and the columns
+ * under their names.
+ */
 export function unitRows(
   experiment: string,
   columns: readonly Column[],

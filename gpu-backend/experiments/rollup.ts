@@ -1,7 +1,7 @@
 /**
- * From rollups to sufficient statistics: exact sums over units, by arm and stratum, of each column and of products of columns.
- * Those of plain measures are kept (arm-sums.ts), capped ones are these less what lies above (capped-sums.ts), and the others come
- * from one row a unit (unit-sums.ts).
+ * From rollups to sufficient statistics: exact sums over units, by arm and stratum, of each column and of products of
+ * columns. Those of plain measures are kept (arm-sums.ts), capped ones are these less what lies above (capped-sums.ts),
+ * and the others come from one row per unit (unit-sums.ts).
  *
  * A unit counts under the arm that it was exposed to. Rows of bots are left out, and so are units that were seen in more
  * than one arm (a lost cookie, a changed definition), since they were treated with both; both are counted.

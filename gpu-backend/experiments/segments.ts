@@ -51,7 +51,7 @@ export function segmentEffects(rollup: Pick<Rollup, 'strata'>, options: SegmentO
   });
 }
 
-/** The values of each dimension that units have; what is not known is no segment, nor is what all units have. */
+/** The values of each dimension that units have; an unknown value is not a segment, nor is one that all units have. */
 function segmentsOf({ strata }: Pick<Rollup, 'strata'>): Segment[] {
   const cells = [...strata].map(([key, byArm]) => ({ place: key.split(' '), byArm }));
   return STRATUM.flatMap((dimension, at) =>

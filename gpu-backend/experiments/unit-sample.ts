@@ -1,7 +1,8 @@
 /**
- * The units whose rows are read one by one: those with the smallest hashes, so that they are the same in whatever order events
- * came. They are read once a report, for the trust checks and for quantiles of times. A unit need not be a visitor, and may have
- * any number of queries (a query that everybody asks, a market's hour), so that there is a bound for these, too.
+ * The units whose rows are read one by one: those with the smallest hashes, so that they are the same in whatever order
+ * events came. They are read once per report, for the trust checks and for quantiles of times. A unit need not be a
+ * visitor, and may have any number of queries (a query that everybody asks, a market's hour), so that there is a bound
+ * for these, too.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { QuantileMetric } from '../../shared/metric.ts';

@@ -28,7 +28,7 @@ export interface VerdictInput {
   metrics: readonly Pick<Metric, 'key' | 'title' | 'direction' | 'unit'>[];
   /** The arm's effect on a metric, with an interval that holds at every look; `null` before there is one. */
   effectOf: (metric: string) => Effect | null;
-  /** Whether no unit of either arm differs from any other in the metric; then there is no effect to be had. */
+  /** Whether no unit of either arm differs from any other in the metric; then there can be no effect. */
   isConstant: (metric: string) => boolean;
 }
 

@@ -85,7 +85,7 @@ export function pairOf<Name extends string>(
   };
 }
 
-/** Pairs of an experiment's metrics, by their key; `undefined` for an experiment that is no switchback. */
+/** Pairs of an experiment's metrics, by their key; `undefined` for an experiment that is not a switchback. */
 export async function readPairs(
   db: Database,
   experiment: Experiment,

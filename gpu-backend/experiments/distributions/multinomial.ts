@@ -1,6 +1,6 @@
 /**
  * The exact multinomial test, for counts too small for chi-square: the chance, under the intended shares, of an outcome
- * that is no likelier than the one that came. All outcomes are gone through, so it is for few units and few arms.
+ * that is no more likely than the one that came. All outcomes are gone through, so it is for few units and few arms.
  */
 import { lnGamma } from './ln-gamma.ts';
 

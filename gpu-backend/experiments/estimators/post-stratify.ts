@@ -10,8 +10,8 @@ import { type Moments, meanCovariance, pooled, type Quantity } from './quantity.
 export type Stratum<Name extends string> = readonly Moments<Name>[];
 
 /**
- * The quantity of each arm; `undefined` for all where an arm has fewer than two units, or a denominator is 0. Strata with
- * fewer than two units in some arm are taken together, and what is then still too small goes to the largest.
+ * The quantity of each arm; `undefined` for all where an arm has fewer than two units, or a denominator is 0. Strata
+ * with fewer than two units in some arm are merged, and what is then still too small is added to the largest.
  */
 export function postStratify<Name extends string>(
   strata: readonly Stratum<Name>[],
