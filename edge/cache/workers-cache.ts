@@ -95,8 +95,9 @@ export async function answerCandidates(
       `stale-while-revalidate=${seconds(lives.revalidateMs)}`,
       `stale-if-error=${seconds(lives.hardMs - lives.softMs)}`,
     ];
-    // Of an origin that lags behind: the path names a newer generation, for which the list must not stand.
-    const isOlder = keyGeneration !== null && generation < keyGeneration;
+    // Of an origin that lags behind: the path names a newer generation, for which the list must not stand. Nor for whichever is live when
+    // an isolate that has heard of none asks.
+    const isOlder = keyGeneration === null || generation < keyGeneration;
     return new Response(body, {
       headers: {
         'content-type': 'application/json',

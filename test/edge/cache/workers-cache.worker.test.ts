@@ -173,6 +173,12 @@ it('a list of an older generation than was asked for is not kept under the name 
   expect(asked).toHaveLength(2);
 });
 
+it('a list that was asked for before a generation was heard of is kept for nobody', async () => {
+  const { front, asked } = under(async () => LOADED);
+  for (let i = 0; i < 2; i++) await askThrough(front, { ...RETRIEVAL, key: { ...key, generation: null } });
+  expect(asked).toHaveLength(2);
+});
+
 it('the edge answers through the entrypoint as it does without it', async () => {
   const edge = edgeUnderTest({ WORKERS_CACHE: 'on' });
   const first = await edge.fetch('/v1/ads?q=shoes');
