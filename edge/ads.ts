@@ -126,8 +126,8 @@ export async function answerAds(isolate: Isolate, asked: Request, { requestId, w
 }
 
 /**
- * What is taken down by the newest list, and by that of the request's beginning: a list of a newer generation does not name ads that are
- * not in it, but candidates that came meanwhile may be of the older one.
+ * What is taken down by the newest list, and by that of the request's beginning: a list of a newer generation does not name all that the
+ * one before it does, but candidates that came meanwhile may be of the older one.
  */
 function killedNow(begun: Serving, now: Serving): ReadonlySet<string> {
   return now === begun ? now.killed : new Set([...begun.killed, ...now.killed]);

@@ -7,6 +7,7 @@ import type { AdsRequest } from './ads-request.ts';
 import { type CacheEntry, type CacheKey, queryHash } from './cache/cache-port.ts';
 import type { Isolate } from './isolate.ts';
 import type { KeyedPlan } from './serving.ts';
+import { requireReached } from './takedown/reach.ts';
 
 export interface Retrieved {
   /** `null` on the empty rung; the model is `null` on that of the head. */
@@ -89,6 +90,8 @@ export async function retrieve(
       waitUntil,
     });
     const answer = decode(entry);
+    // The list of this moment: others may have asked by an older one, in another isolate or before.
+    requireReached(answer.generation, isolate.serving().killedSince);
     const backendMs = clock.elapsed() - startedAt;
     const { encodeMs, searchMs } = answer.timings;
     const waited = reason === undefined ? noTimings : { ...noTimings, backendMs };

@@ -34,7 +34,7 @@ import { QueryEncoder } from './student/query-encoder.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
 import type { KeeperWorld } from './takedown/kill-list-object.ts';
 import { servingNow } from './takedown/serving-now.ts';
-import { askSources } from './takedown/sources.ts';
+import { askSources, orSecond } from './takedown/sources.ts';
 
 export const VERSION = '0.1.0';
 
@@ -58,6 +58,8 @@ const WAITS = {
   ledgerMs: 5_000,
 };
 const KILL_LIST = { refreshMs: 250, boundMs: 500 };
+/** When the second backend is asked for it, too: early enough for whoever waits, the object of all isolates among them. */
+const KILL_LIST_LATE_MS = 150;
 /** Longest that an event waits for others to share a call to the queue while one is in the air. */
 const GATHER_EVENTS_MS = 5;
 /** Visitors whose cookies need no second look: about 3 MB. */
@@ -151,10 +153,11 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
         config.heard(news);
         killList.heard(news.configVersion ?? 0);
       },
+      since: () => serving().killedSince,
     });
   const backend = backendAt(settings.backendUrl);
-  const second = settings.secondBackendUrl;
-  const backends = [backend, ...(second === undefined ? [] : [backendAt(second)])];
+  const second = settings.secondBackendUrl === undefined ? undefined : backendAt(settings.secondBackendUrl);
+  const backends = second === undefined ? [backend] : [backend, second];
   const origins = guardedOrigins({ backends, settings, steady, elapsed: clock.elapsed });
   const student = studentOf(env.STUDENT, options.kernel, steady);
   /** Of the origins, with the query's vector where a student makes it. */
@@ -172,16 +175,19 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     waitMs: waits.configMs,
     onError: (message) => logError('configuration', message),
   });
-  const loadKillList = () => backend.killList(waits.killListCallMs);
+  const listOf = (each: Backend) => () => each.killList(waits.killListCallMs);
+  const loadKillList =
+    second === undefined ? listOf(backend) : orSecond(listOf(backend), listOf(second), KILL_LIST_LATE_MS);
   const killList = new KillListKeeper({
     ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
     now: steady,
     ...KILL_LIST,
     waitMs: waits.killListMs,
-    // It names what was taken down since its own generation's snapshot: with it, lists of older ones must not be shown.
+    // It covers no more than the generation before its own: with it, lists of older ones must not be shown.
     onNewer: ({ generation }) => config.heard({ configVersion: null, generation }),
     onError: logError,
   });
+  const serving = servingNow({ config, killList });
   const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, waits.storeMs);
   const { cache, memory, lives } = candidateCache({
     settings,
@@ -220,7 +226,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     config,
     visitors: lastUsed(VISITORS),
     killList,
-    serving: servingNow({ config, killList }),
+    serving,
     keeperWorld: { now: steady, load: loadKillList, onError: logError },
     memory,
     cache,

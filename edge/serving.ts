@@ -42,6 +42,8 @@ const MAX_PLANS = 1_000;
 export class Serving {
   readonly config: ServingConfig;
   readonly killed: ReadonlySet<string>;
+  /** The oldest generation whose candidates that covers. */
+  readonly killedSince: number;
   readonly diversions: ReadonlySet<Diversion>;
   readonly requests: AdsRequests;
   /** Whether an experiment that runs keeps its visitors in their arms by a cookie. */
@@ -52,6 +54,7 @@ export class Serving {
   constructor(config: ServingConfig) {
     this.config = config;
     this.killed = killSet(config.killList);
+    this.killedSince = config.killListSince ?? 0;
     this.diversions = diversionsOf(config);
     this.requests = new AdsRequests(config);
     this.isSticky = config.experiments.some(({ sticky, status }) => sticky && status === 'running');

@@ -97,8 +97,8 @@ export class HeadStore {
   }
 
   /**
-   * Only a list of the newest generation heard of: a kill list names what was taken down since its own generation's
-   * snapshot, so it says nothing of an older list.
+   * Only a list of the newest generation heard of: a kill list covers no more than the generation before its own, so it
+   * may say nothing of an older list.
    */
   get #servable(): HeadIndex | undefined {
     const { now, generation } = this.#options;

@@ -25,11 +25,11 @@ export function servingNow({ config, killList }: ServingSources): () => Serving 
 }
 
 /** Stopped experiments stay defined, so that quality assurance can still look at their arms. */
-function takenDown(config: ServingConfig, { adIds, running }: KillList): ServingConfig {
+function takenDown(config: ServingConfig, { adIds, since, running }: KillList): ServingConfig {
   const experiments = config.experiments.map((experiment) =>
     experiment.status === 'running' && running?.includes(experiment.key) === false
       ? { ...experiment, status: 'stopped' as const }
       : experiment,
   );
-  return { ...config, killList: adIds, experiments };
+  return { ...config, killList: adIds, killListSince: since, experiments };
 }

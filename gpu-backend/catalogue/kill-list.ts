@@ -1,8 +1,10 @@
 /**
  * Ads that must leave every answer at once. An edge caches candidate lists by generation, and the backend adds later
- * changes to the live generation as they come; so a cached list can only hold ads that were active when the generation
- * was built or at some time since. The ads to kill are therefore those that changed *after* the generation's snapshot and
- * are not active now, or may spend nothing: what was paused before never entered, and the list empties itself with each publication. Beside
+ * changes to the live generation as they come; so a list of candidates can only hold ads that were active when its generation
+ * was built or at some time since. The ads to kill are therefore those that changed *after* a generation's snapshot and
+ * are not active now, or may spend nothing. That generation is the one before the live one, because a backend that has not taken over the live
+ * one yet, or is cut off from the database, answers by it; what was paused before never entered, and the second publication after a pause
+ * takes it off the list. Edges are told how far back that is, and show nothing older. Beside
  * them, whatever the generation: those that have spent the budget of the day (spend.ts). A campaign or an advertiser is one
  * entry (takedown.ts), however many ads it has.
  */
@@ -10,14 +12,26 @@ import { type SQL, sql } from 'drizzle-orm';
 import { type Database, rows } from '../db/connect.ts';
 import { accountSpend, accounts, adSpend, ads } from '../db/schema.ts';
 
-/** Catalogue revision that the live generation covers; `undefined` before the first. */
-async function liveRevision(db: Database): Promise<number | undefined> {
-  const [row] = await rows<{ revision: number }>(
+/** The live generation, and how far back the list goes. */
+export interface Reach {
+  live: number;
+  /** The one published before it, or itself where it is the first. */
+  since: number;
+  /** Catalogue revision that both of them cover. */
+  revision: number;
+}
+
+/** `undefined` before the first generation, when nothing can have been cached. */
+export async function reachOf(db: Database): Promise<Reach | undefined> {
+  const [reach] = await rows<Reach>(
     db,
-    sql`select catalogue_revision::float8 as revision from generations
-        where status = 'live' order by number desc limit 1`,
+    sql`select max(number) as live, min(number) as since, min(catalogue_revision)::float8 as revision from (
+          select number, catalogue_revision from generations
+          where status in ('live', 'retired') and number <= (select max(number) from generations where status = 'live')
+          order by number desc limit 2
+        ) as latest having count(*) > 0`,
   );
-  return row?.revision;
+  return reach;
 }
 
 const today = sql`(now() at time zone 'utc')::date`;
@@ -40,21 +54,21 @@ const killed = (revision: number): SQL => sql`(
     and ${accountSpend.spentMicros} >= ${accounts.dailyBudgetMicros}
 ) as killed`;
 
-/** Ids in order. Empty before the first generation, when nothing can have been cached. */
+/** Ids in order. */
 export async function killList(db: Database): Promise<string[]> {
-  const revision = await liveRevision(db);
-  if (revision === undefined) return [];
-  const found = await rows<{ id: string }>(db, sql`select id from ${killed(revision)} order by id`);
+  const reach = await reachOf(db);
+  if (reach === undefined) return [];
+  const found = await rows<{ id: string }>(db, sql`select id from ${killed(reach.revision)} order by id`);
   return found.map(({ id }) => id);
 }
 
 /** Which of the entries are on the list. */
 export async function killedAmong(db: Database, ids: readonly string[]): Promise<Set<string>> {
-  const revision = await liveRevision(db);
-  if (revision === undefined) return new Set();
+  const reach = await reachOf(db);
+  if (reach === undefined) return new Set();
   const found = await rows<{ id: string }>(
     db,
-    sql`select id from ${killed(revision)}
+    sql`select id from ${killed(reach.revision)}
         where id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb))`,
   );
   return new Set(found.map(({ id }) => id));

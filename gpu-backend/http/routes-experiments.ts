@@ -73,9 +73,9 @@ export function experimentRoutes({ db, batch, config }: ExperimentRoutesOptions)
     endpoint({
       on: 'get /v1/kill-list',
       async handle(): Promise<KillList> {
-        const { version, generation, killList: adIds, experiments } = await config.refresh();
+        const { version, generation, killList: adIds, killListSince: since, experiments } = await config.refresh();
         const running = experiments.filter(({ status }) => status === 'running').map(({ key }) => key);
-        return { version, generation, adIds, running };
+        return { version, generation, since, adIds, running };
       },
     }),
   ];

@@ -2,14 +2,12 @@
  * What the edge serves by, assembled from the database. Its version is a counter that each change raises in the change's
  * own transaction, so it never goes back and never names two contents. A copy is kept for the headers of every answer.
  */
-import { desc, eq } from 'drizzle-orm';
 import { ServingConfig } from '../../shared/contract/config.ts';
 import { NEWS_HEADERS } from '../../shared/contract/retrieve.ts';
 import { resolvePlan } from '../../shared/plan.ts';
-import { killList } from '../catalogue/kill-list.ts';
+import { killList, reachOf } from '../catalogue/kill-list.ts';
 import type { Database } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
-import { generations } from '../db/schema.ts';
 import { listExperiments, seedExperiments, shippedPatches } from './experiment-store.ts';
 
 export interface ServingConfigSource {
@@ -53,22 +51,18 @@ export async function openServingConfig(db: Database, shipped: ServingConfig): P
 function assemble(db: Database, shipped: ServingConfig): Promise<ServingConfig> {
   return db.transaction(
     async (tx) => {
-      const [live] = await tx
-        .select({ number: generations.number })
-        .from(generations)
-        .where(eq(generations.status, 'live'))
-        .orderBy(desc(generations.number))
-        .limit(1);
+      const reach = await reachOf(tx);
       return ServingConfig.parse({
         ...shipped,
         plan: resolvePlan(shipped.plan, await shippedPatches(tx)),
         version: await reached(tx, 'config'),
-        generation: live?.number ?? null,
+        generation: reach?.live ?? null,
         // what only reports read stays here
         experiments: (await listExperiments(tx))
           .filter(({ status }) => status !== 'archived')
           .map(({ metrics: _, rules: __, shipped: ___, ...served }) => served),
         killList: await killList(tx),
+        killListSince: reach?.since,
       });
     },
     { isolationLevel: 'repeatable read', accessMode: 'read only' },

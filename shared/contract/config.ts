@@ -19,6 +19,8 @@ export const ServingConfig = z
     experiments: z.array(Experiment),
     /** Ads that must leave every answer at once, cached or not; campaigns and advertisers as takedown.ts names them. */
     killList: z.array(z.string()),
+    /** The generation since whose snapshot they were taken down, as takedown.ts says. */
+    killListSince: z.int().nonnegative().optional(),
   })
   .superRefine(({ experiments }, context) => {
     const message = conflict(experiments);

@@ -13,6 +13,8 @@ export const KillList = z
     version: z.int().nonnegative(),
     /** The live generation, `null` before the first: cached lists of older ones are not asked for any more. */
     generation: z.int().nullable(),
+    /** It names what was taken down since this generation's snapshot: candidates of older ones are not shown. Absent before the first. */
+    since: z.int().nonnegative().optional(),
     /** Paused, blocked, removed, and out of budget for the day; campaigns and advertisers by {@link killEntry}. */
     adIds: z.array(z.string()),
     /** Keys of the experiments that run: any other that an older configuration has running is stopped. */

@@ -175,6 +175,26 @@ describe('an answer from the cache', () => {
     expect(slots.map(({ adId }) => adId)).not.toContain('ad-5');
   });
 
+  it('is of no candidates that the newest list does not cover, whoever gives them', async () => {
+    const edge = edgeUnderTest();
+    const refused = { rung: 'empty', degraded: { reason: 'backend_unavailable' }, slots: [] };
+    await edge.backend({ killList: { ...list(4), since: 6 }, news: { configVersion: 4, generation: 6 } });
+    expect(await edge.ads('q=shoes')).toMatchObject({ rung: 'fresh', generation: 6 });
+    await edge.backend({ config: { ...DEFAULT_CONFIG, version: 5, generation: 8, killListSince: 7 } });
+    await edge.isolate.config.refresh();
+    expect(await edge.ads('q=shoes')).toMatchObject(refused);
+    const news = { configVersion: 6, generation: 7 };
+    await edge.backend({ killList: { ...list(6), generation: 9, since: 8 }, news });
+    edge.later(0.5);
+    expect(await edge.ads('q=shoes')).toMatchObject(refused);
+    expect(edge.isolate.killList.list.version).toBe(6);
+    // Through Workers Caching they come by way of an isolate that may have an older list.
+    const timings = { totalMs: 3, encodeMs: 2, searchMs: 1 };
+    const answer = { generation: 7, model: 'test-model', spaceId: '0123456789abcdef', candidates: CANDIDATES, timings };
+    edge.isolate.retrieve = async () => ({ body: JSON.stringify(answer), generation: 7, empty: false });
+    expect(await edge.ads('q=shoes')).toMatchObject(refused);
+  });
+
   it('that was long on its way does not go by the list of when it was asked for', async () => {
     const edge = edgeUnderTest();
     const shown = await visit(edge);
