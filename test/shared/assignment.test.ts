@@ -228,6 +228,19 @@ describe('diversion', () => {
     }
   });
 
+  test.each<[string, Partial<Experiment>]>([
+    ['range', { buckets: [0, BUCKETS / 2] }],
+    ['share', { targeting: { share: 0.5 } }],
+  ])('by query lets a query in or out by its %s, for all visitors alike', (_, narrowed) => {
+    const byQuery = experiment({ diversion: 'query', ...narrowed });
+    const taken = units(200).map((query) => {
+      const found = units(5).map((user) => assign(visit('', { units: { user, query } }), [byQuery]).length);
+      expect(new Set(found).size).toBe(1);
+      return found[0];
+    });
+    expect(new Set(taken)).toEqual(new Set([0, 1]));
+  });
+
   test('by query and day deals anew each day', () => {
     const daily = experiment({ diversion: 'query-day' });
     const moved = units(1_000).filter((query) => {

@@ -68,6 +68,7 @@ describe('a switchback', () => {
       [59.99, false],
     ] as const)
       expect(at(7 * HOUR_MS + minutes * 60_000)).toMatchObject({ unitId: 'us@7', washout });
+    expect(at(7 * HOUR_MS, { market: 'gb' }).unitId).toBe('gb@7');
     fc.assert(
       fc.property(
         fc.string({ minLength: 1 }).filter((market) => !/[\n\r\u2028\u2029]/.test(market)),
