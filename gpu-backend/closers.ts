@@ -11,11 +11,11 @@ export type Closer = () => Promise<void> | void;
 /** In the order of opening; what is in a list of its own may end at the same time. */
 export type Closers = (Closer | Closer[])[];
 
-/** How long running requests, and what else is under way, may take once the service is asked to stop. */
-export const DRAIN_MS = 1_500;
+/** How long what may be left behind may take to end. */
+const LEFT_BEHIND_MS = 1_500;
 
 /** The same, given up with an error when it takes longer: for what may be left behind. */
-export function inTime(what: string, close: Closer, limitMs = DRAIN_MS): Closer {
+export function inTime(what: string, close: Closer, limitMs = LEFT_BEHIND_MS): Closer {
   return async () => {
     const ended = new AbortController();
     const late = pause(limitMs, undefined, { signal: ended.signal }).then(() => {

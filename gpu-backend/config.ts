@@ -21,6 +21,8 @@ export interface BackendConfig {
   bundleDir: string;
   /** Folder of another student of the same space, for plans that name it; absent, none. */
   candidateBundleDir: string | undefined;
+  /** How long running requests may take once the service is asked to stop. */
+  drainMs: number;
   /** Verifies the edge's calls. */
   keys: KeyRing;
   /** Bearer keys of programs that cannot sign, for `/v1/embeddings`. */
@@ -72,6 +74,9 @@ const SETTINGS = z.object({
     .string()
     .default('127.0.0.1')
     .describe('Address to listen on; what needs no signature is open to whom it serves'),
+  HARNESS_DRAIN_SECONDS: integer(0, 3_600, 'seconds from 0 to 3600')
+    .default(20)
+    .describe('Seconds that running requests may take after SIGTERM; without any it ends at once'),
   HARNESS_DATA: z.string().default('.harness').describe('Folder of all state: database, generations, lock'),
   HARNESS_GENERATIONS: z
     .string()
@@ -212,6 +217,7 @@ export function parseConfig(env: Record<string, string | undefined>): Readonly<B
   return Object.freeze({
     host: settings.HOST,
     port: settings.PORT,
+    drainMs: settings.HARNESS_DRAIN_SECONDS * 1_000,
     dataDir: settings.HARNESS_DATA,
     generationsDir: settings.HARNESS_GENERATIONS ?? join(settings.HARNESS_DATA, 'generations'),
     milvus:

@@ -4,14 +4,14 @@ import packageJson from '../package.json' with { type: 'json' };
 import { HarnessError } from '../shared/problem.ts';
 import { openAdapters } from './adapters.ts';
 import { startBackground } from './background.ts';
-import { type Closers, closeAll, DRAIN_MS, inTime } from './closers.ts';
+import { type Closers, closeAll, inTime } from './closers.ts';
 import { exitWith, parseCommandLine } from './command-line.ts';
 import { type BackendConfig, parseConfig } from './config.ts';
 import { createService } from './service.ts';
 
 export interface Backend {
   url: string;
-  /** Drains and lets go of everything, in about 3 s at most. */
+  /** Lets running requests finish, `drainMs` at most, and lets go of everything, in about 3 s more. */
   stop(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export async function startBackend(config: Readonly<BackendConfig>): Promise<Bac
     server.serve(app);
     const drain = async () => {
       stopping.abort(new HarnessError('not_ready', 'The backend is stopping.'));
-      await server.close(DRAIN_MS);
+      await server.close(config.drainMs);
     };
     closers.push([drain, ...startBackground({ connection, metrics, peers, canary, rebuild, config, log })]);
     log.info({ url: server.url, seconds: Math.round(performance.now() - began) / 1000 }, 'listening');

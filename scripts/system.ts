@@ -118,7 +118,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     stopping = true;
     // Longer than the edge drains its queue, which lives in memory: what is left in it would be lost.
     const edge = await services.edge?.stop(20_000);
-    await services.backend?.stop();
+    await services.backend?.stop(30_000); // longer than its requests may take
     // An edge that was killed could not say: as far as is known, what it had is not delivered.
     return { undelivered: services.edge === undefined ? 0 : Number(edge?.undelivered ?? 1) };
   }

@@ -1,6 +1,6 @@
 /** The listening socket: taken before anything slow, so that a taken port is reported at once; drained in bounded time. */
 import { createServer, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { HarnessError, problemResponse } from '../../shared/problem.ts';
@@ -13,7 +13,7 @@ export interface HttpServer {
   serve(app: { fetch: (request: Request) => Response | Promise<Response> }): void;
   /**
    * Tells clients to come back on another connection, takes none any more, lets running requests finish, and cuts what takes
-   * longer than `graceMs` in all.
+   * longer than `graceMs` in all. Resolves as soon as nothing runs.
    */
   close(graceMs: number): Promise<void>;
 }
@@ -47,6 +47,11 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
     { keepAliveTimeout: IDLE_MS, ServerResponse: Answer },
     getRequestListener((request) => fetch(request)),
   );
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const message: Record<string, string> = {
@@ -76,7 +81,10 @@ export async function listen({ host, port }: { host: string; port: number }): Pr
       const tellMs = Math.min(TELL_MS, graceMs);
       await pause(tellMs);
       const cut = setTimeout(() => server.closeAllConnections(), graceMs - tellMs);
-      await new Promise<void>((resolve) => server.close(() => resolve())); // closes those that are idle at once
+      const closed = new Promise<void>((resolve) => server.close(() => resolve())); // closes those that are idle at once
+      // Node does not count those as idle that were opened ahead, as browsers and balancers do, and never asked anything.
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      await closed;
       clearTimeout(cut);
     },
   };

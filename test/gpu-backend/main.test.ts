@@ -2,8 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { z } from 'zod';
 import type { Backend } from '../../gpu-backend/main.ts';
 import type { EventBatchResult } from '../../shared/contract/events.ts';
@@ -146,6 +147,19 @@ test('SIGTERM lets running requests finish', async () => {
     if (answer.status === 'fulfilled') expect(answer.value.body).toMatchObject({ stored: 100 });
   }
   expect(answers.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0);
+});
+
+test('waits for running requests as long as it is told to, and for nobody who asks nothing', async () => {
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  onTestFinished(() => timers.mockRestore());
+  const backend = await start(folders, { HARNESS_DRAIN_SECONDS: '3600' });
+  const openedAhead = connect(Number(new URL(backend.url).port), '127.0.0.1');
+  const ended = once(openedAhead, 'close');
+  await once(openedAhead, 'connect');
+  expect((await call(backend.url, 'GET /healthz', { unsigned: true })).status).toBe(200); // so the one before is accepted
+  await backend.stop();
+  await ended;
+  expect(timers.mock.calls.map(([, ms]) => ms)).toContainEqual(expect.closeTo(3_600_000, -3));
 });
 
 describe('where it cannot start, one line says what to do', () => {

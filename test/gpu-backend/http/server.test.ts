@@ -101,7 +101,7 @@ test('ends in time with idle connections open, and tells those in use to come ba
       return new Response(await answer);
     },
   });
-  const [idle, busy] = [await keptAlive(one), await keptAlive(one)];
+  const [unused, idle, busy] = [await keptAlive(one), await keptAlive(one), await keptAlive(one)];
   for (const connection of [idle, busy]) {
     connection.ask();
     expect(await connection.heard('first')).toContain('Connection: keep-alive');
@@ -111,7 +111,7 @@ test('ends in time with idle connections open, and tells those in use to come ba
   busy.ask();
   await arrived.promise;
   const closed = one.close(60_000);
-  await idle.ended;
+  await Promise.all([unused.ended, idle.ended]);
   second.resolve('second');
   expect(await busy.heard('second')).toContain('Connection: close');
   await busy.ended;
