@@ -2,6 +2,7 @@
 import { eq, sql } from 'drizzle-orm';
 import { beforeAll, expect, it } from 'vitest';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import { purgeRemoved } from '../../../gpu-backend/catalogue/purge.ts';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
 import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
@@ -116,4 +117,13 @@ it('of a catalogue that shrank unseen to less than half waits for somebody who s
   await expect(publication.build()).rejects.toMatchObject({ code: 'gate_failed' });
   expect(live.view!.number).toBe(before);
   expect(await publication.build({ force: true })).toMatchObject({ status: 'live', ads: 10 });
+});
+
+it('of an older generation brings back no ad whose row is gone since', async () => {
+  const booked = [...live.view!.ids()].sort();
+  const older = (await publication.list()).generations.find(({ ads }) => ads > booked.length)!;
+  await database.db.execute(sql`update ads set deleted_at = deleted_at - interval '2 days'`);
+  expect(await purgeRemoved(database.db, { days: 1 })).toBe(smallCatalogue().length - booked.length);
+  expect((await publication.rollBack(older.number)).ads).toBe(older.ads);
+  expect([...live.view!.ids()].sort()).toEqual(booked);
 });
