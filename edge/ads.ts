@@ -1,48 +1,23 @@
 /** `GET /v1/ads`: the whole way of a query through the edge, one step a line. */
 import { Hono } from 'hono';
-import type { Visit } from '../shared/assignment.ts';
-import type { ImpressionEvent } from '../shared/contract/events.ts';
-import type { AdsResponse } from '../shared/contract/query-route.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
-import { readOverride } from '../shared/qa-override.ts';
+import type { Assignment } from '../shared/experiment.ts';
 import { continueTrace, TRACEPARENT } from '../shared/traceparent.ts';
 import type { AdsRequest } from './ads-request.ts';
-import { CLICK_VALID_SECONDS, clickTail } from './click.ts';
-import { askOthers, withTriggered } from './counterfactual.ts';
-import { orHead } from './head/head-page.ts';
-import { identify, takenBack, UNIT_COOKIE, type Unit } from './identity.ts';
-import { type Page, retrievePage } from './interleaved.ts';
+import { askOthers, type Others, withTriggered } from './counterfactual.ts';
+import { headPage } from './head/head-page.ts';
+import { type Page, type PageOptions, retrievePage } from './interleaved.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
-import { type LoggedQuery, loggedQuery } from './query-log.ts';
+import { answerOf, impressionOf, type Outcome } from './outcome.ts';
+import { loggedQuery } from './query-log.ts';
 import { originOf } from './request-url.ts';
 import { headersOf } from './security-headers.ts';
 import type { Serving } from './serving.ts';
 import type { Slate } from './slates.ts';
-import { readSticky, STICKY_COOKIE, type StickyRecords, stickyCookie } from './sticky.ts';
-import { ALL_DIVERSIONS, visitOf } from './visit.ts';
+import { assignVisitor, cookiesOf, type Visitor } from './visitor.ts';
 
-/** Everything that one request came to; the answer and the event are two views of it. */
-interface Outcome {
-  /** Id of the answer and of its impression. */
-  id: string;
-  atMs: number;
-  request: AdsRequest;
-  /** The query, and units that are queries, as the impression keeps them. */
-  logged: LoggedQuery;
-  serving: Serving;
-  unit: Unit;
-  visit: Visit;
-  page: Page;
-  /** The airport code of this edge location, where the runtime says it. */
-  colo: string | undefined;
-  slate: Slate;
-  totalMs: number;
-}
-
-const NO_RECORDS: StickyRecords = new Map();
 /** A request that was so long on its way to a list asks again what was taken down: what it knew by then may be a second old by now. */
 const LONG_MS = 250;
-const OUR_COOKIES = [UNIT_COOKIE, STICKY_COOKIE];
 const HEADERS = headersOf({ 'content-type': 'application/json', 'cache-control': 'private, no-store' });
 
 export interface Asked {
@@ -51,78 +26,79 @@ export interface Asked {
   waitUntil: (work: Promise<unknown>) => void;
 }
 
+/** A request that was read and drawn into experiments. */
+interface Drawn {
+  serving: Serving;
+  request: AdsRequest;
+  visitor: Visitor;
+}
+
 /** The answer; throws what was wrong with the request. */
 export async function answerAds(isolate: Isolate, asked: Request, { requestId, waitUntil }: Asked): Promise<Response> {
-  const { settings, clock, config, killList, head, rungs, events } = isolate;
-  const startedAt = clock.elapsed();
+  const { settings, clock, config, killList, events } = isolate;
   const { url, headers } = asked;
+  const startedAt = clock.elapsed();
   const origin = settings.publicUrl ?? originOf(url);
   await Promise.all([config.keepUp(waitUntil), killList.keepUp(waitUntil)]);
   const serving = isolate.serving();
-
   const request = serving.requests.read(url);
-  const unit = await identify(headers, {
-    keys: settings.keys,
-    newId: clock.newId,
-    policy: settings.consent,
-    known: isolate.visitors,
-  });
-  const { unitId } = unit;
-  const atMs = clock.now();
-  const diversions = request.qa === undefined ? serving.diversions : ALL_DIVERSIONS;
-  const visit = await visitOf({ request, headers, unitId, atMs, diversions });
-  const keepsArms = serving.isSticky && unit.consent;
-  const sticky = keepsArms ? await readSticky(headers, settings.keys, unitId) : NO_RECORDS;
-  const overrides = request.qa === undefined ? undefined : await readOverride(settings.keys, request.qa, atMs);
-  const assigned = await serving.planOf(visit, overrides === undefined ? { sticky } : { sticky, overrides });
-  head.keepUp(waitUntil);
-  isolate.student?.keepUp(waitUntil);
+  const visitor = await assignVisitor(isolate, { serving, request, headers });
+  const drawn = { serving, request, visitor };
   const trace = () => continueTrace(headers.get(TRACEPARENT), { requestId, newId: clock.newId });
-  const context = { seed: requestId, trace, waitUntil };
-  const asksOthers = askOthers(isolate, request, assigned, context);
-  const ofPlan = await retrievePage(isolate, request, assigned, context);
-  const page = await orHead(isolate, request, ofPlan, { plan: serving.config.plan, waitUntil });
-  rungs[page.retrieved.rung] += 1;
-  const others = asksOthers && (await asksOthers);
+  const found = await findCandidates(isolate, drawn, { seed: requestId, trace, waitUntil });
   if (clock.elapsed() - startedAt >= LONG_MS) await killList.keepUp(waitUntil);
-  // The list may be cached; who may be shown and what is paid is decided anew every time, by the newest list.
-  const { device } = visit;
-  const killed = killedNow(serving, isolate.serving());
-  const { auction } = serving.config;
-  const pageOf = (candidates: readonly Candidate[]) =>
-    isolate.slates.of(candidates, { killed, auction, device, slots: request.slots, atMs });
-  const slate = pageOf(page.retrieved.answer?.candidates ?? []);
-  const assignments =
-    others === undefined
-      ? page.assignments
-      : withTriggered(page.assignments, { others, retrieved: page.retrieved, slots: slate, pageOf });
-  const outcome: Outcome = {
-    id: requestId,
-    atMs,
-    request,
-    logged: await loggedQuery(settings, { query: request.normalized, assignments }),
-    serving,
-    unit,
-    visit,
-    page,
-    colo: (asked as { cf?: { colo?: string } }).cf?.colo,
-    slate,
-    totalMs: 0,
-  };
-  outcome.totalMs = clock.elapsed() - startedAt;
+  const { slate, assignments } = holdAuction(isolate, drawn, found);
+  const logged = await loggedQuery(settings, { query: request.normalized, assignments });
+  const { colo } = (asked as { cf?: { colo?: string } }).cf ?? {};
+  const totalMs = clock.elapsed() - startedAt;
+  const outcome: Outcome = { id: requestId, ...drawn, page: found.page, slate, logged, colo, totalMs };
   await events.log(impressionOf(outcome), waitUntil);
-
   const { experiments } = serving.config;
-  const remember =
-    overrides === undefined && keepsArms
-      ? await stickyCookie({ keys: settings.keys, unitId, before: sticky, assigned: assigned.assigned, experiments })
-      : undefined;
+  const cookies = await cookiesOf(visitor, { keys: settings.keys, experiments, headers });
   const response = new Response(JSON.stringify(answerOf(outcome, origin)), { headers: HEADERS });
-  const cookies = unit.consent ? [unit.setCookie, remember] : takenBack(headers.get('cookie'), OUR_COOKIES);
-  for (const cookie of cookies) {
-    if (cookie !== undefined) response.headers.append('set-cookie', cookie);
-  }
+  for (const cookie of cookies) response.headers.append('set-cookie', cookie);
   return response;
+}
+
+interface Found {
+  page: Page;
+  /** The lists of other arms, where they are logged. */
+  others: Others | undefined;
+}
+
+/** Candidates of the visitor's plan, of the head where there is no list; and beside them those of the other arms. */
+async function findCandidates(
+  isolate: Isolate,
+  { serving, request, visitor: { assigned } }: Drawn,
+  options: PageOptions,
+): Promise<Found> {
+  const { head, student, rungs } = isolate;
+  const { waitUntil } = options;
+  head.keepUp(waitUntil);
+  student?.keepUp(waitUntil);
+  const asksOthers = askOthers(isolate, request, assigned, options);
+  const ofPlan = await retrievePage(isolate, request, assigned, options);
+  const isEmpty = ofPlan.retrieved.rung === 'empty';
+  const page = isEmpty ? await headPage(head, ofPlan, { request, plan: serving.config.plan, waitUntil }) : ofPlan;
+  rungs[page.retrieved.rung] += 1;
+  return { page, others: asksOthers && (await asksOthers) };
+}
+
+/** The list may be cached; who may be shown and what is paid is decided anew every time, by the newest kill list. */
+function holdAuction(
+  isolate: Pick<Isolate, 'serving' | 'slates'>,
+  { serving, request, visitor: { visit, atMs } }: Drawn,
+  { page: { retrieved, assignments }, others }: Found,
+): { slate: Slate; assignments: Assignment[] } {
+  const { device } = visit;
+  const { slots } = request;
+  const { auction } = serving.config;
+  const killed = killedNow(serving, isolate.serving());
+  const pageOf = (candidates: readonly Candidate[]) =>
+    isolate.slates.of(candidates, { killed, auction, device, slots, atMs });
+  const slate = pageOf(retrieved.answer?.candidates ?? []);
+  if (others === undefined) return { slate, assignments };
+  return { slate, assignments: withTriggered(assignments, { others, retrieved, slots: slate, pageOf }) };
 }
 
 /**
@@ -134,7 +110,11 @@ function killedNow(begun: Serving, now: Serving): ReadonlySet<string> {
 }
 
 /** What an answer is headed by; throws what is wrong with the request. Nobody is shown anything, so there is no impression. */
-async function headersAlone(isolate: Isolate, { url }: Request, { waitUntil }: Asked): Promise<Response> {
+async function headersAlone(
+  isolate: Pick<Isolate, 'config' | 'serving'>,
+  { url }: Request,
+  { waitUntil }: Asked,
+): Promise<Response> {
   await isolate.config.keepUp(waitUntil);
   isolate.serving().requests.read(url);
   return new Response(null, { headers: HEADERS });
@@ -149,76 +129,3 @@ export const adsRoute = (isolate: Isolate) =>
       waitUntil: (work) => c.executionCtx.waitUntil(work),
     });
   });
-
-const toHundredths = (ms: number) => Math.round(ms * 100) / 100;
-
-function timingsOf({ page, totalMs }: Outcome) {
-  const { backendMs, encodeMs, searchMs } = page.retrieved.timings;
-  return {
-    totalMs: toHundredths(totalMs),
-    backendMs: toHundredths(backendMs),
-    encodeMs: toHundredths(encodeMs),
-    searchMs: toHundredths(searchMs),
-  };
-}
-
-function impressionOf(outcome: Outcome): ImpressionEvent {
-  const { id, atMs, request, serving, unit, visit, page, slate } = outcome;
-  const { retrieved, teamOf } = page;
-  return {
-    type: 'impression',
-    id,
-    atMs,
-    unitId: unit.unitId,
-    bot: unit.bot,
-    consent: unit.consent,
-    ...(request.qa === undefined ? {} : { qa: true }),
-    device: visit.device,
-    ...(outcome.colo === undefined ? {} : { colo: outcome.colo }),
-    market: request.market,
-    locale: request.locale,
-    ...outcome.logged,
-    planFingerprint: page.planFingerprint,
-    configVersion: serving.config.version,
-    generation: retrieved.answer?.generation ?? null,
-    model: retrieved.answer?.model ?? null,
-    cache: retrieved.cache,
-    rung: retrieved.rung,
-    ...(retrieved.reason === undefined ? {} : { reason: retrieved.reason }),
-    slots: slate.map(({ position, candidate, priceMicros, retrievers }) => ({
-      position,
-      adId: candidate.adId,
-      relevance: candidate.relevance,
-      priceMicros,
-      retrievers,
-      ...(teamOf === undefined ? {} : { team: teamOf.get(candidate.adId)! }),
-    })),
-    timings: timingsOf(outcome),
-  };
-}
-
-function answerOf(outcome: Outcome, origin: string): AdsResponse {
-  const { id, atMs, request, page, slate } = outcome;
-  const { retrieved } = page;
-  const x = Math.floor(atMs / 1_000) + CLICK_VALID_SECONDS;
-  const tail = clickTail(request.qa === undefined ? { i: id, x } : { i: id, x, q: 1 });
-  return {
-    requestId: id,
-    query: { raw: request.raw, normalized: request.normalized },
-    assignments: page.assignments,
-    cache: retrieved.cache,
-    generation: retrieved.answer?.generation ?? null,
-    model: retrieved.answer?.model ?? null,
-    rung: retrieved.rung,
-    slots: slate.map(({ position, candidate, sign }) => ({
-      position,
-      adId: candidate.adId,
-      title: candidate.title,
-      description: candidate.description,
-      displayUrl: candidate.displayUrl,
-      clickUrl: `${origin}/v1/click/${sign(tail)}`,
-    })),
-    ...(retrieved.reason === undefined ? {} : { degraded: { rung: retrieved.rung, reason: retrieved.reason } }),
-    timings: timingsOf(outcome),
-  };
-}
