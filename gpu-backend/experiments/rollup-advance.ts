@@ -116,14 +116,19 @@ function growth(): SQL {
     on conflict (${key}) do update set ${list(names.map((name) => sql`${name} = kept.${name} + excluded.${name}`))}`;
 }
 
+/** Keeps others from moving the rollups until the transaction ends. */
+export async function lockRollups(tx: Database): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCK}::bigint)`);
+}
+
 /** Brings the rollups up to the events stored by transactions that have ended; any number of processes may call it. */
 export async function advance(db: Database): Promise<void> {
   await db.transaction(async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCK}::bigint)`);
+    await lockRollups(tx);
     let { after, before } = await window(tx);
     if (BigInt(after) > BigInt(before)) {
-      await startAgain(tx);
-      after = '0';
+      await renumber(tx, after);
+      after = '1';
     }
     const exist = TABLES.map(
       (table) =>
@@ -150,13 +155,14 @@ async function window(tx: Database): Promise<Window> {
 }
 
 /**
- * For a database that was copied to a server whose transaction numbers are lower than those stored: all events count as
- * stored before any transaction of this server, and the rollups begin anew. The service advances once before it takes
- * events, so that this is seen before new events could hide among the old numbers.
+ * For a database that was copied to a server whose transaction numbers are lower than those stored. The rollups stay, because
+ * events that are in them may be deleted by now (events/forget.ts): those that are in count as stored before any transaction of
+ * this server, the others as stored by the first. The service advances once before it takes events, so that this is seen
+ * before new events could hide among the old numbers.
  */
-async function startAgain(tx: Database): Promise<void> {
-  for (const table of TABLES) await tx.execute(sql`update ${table} set xact = '0'`);
-  await tx.execute(sql`truncate ${experimentUnitDays}, ${experimentUnits}, ${experimentArmDays}`);
+async function renumber(tx: Database, after: string): Promise<void> {
+  for (const table of TABLES)
+    await tx.execute(sql`update ${table} set xact = case when xact < ${after}::xid8 then '0'::xid8 else '1'::xid8 end`);
 }
 
 /** How far the rollups are. */

@@ -53,6 +53,15 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string>; says: stri
     env: { HARNESS_DATA: join(folder, 'data') },
     says: `HARNESS_DATA: ${join(folder, 'data')} has no log yet; expected one that a backend has served from.`,
   },
+  {
+    command: ['scripts/forget.ts', '--before', '2026-02-30'],
+    says: "error: option '--before <day>' argument '2026-02-30' is invalid. expected a day such as 2026-01-31",
+  },
+  { command: ['scripts/forget.ts'], says: 'expected either --before or --unit.' },
+  {
+    command: ['scripts/forget.ts', '--unit', 'x', '--all'],
+    says: '--all: expected --before beside it, got --unit.',
+  },
   { command: ['scripts/reconcile.ts', '--edge', 'nonsense'], says: `--edge: ${URL_WANTED} nonsense.` },
   {
     command: ['scripts/reconcile.ts', '--edge', 'http://127.0.0.1:9'],

@@ -185,7 +185,7 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
     expect(after.transaction).toBeGreaterThan(before.transaction);
   });
 
-  it('begin anew where the database was copied from a server with higher transaction numbers', async () => {
+  it('stay where the database was copied from a server with higher transaction numbers', async () => {
     await store(...TRAFFIC);
     await advance(database.db);
     const expected = await everything();
