@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ImpressionEvent } from '../../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
+import type { Experiment } from '../../shared/experiment.ts';
 import { HEAD } from './stand-in.ts';
 import { edgeUnderTest } from './under-test.worker.ts';
 
@@ -144,15 +145,19 @@ describe('head', () => {
     expect((await edge.ads('q=trainers')).rung).toBe('head');
   });
 
-  it('an interleaving that could not take place is not made of it either', async () => {
+  it.each<[string, Partial<Experiment>]>([
+    ['an interleaving that could not take place', { kind: 'interleaving' }],
+    ['a page whose other arms could not be asked for', { counterfactualShare: 1 }],
+  ])('%s is no exposure either', async (_, patch) => {
     const edge = await withHead();
     const [first] = DEFAULT_CONFIG.experiments;
-    const experiments = [{ ...first!, kind: 'interleaving' as const }];
+    const experiments = [{ ...first!, ...patch }];
     await edge.backend({ config: { ...config, version: 4, experiments }, retrieve: 'drop' });
     edge.later(5);
     await edge.isolate.config.refresh();
     const answer = await edge.ads('q=trainers');
     expect(answer).toMatchObject({ rung: 'head', assignments: [] });
+    expect(lastLogged(edge).assignments).toEqual([]);
     expect(lastLogged(edge).slots.some(({ team }) => team !== undefined)).toBe(false);
   });
 });
