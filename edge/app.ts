@@ -31,9 +31,13 @@ function noRoute(method: string, path: string, requestId: string): Response {
 }
 
 /** The answer to an error; one of ours is logged. */
-function refuse(isolate: Isolate, error: unknown, { what, requestId }: { what: string; requestId: string }): Response {
+function refuse(
+  { onError }: Pick<Isolate, 'onError'>,
+  error: unknown,
+  { what, requestId }: { what: string; requestId: string },
+): Response {
   if (toProblem(error).status >= 500)
-    isolate.onError(`${what} (${requestId})`, error instanceof Error ? (error.stack ?? error) : error);
+    onError(`${what} (${requestId})`, error instanceof Error ? (error.stack ?? error) : error);
   return problemResponse(error, requestId);
 }
 

@@ -65,14 +65,17 @@ export interface RetrieveContext {
   waitUntil: (work: Promise<unknown>) => void;
 }
 
+/** What a list is found with. */
+export type CandidateSources = Pick<Isolate, 'settings' | 'clock' | 'config' | 'serving' | 'cache' | 'retrieve'>;
+
 /** Never throws for a backend that is away, slow or refusing: that is what the ladder is for. */
 export async function retrieve(
-  isolate: Isolate,
+  sources: CandidateSources,
   request: AdsRequest,
   { plan, fingerprint }: KeyedPlan,
   { trace, waitUntil }: RetrieveContext,
 ): Promise<Retrieved> {
-  const { settings, clock, cache, config } = isolate;
+  const { settings, clock, cache, config } = sources;
   const { normalized: query, market, locale } = request;
   const startedAt = clock.elapsed();
   const remainingMs = () => Math.max(50, settings.backendDeadlineMs - (clock.elapsed() - startedAt));
@@ -82,7 +85,7 @@ export async function retrieve(
     const { entry, status, ageMs, reason, hedged } = await cache.find({
       key,
       load: ({ urgent }) =>
-        isolate.retrieve({
+        sources.retrieve({
           key,
           request: { query, normalizerVersion: NORMALIZER_VERSION, market, locale, plan },
           ask: { deadlineMs: remainingMs(), urgent, traceparent: trace() },
@@ -91,7 +94,7 @@ export async function retrieve(
     });
     const answer = decode(entry);
     // The list of this moment: others may have asked by an older one, in another isolate or before.
-    requireReached(answer.generation, isolate.serving().killedSince);
+    requireReached(answer.generation, sources.serving().killedSince);
     const backendMs = clock.elapsed() - startedAt;
     const { encodeMs, searchMs } = answer.timings;
     const waited = reason === undefined ? noTimings : { ...noTimings, backendMs };

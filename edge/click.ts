@@ -55,7 +55,7 @@ async function landing(keys: KeyRing, { i, p, d }: ClickToken): Promise<string> 
 const isPrefetch = (request: Request) =>
   request.method === 'HEAD' || /prefetch|prerender/i.test(request.headers.get('sec-purpose') ?? '');
 
-export const clickRoute = (isolate: Isolate) =>
+export const clickRoute = (isolate: Pick<Isolate, 'settings' | 'clock' | 'events'>) =>
   new Hono<EdgeContext>().get('/v1/click/:token', async (c) => {
     const { settings, clock, events } = isolate;
     const token = await readClick(settings.keys, c.req.param('token'));

@@ -44,7 +44,7 @@ async function readBody(request: Request): Promise<ConversionRequest> {
   return parse(ConversionRequest, body, 'body');
 }
 
-export const conversionsRoute = (isolate: Isolate) =>
+export const conversionsRoute = (isolate: Pick<Isolate, 'settings' | 'clock' | 'events'>) =>
   new Hono<EdgeContext>().post('/v1/conversions', async (c) => {
     const { settings, clock, events } = isolate;
     const { clickId: token, orderId, valueMicros } = await readBody(c.req.raw);

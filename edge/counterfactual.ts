@@ -8,7 +8,7 @@ import type { AuctionSlot } from '../shared/auction.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
 import type { Assignment } from '../shared/experiment.ts';
 import type { AdsRequest } from './ads-request.ts';
-import { type RetrieveContext, type Retrieved, retrieve } from './candidates.ts';
+import { type CandidateSources, type RetrieveContext, type Retrieved, retrieve } from './candidates.ts';
 import type { Isolate } from './isolate.ts';
 import type { AssignedPlan } from './serving.ts';
 
@@ -17,18 +17,18 @@ export type Others = ReadonlyMap<string, readonly Retrieved[] | undefined>;
 
 /** Starts to ask for the other arms' lists; `undefined` where nothing is to be logged. Never rejects. */
 export function askOthers(
-  isolate: Isolate,
+  sources: CandidateSources & Pick<Isolate, 'onError'>,
   request: AdsRequest,
   { counterfactuals }: Pick<AssignedPlan, 'counterfactuals'>,
   context: RetrieveContext,
 ): Promise<Others> | undefined {
   if (counterfactuals.length === 0) return undefined;
   const asked = counterfactuals.map(async ({ experiment, plans }) => {
-    const lists = Promise.all(plans.map((plan) => retrieve(isolate, request, plan, context)));
+    const lists = Promise.all(plans.map((plan) => retrieve(sources, request, plan, context)));
     return [
       experiment,
       await lists.catch((error: unknown) => {
-        isolate.onError('counterfactual', error);
+        sources.onError('counterfactual', error);
         return undefined;
       }),
     ] as const;

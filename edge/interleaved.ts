@@ -6,8 +6,7 @@ import { Rung } from '../shared/contract/query-route.ts';
 import type { Assignment } from '../shared/experiment.ts';
 import { interleave } from '../shared/interleave.ts';
 import type { AdsRequest } from './ads-request.ts';
-import { type RetrieveContext, type Retrieved, retrieve } from './candidates.ts';
-import type { Isolate } from './isolate.ts';
+import { type CandidateSources, type RetrieveContext, type Retrieved, retrieve } from './candidates.ts';
 import type { AssignedPlan } from './serving.ts';
 
 export interface Page {
@@ -26,20 +25,20 @@ export interface PageOptions extends RetrieveContext {
 }
 
 export async function retrievePage(
-  isolate: Isolate,
+  sources: CandidateSources,
   request: AdsRequest,
   assigned: AssignedPlan,
   { seed, ...context }: PageOptions,
 ): Promise<Page> {
   const { interleaving, assignments } = assigned;
   if (interleaving === undefined) {
-    const retrieved = await retrieve(isolate, request, assigned, context);
+    const retrieved = await retrieve(sources, request, assigned, context);
     return { retrieved, assignments, planFingerprint: assigned.fingerprint, teamOf: undefined };
   }
   const { teams } = interleaving;
   const [a, b] = await Promise.all([
-    retrieve(isolate, request, teams[0], context),
-    retrieve(isolate, request, teams[1], context),
+    retrieve(sources, request, teams[0], context),
+    retrieve(sources, request, teams[1], context),
   ]);
   // Half a comparison is none: without both lists, of one generation, the page is that of one plan and counts for neither.
   if (a.answer === null || b.answer === null || a.answer.generation !== b.answer.generation) {

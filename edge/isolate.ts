@@ -22,7 +22,7 @@ import { HEAD_MAX_AGE_MS, HeadStore } from './head/head-store.ts';
 import { lastUsed } from './last-used.ts';
 import { Ledger } from './ledger.ts';
 import { ledgerEntry } from './outbox/ledger-entry.ts';
-import type { OutboxWorld } from './outbox/outbox.ts';
+import type { OutboxDependencies } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
 import { RateLimiter } from './rate-limit.ts';
 import { guardedOrigins } from './resilience/guarded-origins.ts';
@@ -32,7 +32,7 @@ import { Slates } from './slates.ts';
 import { type BundleFiles, loadStudent } from './student/load.ts';
 import { QueryEncoder } from './student/query-encoder.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
-import type { KeeperWorld } from './takedown/kill-list-object.ts';
+import type { KeeperDependencies } from './takedown/kill-list-object.ts';
 import { servingNow } from './takedown/serving-now.ts';
 import { askSources, orSecond } from './takedown/sources.ts';
 
@@ -73,7 +73,6 @@ export interface EdgeContext {
 export interface Isolate {
   settings: EdgeSettings;
   clock: Clock;
-  backend: Backend;
   /** Where candidates are asked for. */
   origins: Origins;
   config: ConfigStore;
@@ -83,7 +82,7 @@ export interface Isolate {
   /** What the next request is served by. */
   serving: () => Serving;
   /** For the kill list's object, where it runs in this isolate. */
-  keeperWorld: KeeperWorld;
+  keeperDependencies: KeeperDependencies;
   memory: MemoryCache;
   cache: TieredCache;
   /** Encodes queries where a student is bound. */
@@ -103,7 +102,7 @@ export interface Isolate {
   limiter: RateLimiter | undefined;
   outboxes: Outboxes;
   /** For the outbox, where it runs in this isolate. */
-  outboxWorld: OutboxWorld;
+  outboxDependencies: OutboxDependencies;
   storeEvents: (events: readonly HarnessEvent[]) => Promise<EventBatchResult>;
   startedAtMs: number;
   onError: (message: string, error: unknown) => void;
@@ -221,13 +220,12 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   return {
     settings,
     clock,
-    backend,
     origins,
     config,
     visitors: lastUsed(VISITORS),
     killList,
     serving,
-    keeperWorld: { now: steady, load: loadKillList, onError: logError },
+    keeperDependencies: { now: steady, load: loadKillList, onError: logError },
     memory,
     cache,
     student,
@@ -250,7 +248,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     events,
     ledger,
     outboxes,
-    outboxWorld: {
+    outboxDependencies: {
       now,
       store: storeEvents,
       missing: (ids) => backend.missingEvents(ids, waits.storeMs),

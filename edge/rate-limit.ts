@@ -82,7 +82,7 @@ export class RateLimiter {
 }
 
 /** Throws `too_many_requests`. */
-export async function limitRate({ limiter }: Isolate, headers: Headers): Promise<void> {
+export async function limitRate({ limiter }: Pick<Isolate, 'limiter'>, headers: Headers): Promise<void> {
   if (limiter === undefined) return;
   const key = clientKey(headers);
   if (key === undefined || !(await limiter.refuses(key))) return;
@@ -92,7 +92,7 @@ export async function limitRate({ limiter }: Isolate, headers: Headers): Promise
 }
 
 /** The same for routes of the application. */
-export const rateLimit = (isolate: Isolate) =>
+export const rateLimit = (isolate: Pick<Isolate, 'limiter'>) =>
   createMiddleware<EdgeContext>(async (c, next) => {
     await limitRate(isolate, c.req.raw.headers);
     await next();

@@ -7,10 +7,9 @@ import { verifyRequest } from '../shared/signature.ts';
 import type { EdgeContext, Isolate } from './isolate.ts';
 import { pathStart } from './request-url.ts';
 
-export const reconcileRoute = (isolate: Isolate) =>
+export const reconcileRoute = ({ settings, clock, outboxes }: Pick<Isolate, 'settings' | 'clock' | 'outboxes'>) =>
   new Hono<EdgeContext>().post('/v1/reconcile', async (c) => {
     const { url } = c.req;
-    const { settings, clock, outboxes } = isolate;
     await verifyRequest(
       settings.keys,
       { method: 'POST', path: url.slice(pathStart(url)), body: '' },
@@ -22,7 +21,7 @@ export const reconcileRoute = (isolate: Isolate) =>
   });
 
 /** The scheduled run; what is missing is named in the log by the outbox that knows of it. */
-export async function reconcileOnSchedule({ outboxes, onError }: Isolate): Promise<void> {
+export async function reconcileOnSchedule({ outboxes, onError }: Pick<Isolate, 'outboxes' | 'onError'>): Promise<void> {
   try {
     await outboxes.reconcile();
   } catch (error) {

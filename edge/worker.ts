@@ -43,14 +43,14 @@ function edgeOf(env: EdgeBindings, loopback: Loopback): Edge {
 /** The Durable Object of `OUTBOX` in wrangler.toml. */
 export class Outbox extends EventOutbox {
   constructor(state: ObjectState & Loopback, env: EdgeBindings) {
-    super(state, () => edgeOf(env, state).isolate.outboxWorld);
+    super(state, () => edgeOf(env, state).isolate.outboxDependencies);
   }
 }
 
 /** The Durable Object of `KILL_LIST` in wrangler.toml. */
 export class KillList extends KillListObject {
   constructor(state: KeeperState & Loopback, env: EdgeBindings) {
-    super(state, () => edgeOf(env, state).isolate.keeperWorld);
+    super(state, () => edgeOf(env, state).isolate.keeperDependencies);
   }
 }
 

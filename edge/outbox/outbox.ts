@@ -21,7 +21,7 @@ export interface ObjectState {
 }
 
 /** What the outbox needs of the Worker that it is part of. */
-export interface OutboxWorld {
+export interface OutboxDependencies {
   now: () => number;
   store: (events: readonly HarnessEvent[]) => Promise<EventBatchResult>;
   /** Of these ids, those that are no rows. */
@@ -42,15 +42,15 @@ const CHECKS_TO_REPORT = 2;
 
 export class Outbox {
   readonly #state: ObjectState;
-  readonly #world: () => OutboxWorld;
+  readonly #dependencies: () => OutboxDependencies;
   readonly #shelf: Shelf;
   #failures = 0;
   #reconciling: Promise<Reconciliation> | undefined;
 
-  /** `world` is asked for at every call: it may not exist yet when the object is made. */
-  constructor(state: ObjectState, world: () => OutboxWorld) {
+  /** `dependencies` is asked for at every call: it may not exist yet when the object is made. */
+  constructor(state: ObjectState, dependencies: () => OutboxDependencies) {
     this.#state = state;
-    this.#world = world;
+    this.#dependencies = dependencies;
     this.#shelf = new Shelf(state.storage.sql);
   }
 
@@ -59,13 +59,13 @@ export class Outbox {
     try {
       const given = pathname === '/reconcile' ? undefined : await request.json();
       if (pathname === '/put') await this.put(given as HarnessEvent[]);
-      else if (pathname === '/note') this.#shelf.note(given as string[], this.#world().now());
+      else if (pathname === '/note') this.#shelf.note(given as string[], this.#dependencies().now());
       else if (pathname === '/reconcile') return Response.json(await this.reconcile());
       else throw new HarnessError('not_found', `${pathname}: expected /put, /note or /reconcile`);
       return new Response(null, { status: 204 });
     } catch (error) {
       // The caller is told no more of a fault than that there was one.
-      if (!(error instanceof HarnessError)) this.#world().onError(`outbox: ${pathname} failed`, error);
+      if (!(error instanceof HarnessError)) this.#dependencies().onError(`outbox: ${pathname} failed`, error);
       return problemResponse(error);
     }
   }
@@ -77,7 +77,7 @@ export class Outbox {
 
   async #toBeWoken(): Promise<void> {
     const { storage } = this.#state;
-    const nowMs = this.#world().now();
+    const nowMs = this.#dependencies().now();
     const alarmMs = await storage.getAlarm();
     // One that is further off than any pause is of a clock that has been set back since.
     if (alarmMs === null || alarmMs > nowMs + MAX_DELAY_MS) await storage.setAlarm(nowMs + FIRST_DELAY_MS);
@@ -85,7 +85,7 @@ export class Outbox {
 
   /** Delivers what waits. Never throws: the runtime gives up on an alarm that fails too often. */
   async alarm(): Promise<void> {
-    const { now, onError } = this.#world();
+    const { now, onError } = this.#dependencies();
     try {
       await this.#deliver();
       this.#failures = 0;
@@ -100,7 +100,7 @@ export class Outbox {
   }
 
   async #deliver(): Promise<void> {
-    const { store, counts, onError } = this.#world();
+    const { store, counts, onError } = this.#dependencies();
     for (;;) {
       const [batch] = splitBatches(this.#shelf.waiting(MAX_BATCH_EVENTS), ({ event }) => [event]);
       if (batch === undefined) return;
@@ -124,7 +124,7 @@ export class Outbox {
   }
 
   async #reconcile(): Promise<Reconciliation> {
-    const { now, missing, noteLost, onError } = this.#world();
+    const { now, missing, noteLost, onError } = this.#dependencies();
     // The runtime gives up on an alarm whose runs keep dying, and what waits must not wait for the next event that the queue refuses.
     if (this.#shelf.waitingCount() > 0) await this.#toBeWoken();
     this.#shelf.forget(now());

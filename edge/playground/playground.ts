@@ -28,7 +28,7 @@ const answer = (body: string, type: string) =>
     },
   });
 
-export const playgroundRoute = ({ settings, config }: Isolate) => {
+export const playgroundRoute = ({ settings, config }: Pick<Isolate, 'settings' | 'config'>) => {
   const markets = () =>
     config.serving.config.markets.map((market) => `<option>${escapeHtml(market)}</option>`).join('');
   // By functions: in a text that stands for another, a dollar sign says what to put there.

@@ -16,7 +16,7 @@ export interface KeeperState {
 }
 
 /** What the object needs of the Worker that it is part of. */
-export interface KeeperWorld {
+export interface KeeperDependencies {
   /** Milliseconds of a clock that does not go back. */
   now: () => number;
   /** The backend's list. */
@@ -38,22 +38,22 @@ const WHOLE = 'kill-list';
 export class KillListObject {
   readonly #state: KeeperState;
   readonly #keeper: KillListKeeper;
-  readonly #world: () => KeeperWorld;
+  readonly #dependencies: () => KeeperDependencies;
   readonly #ready: Promise<void>;
   /** Version of the list on disk. */
   #keptVersion = 0;
 
-  constructor(state: KeeperState, world: () => KeeperWorld) {
+  constructor(state: KeeperState, dependencies: () => KeeperDependencies) {
     this.#state = state;
-    this.#world = world;
+    this.#dependencies = dependencies;
     this.#keeper = new KillListKeeper({
-      ask: async () => ({ ageMs: 0, list: await world().load() }),
-      now: () => world().now(),
+      ask: async () => ({ ageMs: 0, list: await dependencies().load() }),
+      now: () => dependencies().now(),
       refreshMs: FRESH_MS,
       boundMs: FRESH_MS,
       waitMs: WAIT_MS,
       onNewer: (list) => this.#keep(list),
-      onError: (message, error) => world().onError(message, error),
+      onError: (message, error) => dependencies().onError(message, error),
     });
     this.#ready = this.#restore();
   }
@@ -80,7 +80,7 @@ export class KillListObject {
       this.#keptVersion = list.version;
       this.#keeper.adopt(list);
     } catch (error) {
-      this.#world().onError('the kill list on disk could not be read', error);
+      this.#dependencies().onError('the kill list on disk could not be read', error);
     }
   }
 
@@ -96,7 +96,7 @@ export class KillListObject {
     const keys = partKeys(Math.ceil(text.length / PART_LENGTH));
     const parts = keys.map((key, i) => [key, text.slice(i * PART_LENGTH, (i + 1) * PART_LENGTH)]);
     const entries = { ...Object.fromEntries(parts), [PARTS]: keys.length };
-    const failed = (error: unknown) => this.#world().onError('the kill list could not be kept', error);
+    const failed = (error: unknown) => this.#dependencies().onError('the kill list could not be kept', error);
     // The runtime sends no answer before it is on disk: an object that restarts must not know less than it has said.
     this.#state.waitUntil(this.#state.storage.put(entries).catch(failed));
   }

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import type { AdsRequest } from '../../edge/ads-request.ts';
 import type { Found, Lookup } from '../../edge/cache/tiered.ts';
+import type { CandidateSources } from '../../edge/candidates.ts';
 import { type Page, retrievePage } from '../../edge/interleaved.ts';
-import type { Isolate } from '../../edge/isolate.ts';
 import { Serving } from '../../edge/serving.ts';
 import type { Visit } from '../../shared/assignment.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
@@ -27,14 +27,14 @@ const VISIT: Visit = { units: { user: 'u' }, market: 'us', locale: 'en', device:
 async function pageOf(serving: Serving, find: (team: number) => Promise<Found>): Promise<Page> {
   const assigned = await serving.planOf(VISIT);
   const prints = assigned.interleaving!.teams.map(({ fingerprint }) => fingerprint);
-  const isolate = {
+  const sources = {
     settings: { backendDeadlineMs: 1_000 },
     clock: { elapsed: () => 0 },
     config: { generation: 7 },
     serving: () => serving,
     cache: { find: ({ key }: Lookup) => find(prints.indexOf(key.plan)) },
-  } as unknown as Isolate;
-  return retrievePage(isolate, { ...request }, assigned, { seed: 'seed', trace: () => '', waitUntil: () => undefined });
+  } as unknown as CandidateSources;
+  return retrievePage(sources, { ...request }, assigned, { seed: 'seed', trace: () => '', waitUntil: () => undefined });
 }
 
 it.each<[string, [Found, Found], string, string, string | undefined]>([

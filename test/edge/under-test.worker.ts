@@ -65,7 +65,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
   let ids = 0;
   let entrypointCalls = 0;
   const alarms = new Map<string, number | null>();
-  /** Runs in the Durable Object of that name, on its SQLite, with the world of this edge. */
+  /** Runs in the Durable Object of that name, on its SQLite, with what this edge gives it. */
   const inOutbox = <T>(object: string, act: (outbox: Outbox) => Promise<T>): Promise<T> => {
     const { OUTBOX } = env as unknown as { OUTBOX: DurableObjectNamespace };
     return runInDurableObject(OUTBOX.get(OUTBOX.idFromName(`${name}-${object}`)) as never, (_, state) => {
@@ -74,7 +74,7 @@ export function edgeUnderTest(overrides: Partial<Bindings> = {}) {
         getAlarm: async () => alarms.get(object) ?? null,
         setAlarm: async (atMs: number) => void alarms.set(object, atMs),
       };
-      return act(new Outbox({ storage }, () => isolate.outboxWorld));
+      return act(new Outbox({ storage }, () => isolate.outboxDependencies));
     });
   };
   // Each isolate asks for the kill list itself: the object has tests of its own.

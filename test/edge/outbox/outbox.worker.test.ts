@@ -3,7 +3,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { noEvents } from '../../../edge/events.ts';
-import { Outbox, type OutboxWorld } from '../../../edge/outbox/outbox.ts';
+import { Outbox, type OutboxDependencies } from '../../../edge/outbox/outbox.ts';
 import type { HarnessEvent } from '../../../shared/contract/events.ts';
 import { MAX_RECONCILED_IDS } from '../../../shared/contract/reconciliation.ts';
 
@@ -22,7 +22,7 @@ let count = 0;
 function withOutbox(
   act: (given: {
     outbox: Outbox;
-    world: OutboxWorld;
+    dependencies: OutboxDependencies;
     note: (ids: readonly string[]) => Promise<Response>;
     at: (ms: number) => void;
     alarms: number[];
@@ -35,7 +35,7 @@ function withOutbox(
     let nowMs = T0;
     let alarmAt: number | null = null;
     const [alarms, errors]: [number[], string[]] = [[], []];
-    const world: OutboxWorld = {
+    const dependencies: OutboxDependencies = {
       now: () => nowMs,
       store: async (events) => ({ stored: events.length, duplicates: 0, rejected: [] }),
       missing: async () => [],
@@ -51,7 +51,7 @@ function withOutbox(
         alarms.push(atMs);
       },
     };
-    const outbox = new Outbox({ storage }, () => world);
+    const outbox = new Outbox({ storage }, () => dependencies);
     const note = (ids: readonly string[]) =>
       outbox.fetch(new Request('https://outbox/note', { method: 'POST', body: JSON.stringify(ids) }) as never);
     const at = (ms: number) => {
@@ -61,7 +61,7 @@ function withOutbox(
     const loseAlarm = () => {
       alarmAt = null;
     };
-    await act({ outbox, world, note, at, alarms, errors, loseAlarm });
+    await act({ outbox, dependencies, note, at, alarms, errors, loseAlarm });
   });
 }
 
@@ -74,9 +74,9 @@ it('is woken a second after the first event, however many follow', () =>
   }));
 
 it('tries again after pauses that double, half a minute at most, and says once that events wait', () =>
-  withOutbox(async ({ outbox, world, at, alarms, errors }) => {
-    const { store } = world;
-    world.store = away;
+  withOutbox(async ({ outbox, dependencies, at, alarms, errors }) => {
+    const { store } = dependencies;
+    dependencies.store = away;
     await outbox.put([event('event-001')]);
     for (let i = 0; i < 8; i++) {
       at(alarms.at(-1)! - T0);
@@ -85,7 +85,7 @@ it('tries again after pauses that double, half a minute at most, and says once t
     const pauses = alarms.map((atMs, i) => (atMs - (alarms[i - 1] ?? T0)) / 1_000);
     expect(pauses).toEqual([1, 2, 4, 8, 16, 30, 30, 30, 30]);
     expect(errors).toEqual(['1 events wait in the outbox']);
-    world.store = store;
+    dependencies.store = store;
     at(alarms.at(-1)! - T0);
     await outbox.alarm();
     expect(alarms).toHaveLength(9);
@@ -115,8 +115,8 @@ it('is woken soon where its alarm was set by a clock that has been set back sinc
   }));
 
 it('is woken when its alarm was lost, though the backend cannot be asked for ids', () =>
-  withOutbox(async ({ outbox, world, note, at, alarms, loseAlarm }) => {
-    world.missing = away;
+  withOutbox(async ({ outbox, dependencies, note, at, alarms, loseAlarm }) => {
+    dependencies.missing = away;
     await note(['event-001']);
     await outbox.put([event('event-001')]);
     loseAlarm();
@@ -126,9 +126,9 @@ it('is woken when its alarm was lost, though the backend cannot be asked for ids
   }));
 
 it('keeps an event that it is given twice once', () =>
-  withOutbox(async ({ outbox, world }) => {
+  withOutbox(async ({ outbox, dependencies }) => {
     const sent: string[] = [];
-    world.store = async (events) => {
+    dependencies.store = async (events) => {
       sent.push(...events.map(({ id }) => id));
       return { stored: events.length, duplicates: 0, rejected: [] };
     };
@@ -139,12 +139,12 @@ it('keeps an event that it is given twice once', () =>
   }));
 
 it('looks once for all who ask at a time, so that nothing is counted twice', () =>
-  withOutbox(async ({ outbox, world, note, at }) => {
+  withOutbox(async ({ outbox, dependencies, note, at }) => {
     await note(['event-001', 'event-002']);
     at(300_000);
     const held = Promise.withResolvers<void>();
     let looks = 0;
-    world.missing = async () => {
+    dependencies.missing = async () => {
       looks += 1;
       await held.promise;
       return ['event-002'];
@@ -157,19 +157,19 @@ it('looks once for all who ask at a time, so that nothing is counted twice', () 
     }
     expect(looks).toBe(1);
     // And again for who asks later, also after a look that failed.
-    world.missing = away;
+    dependencies.missing = away;
     await expect(outbox.reconcile()).rejects.toThrow('away');
-    world.missing = async () => [];
+    dependencies.missing = async () => [];
     expect((await outbox.reconcile()).minutes).toMatchObject([{ issued: 2, stored: 2, missing: 0 }]);
   }));
 
 it('names in the log what was looked for twice in vain, once, and tells the backend of its arms', () =>
-  withOutbox(async ({ outbox, world, note, at, errors }) => {
+  withOutbox(async ({ outbox, dependencies, note, at, errors }) => {
     await note(['event-001 one/a two/b', 'event-002 one/b']);
     at(300_000);
-    world.missing = async () => ['event-001'];
+    dependencies.missing = async () => ['event-001'];
     const lost: string[] = [];
-    world.noteLost = async (exposures) => {
+    dependencies.noteLost = async (exposures) => {
       lost.push(...exposures.map(({ impressionId, experiment, arm }) => `${impressionId} ${experiment}/${arm}`));
     };
     await outbox.reconcile();
@@ -180,24 +180,24 @@ it('names in the log what was looked for twice in vain, once, and tells the back
   }));
 
 it('names it although the backend is away before the end of that look', () =>
-  withOutbox(async ({ outbox, world, note, at, errors }) => {
+  withOutbox(async ({ outbox, dependencies, note, at, errors }) => {
     await note(['event-001']);
     for (let i = 0; i < MAX_RECONCILED_IDS; i += 1_000)
       await note(Array.from({ length: 1_000 }, (_, j) => `id-${i + j}`));
     at(300_000);
-    world.missing = async (ids) => [...ids];
+    dependencies.missing = async (ids) => [...ids];
     await outbox.reconcile();
-    world.missing = async (ids) => (ids.includes('event-001') ? ['event-001'] : away());
+    dependencies.missing = async (ids) => (ids.includes('event-001') ? ['event-001'] : away());
     await expect(outbox.reconcile()).rejects.toThrow('away');
     expect(errors).toEqual(['event event-001 of 2027-01-15T08:00:00.000Z is missing']);
   }));
 
 it('names no more ids in a question than the backend reads, and leaves out none', () =>
-  withOutbox(async ({ outbox, world, note, at }) => {
+  withOutbox(async ({ outbox, dependencies, note, at }) => {
     const ids = Array.from({ length: 2 * MAX_RECONCILED_IDS }, (_, i) => `event-${i}`);
     for (let from = 0; from < ids.length; from += 4_000) await note(ids.slice(from, from + 4_000));
     const asked: string[][] = [];
-    world.missing = async (some) => {
+    dependencies.missing = async (some) => {
       asked.push([...some]);
       return [];
     };

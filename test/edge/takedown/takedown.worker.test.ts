@@ -2,7 +2,7 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
-import { type KeeperWorld, KillListObject } from '../../../edge/takedown/kill-list-object.ts';
+import { type KeeperDependencies, KillListObject } from '../../../edge/takedown/kill-list-object.ts';
 import type { ImpressionEvent } from '../../../shared/contract/events.ts';
 import type { KillList, KillListNews } from '../../../shared/contract/takedown.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../../shared/defaults.ts';
@@ -16,17 +16,20 @@ describe('the object', () => {
   /** Runs on the storage of a real Durable Object. */
   const onDisk = (
     name: string,
-    test: (open: (world: Partial<KeeperWorld>) => KillListObject, storage: DurableObjectStorage) => Promise<void>,
+    test: (
+      open: (dependencies: Partial<KeeperDependencies>) => KillListObject,
+      storage: DurableObjectStorage,
+    ) => Promise<void>,
   ) => {
     const { KILL_LIST } = env as unknown as { KILL_LIST: DurableObjectNamespace };
     return runInDurableObject(KILL_LIST.get(KILL_LIST.idFromName(name)) as never, (_, state) =>
       test(
-        (world) =>
+        (dependencies) =>
           new KillListObject(state as never, () => ({
             now: () => 1_000_000,
             load: () => Promise.reject(new Error('away')),
             onError: () => undefined,
-            ...world,
+            ...dependencies,
           })),
         state.storage,
       ),
