@@ -3,13 +3,13 @@ import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { DEFAULT_CONFIG } from '../shared/defaults.ts';
 import type { Adapters } from './adapters.ts';
-import { createAccounts, loadTerms } from './catalogue/accounts.ts';
+import { createAccounts, loadEligibility } from './catalogue/accounts.ts';
 import { stagedRows } from './catalogue/bulk-load.ts';
 import { createCatalogue } from './catalogue/catalogue.ts';
+import { Eligibility } from './catalogue/eligibility.ts';
 import { followInto } from './catalogue/follow.ts';
 import { followDays } from './catalogue/new-day.ts';
 import { forgetPastDays } from './catalogue/spend.ts';
-import { Terms } from './catalogue/terms.ts';
 import type { BackendConfig } from './config.ts';
 import { reached } from './db/counters.ts';
 import { migrate } from './db/migrate.ts';
@@ -72,9 +72,9 @@ export async function createService(options: ServiceOptions) {
   };
   const follow = followInto({ live, ladder, isBuilding: publication.isBuilding, onVectorsMissing });
   const onKillListChange = async () => void (await servingConfig.refresh());
-  const terms = new Terms({ now: Date.now });
-  await loadTerms(db, terms);
-  const accounts = createAccounts({ db, terms, onKillListChange });
+  const eligibility = new Eligibility({ now: Date.now });
+  await loadEligibility(db, eligibility);
+  const accounts = createAccounts({ db, eligibility, onKillListChange });
   const catalogue = createCatalogue({
     db,
     space: encoder,
@@ -88,7 +88,7 @@ export async function createService(options: ServiceOptions) {
     live,
     ladder,
     log,
-    admitted: { terms, killed: killedBy(() => servingConfig.current().killList) },
+    admitted: { eligibility, killed: killedBy(() => servingConfig.current().killList) },
     ...(candidateLog && { onConsidered: candidateLog.offer }),
   });
 
@@ -148,7 +148,7 @@ export async function createService(options: ServiceOptions) {
     endpoints: [
       ...retrievalRoutes({
         retrieve: models.retrieve,
-        headAds: createHeadAds({ db, live, terms, now: Date.now }),
+        headAds: createHeadAds({ db, live, eligibility, now: Date.now }),
         markets: () => servingConfig.current().markets,
         onAnswered: canary.observe,
         metrics,
@@ -174,7 +174,7 @@ export async function createService(options: ServiceOptions) {
           db,
           spaceId,
           live,
-          terms,
+          eligibility,
           config: servingConfig,
           publication,
           follow,

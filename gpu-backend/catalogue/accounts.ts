@@ -1,6 +1,6 @@
 /**
  * Changes of campaigns, advertisers and rules of policy: one commit each, in the order of all catalogue commits, and what
- * queries meet (terms.ts) follows before the caller is answered. A pause takes all of a campaign's ads out of cached answers too.
+ * queries meet (eligibility.ts) follows before the caller is answered. A pause takes all of a campaign's ads out of cached answers too.
  */
 import { and, asc, eq, gt, isNull } from 'drizzle-orm';
 import type { z } from 'zod';
@@ -12,12 +12,12 @@ import type { Database } from '../db/connect.ts';
 import { raise } from '../db/counters.ts';
 import { accounts } from '../db/schema.ts';
 import { requireStorable } from '../db/storable.ts';
+import type { AccountChange, Eligibility } from './eligibility.ts';
 import { killedAmong } from './kill-list.ts';
-import type { AccountChange, Terms } from './terms.ts';
 
 export interface AccountsOptions {
   db: Database;
-  terms: Terms;
+  eligibility: Eligibility;
   /** Called after a commit that changed the kill list (and raised the configuration's version). */
   onKillListChange: () => Promise<void>;
 }
@@ -31,19 +31,19 @@ export interface Accounts {
   put<K extends AccountKind>(kind: K, account: Account<K>): Promise<Account<K>>;
   /** Throws `not_found`, and `bad_request` for what would not be valid. */
   patch<K extends AccountKind>(kind: K, id: string, patch: object): Promise<Account<K>>;
-  /** From then on the ads run by their own terms alone. Throws `not_found`. */
+  /** From then on the ads run by their own settings alone. Throws `not_found`. */
   remove(kind: AccountKind, id: string): Promise<void>;
 }
 
-/** Brings the terms up to what the database holds; `since` is a revision up to which they are known. */
-export async function loadTerms(db: Database, terms: Terms, since = -1): Promise<void> {
+/** Brings it up to what the database holds; `since` is a revision up to which they are known. */
+export async function loadEligibility(db: Database, eligibility: Eligibility, since = -1): Promise<void> {
   for (const row of await db.select().from(accounts).where(gt(accounts.revision, since))) {
     const { kind, id, revision, definition, deletedAt } = row;
-    terms.apply({ kind, id, revision, account: deletedAt === null ? definition : undefined });
+    eligibility.apply({ kind, id, revision, account: deletedAt === null ? definition : undefined });
   }
 }
 
-export function createAccounts({ db, terms, onKillListChange }: AccountsOptions): Accounts {
+export function createAccounts({ db, eligibility, onKillListChange }: AccountsOptions): Accounts {
   const find = async (tx: Database, kind: AccountKind, id: string, lock: boolean): Promise<Account> => {
     const query = tx
       .select({ definition: accounts.definition })
@@ -71,7 +71,7 @@ export function createAccounts({ db, terms, onKillListChange }: AccountsOptions)
       if (changed) await raise(tx, 'config');
       return { change: { kind, id, revision, account }, killListChanged: changed };
     });
-    terms.apply(change);
+    eligibility.apply(change);
     if (killListChanged) await onKillListChange();
     return change.account;
   }

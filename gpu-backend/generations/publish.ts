@@ -9,7 +9,7 @@ import { MOST_IN_BATCH } from '../../shared/contract/ads.ts';
 import type { Generation } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { normalize } from '../../shared/text.ts';
-import { isActive } from '../catalogue/terms.ts';
+import { isActive } from '../catalogue/eligibility.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { inTurns } from '../in-turns.ts';
 import { buildGeneration } from './build.ts';

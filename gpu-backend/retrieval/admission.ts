@@ -5,19 +5,19 @@
  */
 import type { RetrieveRequest } from '../../shared/contract/retrieve.ts';
 import { killEntry } from '../../shared/contract/takedown.ts';
-import type { Terms } from '../catalogue/terms.ts';
+import type { Eligibility } from '../catalogue/eligibility.ts';
 import type { Scope, View } from '../generations/view.ts';
 
 export interface AdmissionOptions {
-  terms: Terms;
+  eligibility: Eligibility;
   /** The kill list: ads, campaigns and advertisers that are out, for now. */
   killed: () => ReadonlySet<string>;
 }
 
 /** The scope of a request on one view. */
-export function admission(request: RetrieveRequest, view: View, { terms, killed }: AdmissionOptions): Scope {
+export function admission(request: RetrieveRequest, view: View, { eligibility, killed }: AdmissionOptions): Scope {
   const heldOff = view.heldOff(request.query);
-  const booked = terms.admits(request);
+  const booked = eligibility.admits(request);
   const out = killed();
   return {
     market: request.market,

@@ -7,7 +7,7 @@ import { sql } from 'drizzle-orm';
 import type { Ad } from '../../shared/contract/ads.ts';
 import type { HeadAd, HeadAds } from '../../shared/contract/head.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { isActive, Terms } from '../catalogue/terms.ts';
+import { Eligibility, isActive } from '../catalogue/eligibility.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { impressions } from '../db/schema.ts';
 import type { Live } from '../generations/live.ts';
@@ -17,7 +17,7 @@ export interface HeadOptions {
   db: Database;
   live: Live;
   /** Absent: whoever is booked is shown. */
-  terms?: Terms;
+  eligibility?: Eligibility;
   now: () => number;
 }
 
@@ -34,7 +34,7 @@ const SLICE = 4_096;
 const RANKING_MS = 60_000;
 
 /** Throws `not_ready` before the first generation. */
-export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOptions): () => Promise<HeadAds> {
+export function createHeadAds({ db, live, eligibility = new Eligibility(), now }: HeadOptions): () => Promise<HeadAds> {
   let ranking: { ids: Promise<string[]>; atMs: number } | undefined;
   return async () => {
     if (ranking === undefined || now() - ranking.atMs >= RANKING_MS) {
@@ -55,7 +55,7 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
     const shownIn = (ad: Ad) =>
       ad.markets.filter((market) => {
         // Pages of the head know no language: what is for some languages only is not among them.
-        const asked = admits.get(market) ?? terms.admits({ query: '', market, locale: '' });
+        const asked = admits.get(market) ?? eligibility.admits({ query: '', market, locale: '' });
         admits.set(market, asked);
         return asked(ad);
       });
@@ -63,7 +63,7 @@ export function createHeadAds({ db, live, terms = new Terms(), now }: HeadOption
       if (ad === undefined || !isActive(ad) || chosen.size >= HEAD_ADS) return;
       const markets = shownIn(ad);
       if (markets.length === 0) return;
-      const next = headAd(ad, markets, terms);
+      const next = headAd(ad, markets, eligibility);
       const size = Buffer.byteLength(JSON.stringify(next));
       if (bytes + size > HEAD_BYTES) return; // a thousand negatives; smaller ads have room yet
       bytes += size;
@@ -103,13 +103,13 @@ async function mostShown(db: Database): Promise<string[]> {
   return found.map(({ id }) => id);
 }
 
-function headAd(ad: Ad, markets: string[], terms: Terms): HeadAd {
+function headAd(ad: Ad, markets: string[], eligibility: Eligibility): HeadAd {
   const { id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros, keywords } = ad;
   const shown = { adId: id, advertiserId, campaignId, title, description, displayUrl, landingUrl, bidMicros };
-  const negatives = [...(ad.negatives ?? []), ...(terms.campaignOf(ad)?.negatives ?? [])];
+  const negatives = [...(ad.negatives ?? []), ...(eligibility.campaignOf(ad)?.negatives ?? [])];
   return {
     ...shown,
-    ...terms.shownUnder(ad),
+    ...eligibility.shownUnder(ad),
     markets,
     keywords: [...new Set(keywords.map(({ text }) => text))],
     ...(negatives.length === 0 ? {} : { negatives }),

@@ -10,7 +10,7 @@ import { terms } from '../../shared/coverage.ts';
 import { HarnessError } from '../../shared/problem.ts';
 import { type RelevanceMap, relevanceOf } from '../../shared/relevance.ts';
 import { NORMALIZER_VERSION } from '../../shared/text.ts';
-import { Terms } from '../catalogue/terms.ts';
+import { Eligibility } from '../catalogue/eligibility.ts';
 import type { NewWords } from '../encoder/bundle.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Live } from '../generations/live.ts';
@@ -89,7 +89,7 @@ interface Searched {
   scope: Scope;
 }
 
-const OPEN: AdmissionOptions = { terms: new Terms(), killed: () => new Set() };
+const OPEN: AdmissionOptions = { eligibility: new Eligibility(), killed: () => new Set() };
 
 /**
  * Candidates that each retriever hands to fusion: fusion needs more than it returns, or it misses agreement further
@@ -205,7 +205,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       const shown = { advertiserId, campaignId, title, description, displayUrl, landingUrl };
       const { bidMicros = ad.bidMicros, match } = booked.get(slot) ?? {};
       const matched = match === undefined ? {} : { match };
-      const under = admitted.terms.shownUnder(ad);
+      const under = admitted.eligibility.shownUnder(ad);
       return { adId: id, ...shown, bidMicros, ...matched, ...under, relevance, sources };
     });
   };

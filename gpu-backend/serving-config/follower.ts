@@ -3,10 +3,10 @@
  * configuration, and the generation that one of them published. All three are told by counters, so a look costs one small query.
  */
 import { inArray } from 'drizzle-orm';
-import { loadTerms } from '../catalogue/accounts.ts';
+import { loadEligibility } from '../catalogue/accounts.ts';
+import type { Eligibility } from '../catalogue/eligibility.ts';
 import type { Follow } from '../catalogue/follow.ts';
 import { bookedIds, bulkCommitsSince, changesSince } from '../catalogue/rows.ts';
-import type { Terms } from '../catalogue/terms.ts';
 import type { Database } from '../db/connect.ts';
 import { reached } from '../db/counters.ts';
 import { counters } from '../db/schema.ts';
@@ -19,12 +19,12 @@ export interface FollowerOptions {
   db: Database;
   spaceId: string;
   live: Live;
-  terms: Terms;
+  eligibility: Eligibility;
   config: ServingConfigSource;
   publication: Pick<Publication, 'follow'>;
   /** Brings the live state up to what was committed (catalogue/follow.ts). */
   follow: Follow;
-  /** The catalogue's counter before live state and terms were read as a whole. */
+  /** The catalogue's counter before live state and eligibility were read as a whole. */
   revision: number;
   /** Milliseconds that no setting of the system's clock moves. */
   now: () => number;
@@ -45,7 +45,7 @@ export interface Follower {
 }
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { db, live, terms, config, publication, follow, now } = options;
+  const { db, live, eligibility, config, publication, follow, now } = options;
   let { revision } = options;
   let needy: CatalogueAd[] = [];
   let notBeforeMs = 0;
@@ -77,7 +77,7 @@ export function createFollower(options: FollowerOptions): Follower {
       if ((reached.config ?? 0) > config.current().version) await config.refresh();
       const catalogue = reached.catalogue ?? 0;
       if (catalogue <= revision) return;
-      await loadTerms(db, terms, revision);
+      await loadEligibility(db, eligibility, revision);
       const { bulk, changed } = await changes();
       for (const commit of bulk) live.leave(commit);
       // What this process did itself is there already.

@@ -1,11 +1,11 @@
 /** Campaigns, advertisers and rules of policy on both databases: what queries meet, the kill list, and budgets of the day. */
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Accounts, createAccounts, loadTerms } from '../../../gpu-backend/catalogue/accounts.ts';
+import { type Accounts, createAccounts, loadEligibility } from '../../../gpu-backend/catalogue/accounts.ts';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import { type AccountChange, Eligibility } from '../../../gpu-backend/catalogue/eligibility.ts';
 import { killList } from '../../../gpu-backend/catalogue/kill-list.ts';
 import { forgetPastDays } from '../../../gpu-backend/catalogue/spend.ts';
-import { type AccountChange, Terms } from '../../../gpu-backend/catalogue/terms.ts';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
 import { reached } from '../../../gpu-backend/db/counters.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
@@ -28,15 +28,15 @@ const asked = { query: 'running shoes', market: 'us', locale: 'en-US' };
 describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
   const database = useDatabase(open);
   let db: Database;
-  let terms: Terms;
+  let eligibility: Eligibility;
   let accounts: Accounts;
   let changes: number;
   beforeEach(async () => {
     ({ db } = database);
     changes = 0;
     await db.execute(sql.raw('truncate ads, ad_spend, account_spend, accounts, generations, clicks, counters'));
-    terms = new Terms({ now: () => NOW });
-    accounts = createAccounts({ db, terms, onKillListChange });
+    eligibility = new Eligibility({ now: () => NOW });
+    accounts = createAccounts({ db, eligibility, onKillListChange });
     const catalogue = createCatalogue({
       db,
       space: { spaceId: '0123456789abcdef', dimension: 4 },
@@ -51,7 +51,7 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
       .values({ number: 1, status: 'live', spaceId: '0', model: 'm', ads: 2, createdAt, catalogueRevision });
   });
   const onKillListChange = async () => void changes++;
-  const shown = (change: Partial<typeof asked> = {}) => terms.admits({ ...asked, ...change })(ad);
+  const shown = (change: Partial<typeof asked> = {}) => eligibility.admits({ ...asked, ...change })(ad);
 
   test('come in pages by id, of their kind alone, though some go meanwhile', async () => {
     const ids = ['Z', 'b', 'b:2', 'b_1', 'c', 'd'];
@@ -109,21 +109,21 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     await accounts.put('advertiser', { id: 'advertiser-1', status: 'paused' });
     await accounts.remove('advertiser', 'advertiser-1');
     await accounts.put('policy', { id: 'adult' });
-    terms = new Terms({ now: () => NOW });
-    await loadTerms(db, terms);
+    eligibility = new Eligibility({ now: () => NOW });
+    await loadEligibility(db, eligibility);
     expect([shown(), shown({ query: 'shoes' })]).toEqual([false, true]);
-    expect(terms.admits({ ...asked, query: 'shoes' })(sampleAd({ policyFlags: ['adult'] }))).toBe(false);
+    expect(eligibility.admits({ ...asked, query: 'shoes' })(sampleAd({ policyFlags: ['adult'] }))).toBe(false);
   });
 
   test('are brought up to what came after a revision, and that alone is read', async () => {
     await accounts.put('campaign', campaign({ status: 'paused' }));
     const since = await reached(db, 'catalogue');
     await accounts.put('advertiser', { id: 'advertiser-2', status: 'paused' });
-    terms = new Terms({ now: () => NOW });
-    await loadTerms(db, terms, since);
+    eligibility = new Eligibility({ now: () => NOW });
+    await loadEligibility(db, eligibility, since);
     expect(shown()).toBe(true);
-    expect(terms.admits(asked)({ ...ad, advertiserId: 'advertiser-2' })).toBe(false);
-    await loadTerms(db, terms, since - 1);
+    expect(eligibility.admits(asked)({ ...ad, advertiserId: 'advertiser-2' })).toBe(false);
+    await loadEligibility(db, eligibility, since - 1);
     expect(shown()).toBe(false);
   });
 
@@ -134,12 +134,12 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     await db.execute(sql`update ads set campaign_id = 'one'`);
     await ingest(clickOnBothDays({ id: 'click-0:1', adId: 'a', chargeMicros: 1_000 }), { db, onKillListChange });
     expect(await killList(db)).toEqual([]);
-    const ofCampaign = (query: string) => terms.admits({ ...asked, query })({ ...ad, campaignId: 'one' });
+    const ofCampaign = (query: string) => eligibility.admits({ ...asked, query })({ ...ad, campaignId: 'one' });
     expect([ofCampaign('running shoes'), ofCampaign('shoes')]).toEqual([false, true]);
     await accounts.patch('campaign', 'one', { status: 'paused' });
     expect(await killList(db)).toEqual(['campaign/one']);
     expect(ofCampaign('shoes')).toBe(false);
-    expect(terms.admits(asked)({ ...ad, campaignId: 'other', advertiserId: 'one' })).toBe(true);
+    expect(eligibility.admits(asked)({ ...ad, campaignId: 'other', advertiserId: 'one' })).toBe(true);
   });
 
   test('a pause after the snapshot is one entry of the kill list, told once; a removal ends it', async () => {
@@ -203,21 +203,21 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
   });
 });
 
-describe('terms', () => {
-  const of = (change: Partial<Campaign>, ...more: Parameters<Terms['apply']>[0][]) => {
-    const terms = new Terms({ now: () => NOW });
+describe('eligibility', () => {
+  const of = (change: Partial<Campaign>, ...more: Parameters<Eligibility['apply']>[0][]) => {
+    const eligibility = new Eligibility({ now: () => NOW });
     for (const one of [
       { kind: 'campaign', id: 'campaign-1', revision: 1, account: campaign(change) } as const,
       ...more,
     ])
-      terms.apply(one);
-    return terms;
+      eligibility.apply(one);
+    return eligibility;
   };
-  const admits = (terms: Terms, change: Partial<typeof asked> = {}, own = ad) =>
-    terms.admits({ ...asked, ...change })(own);
+  const admits = (eligibility: Eligibility, change: Partial<typeof asked> = {}, own = ad) =>
+    eligibility.admits({ ...asked, ...change })(own);
 
   test('are a conjunction: what the ad, its campaign, its advertiser and the rules let', () => {
-    expect(admits(new Terms())).toBe(true);
+    expect(admits(new Eligibility())).toBe(true);
     expect(admits(of({ markets: ['gb'] }))).toBe(false);
     expect(admits(of({ markets: ['gb'] }), { market: 'gb' })).toBe(true);
     const german = of({ languages: ['de'] });
@@ -262,13 +262,18 @@ describe('terms', () => {
   });
 
   test('ignore what comes too late', () => {
-    const terms = of({ status: 'paused' });
-    terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 3, account: undefined });
-    terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 2, account: campaign({ status: 'blocked' }) });
-    expect(admits(terms)).toBe(true);
+    const eligibility = of({ status: 'paused' });
+    eligibility.apply({ kind: 'campaign', id: 'campaign-1', revision: 3, account: undefined });
+    eligibility.apply({ kind: 'campaign', id: 'campaign-1', revision: 2, account: campaign({ status: 'blocked' }) });
+    expect(admits(eligibility)).toBe(true);
     // Of an advertiser of that id something newer is known.
-    terms.apply({ kind: 'advertiser', id: 'campaign-1', revision: 9, account: { id: 'campaign-1', status: 'active' } });
-    terms.apply({ kind: 'campaign', id: 'campaign-1', revision: 4, account: campaign({ status: 'blocked' }) });
-    expect(admits(terms)).toBe(false);
+    eligibility.apply({
+      kind: 'advertiser',
+      id: 'campaign-1',
+      revision: 9,
+      account: { id: 'campaign-1', status: 'active' },
+    });
+    eligibility.apply({ kind: 'campaign', id: 'campaign-1', revision: 4, account: campaign({ status: 'blocked' }) });
+    expect(admits(eligibility)).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
-/** What may be brought up at all, in a whole retrieval: by the terms and the kill list of the moment in which it is answered. */
+/** What may be brought up at all, in a whole retrieval: by eligibility and the kill list of the moment in which it is answered. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { type AccountChange, Terms } from '../../../gpu-backend/catalogue/terms.ts';
+import { type AccountChange, Eligibility } from '../../../gpu-backend/catalogue/eligibility.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import type { AnnIndex } from '../../../gpu-backend/index/ann-index.ts';
 import { killedBy } from '../../../gpu-backend/retrieval/admission.ts';
@@ -15,7 +15,7 @@ import { type SmallHouse, smallBundle, smallHouse } from '../../fixtures/small-h
 const at = testFolder('admission');
 const PLANS: RetrieverName[][] = [['lexical'], ['dense'], ['keyword'], ['dense', 'keyword', 'lexical']];
 let house: SmallHouse;
-let terms: Terms;
+let eligibility: Eligibility;
 let list: string[];
 let revision = 0;
 
@@ -25,14 +25,14 @@ beforeAll(async () => {
 });
 afterAll(() => house.close());
 beforeEach(() => {
-  terms = new Terms();
+  eligibility = new Eligibility();
   list = [];
 });
 
 const open = (live = house.live): Retrieval =>
   createRetrieval({
     ...{ encoder: house.encoder, live, calibration: house.bundle.manifest.calibration },
-    admitted: { terms, killed: killedBy(() => list) },
+    admitted: { eligibility, killed: killedBy(() => list) },
   });
 const ask = (retrieval: Retrieval, query: string, plan: Partial<Plan> = {}) =>
   retrieval.retrieve({
@@ -40,7 +40,7 @@ const ask = (retrieval: Retrieval, query: string, plan: Partial<Plan> = {}) =>
     plan: { retrievers: ['dense', 'lexical'], k: 100, minRelevance: 0, ...plan },
   });
 const apply = (change: Pick<AccountChange, 'kind' | 'id' | 'account'>) =>
-  terms.apply({ ...change, revision: ++revision });
+  eligibility.apply({ ...change, revision: ++revision });
 const book = (change: Partial<Campaign>) => {
   const { campaignId: id, advertiserId } = house.catalogue.get('sofa-red')!.ad;
   apply({ kind: 'campaign', id, account: { id, advertiserId, status: 'active', ...change } });

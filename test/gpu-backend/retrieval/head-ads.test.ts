@@ -1,7 +1,7 @@
 /** Which ads an edge is given for the time without a backend, on both databases. */
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
+import { Eligibility } from '../../../gpu-backend/catalogue/eligibility.ts';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
 import type { Live } from '../../../gpu-backend/generations/live.ts';
@@ -107,16 +107,16 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
   });
 
   test('in the markets where their terms let them, with what is left to ask of each request', async () => {
-    const terms = new Terms();
+    const eligibility = new Eligibility();
     const free = { text: 'free', match: 'broad' as const };
     const account = { id: 'campaign-1', advertiserId: 'advertiser-1', status: 'active' as const };
-    terms.apply({
+    eligibility.apply({
       ...{ kind: 'campaign', id: 'campaign-1', revision: 1 },
       account: { ...account, markets: ['gb'], devices: ['mobile'], negatives: [free] },
     });
     const allDay = { days: [0, 1, 2, 3, 4, 5, 6], from: '00:00', to: '24:00' };
     const open = { timeZone: 'UTC', hours: [allDay] };
-    terms.apply({
+    eligibility.apply({
       ...{ kind: 'campaign', id: 'campaign-2', revision: 2 },
       account: { ...account, id: 'campaign-2', schedule: open },
     });
@@ -129,7 +129,7 @@ describe.each(DATABASES)('the head on the %s database', (_name, open) => {
       sampleAd({ id: 'german', languages: ['de'] }),
       sampleAd({ id: 'timed', campaignId: 'campaign-2', dailyBudgetMicros: 1 }),
     ];
-    const head = async () => (await createHeadAds({ db, live: liveWith(ads), terms, now: () => 5 })()).ads;
+    const head = async () => (await createHeadAds({ db, live: liveWith(ads), eligibility, now: () => 5 })()).ads;
     const expected = [
       { adId: 'own', markets: ['gb'], keywords: [text], negatives: [cheap, free], devices: ['mobile'] },
       { adId: 'timed', markets: ['us', 'gb'], schedule: open },

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
+import { Eligibility } from '../../../gpu-backend/catalogue/eligibility.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import { sixteenBits } from '../../../gpu-backend/index/vector-rows.ts';
 import { killedBy } from '../../../gpu-backend/retrieval/admission.ts';
@@ -244,7 +244,7 @@ describe('retrieve', () => {
     let list: string[] = [];
     const retrieval = createRetrieval({
       ...{ encoder: house.encoder, live: house.live, calibration: house.bundle.manifest.calibration },
-      admitted: { terms: new Terms(), killed: killedBy(() => list) },
+      admitted: { eligibility: new Eligibility(), killed: killedBy(() => list) },
     });
     const { ad } = house.catalogue.get('sofa-red')!;
     const other = { ...ad, id: 'other', advertiserId: 'advertiser-2', campaignId: 'campaign-2' };

@@ -2,9 +2,9 @@
 import { sql } from 'drizzle-orm';
 import { beforeEach, expect, it } from 'vitest';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import { Eligibility } from '../../../gpu-backend/catalogue/eligibility.ts';
 import type { Follow } from '../../../gpu-backend/catalogue/follow.ts';
 import { purgeRemoved } from '../../../gpu-backend/catalogue/purge.ts';
-import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
 import { createFollower, type Follower } from '../../../gpu-backend/serving-config/follower.ts';
 import { openServingConfig, type ServingConfigSource } from '../../../gpu-backend/serving-config/serving-config.ts';
@@ -45,7 +45,7 @@ beforeEach(async () => {
     },
   };
   follower = createFollower({
-    ...{ db, spaceId: SPACE.spaceId, live, config, follow, terms: new Terms(), revision: 0, now: Date.now },
+    ...{ db, spaceId: SPACE.spaceId, live, config, follow, eligibility: new Eligibility(), revision: 0, now: Date.now },
     publication: {
       async follow(number) {
         followed.push(number);
@@ -63,7 +63,13 @@ function followerWith(ads: Record<string, number>, revision: number): Follower {
     return [];
   };
   return createFollower({
-    ...{ db: database.db, spaceId: SPACE.spaceId, live: { view } as unknown as Live, config, terms: new Terms() },
+    ...{
+      db: database.db,
+      spaceId: SPACE.spaceId,
+      live: { view } as unknown as Live,
+      config,
+      eligibility: new Eligibility(),
+    },
     ...{ follow: { hold, bring: async () => {} }, revision, now: Date.now, publication: { follow: async () => {} } },
   });
 }

@@ -2,8 +2,8 @@
 import { expect, test } from 'vitest';
 import { createAccounts } from '../../../gpu-backend/catalogue/accounts.ts';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import { Eligibility } from '../../../gpu-backend/catalogue/eligibility.ts';
 import { spend } from '../../../gpu-backend/catalogue/spend.ts';
-import { Terms } from '../../../gpu-backend/catalogue/terms.ts';
 import { reached } from '../../../gpu-backend/db/counters.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
 import { openServingConfig } from '../../../gpu-backend/serving-config/serving-config.ts';
@@ -22,7 +22,7 @@ test('a budget that is lowered while clicks on it are being stored is used up un
     ...{ db, space: { spaceId: '0123456789abcdef', dimension: 4 }, onKillListChange },
     follow: async () => {},
   });
-  const accounts = createAccounts({ db, terms: new Terms(), onKillListChange });
+  const accounts = createAccounts({ db, eligibility: new Eligibility(), onKillListChange });
   await catalogue.put(sampleAd({ id: 'a', campaignId: 'c', dailyBudgetMicros: 1_000_000 }));
   await accounts.put('campaign', { id: 'c', advertiserId: 'x', status: 'active', dailyBudgetMicros: 1_000_000 });
   await db.insert(generations).values({

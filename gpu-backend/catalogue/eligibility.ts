@@ -26,7 +26,7 @@ export interface Asked {
   locale: string;
 }
 
-/** What the terms go by. */
+/** What of an ad it goes by. */
 type Booked = Pick<Ad, 'campaignId' | 'advertiserId' | 'languages' | 'policyFlags'>;
 
 /** What is left to check for every request (edge/eligibility.ts); absent fields are no condition. */
@@ -48,7 +48,7 @@ export const isActive = ({ status, dailyBudgetMicros }: Pick<Campaign, 'status' 
 const wants = <T>(list: readonly T[] | undefined, value: T): boolean =>
   list === undefined || list.length === 0 || list.includes(value);
 
-export class Terms {
+export class Eligibility {
   readonly #campaigns = new Map<string, Campaign>();
   readonly #advertisers = new Map<string, Advertiser>();
   readonly #rules = new Map<string, PolicyRule>();
@@ -73,7 +73,7 @@ export class Terms {
     if (kind === 'campaign') this.#negatives.put(id, (account as Campaign | undefined)?.negatives);
   }
 
-  /** Whether the terms let a query bring an ad up; to be asked for many ads, and used at once. */
+  /** Whether a query may bring an ad up; to be asked for many ads, and used at once. */
   admits({ query, market, locale }: Asked): (booking: Booked) => boolean {
     const language = locale.split('-')[0]!.toLowerCase();
     const heldOff = this.#negatives.against(query);
