@@ -160,6 +160,12 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   const workers = new Set<Started>();
   let [restarts, fallbacks, closing] = [0, 0, false];
   const isFallback = ({ provider }: Device) => provider !== requested;
+  let device: Device | undefined;
+  /** To be called whenever a worker comes or goes; while none is left, the device stays that of the last one. */
+  const noteDevice = () => {
+    const devices = [...workers].map((worker) => worker.device);
+    device = devices.find(isFallback) ?? devices[0] ?? device;
+  };
   const start = async (): Promise<Started> => {
     let lostEarly: string | undefined;
     let self: Started | undefined;
@@ -174,6 +180,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
       return self;
     }
     workers.add(self);
+    noteDevice();
     if (isFallback(self.device)) {
       fallbacks++;
       options.onFallback?.(self.device);
@@ -184,6 +191,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
   };
   const replace = (dead: Started, why: string) => {
     workers.delete(dead);
+    noteDevice();
     startAnother(why);
   };
   const startAnother = (why: string) => {
@@ -201,7 +209,6 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     await Promise.all([...workers].map((worker) => worker.close()));
     throw failed.reason;
   }
-  let device = [...workers][0]!.device;
 
   return {
     model: manifest.name,
@@ -210,9 +217,7 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     dimension: manifest.dimension,
     cutDimensions: manifest.cutDimensions ?? [],
     get device() {
-      const devices = [...workers].map((worker) => worker.device);
-      device = devices.find(isFallback) ?? devices[0] ?? device; // while none is left, as it was
-      return device;
+      return device!; // one has started
     },
     get failure() {
       return batcher.failure?.message;

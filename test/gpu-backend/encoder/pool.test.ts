@@ -117,8 +117,7 @@ describe('createEncoder', () => {
   });
 
   it('says so when it gives up, and answers nobody from then on', async () => {
-    const workerUrl = new URL('../../fixtures/mortal-worker.ts', import.meta.url);
-    const encoder = await createEncoder({ bundle, workers: 1, workerUrl });
+    const encoder = await createEncoder({ bundle, workers: 1, device: 'webgpu', workerUrl: fallingWorkers() });
     for (let life = 0; life <= 20; life++) {
       expect(encoder.failure).toBeUndefined();
       await expect(encoder.encode(['please end'])).rejects.toThrow('The encoder lost a worker: exit code 3.');
@@ -126,6 +125,7 @@ describe('createEncoder', () => {
     const gaveUp = 'The encoder lost a worker: exit code 3 (and 20 replacements were used up).';
     expect(encoder.failure).toBe(gaveUp);
     await expect(encoder.encode(['sofa'])).rejects.toThrow(gaveUp);
+    expect(encoder.device).toMatchObject({ requested: 'webgpu', provider: 'cpu' }); // as the last one had
     await encoder.close();
   });
 
