@@ -133,8 +133,12 @@ export const edgeStudent: Bench = async ({ quick, say }) => {
 
     say('the runtime of the backend');
     const session = await openSession({
-      ...{ model: paths.student, name: paths.student, precision: manifest.student.precision },
-      ...{ requested: 'cpu', threads: 1, dimension },
+      model: paths.student,
+      name: paths.student,
+      precision: manifest.student.precision,
+      requested: 'cpu',
+      threads: 1,
+      dimension,
     });
     const { encode } = await bundleTokenizer(bundle);
     const rows = texts.map((text) => encode(text));

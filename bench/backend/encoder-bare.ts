@@ -50,8 +50,12 @@ async function measure({ texts, batch, tokenBudget, seconds }: BareRun): Promise
   const { manifest, paths } = bundle;
   const { dimension, student } = manifest;
   const session = await openSession({
-    ...{ model: paths.student, name: paths.student, precision: student.precision },
-    ...{ requested: 'cpu', threads: 1, dimension },
+    model: paths.student,
+    name: paths.student,
+    precision: student.precision,
+    requested: 'cpu',
+    threads: 1,
+    dimension,
   });
   const tokenizer = await bundleTokenizer(bundle);
   const beforeReading = cpuSeconds();

@@ -98,13 +98,19 @@ async function takeTurn({ url, load, bare }: SaturationOptions): Promise<Turn & 
   const each = (thread: keyof ThreadTimes) => (1e6 * (after.times[thread] - before.times[thread])) / encoded;
   const [session, reading] = [1e6 * alone.session, 1e6 * alone.reading];
   return {
-    ...{ service: full.answers / full.seconds, bare: alone.rate, batch, lagMs: after.lagMs, healthMs },
+    service: full.answers / full.seconds,
+    bare: alone.rate,
+    batch,
+    lagMs: after.lagMs,
+    healthMs,
     stoodMs,
     open: { p50: open.p50, p99: open.p99, lagP99: open.lagP99 ?? 0, loopMs },
     generatorShare: full.cpuSeconds / (full.seconds * availableParallelism()),
     spent: {
       generator: (1e6 * full.cpuSeconds) / full.answers,
-      ...{ eventLoop: each('eventLoop'), session, reading },
+      eventLoop: each('eventLoop'),
+      session,
+      reading,
       aroundSession: each('workers') - session - reading,
       collection: each('process') - each('eventLoop') - each('workers'),
     },

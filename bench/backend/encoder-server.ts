@@ -34,7 +34,8 @@ metrics.counter({ name: 'harness_encoder_batches_total', help: 'Batches run.', r
 for (const part of ['eventLoop', 'workers', 'process'] as const)
   metrics.gauge({ name: `harness_bench_cpu_${part}`, help: 'Seconds of processor time.', read: () => read()[part] });
 const operations = operationsRoutes({
-  ...{ version: 'bench', metrics },
+  version: 'bench',
+  metrics,
   health: () => ({ device: encoder.device }),
   notReady: () => undefined,
 });

@@ -65,7 +65,10 @@ export async function encoderRows({ seconds, turns, say }: EncoderOptions): Prom
     say('warm-up');
     await apply({ connections: SATURATION, seconds: WARM_UP_SECONDS });
     const full = await saturate({
-      ...{ url: server.url, workers, turns, say },
+      url: server.url,
+      workers,
+      turns,
+      say,
       load: (rate) => apply({ connections: SATURATION, seconds, ...(rate === undefined ? {} : { rate }) }),
       bare: (batch) => bareThroughput({ texts, batch, tokenBudget: TOKEN_BUDGET, seconds }, workers),
     });

@@ -67,7 +67,11 @@ async function openSize(ads: number, { of, say }: { of: number; say: (line: stri
     `${ads} ads: recall ${recall.toFixed(4)} at candidate lists of ${index.expansionSearch}, ${deepRecall.toFixed(4)} of ${DEEP}`,
   );
   return {
-    ...{ ads, recall, deepRecall, list: index.expansionSearch, times: [] },
+    ads,
+    recall,
+    deepRecall,
+    list: index.expansionSearch,
+    times: [],
     ask: () =>
       queries.map((query) => {
         const began = performance.now();

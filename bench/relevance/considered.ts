@@ -66,15 +66,26 @@ export async function considered(options: {
   const live = new Live({ spaceId });
   await live.swap({
     manifest: {
-      ...{ format: GENERATION_FORMAT, number: 1, createdAt: '', spaceId, dimension, model: name, ads: ads.length },
+      format: GENERATION_FORMAT,
+      number: 1,
+      createdAt: '',
+      spaceId,
+      dimension,
+      model: name,
+      ads: ads.length,
       markets: Object.fromEntries([...members].map(([market, own]) => [market, own.length])),
       vectors: { uploaded: 0, bundle: ads.length, student: 0 },
-      ...{ lexicalVersion: LEXICAL_VERSION, copyOf: null, files: [] },
+      lexicalVersion: LEXICAL_VERSION,
+      copyOf: null,
+      files: [],
     },
-    ...{ ads, rows, members },
+    ads,
+    rows,
+    members,
     indices: new Map([...members].map(([market, own]) => [market, exactIndex(rows, own)])),
     lexical: new LexicalIndex(readSegment(lists.image(), 'market')),
-    ...{ bookings: await indexBookings(ads), ...(await indexKeywords(ads)) },
+    bookings: await indexBookings(ads),
+    ...(await indexKeywords(ads)),
   });
   const encoder = await createEncoder({ bundle });
   let seen: Considered | undefined;
