@@ -44,7 +44,7 @@ export const ExperimentStep = z
   .meta({ id: 'ExperimentStep' });
 export type ExperimentStep = z.infer<typeof ExperimentStep>;
 
-export const Difference = z.object({
+const Difference = z.object({
   /** Field, with dots; arms by key. */
   path: z.string(),
   /** Absent where there is or was nothing. */
