@@ -53,7 +53,7 @@ export async function churnRows(options: {
     const proposed = view.propose(query, { limit, ...SCOPE }) as Hit[];
     return view.dense(query, proposed, { limit, ...SCOPE });
   };
-  const idsOf = (hits: readonly Hit[]) => hits.map(({ row }) => live.view!.ad(row).id);
+  const idsOf = (hits: readonly Hit[], { view } = live) => hits.map(({ row }) => view!.ad(row).id);
   const recall = () => {
     const ids = [...active.keys()];
     const matrix = new Float32Array(ids.length * dimension);
@@ -71,23 +71,23 @@ export async function churnRows(options: {
     const resumed = random.next() < 0.5 ? paused.values().next().value : undefined;
     const ad = resumed ?? active.get(ids[random.int(ids.length)]!)!.ad;
     const status = paused.has(ad.id) ? 'active' : 'paused';
-    live.applyPatch({ ...ad, status }, ++revision);
+    live.applyUpsert({ ...ad, status }, ++revision);
     if (status === 'paused') paused.set(ad.id, ad);
     else paused.delete(ad.id);
   };
   /** Milliseconds of each query in a turn, changes that came before it included. */
-  const search = (flipsASecond: number) => {
+  const search = (flipsASecond: number, of = live) => {
     const ids = [...active.keys()];
     const times: number[] = [];
     const began = performance.now();
     for (let i = 0, flips = 0; performance.now() - began < turnMs; i++) {
       const start = performance.now();
       for (const due = ((start - began) / 1000) * flipsASecond; flips < due; flips++) flip(ids);
-      const found = idsOf(ask(queries[i % queries.length]!));
+      const found = idsOf(ask(queries[i % queries.length]!, K, of), of);
       times.push(performance.now() - start);
       for (const id of found) if (paused.has(id)) returned++;
     }
-    for (const ad of paused.values()) live.applyPatch({ ...ad, status: 'active' }, ++revision);
+    for (const ad of paused.values()) live.applyUpsert({ ...ad, status: 'active' }, ++revision);
     paused.clear();
     return times;
   };
@@ -100,15 +100,6 @@ export async function churnRows(options: {
     };
   };
 
-  const searchAtRest = () => {
-    const times: number[] = [];
-    for (const began = performance.now(); performance.now() - began < turnMs; ) {
-      const start = performance.now();
-      for (const hit of ask(queries[times.length % queries.length]!, K, atRest)) atRest.view!.ad(hit.row);
-      times.push(performance.now() - start);
-    }
-    return times;
-  };
   /** The same in turns: what is compared is of one turn, and a turn's first queries find the caches as another's work left them. */
   const inTurn = <Name extends string>(ways: Record<Name, () => number[]>): Record<Name, number[]>[] =>
     Array.from({ length: TURNS }, () => {
@@ -148,7 +139,11 @@ export async function churnRows(options: {
     if (i % Math.ceil(leaving.length / 5) === 0) say(`turnover: ${i} of ${leaving.length} ads exchanged`);
   }
   const recallAfter = recall();
-  const afterTurnover = inTurn({ rest: searchAtRest, turned: () => search(0), flipped: () => search(FLIPS_A_SECOND) });
+  const afterTurnover = inTurn({
+    rest: () => search(0, atRest),
+    turned: () => search(0),
+    flipped: () => search(FLIPS_A_SECOND),
+  });
 
   const on = `${count} ads`;
   const ms = (name: string, turns: readonly number[][]): Row[] =>

@@ -87,13 +87,8 @@ export class Live {
     };
   }
 
-  /** An ad created or replaced: found by the next query. Without a vector, a new text is found lexically only. */
+  /** An ad created or changed: holds for the next query. Pass a vector where its text is new; without, it is found lexically only. */
   applyUpsert(ad: Ad, revision: number, vector?: AdVector): void {
-    this.#apply(ad.id, { kind: 'put', ad, revision, vector });
-  }
-
-  /** An ad changed (bid, status, markets, text): holds for the next query. Pass a vector when the text changed. */
-  applyPatch(ad: Ad, revision: number, vector?: AdVector): void {
     this.#apply(ad.id, { kind: 'put', ad, revision, vector });
   }
 

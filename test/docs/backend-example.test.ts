@@ -34,7 +34,7 @@ async function example({ dir, generationsDir, readCatalogue, ad, revision }: Giv
 
   const { number, problems } = await publisher.start(); // null: nothing on disk can be served
   if (number === null) await publisher.build();
-  live.applyPatch(ad, revision); // from here on no query sees the old ad
+  live.applyUpsert(ad, revision); // from here on no query sees the old ad
   // Its end.
   return { encoder, retrieval, problems };
 }

@@ -97,7 +97,7 @@ describe.each(['hnsw', 'scan'] as const)('a change holds for the next query (%s)
   it('deleting: gone, also when an older change arrives afterwards', async () => {
     const { ad, revision } = house.catalogue.get('sofa-red')!;
     house.remove('sofa-red');
-    house.live.applyPatch(ad, revision + 1);
+    house.live.applyUpsert(ad, revision + 1);
     const stale = house.live.stats().stale;
     house.live.applyUpsert(ad, revision);
     expect(house.live.stats().stale).toBe(stale + 1);
@@ -274,11 +274,11 @@ describe('Live', () => {
     const ad = sampleAd({ id: 'new' });
     await live.swap(await generation());
     live.applyUpsert(ad, 2, { components: new Int8Array(query.length).fill(1), source: 'uploaded' });
-    live.applyPatch({ ...ad, bidMicros: 5 }, 3);
+    live.applyUpsert({ ...ad, bidMicros: 5 }, 3);
     expect(hasVector()).toBe(true);
     await live.swap(await generation());
     expect([live.view!.find('new')!.bidMicros, hasVector()]).toEqual([5, true]);
-    live.applyPatch({ ...ad, title: 'another' }, 4);
+    live.applyUpsert({ ...ad, title: 'another' }, 4);
     expect(hasVector()).toBe(false);
     await live.swap(await generation());
     expect([live.view!.find('new')!.title, hasVector()]).toEqual(['another', false]);
@@ -294,7 +294,7 @@ describe('Live', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(live.view).toBe(before);
     live.applyDelete('n0', 3_000);
-    live.applyPatch(sampleAd({ id: 'n1', status: 'paused' }), 3_001);
+    live.applyUpsert(sampleAd({ id: 'n1', status: 'paused' }), 3_001);
     live.applyUpsert(sampleAd({ id: 'meanwhile' }), 3_002);
     await swapping;
     expect(live.view).not.toBe(before);
@@ -374,7 +374,7 @@ describe.each(['hnsw', 'scan'] as const)('a swap under queries (%s)', (index) =>
     const next = await loadGeneration(first.store.folder(1), { ...bundle.manifest, scan });
     const answer = house.ask('red sofa', { k: 100 });
     await house.live.swap({ ...next, manifest: { ...next.manifest, number: 9 } });
-    house.live.applyPatch({ ...house.catalogue.get('sofa-red')!.ad, status: 'paused' }, 60);
+    house.live.applyUpsert({ ...house.catalogue.get('sofa-red')!.ad, status: 'paused' }, 60);
     const { generation, candidates } = await answer;
     expect(generation).toBe(9);
     expect(candidates.map(({ adId }) => adId)).not.toContain('sofa-red');
@@ -387,7 +387,7 @@ describe.each(['hnsw', 'scan'] as const)('a swap under queries (%s)', (index) =>
       onProgress: (phase, done, total) => {
         if (phase !== 'index' || done !== total) return;
         busy.live.applyDelete('car-red', 50);
-        busy.live.applyPatch({ ...busy.catalogue.get('sofa-red')!.ad, status: 'paused' }, 51);
+        busy.live.applyUpsert({ ...busy.catalogue.get('sofa-red')!.ad, status: 'paused' }, 51);
         busy.live.applyUpsert(sampleAd({ id: 'late', title: 'late sofa', markets: ['us'] }), 52);
       },
     });

@@ -121,7 +121,7 @@ it('asks the generation that took over while the index of the one before was wai
       waits++;
       await live.swap(next);
       // Told to the newer one alone.
-      live.applyPatch({ ...house.catalogue.get('sofa-red')!.ad, bidMicros: 5 }, 50);
+      live.applyUpsert({ ...house.catalogue.get('sofa-red')!.ad, bidMicros: 5 }, 50);
     }),
   );
   const { generation, candidates } = await ask(open(live), 'red sofa');
