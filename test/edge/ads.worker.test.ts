@@ -128,6 +128,24 @@ describe('GET /v1/ads', () => {
     expect(answer.slots.map(({ adId }) => adId)).toEqual(['ad-4', 'ad-3', 'ad-2', 'ad-1']);
   });
 
+  it('judges a cached list by the device and the hour of each request', async () => {
+    const edge = edgeUnderTest();
+    const endsAt = new Date(Date.now() + 60_000).toISOString();
+    const terms = [{ devices: ['mobile' as const] }, { schedule: { timeZone: 'UTC', endsAt } }];
+    await edge.backend({ candidates: CANDIDATES.slice(0, 2).map((ad, i) => ({ ...ad, ...terms[i] })) });
+    const headers = { cookie: cookieOf(await edge.fetch('/v1/ads?q=shoes')) };
+    const phone = 'Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36';
+    const shown = async (agent: string) => {
+      const { cache, slots } = await edge.ads('q=shoes', { headers: { ...headers, 'user-agent': agent } });
+      return [cache.status, ...slots.map(({ adId }) => adId).sort()];
+    };
+    expect(await shown(phone)).toEqual(['memory', 'ad-1', 'ad-2']);
+    expect(await shown(BROWSER['user-agent'])).toEqual(['memory', 'ad-2']);
+    edge.later(600);
+    expect((await shown(phone)).slice(1)).toEqual(['ad-1']);
+    expect((await shown(BROWSER['user-agent'])).slice(1)).toEqual([]);
+  });
+
   it('waits for news after a silence, so that an isolate that slept serves no ad that was paused meanwhile', async () => {
     const edge = edgeUnderTest();
     const headers = { cookie: cookieOf(await edge.fetch('/v1/ads?q=shoes')) };

@@ -139,6 +139,13 @@ describe('a sticky arm', () => {
     expect(cookiesOf(response)).toContain(STICKY_COOKIE);
   });
 
+  it('is none that an override forced', async () => {
+    const edge = await edgeWith(sticky);
+    const qa = await signOverride(KEYS, { arms: { [BASE.key]: 'treatment' }, expiresAtMs: Date.now() + 3_600_000 });
+    expect(cookiesOf(await edge.fetch(`/v1/ads?q=shoes&qa=${qa}`))).not.toContain(STICKY_COOKIE);
+    expect(last(edge).qa).toBe(true);
+  });
+
   it('is kept in no browser that did not consent', async () => {
     const edge = await edgeWith(sticky);
     const response = await edge.fetch('/v1/ads?q=shoes', { headers: { 'sec-gpc': '1' } });
