@@ -156,6 +156,14 @@ describe('GET /v1/click/:token', () => {
     }
   });
 
+  it('names the host that the page was asked of, whichever was before', async () => {
+    const edge = edgeUnderTest();
+    for (const origin of ['https://one.example', 'https://two.example', 'https://one.example']) {
+      const answer = (await (await edge.fetch(`${origin}/v1/ads?q=shoes`)).json()) as AdsResponse;
+      expect(new Set(answer.slots.map(({ clickUrl }) => new URL(clickUrl).origin))).toEqual(new Set([origin]));
+    }
+  });
+
   it('names the origin of PUBLIC_URL in click URLs where one is set, not the host that was asked for', async () => {
     const edge = edgeUnderTest({ PUBLIC_URL: 'https://ads.example' });
     const answer = (await (await edge.fetch('https://evil.example/v1/ads?q=shoes')).json()) as AdsResponse;

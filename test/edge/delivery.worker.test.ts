@@ -1,6 +1,7 @@
 /** Nothing lost: queue, outbox, direct call, dead letters and the ledger, with real Durable Objects and their SQLite. */
 import { createExecutionContext, createMessageBatch, getQueueResult } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
+import { answerAds } from '../../edge/ads.ts';
 import { consume } from '../../edge/consumer.ts';
 import { reconcileOnSchedule } from '../../edge/reconcile.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
@@ -31,6 +32,20 @@ async function reconciled(edge: Edge): Promise<Reconciliation> {
   expect([response.status, response.headers.get('cache-control')]).toEqual([200, 'no-store']);
   return Reconciliation.parse(await response.json());
 }
+
+it('an impression is with the queue before its answer leaves', async () => {
+  let taken = false;
+  const EVENTS = {
+    send: async () => {
+      await edge.told();
+      taken = true;
+    },
+  };
+  const edge = edgeUnderTest({ EVENTS, EVENT_DEADLINE_MS: '20000' });
+  const asked = new Request('https://edge.example/v1/ads?q=shoes');
+  await answerAds(edge.isolate, asked, { requestId: crypto.randomUUID(), waitUntil: () => undefined });
+  expect(taken).toBe(true);
+});
 
 describe('an event that the queue does not take', () => {
   it.each(['refuses', 'hangs'])('waits in the outbox and is stored once, when the queue %s', async (what) => {
