@@ -112,8 +112,8 @@ it.concurrent.each<{ command: string[]; env?: Record<string, string>; says: stri
     says: `--out: ${file} cannot be written (EEXIST: file already exists, mkdir '${file}').`,
   },
   {
-    command: ['bench/bench.ts', 'edge', '--only', 'hits'],
-    says: '--only: expected nothing, because edge has no parts, got hits.',
+    command: ['bench/bench.ts', 'system', '--only', 'hits'],
+    says: '--only: expected nothing, because system has no parts, got hits.',
   },
   {
     command: ['bench/bench.ts', 'experiments', '--only', 'loocks'],
