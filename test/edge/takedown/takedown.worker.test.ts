@@ -91,6 +91,19 @@ describe('the object', () => {
       expect(await ask(object, 6)).toEqual({ ageMs: 0, list: list(4, 'a') });
     }));
 
+  it('answers by its disk from the first question on, however long that takes', async () => {
+    const storage = {
+      get: async () => {
+        await new Promise((resolve) => setTimeout(resolve));
+        return new Map([['kill-list', list(4, 'a')]]);
+      },
+      put: async () => undefined,
+    };
+    const world = { now: () => 1_000_000, load: () => Promise.reject(new Error('away')), onError: () => undefined };
+    const object = new KillListObject({ storage, waitUntil: () => undefined }, () => world);
+    expect((await ask(object, 0)).list).toEqual(list(4, 'a'));
+  });
+
   it('writes what is newer than its disk, and nothing else', async () => {
     const written: string[] = [];
     const storage = {
