@@ -52,9 +52,9 @@ export function assign(
   const drawn = running
     .filter(({ layer }) => !layers.has(layer))
     .flatMap((experiment) => draw(visit, experiment, { apart, record: sticky.get(experiment.key) }) ?? []);
-  const held = [...forced, ...drawn].flatMap(({ arm }) => arm.holdout ?? []);
+  const held = [...forced, ...drawn].flatMap(({ arm: { holdout } }) => (holdout === undefined ? [] : [holdout]));
   const isHeld = ({ experiment }: Assigned) =>
-    !isHoldout(experiment) && (held.includes('all') || held.includes(experiment.layer));
+    !isHoldout(experiment) && held.some((from) => from === 'all' || from.includes(experiment.layer));
   return [...forced, ...drawn.filter((assigned) => !isHeld(assigned))].sort((a, b) =>
     a.experiment.layer < b.experiment.layer ? -1 : a.experiment.layer > b.experiment.layer ? 1 : 0,
   );

@@ -189,6 +189,15 @@ describe('holdouts', () => {
     }
   });
 
+  test('of a layer that is called all hold nobody out of the others', () => {
+    for (const unit of units(50))
+      expect(assign(visit(unit), [...others, holdout(['all'])]).map(({ experiment }) => experiment.layer)).toEqual([
+        'a',
+        'holdout',
+        'z',
+      ]);
+  });
+
   test('may be of some layers', () => {
     for (const unit of units(200)) {
       const found = assign(visit(unit), [...others, holdout(['z'])]);
