@@ -30,7 +30,11 @@ export function alertsOf(
     raisedAt,
     experiment: key,
     version,
-    ...{ check, title, expected, received, action },
+    check,
+    title,
+    expected,
+    received,
+    action,
     report: `/v1/experiments/${key}/report`,
   }));
 }

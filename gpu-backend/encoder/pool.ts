@@ -142,7 +142,12 @@ export async function createEncoder(options: EncoderOptions): Promise<Encoder> {
     manifest.spelling && text(paths.spelling!, manifest.spelling),
   ]);
   const settings: WorkerSettings = {
-    ...{ model, half, tokenizer, spelling, name: paths.student, precision: manifest.student.precision },
+    model,
+    half,
+    tokenizer,
+    spelling,
+    name: paths.student,
+    precision: manifest.student.precision,
     requested,
     threads: options.threads ?? 1,
     dimension: manifest.dimension,

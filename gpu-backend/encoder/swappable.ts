@@ -65,6 +65,17 @@ export function swappableEncoder(first: Encoder): SwappableEncoder {
 }
 
 const ZERO: EncoderStats = {
-  ...{ encoded: 0, hits: 0, joined: 0, batches: 0, refused: 0, expired: 0, cancelled: 0, restarts: 0, fallbacks: 0 },
-  ...{ queued: 0, running: 0, cachedTexts: 0, cachedBytes: 0 },
+  encoded: 0,
+  hits: 0,
+  joined: 0,
+  batches: 0,
+  refused: 0,
+  expired: 0,
+  cancelled: 0,
+  restarts: 0,
+  fallbacks: 0,
+  queued: 0,
+  running: 0,
+  cachedTexts: 0,
+  cachedBytes: 0,
 };

@@ -120,6 +120,8 @@ function padded(rows: { index: number; ids: number[] }[], pad: bigint): TokenBat
   return {
     indices: rows.map(({ index }) => index),
     lengths: rows.map(({ ids }) => ids.length),
-    ...{ ids, mask, tokens },
+    ids,
+    mask,
+    tokens,
   };
 }

@@ -61,7 +61,10 @@ export class Bookings {
 
   #number({ status, dailyBudgetMicros, markets, campaignId, advertiserId, languages, policyFlags }: Booked): number {
     const booking: Booking = {
-      ...{ status: dailyBudgetMicros === 0 ? 'paused' : status, markets, campaignId, advertiserId },
+      status: dailyBudgetMicros === 0 ? 'paused' : status,
+      markets,
+      campaignId,
+      advertiserId,
       ...(languages === undefined ? {} : { languages }),
       ...(policyFlags === undefined ? {} : { policyFlags }),
     };

@@ -170,7 +170,9 @@ export async function buildGeneration(options: BuildOptions): Promise<string> {
     options.signal?.throwIfAborted();
     await buildIndices(
       {
-        ...{ dir: building, dimension, threads: options.threads ?? 1 },
+        dir: building,
+        dimension,
+        threads: options.threads ?? 1,
         ...(collections && { milvus: { address: milvus.connection.address, collections } }),
       },
       options,

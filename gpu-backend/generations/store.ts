@@ -192,7 +192,10 @@ export async function openGenerationStore({
     }
     const { insteadOf: _its, ...content } = original;
     return seal(building, dir, {
-      ...{ ...content, number, createdAt: new Date(nowMs).toISOString(), copyOf: from },
+      ...content,
+      number,
+      createdAt: new Date(nowMs).toISOString(),
+      copyOf: from,
       ...(insteadOf !== undefined && { insteadOf }),
     });
   };

@@ -171,7 +171,9 @@ export function createApp({
           ? undefined
           : parse(endpoint.body, readJson(text, c.req.header('content-type')), 'body');
       const call: Call<unknown> = new HonoCall(c, {
-        ...{ log, body, params },
+        log,
+        body,
+        params,
         keyId: signed ? c.req.header(SIGNATURE_HEADERS.keyId)! : bearer,
       });
       const answer = await endpoint.handle(call as Call<never>);

@@ -42,7 +42,9 @@ function scanGraph(): Uint8Array<ArrayBuffer> {
   const stored = half ? Float16Array.from(matrix) : matrix;
   const node = (opType: string, input: string[], output: string[], attributes: Record<string, number> = {}) =>
     NodeProto.create({
-      ...{ opType, input, output },
+      opType,
+      input,
+      output,
       attribute: Object.entries(attributes).map(([name, i]) =>
         AttributeProto.create({ name, type: AttributeProto.AttributeType.INT, i }),
       ),

@@ -33,8 +33,14 @@ export function growingIndex(rows: SimdRows): LocalIndex & { add(row: number): v
   const members: number[] = [];
   const none = new Int32Array(0);
   const graph = {
-    ...{ size: 0, entry: 0, top: 0, above: none, upper: none, upperDegree: 0 },
-    ...{ links: none, degree: DEGREE },
+    size: 0,
+    entry: 0,
+    top: 0,
+    above: none,
+    upper: none,
+    upperDegree: 0,
+    links: none,
+    degree: DEGREE,
   };
   let walk = walker(graph, { rows });
   const [landmarks, landmarkScores] = [new Int32Array(LANDMARKS), new Float64Array(LANDMARKS)];

@@ -12,8 +12,11 @@ export async function openSampling(options: { config: Readonly<BackendConfig>; l
   const dir = join(config.dataDir, 'candidates');
   const onError = (err: unknown) => log.error({ err }, 'candidates were not logged');
   const opened = await openCandidateLog({
-    ...{ dir, share: config.candidateSampling, onError },
-    ...{ now: Date.now, random: Math.random },
+    dir,
+    share: config.candidateSampling,
+    onError,
+    now: Date.now,
+    random: Math.random,
   });
   for (const [outcome, help] of [
     ['logged', 'Answers whose candidates were logged.'],

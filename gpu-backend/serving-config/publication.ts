@@ -92,7 +92,11 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
       const { number, spaceId, model, ads, recall, reason } = live;
       const values = {
         status: 'live' as const,
-        ...{ spaceId, model, ads, recall, reason },
+        spaceId,
+        model,
+        ads,
+        recall,
+        reason,
         createdAt: new Date(live.createdAt),
         publishedAt: live.publishedAt === null ? null : new Date(live.publishedAt),
       };
