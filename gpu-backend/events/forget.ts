@@ -24,7 +24,7 @@ import { advance, lockRollups, watermark } from '../experiments/rollup-advance.t
  * Younger events are not forgotten by age: a queue may deliver them once more, and they would count twice. Longer than
  * queues keep messages (14 days) and than conversions come after their click (7).
  */
-export const YOUNGEST_DAYS = 30;
+const YOUNGEST_DAYS = 30;
 const DAY_MS = 86_400_000;
 const BATCH = 5_000;
 

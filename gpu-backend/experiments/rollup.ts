@@ -48,7 +48,7 @@ export interface Rollup {
 }
 
 /** The products of columns that the variances and covariances of the metrics are made of, by name. */
-export function pairsOf(groups: readonly Column[][]): Map<string, readonly [Column, Column]> {
+function pairsOf(groups: readonly Column[][]): Map<string, readonly [Column, Column]> {
   const pairs = new Map<string, readonly [Column, Column]>();
   for (const columns of groups)
     for (const a of columns) for (const b of columns) pairs.set(productName(nameOf(a), nameOf(b)), [a, b]);

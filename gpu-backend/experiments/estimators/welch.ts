@@ -8,7 +8,7 @@ import { comparable, type Estimate, type Known } from './estimate.ts';
 import { fieller } from './fieller.ts';
 
 /** Degrees of freedom of the difference. */
-export function welchDegrees(control: Known, treatment: Known): number {
+function welchDegrees(control: Known, treatment: Known): number {
   const [a, b] = [control, treatment].map(({ variance, units, degrees = units - 1 }) => variance ** 2 / degrees);
   return (control.variance + treatment.variance) ** 2 / (a! + b!);
 }
