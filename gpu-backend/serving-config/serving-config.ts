@@ -2,12 +2,14 @@
  * What the edge serves by, assembled from the database. Its version is a counter that each change raises in the change's
  * own transaction, so it never goes back and never names two contents. A copy is kept for the headers of every answer.
  */
-import { ServingConfig } from '../../shared/contract/config.ts';
+import { ServingConfig, type ServingDefaults } from '../../shared/contract/config.ts';
 import { NEWS_HEADERS } from '../../shared/contract/retrieve.ts';
+import { canonicalJson } from '../../shared/digest.ts';
 import { resolvePlan } from '../../shared/plan.ts';
 import { killList, reachOf } from '../catalogue/kill-list.ts';
 import type { Database } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
+import { servingDefaults } from '../db/schema.ts';
 import { listExperiments, seedExperiments, shippedPatches } from './experiment-store.ts';
 
 export interface ServingConfigSource {
@@ -19,14 +21,15 @@ export interface ServingConfigSource {
   news(): Record<string, string>;
 }
 
-/** Stores the shipped experiments in a new database, and reads the configuration. */
+/** Stores the shipped experiments in a new database, and the shipped defaults wherever they differ; then reads the configuration. */
 export async function openServingConfig(db: Database, shipped: ServingConfig): Promise<ServingConfigSource> {
   await seedExperiments(db, shipped.experiments);
-  let current = await assemble(db, shipped);
+  await storeDefaults(db, shipped);
+  let current = await assemble(db);
   let latest = 0;
   async function refresh(): Promise<ServingConfig> {
     const turn = ++latest;
-    const read = await assemble(db, shipped);
+    const read = await assemble(db);
     // Of two reads under way the later one may have seen less: keep the greater version, of equal ones the later read.
     if (read.version < current.version || (read.version === current.version && turn !== latest)) return current;
     if (read.version === current.version && read.killList.join('\n') !== current.killList.join('\n')) {
@@ -47,14 +50,34 @@ export async function openServingConfig(db: Database, shipped: ServingConfig): P
   };
 }
 
+/** Under a version of their own: a backend of another release serves them too, or one version would name two contents. */
+async function storeDefaults(db: Database, { markets, locales, plan, auction }: ServingDefaults): Promise<void> {
+  const content = { markets, locales, plan, auction };
+  const said = canonicalJson(content);
+  if (canonicalJson(await defaultsIn(db)) === said) return;
+  await db.transaction(async (tx) => {
+    await raise(tx, 'config'); // first: its lock lets one writer write at a time
+    await tx
+      .insert(servingDefaults)
+      .values({ content })
+      .onConflictDoUpdate({ target: servingDefaults.id, set: { content } });
+  });
+}
+
+async function defaultsIn(db: Database): Promise<ServingDefaults | null> {
+  const [row] = await db.select().from(servingDefaults);
+  return row?.content ?? null;
+}
+
 /** One consistent snapshot. */
-function assemble(db: Database, shipped: ServingConfig): Promise<ServingConfig> {
+function assemble(db: Database): Promise<ServingConfig> {
   return db.transaction(
     async (tx) => {
       const reach = await reachOf(tx);
+      const defaults = (await defaultsIn(tx))!;
       return ServingConfig.parse({
-        ...shipped,
-        plan: resolvePlan(shipped.plan, await shippedPatches(tx)),
+        ...defaults,
+        plan: resolvePlan(defaults.plan, await shippedPatches(tx)),
         version: await reached(tx, 'config'),
         generation: reach?.live ?? null,
         // what only reports read stays here

@@ -28,3 +28,6 @@ export const ServingConfig = z
   })
   .meta({ id: 'ServingConfig' });
 export type ServingConfig = z.infer<typeof ServingConfig>;
+
+/** What of it comes with a release. */
+export type ServingDefaults = Pick<ServingConfig, 'markets' | 'locales' | 'plan' | 'auction'>;

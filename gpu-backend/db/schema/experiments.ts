@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { bigint, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import type { Alert } from '../../../shared/contract/alerts.ts';
+import type { ServingDefaults } from '../../../shared/contract/config.ts';
 import type { ExperimentDefinition } from '../../../shared/experiment-definition.ts';
 import type { LifecycleAction } from '../../../shared/experiment-lifecycle.ts';
 import { instant } from '../column-kinds.ts';
@@ -32,6 +33,12 @@ export const experimentAudit = pgTable(
   },
   (table) => [index('experiment_audit_experiment').on(table.experiment, table.id)],
 );
+
+/** What a release brings beside experiments, in one row: of two releases side by side the one that started last. */
+export const servingDefaults = pgTable('serving_defaults', {
+  id: integer().primaryKey().default(1),
+  content: jsonb().$type<ServingDefaults>().notNull(),
+});
 
 /**
  * Alerts on their way to the webhook: a row is there until it is delivered, and stays as the memory of having been sent. A

@@ -42,3 +42,17 @@ test('a budget that is lowered while clicks on it are being stored is used up un
   expect(after.version).toBe(version + 1);
   expect((await config.refresh()).version).toBe(version + 1);
 });
+
+test('what a release brings is served under a version of its own, also by a backend of the release before', async () => {
+  const { db } = database;
+  const before = await openServingConfig(db, DEFAULT_CONFIG);
+  const { version } = await before.refresh();
+  expect((await openServingConfig(db, DEFAULT_CONFIG)).current().version).toBe(version);
+  const plan = { ...DEFAULT_CONFIG.plan, k: 50 };
+  const next = await openServingConfig(db, { ...DEFAULT_CONFIG, markets: ['us'], plan });
+  expect(next.current()).toMatchObject({ version: version + 1, markets: ['us'], plan });
+  expect(await before.refresh()).toEqual(next.current());
+  // Rolled back, it is the later one.
+  const again = await openServingConfig(db, DEFAULT_CONFIG);
+  expect(again.current()).toMatchObject({ version: version + 2, plan: DEFAULT_CONFIG.plan });
+});
