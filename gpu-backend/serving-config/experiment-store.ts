@@ -2,7 +2,7 @@
  * Experiments as the database keeps them, with the record of every change (who, when, from, to, why) written in the change's
  * own transaction. Refused are steps that an experiment's life does not have, and sets that cannot run together.
  */
-import { and, asc, eq, gt, max, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, max, sql } from 'drizzle-orm';
 import type {
   AuditPage,
   ExperimentAudit,
@@ -132,20 +132,26 @@ async function withOthers(db: Database, experiment: ExperimentDefinition): Promi
   return [...(await listExperiments(db)).filter(({ key }) => key !== experiment.key), experiment];
 }
 
-/** Parameters of the arms that were shipped, in the order in which they were. */
-export async function shippedPatches(db: Database): Promise<PlanPatch[]> {
+/** Parameters of the arms that these experiments ship, in the order in which they were shipped. */
+export async function shippedPatches(db: Database, all: readonly ExperimentDefinition[]): Promise<PlanPatch[]> {
+  const shipping = new Map(all.filter(({ shipped }) => shipped !== undefined).map((each) => [each.key, each]));
+  if (shipping.size === 0) return [];
   const [before, after] = [experimentAudit.before, experimentAudit.after].map(
     (definition) => sql`${definition} ->> 'shipped'`,
   );
-  const found = await db
+  const steps = await db
     .select({ key: experimentAudit.experiment })
     .from(experimentAudit)
-    .where(sql`${after} is not null and ${after} is distinct from ${before}`)
+    .where(
+      and(
+        inArray(experimentAudit.experiment, [...shipping.keys()]),
+        sql`${after} is not null and ${after} is distinct from ${before}`,
+      ),
+    )
     .groupBy(experimentAudit.experiment)
     .orderBy(max(experimentAudit.id));
-  const byKey = new Map((await listExperiments(db)).map((experiment) => [experiment.key, experiment]));
-  return found.flatMap(({ key }) => {
-    const { arms, shipped } = byKey.get(key)!;
+  return steps.flatMap(({ key }) => {
+    const { arms, shipped } = shipping.get(key)!;
     return arms.filter((arm) => arm.key === shipped).map(({ parameters }) => parameters);
   });
 }

@@ -75,13 +75,14 @@ function assemble(db: Database): Promise<ServingConfig> {
     async (tx) => {
       const reach = await reachOf(tx);
       const defaults = (await defaultsIn(tx))!;
+      const experiments = await listExperiments(tx);
       return ServingConfig.parse({
         ...defaults,
-        plan: resolvePlan(defaults.plan, await shippedPatches(tx)),
+        plan: resolvePlan(defaults.plan, await shippedPatches(tx, experiments)),
         version: await reached(tx, 'config'),
         generation: reach?.live ?? null,
         // what only reports read stays here
-        experiments: (await listExperiments(tx))
+        experiments: experiments
           .filter(({ status }) => status !== 'archived')
           .map(({ metrics: _, rules: __, shipped: ___, ...served }) => served),
         killList: await killList(tx),
