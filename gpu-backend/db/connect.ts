@@ -229,6 +229,9 @@ export async function rows<T extends object>(db: Database, query: SQL): Promise<
   return (await db.execute(query)) as unknown as T[];
 }
 
+/** Whole UTC milliseconds of an instant, exact in a double. */
+export const millis = (at: SQL): SQL => sql`round(extract(epoch from ${at}) * 1000)::float8`;
+
 function placeOf(url: string): string {
   const { protocol, host, pathname } = URL.parse(url) ?? {};
   if (protocol === undefined || !/^postgres(ql)?:$/.test(protocol))

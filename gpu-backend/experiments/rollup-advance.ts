@@ -129,20 +129,27 @@ export async function advance(db: Database): Promise<void> {
     if (BigInt(after) > BigInt(before)) {
       await renumber(tx, after);
       after = '1';
+      await moveCursor(tx, after); // here too, where all is in: later events would count as in by a cursor that is ahead
     }
     const exist = TABLES.map(
       (table) =>
         sql`exists (select from ${table} where ${table.xact} >= ${after}::xid8 and ${table.xact} < ${before}::xid8)`,
     );
-    const [row] = await rows<{ fresh: boolean[] }>(tx, sql`select array[${list(exist)}] as fresh`);
+    // As JSON: the driver does not read arrays (connect.ts).
+    const [row] = await rows<{ fresh: boolean[] }>(tx, sql`select to_json(array[${list(exist)}]) as fresh`);
     const fresh = new Set(TABLES.filter((_, i) => row!.fresh[i]));
     if (fresh.size === 0) return;
     await tx.execute(fold({ after, before, fresh }));
-    await tx.execute(
-      sql`insert into ${counters} (name, value) values ('rollup', ${before}::bigint)
-          on conflict (name) do update set value = excluded.value`,
-    );
+    await moveCursor(tx, before);
   });
+}
+
+/** Events of transactions below it are in. */
+async function moveCursor(tx: Database, to: string): Promise<void> {
+  await tx.execute(
+    sql`insert into ${counters} (name, value) values ('rollup', ${to}::bigint)
+        on conflict (name) do update set value = excluded.value`,
+  );
 }
 
 async function window(tx: Database): Promise<Window> {

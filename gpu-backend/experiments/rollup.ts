@@ -6,9 +6,9 @@
  * A unit counts under the arm that it was exposed to. Rows of bots are left out, and so are units that were seen in more
  * than one arm (a lost cookie, a changed definition), since they were treated with both; both are counted.
  */
-import { type SQL, sql } from 'drizzle-orm';
-import { isSum, type Metric } from '../../shared/metric.ts';
-import { type Database, rows } from '../db/connect.ts';
+import { sql } from 'drizzle-orm';
+import { isSum, type Metric, type SumMetric } from '../../shared/metric.ts';
+import { type Database, millis, rows } from '../db/connect.ts';
 import { experimentArmDays, experimentUnits, productName } from '../db/schema.ts';
 import { type ArmSums, readArmSums } from './arm-sums.ts';
 import { cappedSums, type Excess, isCappedPair, readExcess, withoutCaps } from './capped-sums.ts';
@@ -57,37 +57,11 @@ function pairsOf(groups: readonly Column[][]): Map<string, readonly [Column, Col
 
 /** The statistics that the metrics need, of the events that are rolled up (rollup-advance.ts). */
 export async function readRollup(db: Database, experiment: string, metrics: readonly Metric[]): Promise<Rollup> {
-  const seen = await readSeen(db, experiment);
-  const before = seen.begun !== undefined && (await seenBefore(db, experiment, seen.begun));
-  const groups = metrics
-    .filter(isSum)
-    .map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
-  const pairs = [...pairsOf(groups).values()];
-  const capped = before ? [] : pairs.filter(isCappedPair); // for covariates every unit is read in any case
-  const others = pairs.filter((pair) => !capped.includes(pair));
-  const kept = [...others.filter((pair) => pair.every(isKept)), ...withoutCaps(capped)];
   const byQuantile = metrics.filter((metric) => !isSum(metric));
-  const times = [...new Set(byQuantile.map(({ of }) => of))];
-  const [armSums, excess, unitSums, sample] = await Promise.all([
-    readArmSums(db, experiment, {
-      measures: [...new Set(['queries' as const, ...kept.flat().map(({ measure }) => measure)])],
-      pairs: kept.map(([a, b]) => [a.measure, b.measure] as const),
-    }),
-    readExcess(db, experiment, capped),
-    seen.begun === undefined ? [] : readUnitSums(db, experiment, { pairs: others, begun: seen.begun }),
-    seen.toMs === undefined ? [] : readSample(db, experiment, { toMs: seen.toMs, times }),
+  const [{ cells, seen, before }, sample] = await Promise.all([
+    readCells(db, experiment, metrics.filter(isSum)),
+    readSample(db, experiment, [...new Set(byQuantile.map(({ of }) => of))]),
   ]);
-  const cell = ({ arm, stratum, triggered }: { arm: string; stratum: string; triggered: string }) =>
-    JSON.stringify([arm, stratum, triggered]);
-  const byCell = <T extends ArmSums | UnitSums | Excess>(of: readonly T[]) =>
-    new Map(of.map((row) => [cell(row), row]));
-  const [above, own] = [byCell(excess), byCell(unitSums)];
-  // in an order that is the same in every database, because doubles are summed over strata
-  const ordered = armSums.toSorted((a, b) => (a.stratum < b.stratum ? -1 : 1));
-  const cells = ordered.map((row) => ({
-    ...row,
-    moments: momentsIn({ ...row, ...cappedSums(capped, row, above.get(cell(row))), ...own.get(cell(row)) }),
-  }));
   const byArm = (of: typeof cells) =>
     new Map(
       [...Map.groupBy(of, ({ arm }) => arm)].map(([arm, own]) => [arm, pooled(own.map(({ moments }) => moments))]),
@@ -113,6 +87,37 @@ export async function readRollup(db: Database, experiment: string, metrics: read
   };
 }
 
+/** Moments by arm, stratum and whether triggered, in an order that is the same in every database, because doubles are summed over strata. */
+async function readCells(db: Database, experiment: string, metrics: readonly SumMetric[]) {
+  const seen = await readSeen(db, experiment);
+  const before = seen.begun !== undefined && (await seenBefore(db, experiment, seen.begun));
+  const groups = metrics.map((metric) => [...columnsOf(metric), ...(before ? covariateColumnsOf(metric) : [])]);
+  const pairs = [...pairsOf(groups).values()];
+  const capped = before ? [] : pairs.filter(isCappedPair); // for covariates every unit is read in any case
+  const others = pairs.filter((pair) => !capped.includes(pair));
+  const kept = [...others.filter((pair) => pair.every(isKept)), ...withoutCaps(capped)];
+  const [armSums, excess, unitSums] = await Promise.all([
+    readArmSums(db, experiment, {
+      measures: [...new Set(['queries' as const, ...kept.flat().map(({ measure }) => measure)])],
+      pairs: kept.map(([a, b]) => [a.measure, b.measure] as const),
+    }),
+    readExcess(db, experiment, capped),
+    seen.begun === undefined ? [] : readUnitSums(db, experiment, { pairs: others, begun: seen.begun }),
+  ]);
+  const cell = ({ arm, stratum, triggered }: { arm: string; stratum: string; triggered: string }) =>
+    JSON.stringify([arm, stratum, triggered]);
+  const byCell = <T extends ArmSums | UnitSums | Excess>(of: readonly T[]) =>
+    new Map(of.map((row) => [cell(row), row]));
+  const [above, own] = [byCell(excess), byCell(unitSums)];
+  const cells = armSums
+    .toSorted((a, b) => (a.stratum < b.stratum ? -1 : 1))
+    .map((row) => ({
+      ...row,
+      moments: momentsIn({ ...row, ...cappedSums(capped, row, above.get(cell(row))), ...own.get(cell(row)) }),
+    }));
+  return { cells, seen, before };
+}
+
 /** Moments from sums under the names of columns and of their products; 0 where units went elsewhere while statement after statement read them. */
 export const momentsIn = (sums: Record<string, string>): Moments => ({
   units: Number(sums.units),
@@ -131,9 +136,6 @@ interface Seen extends Pick<Rollup, 'fromMs' | 'toMs' | 'bots' | 'mixedUnits' | 
   /** First UTC day of any unit. */
   begun: string | undefined;
 }
-
-/** Whole milliseconds of an instant, exact in a double. */
-const millis = (at: SQL) => sql`round(extract(epoch from ${at}) * 1000)::float8`;
 
 /** Where and when units were seen first, and what is left out: every unit is looked at, once. */
 async function readSeen(db: Database, experiment: string): Promise<Seen> {

@@ -6,10 +6,10 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { QuantileMetric } from '../../shared/metric.ts';
-import { type Database, rows } from '../db/connect.ts';
+import { type Database, millis, rows } from '../db/connect.ts';
 import { clicks, conversions, experimentUnits, exposures, impressions } from '../db/schema.ts';
 import type { SampledUnit } from './checks/evidence.ts';
-import { CONVERSION_MS, watermark } from './checks/late-events.ts';
+import { CONVERSION_MS } from './checks/late-events.ts';
 
 /** Units at most, and queries from which on no further unit is taken. */
 const [SAMPLED_UNITS, SAMPLED_QUERIES] = [2_000, 1_000_000];
@@ -31,16 +31,16 @@ export const sampledQueries = (experiment: string): SQL =>
 
 type Time = QuantileMetric['of'];
 
-/** A sampled unit with the times of its queries, in milliseconds, as far as they were asked for. */
-export type UnitRecord = Omit<SampledUnit, 'leaks'> & { unitId: string } & Partial<Record<Time, number[]>>;
+/**
+ * A sampled unit with the times of its queries, in milliseconds, as far as they were asked for, and with the instants of its clicks, UTC
+ * milliseconds.
+ */
+export type UnitRecord = Omit<SampledUnit, 'leaks' | 'openClicks'> & { unitId: string; clickedMs: number[] } & Partial<
+    Record<Time, number[]>
+  >;
 
-/** What the sampled units did, in the order of their hashes. `toMs`: the newest query of the experiment. */
-export async function readSample(
-  db: Database,
-  experiment: string,
-  { toMs, times }: { toMs: number; times: readonly Time[] },
-): Promise<UnitRecord[]> {
-  const open = sql`${new Date(watermark(toMs).conversionsMs).toISOString()}::timestamptz`;
+/** What the sampled units did, in the order of their hashes. */
+export async function readSample(db: Database, experiment: string, times: readonly Time[]): Promise<UnitRecord[]> {
   const window = sql`${`${CONVERSION_MS} milliseconds`}::interval`;
   const hit = sql`cache_status not in ('miss', 'bypass')`;
   const names = times.map((time) => sql.identifier(time));
@@ -63,14 +63,14 @@ export async function readSample(
         from shown group by 1, 2),
       per_click as (
         select unit_id, count(*)::float8 as clicks, count(*) filter (where at < shown_at)::float8 as early,
-          count(*) filter (where at > ${open})::float8 as open from clicked group by 1),
+          json_agg(${millis(sql`at`)}) as clicked_ms from clicked group by 1),
       per_conversion as (
         select clicked.unit_id, count(*)::float8 as conversions,
           count(*) filter (where ${conversions.at} < clicked.at)::float8 as early,
           count(*) filter (where ${conversions.at} > clicked.at + ${window})::float8 as late
         from clicked join ${conversions} on ${conversions.clickId} = clicked.id group by 1)
       select unit_id as "unitId", arm, queries, hits, age_ms as "ageMs", duplicates, coalesce(clicks, 0) as clicks,
-        coalesce(per_click.early, 0) as "earlyClicks", coalesce(open, 0) as "openClicks",
+        coalesce(per_click.early, 0) as "earlyClicks", coalesce(clicked_ms, '[]') as "clickedMs",
         coalesce(conversions, 0) as conversions, coalesce(per_conversion.early, 0) as "earlyConversions",
         coalesce(late, 0) as "lateConversions"${each((name) => name)}
       from per_query left join per_click using (unit_id) left join per_conversion using (unit_id)

@@ -19,6 +19,7 @@ import { SERVED, STRATUM } from '../strata.ts';
 import { sampledQueries, sampledUnits } from '../unit-sample.ts';
 import { HEAVY_QUERIES } from './automation.ts';
 import type { ArmCount, Arrivals, Automation, Compared, Evidence, Loss, SampledUnit, Segment } from './evidence.ts';
+import { watermark } from './late-events.ts';
 
 /** Everything that the checks ask about an experiment whose events are rolled up. `rolling` is read beside it. */
 export async function gatherEvidence(
@@ -147,8 +148,8 @@ function lossOf(found: readonly Missing[], { arms, rollup }: Known): Loss[] {
     .map(({ arm }) => ({ arm, stored: rollup.arms.get(arm)?.queries ?? 0, missing: of.get(arm) ?? 0 }));
 }
 
-/** The sample with what a holdout should have kept its units out of. */
-async function sampleOf(db: Database, experiment: Experiment, { sample }: Rollup): Promise<SampledUnit[]> {
+/** The sample with what a holdout should have kept its units out of, and which clicks may still convert. */
+async function sampleOf(db: Database, experiment: Experiment, { sample, toMs = 0 }: Rollup): Promise<SampledUnit[]> {
   const leak = leaked(experiment);
   const found =
     leak === undefined
@@ -159,7 +160,12 @@ async function sampleOf(db: Database, experiment: Experiment, { sample }: Rollup
               ${sampledQueries(experiment.key)} where ${leak} group by 1`,
         );
   const leaks = new Map(found.map((row) => [row.unit_id, row.leaks]));
-  return sample.map(({ unitId, ...unit }) => ({ ...unit, leaks: leaks.get(unitId) ?? 0 }));
+  const { conversionsMs } = watermark(toMs);
+  return sample.map(({ unitId, clickedMs, ...unit }) => ({
+    ...unit,
+    openClicks: clickedMs.filter((ms) => ms > conversionsMs).length,
+    leaks: leaks.get(unitId) ?? 0,
+  }));
 }
 
 /** Whether a query of a held-out unit took part in another experiment, of a layer that is held; nothing without holdouts. */

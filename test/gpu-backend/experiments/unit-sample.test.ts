@@ -5,6 +5,7 @@ import { PgDialect } from 'drizzle-orm/pg-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Database, rows } from '../../../gpu-backend/db/connect.ts';
 import { capsOf } from '../../../gpu-backend/experiments/caps.ts';
+import { gatherEvidence } from '../../../gpu-backend/experiments/checks/gather.ts';
 import { METRICS } from '../../../gpu-backend/experiments/metrics.ts';
 import { readRollup } from '../../../gpu-backend/experiments/rollup.ts';
 import { advance } from '../../../gpu-backend/experiments/rollup-advance.ts';
@@ -51,7 +52,7 @@ describe('single units', () => {
   });
 
   it('are sampled by their hashes; a query asked again is no duplicate, one at the same instant is', async () => {
-    const sample = await readSample(database.db, 'test', { toMs: START_MS + 5_000, times: [] });
+    const sample = await readSample(database.db, 'test', []);
     const expected = ['again', 'twice', 'small-1', 'small-2', 'small-3', 'small-4'];
     expect(sample.map(({ unitId }) => unitId)).toEqual(byHash(expected));
     const duplicates = Object.fromEntries(sample.map((unit) => [unit.unitId, unit.duplicates]));
@@ -89,8 +90,31 @@ describe('single units', () => {
     });
     await storeEvents(database.db, [shown('v1', 'ann'), shown('v2', 'bob'), shown('v3', 'bob')]);
     await advance(database.db);
-    const [unit] = await readSample(database.db, 'windows', { toMs: START_MS, times: [] });
+    const [unit] = await readSample(database.db, 'windows', []);
     expect(unit).toMatchObject({ unitId: 'us@7', queries: 3, duplicates: 1 });
+  });
+
+  it('have clicks that may still convert as long as the newest query is not a week and an hour older', async () => {
+    const experiment = experimentOf('open');
+    await storeExperiment(database.db, experiment);
+    const shown = (id: string, unit: string, atMs: number) => ({
+      ...impressionOf({ id, unit, arm: 'control', atMs }),
+      assignments: [{ experiment: 'open', layer: 'retrieval', arm: 'control' }],
+    });
+    const newestMs = START_MS + 20 * 86_400_000;
+    const openMs = newestMs - 7 * 86_400_000 - 3_600_000;
+    const old = shown('o1', 'old', START_MS);
+    await storeEvents(database.db, [
+      old,
+      ...[openMs - 1, openMs, openMs + 1, newestMs].map((atMs, i) => ({ ...clickOf(old), id: `o1-click-${i}`, atMs })),
+      shown('o2', 'newest', newestMs),
+    ]);
+    await advance(database.db);
+    const { sample } = await gatherEvidence(database.db, experiment, readRollup(database.db, 'open', METRICS));
+    expect(sample.map(({ clicks, openClicks }) => [clicks, openClicks]).sort()).toEqual([
+      [0, 0],
+      [4, 2],
+    ]);
   });
 
   it('that the self-test deals are of one arm', async () => {
