@@ -26,6 +26,7 @@ import type { OutboxDependencies } from './outbox/outbox.ts';
 import { Outboxes } from './outbox/outboxes.ts';
 import { RateLimiter } from './rate-limit.ts';
 import { guardedOrigins } from './resilience/guarded-origins.ts';
+import { orSecond } from './resilience/or-second.ts';
 import type { Ask, Origins } from './resilience/origins.ts';
 import type { Serving } from './serving.ts';
 import { Slates } from './slates.ts';
@@ -34,7 +35,7 @@ import { QueryEncoder } from './student/query-encoder.ts';
 import { KillListKeeper } from './takedown/kill-list.ts';
 import type { KeeperDependencies } from './takedown/kill-list-object.ts';
 import { servingNow } from './takedown/serving-now.ts';
-import { askSources, orSecond } from './takedown/sources.ts';
+import { askSources } from './takedown/sources.ts';
 
 export const VERSION = '0.1.0';
 
@@ -58,8 +59,8 @@ const WAITS = {
   ledgerMs: 5_000,
 };
 const KILL_LIST = { refreshMs: 250, boundMs: 500 };
-/** When the second backend is asked for it, too: early enough for whoever waits, the object of all isolates among them. */
-const KILL_LIST_LATE_MS = 150;
+/** When the second backend is asked for what either knows: early enough for whoever waits, the kill list's object among them. */
+const LATE_MS = 150;
 /** Longest that an event waits for others to share a call to the queue while one is in the air. */
 const GATHER_EVENTS_MS = 5;
 /** Visitors whose cookies need no second look: about 3 MB. */
@@ -157,6 +158,14 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const backend = backendAt(settings.backendUrl);
   const second = settings.secondBackendUrl === undefined ? undefined : backendAt(settings.secondBackendUrl);
   const backends = second === undefined ? [backend] : [backend, second];
+  const ofEither = <T>(ask: (each: Backend) => Promise<T>): (() => Promise<T>) =>
+    second === undefined
+      ? () => ask(backend)
+      : orSecond(
+          () => ask(backend),
+          () => ask(second),
+          LATE_MS,
+        );
   const origins = guardedOrigins({ backends, settings, steady, elapsed: clock.elapsed });
   const student = studentOf(env.STUDENT, options.kernel, steady);
   /** Of the origins, with the query's vector where a student makes it. */
@@ -166,7 +175,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       : student.asking((asked) => origins.retrieve(asked, ask), request);
   const config = new ConfigStore({
     bundled: DEFAULT_CONFIG,
-    load: () => backend.config(settings.backendDeadlineMs),
+    load: ofEither((each) => each.config(settings.backendDeadlineMs)),
     snapshot: env.KV === undefined ? undefined : kvSnapshot(env.KV),
     now: steady,
     refreshMs: 1_000,
@@ -174,9 +183,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     waitMs: waits.configMs,
     onError: (message) => logError('configuration', message),
   });
-  const listOf = (each: Backend) => () => each.killList(waits.killListCallMs);
-  const loadKillList =
-    second === undefined ? listOf(backend) : orSecond(listOf(backend), listOf(second), KILL_LIST_LATE_MS);
+  const loadKillList = ofEither((each) => each.killList(waits.killListCallMs));
   const killList = new KillListKeeper({
     ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
     now: steady,

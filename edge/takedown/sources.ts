@@ -1,6 +1,5 @@
 /** Where an isolate has its kill list from: the Durable Object, or a backend itself where there is none. */
 import { type KillList, KillListNews } from '../../shared/contract/takedown.ts';
-import { TIMED_OUT, within } from '../deadline.ts';
 import type { ObjectNamespace } from '../outbox/outboxes.ts';
 import type { KillListOptions } from './kill-list.ts';
 
@@ -8,24 +7,7 @@ export interface KillListSources {
   /** The Durable Object's namespace. */
   objects: ObjectNamespace | undefined;
   /** The backend's list. */
-  load: Load;
-}
-
-type Load = () => Promise<KillList>;
-
-/**
- * The list of the first backend; where it fails or has not answered after `lateMs`, of whichever answers first. One that is cut off from the
- * database refuses, or is long in finding out, while the other takes pauses.
- */
-export function orSecond(first: Load, second: Load, lateMs: number): Load {
-  return async () => {
-    const asked = first();
-    const early = await within(
-      asked.catch(() => undefined),
-      lateMs,
-    );
-    return early === undefined || early === TIMED_OUT ? Promise.any([asked, second()]) : early;
-  };
+  load: () => Promise<KillList>;
 }
 
 /** {@link KillListOptions.ask} of an isolate. */

@@ -142,6 +142,25 @@ describe('the configuration', () => {
     expect((await health(edge)).config).toMatchObject({ version: 5, source: 'backend', lastError: null });
   });
 
+  it("is the second backend's where the first does not give it; where neither does, the reasons of both are said", async () => {
+    const second = edgeUnderTest();
+    const edge = edgeUnderTest({ BACKEND_SECOND_URL: second.bindings.BACKEND_URL });
+    await edge.backend({ config: 'fail' });
+    await second.backend({ config: { ...config, version: 5, experiments: [] } });
+    expect((await edge.ads('q=shoes')).assignments).toEqual([]);
+    expect((await health(edge)).config).toMatchObject({ version: 5, source: 'backend', lastError: null });
+    await second.backend({ config: { ...config, version: 6 } });
+    edge.later(5);
+    expect((await edge.ads('q=shoes')).assignments).toHaveLength(1);
+    await second.backend({ config: 'fail' });
+    edge.later(5);
+    await edge.ads('q=shoes');
+    expect((await health(edge)).config).toMatchObject({
+      version: 6,
+      lastError: expect.stringMatching(/config.*; .*config/),
+    });
+  });
+
   it('is refused whole when broken, said so, and the last good one stays', async () => {
     const edge = edgeUnderTest();
     await edge.ads('q=shoes');

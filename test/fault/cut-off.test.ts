@@ -69,7 +69,7 @@ function edgeOver(variables: Record<string, string>, fetch?: IsolateOptions['fet
       newId: () => `${String(++ids).padStart(8, '0')}-0000-4000-8000-000000000000`,
       random: () => 0.5,
     },
-    // What the test is about comes with the kill list; for the configuration the one that is cut off would be waited for in vain.
+    // What the test is about comes with the kill list: nobody waits for the configuration.
     waits: { configMs: 0, killListMs: PATIENCE, killListCallMs: PATIENCE },
     ...(fetch === undefined ? {} : { fetch }),
   });
