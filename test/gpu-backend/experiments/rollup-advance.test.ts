@@ -185,6 +185,16 @@ describe.each(DATABASES)('rollups on the %s database', (name, open) => {
     expect(after.transaction).toBeGreaterThan(before.transaction);
   });
 
+  it('write nothing where there is nothing new', async () => {
+    const cursor = () => rows(database.db, sql`select value::text, xmin::text from counters where name = 'rollup'`);
+    await store(...TRAFFIC);
+    await advance(database.db);
+    const before = await cursor();
+    await storeExperiment(database.db, experimentOf('other')); // a transaction that stores no event
+    await advance(database.db);
+    expect(await cursor()).toEqual(before);
+  });
+
   it('stay where the database was copied from a server with higher transaction numbers', async () => {
     await store(...TRAFFIC);
     await advance(database.db);
