@@ -13,7 +13,6 @@ import { HarnessError, Problem } from '../shared/problem.ts';
 import { type KeyRing, signRequest } from '../shared/signature.ts';
 import { TRACEPARENT } from '../shared/traceparent.ts';
 import type { Loaded } from './cache/tiered.ts';
-import { requireReached } from './takedown/reach.ts';
 
 /** What the headers of an answer say about the backend's state; `null` where a header is missing. */
 export interface News {
@@ -28,8 +27,6 @@ export interface BackendOptions {
   now: () => number;
   newNonce: () => string;
   onNews: (news: News) => void;
-  /** The oldest generation whose candidates may be shown. */
-  since: () => number;
 }
 
 interface Call {
@@ -64,7 +61,6 @@ export class Backend {
       traceparent,
     });
     const { generation, candidates } = readAs(RetrieveResponse, text, '/v1/retrieve');
-    requireReached(generation, this.#options.since()); // it is as good as away: another may be asked
     return { body: text, generation, empty: candidates.length === 0 };
   }
 

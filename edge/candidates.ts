@@ -88,7 +88,7 @@ export async function retrieve(
         sources.retrieve({
           key,
           request: { query, normalizerVersion: NORMALIZER_VERSION, market, locale, plan },
-          ask: { deadlineMs: remainingMs(), urgent, traceparent: trace() },
+          ask: { deadlineMs: remainingMs(), urgent, since: sources.serving().killedSince, traceparent: trace() },
         }),
       waitUntil,
     });

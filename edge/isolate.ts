@@ -153,7 +153,6 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
         config.heard(news);
         killList.heard(news.configVersion ?? 0);
       },
-      since: () => serving().killedSince,
     });
   const backend = backendAt(settings.backendUrl);
   const second = settings.secondBackendUrl === undefined ? undefined : backendAt(settings.secondBackendUrl);

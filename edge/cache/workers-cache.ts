@@ -39,6 +39,7 @@ const CACHED = ['HIT', 'STALE', 'UPDATING', 'REVALIDATED'];
 const Travelling = z.lazy(() =>
   RetrieveRequest.unwrap().extend({
     urgent: z.boolean(),
+    since: z.int().nonnegative(),
     traceparent: z.string().optional(),
     /** Of the key; `null` where the gateway has heard of none. */
     keyGeneration: z.int().nullable(),
@@ -85,8 +86,8 @@ export async function answerCandidates(
 ): Promise<Response> {
   try {
     const said = decodeURIComponent(request.headers.get(RETRIEVAL) ?? '');
-    const { deadlineMs, urgent, traceparent, keyGeneration, ...asked } = Travelling.parse(JSON.parse(said));
-    const { body, generation, empty, hedged } = await retrieve(asked, { deadlineMs, urgent, traceparent });
+    const { deadlineMs, urgent, since, traceparent, keyGeneration, ...asked } = Travelling.parse(JSON.parse(said));
+    const { body, generation, empty, hedged } = await retrieve(asked, { deadlineMs, urgent, since, traceparent });
     const share = empty ? lives.emptyShare : 1;
     const seconds = (ms: number) => Math.floor((share * ms) / 1_000);
     // Without a bound of ours the platform would stand in for an origin that is away for ever.

@@ -8,6 +8,7 @@ import { HarnessError } from '../../shared/problem.ts';
 import type { Backend } from '../backend.ts';
 import type { Loaded } from '../cache/tiered.ts';
 import { TIMED_OUT, within } from '../deadline.ts';
+import { requireReached } from '../takedown/reach.ts';
 import type { CircuitBreaker, Passage } from './circuit-breaker.ts';
 import type { HedgeBudget, LatencyQuantile } from './hedge.ts';
 
@@ -31,6 +32,8 @@ export interface Ask {
   deadlineMs: number;
   /** Nothing can stand in for the answer: worth a second call. */
   urgent: boolean;
+  /** The oldest generation whose candidates may be shown: those of an older one are as good as none. */
+  since: number;
   /** Header by which the backend continues the visit's trace. */
   traceparent?: string | undefined;
 }
@@ -72,13 +75,13 @@ export class Origins {
    * asking anybody, otherwise what the first call failed with.
    */
   async retrieve(request: Omit<RetrieveRequest, 'deadlineMs'>, ask: Ask): Promise<Loaded> {
-    const { deadlineMs, urgent, traceparent } = ask;
+    const { deadlineMs, urgent, since, traceparent } = ask;
     const { budget, elapsed, latency, origins } = this.#options;
     const startedAt = elapsed();
     const left = () => Math.max(LEAST_MS, deadlineMs - (elapsed() - startedAt));
     const call: Call = (backend, cancelled) =>
       backend.retrieve({ ...request, deadlineMs: left() }, { cancelled, traceparent });
-    const first = this.#attempt(origins, call);
+    const first = this.#attempt(origins, call, since);
     if (first === undefined) {
       this.counts.refused += 1;
       throw new HarnessError('circuit_open', 'The backend failed too often just now; it is asked again in seconds.');
@@ -101,7 +104,7 @@ export class Origins {
     const others = origins.filter((origin) => origin !== first.origin);
     const refused = early !== TIMED_OUT && !isAway(early.error);
     const order = refused ? others : [...others, first.origin];
-    const second = budget.allows ? this.#attempt(order, call) : undefined;
+    const second = budget.allows ? this.#attempt(order, call, since) : undefined;
     if (second === undefined) return { ...(await first.answer), hedged: elsewhere };
     budget.spend();
     this.counts.hedged += 1;
@@ -121,25 +124,32 @@ export class Origins {
   }
 
   /** A call to the first of the origins that may be called; `undefined` when none may. */
-  #attempt(order: readonly Origin[], call: Call): Attempt | undefined {
+  #attempt(order: readonly Origin[], call: Call, since: number): Attempt | undefined {
     for (const origin of order) {
       const passage = origin.breaker.enter();
       if (passage === undefined) continue;
       const cancelled = new AbortController();
-      const answer = this.#watched(call(origin.backend, cancelled.signal), passage, cancelled.signal);
+      const called = call(origin.backend, cancelled.signal);
+      const answer = this.#watched(called, { passage, since, cancelled: cancelled.signal });
       return { origin, answer, cancel: () => cancelled.abort() };
     }
     return undefined;
   }
 
   /** Tells breaker and latency what became of a call. */
-  async #watched(call: Promise<Loaded>, passage: Passage, cancelled: AbortSignal): Promise<Loaded> {
-    const { elapsed, latency } = this.#options;
+  async #watched(
+    call: Promise<Loaded>,
+    { passage, since, cancelled }: { passage: Passage; since: number; cancelled: AbortSignal },
+  ): Promise<Loaded> {
+    const { elapsed, latency, origins } = this.#options;
     const startedAt = elapsed();
     try {
       const loaded = await call;
-      passage.succeeded();
       latency.record(elapsed() - startedAt);
+      // A single one may be a balancer: for one backend behind it that is too far behind, all would be left alone.
+      if (origins.length === 1) passage.succeeded();
+      requireReached(loaded.generation, since);
+      passage.succeeded();
       return loaded;
     } catch (error) {
       // A call that was given up, by its deadline or for a faster one, took at least so long.

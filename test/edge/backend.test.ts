@@ -31,7 +31,6 @@ it('hands neither events nor its signature on to where an answer redirects', asy
     now: Date.now,
     newNonce: () => crypto.randomUUID(),
     onNews: () => undefined,
-    since: () => 0,
   });
   await expect(backend.storeEvents([event], 60_000)).rejects.toMatchObject({
     code: 'backend_unavailable',

@@ -14,7 +14,7 @@ const LOADED: Loaded = { body: '{"candidates":["ä"]}', generation: 7, empty: fa
 const RETRIEVAL: Retrieval = {
   key,
   request: { query: 'löwe & "co" 👟', normalizerVersion: 1, market: 'us', locale: 'en', plan: DEFAULT_CONFIG.plan },
-  ask: { deadlineMs: 20_000, urgent: true },
+  ask: { deadlineMs: 20_000, urgent: true, since: 6 },
 };
 
 interface Kept {
@@ -162,7 +162,7 @@ describe('candidates through Workers Caching', () => {
       'backend_unavailable',
     ],
   ])('%s is a failure with a code', async (_, fetch, deadlineMs, code) => {
-    const ask = { deadlineMs, urgent: false };
+    const ask = { deadlineMs, urgent: false, since: 6 };
     await expect(askThrough({ fetch }, { ...RETRIEVAL, ask })).rejects.toMatchObject({ code });
   });
 });

@@ -59,7 +59,7 @@ function setUp({ origins = 1, share = 1, delayMs }: { origins?: number; share?: 
     latency,
     elapsed: () => clock.nowMs,
   });
-  const ask = (urgent = true) => all.retrieve(REQUEST, { deadlineMs: 60_000, urgent });
+  const ask = (urgent = true) => all.retrieve(REQUEST, { deadlineMs: 60_000, urgent, since: 7 });
   /** Until so many calls were made. */
   const made = async (count: number) => {
     while (calls.length < count) await new Promise((resolve) => setImmediate(resolve));
@@ -157,6 +157,20 @@ it('what one origin refuses, another may answer; what both refuse is the refusal
   await expect(refused).rejects.toMatchObject({ code: 'unauthorized' });
   expect(calls.map(({ origin }) => origin)).toEqual([0, 1, 0, 1]);
   expect(all.counts).toMatchObject({ calls: 2, hedged: 2, hedgeWon: 1 });
+});
+
+it('candidates that are too old are as good as none: another is asked, and the one that gives them only now and then', async () => {
+  const { ask, calls, breakers } = setUp({ origins: 2 });
+  for (let i = 0; i < 10; i++) {
+    const from = calls.length;
+    const answer = ask();
+    if (calls[from]!.origin === 0) calls[from]!.answer({ ...LOADED, generation: 6 });
+    while (calls.at(-1)!.origin === 0) await new Promise((resolve) => setImmediate(resolve));
+    calls.at(-1)!.answer();
+    expect(await answer).toEqual({ ...LOADED, hedged: true });
+  }
+  expect(calls.filter(({ origin }) => origin === 0)).toHaveLength(5);
+  expect(breakers.map(({ state }) => state)).toEqual(['open', 'closed']);
 });
 
 it('whatever two origins do: every request ends, second calls keep to their share, nobody asks an open one', async () => {

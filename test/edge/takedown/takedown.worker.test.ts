@@ -211,6 +211,17 @@ describe('an answer from the cache', () => {
     expect(await edge.ads('q=shoes')).toMatchObject(refused);
   });
 
+  it('is had of the others behind a balancer while one of them is too far behind', async () => {
+    const edge = edgeUnderTest({ HEDGE_SHARE: '0' });
+    await edge.backend({ killList: { ...list(4), generation: 9, since: 8 } });
+    const rungs: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      await edge.backend({ news: { configVersion: 4, generation: i % 2 === 0 ? 7 : 9 } });
+      rungs.push((await edge.ads(`q=shoes-${i}`)).rung);
+    }
+    expect(rungs).toEqual(Array.from({ length: 10 }, () => ['empty', 'fresh']).flat());
+  });
+
   it('that was long on its way does not go by the list of when it was asked for', async () => {
     const edge = edgeUnderTest();
     const shown = await visit(edge);
