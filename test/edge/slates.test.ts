@@ -12,6 +12,7 @@ const { auction } = DEFAULT_CONFIG;
 const terms = (change: Partial<SlateTerms> = {}): SlateTerms => ({
   killed: NONE,
   auction,
+  market: 'us',
   device: 'desktop',
   slots: 4,
   atMs: 1_800_000_000_000,
@@ -43,6 +44,15 @@ it('follows the kill list, the rules, the device and the number of slots, there 
   expect(at({ auction: { ...auction, reserveMicros: 700_000 } })).toEqual(['ad-3', 'ad-2', 'ad-1']);
   expect(at({})).toEqual(desktop);
   for (let slots = 1; slots <= 10; slots++) expect(at({ slots })).toEqual(desktop.slice(0, slots));
+});
+
+it('remembers a list for phones and for desktops, and no third view beside these', () => {
+  const [desktop, mobile] = [slates.of(CANDIDATES, terms()), slates.of(CANDIDATES, terms({ device: 'mobile' }))];
+  expect(slates.of(CANDIDATES, terms())).toBe(desktop);
+  expect(slates.of(CANDIDATES, terms({ device: 'mobile' }))).toBe(mobile);
+  const third = slates.of(CANDIDATES, terms({ device: 'tablet' }));
+  expect(slates.of(CANDIDATES, terms({ device: 'tablet' }))).toBe(third);
+  expect(slates.of(CANDIDATES, terms())).not.toBe(desktop);
 });
 
 it('keeps no kill list that nobody goes by any more, however long the list of ads stays', async () => {

@@ -14,21 +14,21 @@ const FOLLOW_MS = 500;
 
 function tiered(tiers?: CachePort[], options: Partial<TieredOptions> = {}) {
   const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
-  const errors: unknown[] = [];
   const cache = new TieredCache({
     tiers: tiers ?? [near],
     now: Date.now,
-    steady: Date.now,
+    // Counts from elsewhere: the one must not be taken for the other.
+    steady: () => Date.now() - 1_700_000_000_000,
     random: () => 0,
     softMs: 60_000,
     revalidateMs: 0,
     hardMs: 3_600_000,
     emptyShare: 0.25,
     followMs: FOLLOW_MS,
-    onTierError: (_, error) => errors.push(error),
+    onTierError: (_, error) => expect.fail(String(error)),
     ...options,
   });
-  return { cache, near, errors };
+  return { cache, near };
 }
 
 const loaded: Loaded = { body: '"list"', generation: 7, empty: false };
@@ -52,6 +52,26 @@ describe('single flight', () => {
     expect(load).toHaveBeenCalledTimes(1);
   });
 
+  it('goes on beside the calls for other queries', async () => {
+    const { cache } = tiered();
+    const { promise, resolve } = Promise.withResolvers<Loaded>();
+    const load = vi.fn(() => promise);
+    const found = ['one', 'other', 'one', 'other'].map((queryHash) =>
+      cache.find(lookup(load, { key: { ...key, queryHash } })),
+    );
+    await vi.advanceTimersByTimeAsync(0);
+    resolve(loaded);
+    await Promise.all(found);
+    expect(load).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([true, false])('tells all that it serves whether the list came by a hedge: %s', async (hedged) => {
+    const { cache } = tiered();
+    const load = async () => (hedged ? { ...loaded, hedged } : loaded);
+    const found = await Promise.all([cache.find(lookup(load)), cache.find(lookup(load))]);
+    expect(found.map((each) => each.hedged)).toEqual([hedged, hedged]);
+  });
+
   it('does not let a leader that died hang its followers, nor those who come later', async () => {
     const { cache } = tiered();
     const dead = vi.fn(() => new Promise<Loaded>(() => undefined));
@@ -59,7 +79,7 @@ describe('single flight', () => {
     const alive = vi.fn(async () => loaded);
     const followers = Promise.all(Array.from({ length: 10 }, () => cache.find(lookup(alive))));
     await vi.advanceTimersByTimeAsync(FOLLOW_MS);
-    expect((await followers).map(({ entry }) => entry.body)).toEqual(Array(10).fill('"list"'));
+    expect(await followers).toMatchObject(Array(10).fill({ entry: { body: '"list"' }, hedged: false }));
     expect(alive).toHaveBeenCalledTimes(1);
     expect((await cache.find(lookup(alive))).status).toBe('memory');
   });
@@ -72,6 +92,21 @@ describe('single flight', () => {
     const follower = cache.find(lookup(async () => loaded));
     await vi.advanceTimersByTimeAsync(2 * FOLLOW_MS);
     expect((await follower).entry.body).toBe('"list"');
+  });
+
+  it('calls after a dead leader though there is a stale list, which stands in only when that fails', async () => {
+    for (const [load, expected] of [
+      [async () => ({ ...loaded, body: '"new"' }), { status: 'miss', entry: { body: '"new"' } }],
+      [away, { status: 'stale', entry: { body: '"list"' }, reason: 'backend_unavailable' }],
+    ] as const) {
+      const { cache } = tiered();
+      await cache.find(lookup(async () => loaded));
+      vi.setSystemTime(Date.now() + 60_000);
+      void cache.find(lookup(() => new Promise<Loaded>(() => undefined)));
+      const follower = cache.find(lookup(load));
+      await vi.advanceTimersByTimeAsync(FOLLOW_MS);
+      expect(await follower).toMatchObject(expected);
+    }
   });
 
   it('calls a slow backend once a wait, however many ask', async () => {
@@ -171,9 +206,12 @@ describe('the ladder', () => {
     const near = new MemoryCache({ maxBytes: 1_000_000, now: Date.now });
     const far = named('colo', new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
     await tiered([far]).cache.find(lookup(async () => loaded));
-    const { cache } = tiered([near, far]);
+    const put = vi.spyOn(far, 'put');
+    const farthest: CachePort = { status: 'kv', get: async () => undefined, put };
+    const { cache } = tiered([near, far, farthest]);
     expect((await cache.find(lookup(away))).status).toBe('colo');
     expect((await cache.find(lookup(away))).status).toBe('memory');
+    expect(put).not.toHaveBeenCalled();
   });
 
   it('prefers a fresh list from afar to a stale one nearby', async () => {
@@ -208,11 +246,36 @@ describe('the ladder', () => {
       get: () => Promise.reject(new Error('get')),
       put: () => Promise.reject(new Error('put')),
     };
-    const { cache, errors } = tiered([broken]);
+    const onTierError = vi.fn();
+    const { cache } = tiered([broken], { onTierError });
     expect((await cache.find(lookup(async () => loaded))).status).toBe('miss');
     await vi.runAllTimersAsync();
-    expect(errors.map(String)).toEqual(['Error: get', 'Error: put']);
+    expect(onTierError.mock.calls).toEqual([
+      ['colo', new Error('get')],
+      ['colo', new Error('put')],
+    ]);
   });
+
+  it.each(['of the backend', 'from afar'])(
+    'answers before a tier has taken the list %s, and keeps the request alive until then',
+    async (from) => {
+      const put = Promise.withResolvers<void>();
+      const slow: CachePort = { status: 'memory', get: async () => undefined, put: () => put.promise };
+      const far = named('colo', new MemoryCache({ maxBytes: 1_000_000, now: Date.now }));
+      if (from === 'from afar') await tiered([far]).cache.find(lookup(async () => loaded));
+      const work: Promise<unknown>[] = [];
+      const waitUntil = (promise: Promise<unknown>) => void work.push(promise);
+      const found = tiered([slow, far]).cache.find(lookup(async () => loaded, { waitUntil }));
+      expect((await found).entry.body).toBe('"list"');
+      const ended = vi.fn();
+      void Promise.all(work).then(ended);
+      await vi.advanceTimersByTimeAsync(0);
+      expect(ended).not.toHaveBeenCalled();
+      put.resolve();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(ended).toHaveBeenCalled();
+    },
+  );
 
   it('keeps an answer of a newer generation under that generation', async () => {
     const { cache, near } = tiered();
@@ -343,6 +406,8 @@ describe('a list of a clock that is ahead', () => {
     await cache.find(lookup(async () => loaded));
     vi.setSystemTime(Date.now() - 59_999);
     expect((await cache.find(lookup(away))).status).toBe('memory');
+    vi.setSystemTime(Date.now() - 1);
+    expect((await cache.find(lookup(away))).status).toBe('stale');
   });
 });
 
@@ -372,6 +437,13 @@ describe('a cache in front of the backend', () => {
     vi.setSystemTime(cachedAtMs + 60_000);
     expect(await cache.find(lookup(away))).toMatchObject({ status: 'stale', ageMs: 60_000 });
   });
+});
+
+it('has no age when the backend has just given it, though the clock goes on', async () => {
+  let ms = Date.now();
+  const { cache } = tiered(undefined, { now: () => ++ms });
+  expect(await cache.find(lookup(async () => loaded))).toMatchObject({ status: 'miss', ageMs: 0 });
+  expect((await cache.find(lookup(away))).ageMs).toBeGreaterThan(0);
 });
 
 describe('the life of a list', () => {

@@ -241,7 +241,10 @@ describe('eligibility', () => {
       false,
     ]);
     expect(admits(of({ policyFlags: ['alcohol'] }, rule), { market: 'gb' })).toBe(true);
-    expect(admits(of({}, rule), {}, sampleAd({ policyFlags: ['alcohol'] }))).toBe(false);
+    for (const policyFlags of [['alcohol'], ['alcohol', 'adult'], ['adult', 'alcohol']])
+      expect(admits(of({}, rule), {}, sampleAd({ policyFlags }))).toBe(false);
+    const lifted = { ...rule, revision: 2, account: undefined };
+    expect(admits(of({ policyFlags: ['alcohol'] }, rule, lifted))).toBe(true);
     const flagged = { id: 'advertiser-1', status: 'active' as const, policyFlags: ['alcohol'] };
     expect(admits(of({}, rule, { kind: 'advertiser', id: 'advertiser-1', revision: 2, account: flagged }))).toBe(false);
   });
@@ -264,7 +267,8 @@ describe('eligibility', () => {
   test('ignore what comes too late', () => {
     const eligibility = of({ status: 'paused' });
     eligibility.apply({ kind: 'campaign', id: 'campaign-1', revision: 3, account: undefined });
-    eligibility.apply({ kind: 'campaign', id: 'campaign-1', revision: 2, account: campaign({ status: 'blocked' }) });
+    for (const revision of [2, 3])
+      eligibility.apply({ kind: 'campaign', id: 'campaign-1', revision, account: campaign({ status: 'blocked' }) });
     expect(admits(eligibility)).toBe(true);
     // Of an advertiser of that id something newer is known.
     eligibility.apply({
