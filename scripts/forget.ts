@@ -23,6 +23,7 @@ const day = (text: string): number => {
   return atMs;
 };
 
+const JUST_NOW = 'events of theirs came just now, so that the next call takes them';
 const deletedText = ({ impressions, exposures, clicks, conversions }: Forgotten) =>
   `Deleted: ${impressions} impressions, ${exposures} exposures, ${clicks} clicks, ${conversions} conversions.`;
 
@@ -30,15 +31,15 @@ async function forget(db: Database, { before, unit, all = false, json }: Command
   if (unit !== undefined) {
     const gone = await forgetUnit(db, unit);
     if (json) return JSON.stringify(gone);
-    return `${deletedText(gone)} Renamed in the rollups: ${gone.renamed} rows.`;
+    return gone.kept === 0
+      ? `${deletedText(gone)} Renamed in the rollups: ${gone.renamed} rows.`
+      : `${deletedText(gone)}\nKept: ${gone.kept} impressions; ${JUST_NOW}.`;
   }
   const gone = await forgetBefore(db, { beforeMs: before!, all, now: Date.now });
   if (json) return JSON.stringify(gone);
   const { kept, experiments } = gone;
   const why =
-    experiments.length === 0
-      ? 'events of theirs came just now, so that the next call takes them'
-      : `experiments that run or ended later need them: ${experiments.join(', ')}`;
+    experiments.length === 0 ? JUST_NOW : `experiments that run or ended later need them: ${experiments.join(', ')}`;
   return kept === 0 ? deletedText(gone) : `${deletedText(gone)}\nKept: ${kept} impressions of before; ${why}.`;
 }
 

@@ -44,6 +44,13 @@ export interface Forgotten {
   conversions: number;
 }
 
+export interface ForgottenUnit extends Forgotten {
+  /** Impressions of the visitor that are still there, and so nothing is renamed yet. */
+  kept: number;
+  /** Rows of the rollups. */
+  renamed: number;
+}
+
 export interface ForgottenByAge extends Forgotten {
   /** Impressions of before the instant that are still there, and the experiments that have not ended before it. */
   kept: number;
@@ -58,13 +65,24 @@ const sum = (a: Forgotten, b: Forgotten): Forgotten => ({
   conversions: a.conversions + b.conversions,
 });
 
-/** Ends a `with` that has `free`, the ids of impressions that go, and `exposed`, the ids and experiments of exposures that do. */
+/** In a `with` that has `looked`, ids and transactions of impressions: those that are in the rollups up to `rolledUp` with all that hangs on them. */
+const settled = (rolledUp: SQL) => sql`
+  settled as materialized (
+    select id from looked where xact < ${rolledUp} and not exists (
+      select from ${clicks} left join ${conversions} on ${conversions.clickId} = ${clicks.id}
+      where ${clicks.impressionId} = looked.id and (${clicks.xact} >= ${rolledUp} or ${conversions.xact} >= ${rolledUp})))`;
+
+/**
+ * Ends a `with` that has `free`, the ids of impressions that go, and `exposed`, the ids and experiments of exposures that do.
+ * Exposures that were missing until their impression came would be again without it.
+ */
 const deleted = sql`
   clicked as materialized (select ${clicks.id} as id from ${clicks} join free on free.id = ${clicks.impressionId}),
   gone_conversions as (delete from ${conversions} using clicked where ${conversions.clickId} = clicked.id returning 1),
   gone_clicks as (delete from ${clicks} using clicked where ${clicks.id} = clicked.id returning 1),
   gone_exposures as (delete from ${exposures} using exposed
     where (${exposures.impressionId}, ${exposures.experiment}) = (exposed.impression_id, exposed.experiment) returning 1),
+  found_after_all as (delete from ${missingExposures} using free where ${missingExposures.impressionId} = free.id),
   gone_impressions as (delete from ${impressions} using free where ${impressions.id} = free.id returning 1)`;
 const counts = sql`(select count(*)::int from gone_impressions) as impressions, (select count(*)::int from gone_exposures) as exposures,
   (select count(*)::int from gone_clicks) as clicks, (select count(*)::int from gone_conversions) as conversions`;
@@ -88,14 +106,9 @@ export async function forgetBefore(
     );
   }
   const before = sql`${new Date(beforeMs).toISOString()}::timestamptz`;
-  await advance(db);
-  const rolledUp = sql`${String((await watermark(db)).transaction)}::xid8`;
+  const rolledUp = await rollUp(db);
   const needing = all ? [] : await needed(db, before);
   const needy = sql`(select jsonb_array_elements_text(${JSON.stringify(needing)}::text::jsonb))`;
-
-  // Those that came after all count no longer, and would again without their impression.
-  await db.execute(sql`delete from ${missingExposures} using ${impressions}
-    where ${impressions.id} = ${missingExposures.impressionId} and ${impressions.at} < ${before}`);
   let [gone, looked] = [NONE, 0];
   for (let last: { at: string; id: string } | undefined; ; ) {
     const from =
@@ -107,10 +120,7 @@ export async function forgetBefore(
       sql`with looked as materialized (
           select ${impressions.id} as id, ${impressions.at} as at, ${impressions.xact} as xact from ${impressions}
           where ${impressions.at} < ${before} ${from} order by ${impressions.at}, ${impressions.id} limit ${size}),
-        settled as materialized (
-          select id from looked where xact < ${rolledUp} and not exists (
-            select from ${clicks} left join ${conversions} on ${conversions.clickId} = ${clicks.id}
-            where ${clicks.impressionId} = looked.id and (${clicks.xact} >= ${rolledUp} or ${conversions.xact} >= ${rolledUp}))),
+        ${settled(rolledUp)},
         taken as materialized (
           select ${exposures.impressionId} as impression_id, ${exposures.experiment} as experiment,
             ${exposures.experiment} in ${needy} as needed
@@ -128,6 +138,12 @@ export async function forgetBefore(
     last = { at: at!, id: id! };
   }
   return { ...sum(gone, await forgetOrphans(db, before)), kept: looked - gone.impressions, experiments: needing };
+}
+
+/** Brings the rollups up; gives the number of transactions below which all is in. */
+async function rollUp(db: Database): Promise<SQL> {
+  await advance(db);
+  return sql`${String((await watermark(db)).transaction)}::xid8`;
 }
 
 /** Experiments that run, or ended later. */
@@ -160,22 +176,27 @@ async function forgetOrphans(db: Database, before: SQL): Promise<Forgotten> {
 
 /**
  * Deletes what is stored of a visitor. In the rollups the unit goes on under a random name, the same in all experiments, so
- * that no sum moves and nothing leads from the visitor to it; seen again it is another unit. Gives also the rows renamed. Throws
- * `bad_request` for text that no unit id can be.
+ * that no sum moves and nothing leads from the visitor to it; seen again it is another unit. What came just now stays, and
+ * the name with it, until the next call. Throws `bad_request` for text that no unit id can be.
  */
-export async function forgetUnit(db: Database, unitId: string): Promise<Forgotten & { renamed: number }> {
+export async function forgetUnit(db: Database, unitId: string): Promise<ForgottenUnit> {
   requireStorable(unitId, 'unit');
-  await advance(db);
+  const rolledUp = await rollUp(db);
+  const theirs = sql`${impressions} where ${impressions.unitId} = ${unitId}`;
   const found = await rows<{ id: string }>(
     db,
-    sql`select ${impressions.id} as id from ${impressions} where ${impressions.unitId} = ${unitId}`,
+    sql`select ${impressions.id} as id from ${theirs} and ${impressions.xact} < ${rolledUp}`,
   );
   let gone = NONE;
   for (let from = 0; from < found.length; from += BATCH) {
     const ids = JSON.stringify(found.slice(from, from + BATCH).map(({ id }) => id));
     const [row] = await rows<Forgotten>(
       db,
-      sql`with free as materialized (select jsonb_array_elements_text(${ids}::text::jsonb) as id),
+      sql`with looked as materialized (
+          select ${impressions.id} as id, ${impressions.xact} as xact from ${impressions}
+          where ${impressions.id} in (select jsonb_array_elements_text(${ids}::text::jsonb))),
+        ${settled(rolledUp)},
+        free as (select id from settled),
         exposed as materialized (
           select ${exposures.impressionId} as impression_id, ${exposures.experiment} as experiment
           from ${exposures} join free on free.id = ${exposures.impressionId}),
@@ -184,20 +205,30 @@ export async function forgetUnit(db: Database, unitId: string): Promise<Forgotte
     );
     gone = sum(gone, row!);
   }
-  const name = `forgotten-${randomUUID()}`;
-  const renamed = await db.transaction(async (tx) => {
+  const rest = found.length - gone.impressions;
+  return db.transaction(async (tx) => {
     await lockRollups(tx);
-    const days = await rows(
+    const [row] = await rows<{ since: number }>(
       tx,
-      sql`update ${experimentUnitDays} set unit_id = ${name} where unit_id = ${unitId} returning 1`,
+      sql`select count(*)::int as since from ${theirs} and ${impressions.xact} >= ${rolledUp}`,
     );
-    const units = await rows(
-      tx, // `first` has the id of the unit's first impression
-      sql`update ${experimentUnits} set unit_id = ${name},
-          first = case when first is not null then first[1:1] || ${name}::text || first[3:] end
-        where unit_id = ${unitId} returning 1`,
-    );
-    return days.length + units.length;
+    const kept = rest + row!.since;
+    return { ...gone, kept, renamed: kept > 0 ? 0 : await rename(tx, unitId) };
   });
-  return { ...gone, renamed };
+}
+
+/** The unit in the rollups under a random name; gives how many rows have it. */
+async function rename(tx: Database, unitId: string): Promise<number> {
+  const name = `forgotten-${randomUUID()}`;
+  const days = await rows(
+    tx,
+    sql`update ${experimentUnitDays} set unit_id = ${name} where unit_id = ${unitId} returning 1`,
+  );
+  const units = await rows(
+    tx, // `first` has the id of the unit's first impression
+    sql`update ${experimentUnits} set unit_id = ${name},
+        first = case when first is not null then first[1:1] || ${name}::text || first[3:] end
+      where unit_id = ${unitId} returning 1`,
+  );
+  return days.length + units.length;
 }

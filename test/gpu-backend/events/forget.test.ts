@@ -212,14 +212,14 @@ describe.each(DATABASES)('events on the %s database', (name, open) => {
     await store(...anna!, ...bela!);
     await advance(database.db);
     const before = await dump('experiment_arm_days');
-    expect(await forgetUnit(database.db, 'unit-of-anna')).toEqual({ ...ALL_OF_ONE, renamed: 2 });
+    expect(await forgetUnit(database.db, 'unit-of-anna')).toEqual({ ...ALL_OF_ONE, renamed: 2, kept: 0 });
     expect(await stored()).toEqual(ALL_OF_ONE);
     const tables = ['impressions', 'exposures', 'clicks', 'experiment_units', 'experiment_unit_days'];
     const left = (await Promise.all(tables.map(dump))).flat().join();
     expect(left).not.toContain('anna');
     expect(left).toContain('unit-of-bela');
     expect(await dump('experiment_arm_days')).toEqual(before);
-    expect(await forgetUnit(database.db, 'unit-of-anna')).toEqual({ ...NOTHING, renamed: 0 });
+    expect(await forgetUnit(database.db, 'unit-of-anna')).toEqual({ ...NOTHING, renamed: 0, kept: 0 });
 
     await store(impressionOf({ id: 'again', unit: 'unit-of-anna', arm: 'treatment' }));
     await advance(database.db);
@@ -228,6 +228,34 @@ describe.each(DATABASES)('events on the %s database', (name, open) => {
       { arm: 'control', mixed: false },
       { arm: 'treatment', mixed: false },
     ]);
+  });
+
+  it.runIf(name === 'server')('of one visitor that cannot be rolled up yet stay, and the name with them', async () => {
+    const [shown, other] = ['a', 'b'].map((id) => impressionOf({ id, unit: 'anna', arm: 'control' }));
+    await store(shown!, other!);
+    await advance(database.db);
+    await database.db.transaction(async (tx) => {
+      await tx.execute(sql`select pg_current_xact_id()`); // what others store meanwhile waits for it
+      await store(clickOf(shown!), impressionOf({ id: 'c', unit: 'anna', arm: 'control' }));
+      const gone = { ...NOTHING, impressions: 1, exposures: 1 };
+      expect(await forgetUnit(database.db, 'anna')).toEqual({ ...gone, renamed: 0, kept: 2 });
+    });
+    const rest = { ...NOTHING, impressions: 2, exposures: 2, clicks: 1 };
+    expect(await forgetUnit(database.db, 'anna')).toEqual({ ...rest, renamed: 2, kept: 0 });
+    const sums = sql`select units::int, queries::int, clicks::int from experiment_arm_days`;
+    expect(await rows(database.db, sums)).toEqual([{ units: 1, queries: 3, clicks: 1 }]);
+  });
+
+  it('of one visitor that were missing and came are missing no more', async () => {
+    const shown = impressionOf({ id: 'a', unit: 'anna', arm: 'control' });
+    const missing = { experiment: 'test', arm: 'control', atMs: START_MS };
+    await noteMissing(
+      database.db,
+      [shown.id, 'lost'].map((impressionId) => ({ ...missing, impressionId })),
+    );
+    await store(shown);
+    await forgetUnit(database.db, 'anna');
+    expect(await rows(database.db, sql`select impression_id as id from missing_exposures`)).toEqual([{ id: 'lost' }]);
   });
 
   it('of a visitor who has no id that can be are none', async () => {
