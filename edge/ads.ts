@@ -91,22 +91,27 @@ function holdAuction(
   { page: { retrieved, assignments }, others }: Found,
 ): { slate: Slate; assignments: Assignment[] } {
   const { device } = visit;
-  const { slots } = request;
+  const { market, slots } = request;
   const { auction } = serving.config;
-  const killed = killedNow(serving, isolate.serving());
+  const now = isolate.serving();
+  const killed = killedNow(serving, now);
   const pageOf = (candidates: readonly Candidate[]) =>
-    isolate.slates.of(candidates, { killed, auction, device, slots, atMs });
-  const slate = pageOf(retrieved.answer?.candidates ?? []);
+    isolate.slates.of(candidates, { killed, auction, market, device, slots, atMs });
+  const { answer } = retrieved;
+  // What is on its way while others publish twice may be older by now than what the kill list covers.
+  const isCovered = answer !== null && answer.generation >= now.killedSince;
+  const slate = pageOf(isCovered ? answer.candidates : []);
   if (others === undefined) return { slate, assignments };
   return { slate, assignments: withTriggered(assignments, { others, retrieved, slots: slate, pageOf }) };
 }
 
 /**
- * What is taken down by the newest list, and by that of the request's beginning: a list of a newer generation does not name all that the
- * one before it does, but candidates that came meanwhile may be of the older one.
+ * What is taken down by the newest list. One that does not say how far back it goes, of a release before, may lack what the one of the
+ * request's beginning names, and candidates that came meanwhile may be of that time.
  */
 function killedNow(begun: Serving, now: Serving): ReadonlySet<string> {
-  return now === begun ? now.killed : new Set([...begun.killed, ...now.killed]);
+  const isWhole = now === begun || now.config.killListSince !== undefined;
+  return isWhole ? now.killed : new Set([...begun.killed, ...now.killed]);
 }
 
 /** What an answer is headed by; throws what is wrong with the request. Nobody is shown anything, so there is no impression. */

@@ -6,10 +6,9 @@
  */
 import { type AuctionConfig, type AuctionSlot, auction as held } from '../shared/auction.ts';
 import type { Candidate } from '../shared/contract/retrieve.ts';
-import type { Device } from '../shared/experiment.ts';
 import type { KeyRing, TokenTail } from '../shared/signature.ts';
 import { clickSigner } from './click.ts';
-import { eligible } from './eligibility.ts';
+import { eligible, type ShownWhere } from './eligibility.ts';
 
 /** One ad of a page. */
 export interface SlateSlot extends AuctionSlot<Candidate> {
@@ -21,14 +20,11 @@ export interface SlateSlot extends AuctionSlot<Candidate> {
 
 export type Slate = readonly SlateSlot[];
 
-export interface SlateTerms {
-  /** Of the configuration in use: another set when anything was taken down or came back. */
-  killed: ReadonlySet<string>;
+/** `killed` is of the configuration in use: another set when anything was taken down or came back. A list is of one market. */
+export interface SlateTerms extends ShownWhere {
   auction: AuctionConfig;
-  device: Device;
   /** Slots wanted. */
   slots: number;
-  atMs: number;
 }
 
 /** Slates of a list that are remembered together: for phones and for desktops. */

@@ -13,7 +13,7 @@ import { raise } from '../db/counters.ts';
 import { accounts } from '../db/schema.ts';
 import { requireStorable } from '../db/storable.ts';
 import type { AccountChange, Eligibility } from './eligibility.ts';
-import { killedAmong } from './kill-list.ts';
+import { entriesOf } from './kill-list.ts';
 
 export interface AccountsOptions {
   db: Database;
@@ -63,11 +63,11 @@ export function createAccounts({ db, eligibility, onKillListChange }: AccountsOp
     const { change, killListChanged } = await db.transaction(async (tx) => {
       const revision = await raise(tx, 'catalogue'); // first: its lock puts the commits in order
       const entry = killEntry(kind, id);
-      const before = await killedAmong(tx, [entry]);
+      const before = await entriesOf(tx, entry);
       const account = await next(tx);
       await write(tx, { kind, id, revision, account });
-      const after = await killedAmong(tx, [entry]);
-      const changed = before.has(entry) !== after.has(entry);
+      const after = await entriesOf(tx, entry);
+      const changed = before.join() !== after.join();
       if (changed) await raise(tx, 'config');
       return { change: { kind, id, revision, account }, killListChanged: changed };
     });

@@ -33,6 +33,7 @@ type Booked = Pick<Ad, 'campaignId' | 'advertiserId' | 'languages' | 'policyFlag
 export interface ShownUnder {
   devices?: Device[];
   schedule?: Schedule;
+  policyFlags?: string[];
 }
 
 /**
@@ -99,19 +100,31 @@ export class Eligibility {
       wants(languages, language) && !flagged(policyFlags) && ofCampaign(campaignId) && ofAdvertiser(advertiserId);
   }
 
-  shownUnder({ campaignId, devices: own }: Ad): ShownUnder {
-    const { devices: ofCampaign, schedule } = this.#campaigns.get(campaignId) ?? {};
+  shownUnder({ campaignId, advertiserId, devices: own, policyFlags }: Ad): ShownUnder {
+    const { devices: ofCampaign, schedule, policyFlags: flagsOfCampaign } = this.#campaigns.get(campaignId) ?? {};
+    const { policyFlags: flagsOfAdvertiser } = this.#advertisers.get(advertiserId) ?? {};
     const [one, other] = [own ?? [], ofCampaign ?? []];
     const devices =
       one.length === 0 ? other : other.length === 0 ? one : one.filter((device) => other.includes(device));
     const conditional = one.length > 0 || other.length > 0;
-    return { ...(conditional ? { devices } : {}), ...(schedule === undefined ? {} : { schedule }) };
+    const flags = union(policyFlags, flagsOfCampaign, flagsOfAdvertiser);
+    return {
+      ...(conditional ? { devices } : {}),
+      ...(schedule === undefined ? {} : { schedule }),
+      ...(flags.length === 0 ? {} : { policyFlags: flags }),
+    };
   }
 
   /** The campaign's, for those who know no queries yet. */
   campaignOf({ campaignId }: Ad): Campaign | undefined {
     return this.#campaigns.get(campaignId);
   }
+}
+
+const NONE: readonly string[] = [];
+
+function union(...lists: (readonly string[] | undefined)[]): string[] {
+  return lists.every((list) => list === undefined) ? [] : [...new Set(lists.flatMap((list) => list ?? NONE))];
 }
 
 /** Asks once an id. */

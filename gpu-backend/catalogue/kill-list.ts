@@ -6,7 +6,9 @@
  * one yet, or is cut off from the database, answers by it; what was paused before never entered, and the second publication after a pause
  * takes it off the list. Edges are told how far back that is, and show nothing older. Beside
  * them, whatever the generation: those that have spent the budget of the day (spend.ts). A campaign or an advertiser is one
- * entry (takedown.ts), however many ads it has.
+ * entry (takedown.ts), however many ads it has; so is a rule of policy that came since, and a campaign or an advertiser that
+ * was changed since and has a flag with a rule, each for the markets of the rule. An ad's own flags are no entries: a load may bring a
+ * hundred thousand of them.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type Database, rows } from '../db/connect.ts';
@@ -36,6 +38,12 @@ export async function reachOf(db: Database): Promise<Reach | undefined> {
 
 const today = sql`(now() at time zone 'utc')::date`;
 
+/** Of each rule of policy, the markets where it holds ads back; `null` for all of them. */
+const rules = sql`
+  select rule.id as flag, rule.revision, market
+  from ${accounts} as rule left join lateral jsonb_array_elements_text(rule.definition -> 'blockedIn') as market on true
+  where rule.kind = 'policy' and rule.deleted_at is null`;
+
 /** The entries on the list as a subquery; the ads' halves have an index to go by, campaigns are few. */
 const killed = (revision: number): SQL => sql`(
   select ${ads.id} from ${ads}
@@ -52,6 +60,12 @@ const killed = (revision: number): SQL => sql`(
   join ${accountSpend} on ${accountSpend.kind} = ${accounts.kind} and ${accountSpend.id} = ${accounts.id}
   where ${accounts.deletedAt} is null and ${accountSpend.day} = ${today}
     and ${accountSpend.spentMicros} >= ${accounts.dailyBudgetMicros}
+  union
+  select coalesce(market || '/', '') || 'policy/' || flag from (${rules}) as rules where revision > ${revision}
+  union
+  select coalesce(market || '/', '') || ${accounts.kind} || '/' || ${accounts.id}
+  from ${accounts} join (${rules}) as rules on jsonb_exists(${accounts.definition} -> 'policyFlags', flag)
+  where ${accounts.revision} > ${revision} and ${accounts.kind} <> 'policy' and ${accounts.deletedAt} is null
 ) as killed`;
 
 /** Ids in order. */
@@ -60,6 +74,11 @@ export async function killList(db: Database): Promise<string[]> {
   if (reach === undefined) return [];
   const found = await rows<{ id: string }>(db, sql`select id from ${killed(reach.revision)} order by id`);
   return found.map(({ id }) => id);
+}
+
+/** The entries that a campaign, an advertiser or a rule is on the list by, in order. */
+export async function entriesOf(db: Database, entry: string): Promise<string[]> {
+  return (await killList(db)).filter((killed) => killed === entry || killed.endsWith(`/${entry}`));
 }
 
 /** Which of the entries are on the list. */

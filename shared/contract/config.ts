@@ -17,7 +17,7 @@ export const ServingConfig = z
     plan: Plan,
     auction: AuctionConfig,
     experiments: z.array(Experiment),
-    /** Ads that must leave every answer at once, cached or not; campaigns and advertisers as takedown.ts names them. */
+    /** Ads that must leave every answer at once, cached or not; campaigns, advertisers and flags of policy as takedown.ts names them. */
     killList: z.array(z.string()),
     /** The generation since whose snapshot they were taken down, as takedown.ts says. */
     killListSince: z.int().nonnegative().optional(),

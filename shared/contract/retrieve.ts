@@ -44,6 +44,8 @@ export const Candidate = z
     /** What every request is to be checked against (edge/eligibility.ts); absent: no condition. */
     devices: z.array(Device).optional(),
     schedule: Schedule.optional(),
+    /** The ad's flags of policy, its campaign's and its advertiser's: a rule that comes later holds for them. Absent: none. */
+    policyFlags: z.array(z.string()).optional(),
     /** Calibrated probability of being relevant, 0 to 1. */
     relevance: z.number().min(0).max(1),
     /** Where it was found: 1-based rank and raw score of each retriever. */
@@ -56,7 +58,7 @@ export type Candidate = z.infer<typeof Candidate>;
  * Version of what caches keep of an answer, in their keys: a list that was stored before a deployment is read after it.
  * Raised with every change of what the edge reads of one (test/shared/candidate-lists.test.ts).
  */
-export const LIST_VERSION = 1;
+export const LIST_VERSION = 2;
 
 export const RetrieveResponse = z
   .object({

@@ -4,8 +4,11 @@
  */
 import * as z from 'zod';
 
-/** How a kill list names a campaign or an advertiser, and so all of its ads, among ads: a slash is in no ad's id. */
+/** How a kill list names a campaign, an advertiser or a flag of policy, and so all of its ads, among ads: a slash is in no ad's id. */
 export const killEntry = (kind: string, id: string): string => `${kind}/${id}`;
+
+/** An entry that holds in one market alone: no kind is named as a market is. */
+export const killEntryIn = (market: string, entry: string): string => `${market}/${entry}`;
 
 export const KillList = z
   .object({
@@ -15,7 +18,10 @@ export const KillList = z
     generation: z.int().nullable(),
     /** It names what was taken down since this generation's snapshot: candidates of older ones are not shown. Absent before the first. */
     since: z.int().nonnegative().optional(),
-    /** Paused, blocked, removed, and out of budget for the day; campaigns and advertisers by {@link killEntry}. */
+    /**
+     * Paused, blocked, removed, and out of budget for the day; campaigns, advertisers and flags by {@link killEntry}, those that a rule of
+     * policy holds back in some markets by {@link killEntryIn}.
+     */
     adIds: z.array(z.string()),
     /** Keys of the experiments that run: any other that an older configuration has running is stopped. */
     running: z.array(z.string()).optional(),

@@ -142,12 +142,29 @@ describe('eligible', () => {
     const candidates = ['c', 'a', 'b'].map((adId) => ({ adId, campaignId: `of-${adId}`, advertiserId: 'one' }));
     const [c, a, b] = candidates;
     const left = (...killList: string[]) =>
-      eligible(candidates, { killed: killSet(killList), device: 'mobile', atMs: 0 });
+      eligible(candidates, { killed: killSet(killList), market: 'us', device: 'mobile', atMs: 0 });
     expect(left()).toEqual(candidates);
     expect(left('a', 'x')).toEqual([c, b]);
     expect(left('campaign/of-b', 'campaign/c')).toEqual([c, a]);
     expect(left('advertiser/one')).toEqual([]);
     expect(left('one', 'of-b', 'advertiser/of-a')).toEqual(candidates);
+  });
+
+  it('takes out the flags that a rule holds back, and what is held back in the market alone', () => {
+    const candidates: Parameters<typeof eligible>[0] = [
+      { adId: 'plain', campaignId: 'c', advertiserId: 'p' },
+      { adId: 'wine', campaignId: 'c', advertiserId: 'p', policyFlags: ['alcohol'] },
+      { adId: 'both', campaignId: 'd', advertiserId: 'q', policyFlags: ['adult', 'alcohol'] },
+    ];
+    const left = (market: string, ...killList: string[]) =>
+      eligible(candidates, { killed: killSet(killList), market, device: 'mobile', atMs: 0 }).map(({ adId }) => adId);
+    expect(left('us', 'policy/alcohol')).toEqual(['plain']);
+    expect(left('us', 'policy/adult')).toEqual(['plain', 'wine']);
+    expect(left('us', 'us/policy/adult')).toEqual(['plain', 'wine']);
+    expect(left('gb', 'us/policy/alcohol')).toEqual(['plain', 'wine', 'both']);
+    expect(left('us', 'us/campaign/c')).toEqual(['both']);
+    expect(left('us', 'us/advertiser/q', 'gb/advertiser/p')).toEqual(['plain', 'wine']);
+    expect(left('us', 'alcohol', 'campaign/alcohol', 'policy/c')).toEqual(['plain', 'wine', 'both']);
   });
 
   it('judges device and hour for the request, not for the list', () => {
@@ -160,7 +177,7 @@ describe('eligible', () => {
       { ...bare, adId: 'monday', schedule },
     ];
     const ids = (device: 'mobile' | 'desktop', instant: string) =>
-      eligible(candidates, { killed: killSet([]), device, atMs: Date.parse(instant) }).map(({ adId }) => adId);
+      eligible(candidates, { killed: killSet([]), market: 'us', device, atMs: Date.parse(instant) }).map(({ adId }) => adId);
     expect(ids('mobile', '2026-01-12T09:30:00Z')).toEqual(['any', 'mobile', 'monday']);
     expect(ids('desktop', '2026-01-12T10:00:00Z')).toEqual(['any']);
   });

@@ -9,7 +9,7 @@ import { type RunningEdge, startEdge } from '../../scripts/edge-local.ts';
 import type { AdsResponse } from '../../shared/contract/query-route.ts';
 import { DEFAULT_CONFIG, DEFAULT_EXPERIMENT } from '../../shared/defaults.ts';
 import { type Visitor, visitor } from '../e2e/jar.ts';
-import { call, loadTestMarket, makeFolders, start, TEST_KEYS, type TestFolders } from '../setup/backend.ts';
+import { call, loadTestMarket, makeFolders, start, TEST_ADS, TEST_KEYS, type TestFolders } from '../setup/backend.ts';
 import { freePort } from '../setup/free-port.ts';
 import { clickOnBothDays, sampleAd } from '../setup/samples.ts';
 
@@ -29,6 +29,10 @@ beforeAll(async () => {
   folders = await makeFolders();
   backend = await start(folders);
   await loadTestMarket(backend.url);
+  const shoes = TEST_ADS.filter(({ title }) => title.endsWith('shoe')).map(({ id }) =>
+    patch(id, { policyFlags: ['footwear'] }),
+  );
+  expect((await Promise.all(shoes)).map(({ status }) => status)).toEqual(shoes.map(() => 200));
   // What is measured is how long an answer holds what is gone, not how long the backend takes on a busy machine.
   const vars = { BACKEND_DEADLINE_MS: '20000' };
   edge = await startEdge({ port: await freePort(), backendUrl: backend.url, keys: TEST_KEYS, vars });
@@ -46,6 +50,8 @@ const spendAll = (id: string) =>
     body: { events: clickOnBothDays({ adId: id, chargeMicros: sampleAd().dailyBudgetMicros }) },
   });
 
+const forbid = () => call(backend.url, 'PUT /v1/policies/footwear', { body: { id: 'footwear', blockedIn: ['us'] } });
+
 const stop = async () => {
   const body = { ...DEFAULT_CONFIG.experiments[0]!, status: 'stopped' };
   return call(backend.url, `PUT /v1/experiments/${DEFAULT_EXPERIMENT}`, { body });
@@ -57,6 +63,7 @@ test.each([
   ['a paused ad', 'sofa', showsAd, (id: string) => patch(id, { status: 'paused' })],
   ['a blocked ad', 'lamp', showsAd, (id: string) => patch(id, { status: 'blocked' })],
   ['an ad out of budget', 'bike', showsAd, spendAll],
+  ['an ad whose flag a rule blocks', 'shoe', showsAd, forbid],
   ['a stopped experiment', 'car', assigns, stop],
 ])('%s: no answer that begins a second after the acknowledgement holds it', async (_, query, isIn, takeDown) => {
   const answers: { beganMs: number; holds: boolean; from: string; late: boolean }[] = [];

@@ -165,6 +165,34 @@ describe.each(DATABASES)('accounts on the %s database', (_name, open) => {
     expect(await killList(db)).toEqual([]);
   });
 
+  test('a rule of policy takes its flag out of cached lists, in its markets', async () => {
+    await accounts.put('policy', { id: 'adult' });
+    await accounts.put('policy', { id: 'alcohol', blockedIn: ['us', 'gb'] });
+    expect([await killList(db), changes]).toEqual([['gb/policy/alcohol', 'policy/adult', 'us/policy/alcohol'], 2]);
+    await accounts.put('policy', { id: 'alcohol', blockedIn: ['us'] });
+    expect([await killList(db), changes]).toEqual([['policy/adult', 'us/policy/alcohol'], 3]);
+    await accounts.remove('policy', 'adult');
+    expect([await killList(db), changes]).toEqual([['us/policy/alcohol'], 4]);
+    await db.update(generations).set({ catalogueRevision: await reached(db, 'catalogue') });
+    expect(await killList(db)).toEqual([]);
+  });
+
+  test('that are given a flag under a rule leave cached lists where the rule holds', async () => {
+    await accounts.put('campaign', campaign());
+    await accounts.put('policy', { id: 'alcohol', blockedIn: ['us'] });
+    await accounts.put('policy', { id: 'adult' });
+    await db.update(generations).set({ catalogueRevision: await reached(db, 'catalogue') });
+    const before = changes;
+    await accounts.patch('campaign', 'campaign-1', { policyFlags: ['food'] });
+    expect([await killList(db), changes - before]).toEqual([[], 0]);
+    await accounts.patch('campaign', 'campaign-1', { policyFlags: ['food', 'alcohol'] });
+    expect([await killList(db), changes - before]).toEqual([['us/campaign/campaign-1'], 1]);
+    await accounts.put('advertiser', { id: 'advertiser-1', status: 'active', policyFlags: ['adult'] });
+    expect([await killList(db), changes - before]).toEqual([['advertiser/advertiser-1', 'us/campaign/campaign-1'], 2]);
+    await accounts.patch('campaign', 'campaign-1', { policyFlags: [] });
+    expect([await killList(db), changes - before]).toEqual([['advertiser/advertiser-1'], 3]);
+  });
+
   test('a budget of nothing is as good as a pause', async () => {
     await accounts.put('campaign', campaign({ dailyBudgetMicros: 0 }));
     expect([await killList(db), changes, shown()]).toEqual([['campaign/campaign-1'], 1, false]);
@@ -262,6 +290,15 @@ describe('eligibility', () => {
     expect(of({ devices: ['mobile'] }).shownUnder(ad)).toEqual({ devices: ['mobile'] });
     expect(of({ devices: [] }).shownUnder(sampleAd({ devices: ['desktop'] }))).toEqual({ devices: ['desktop'] });
     expect(of({ devices: [] }).shownUnder(ad)).toEqual({});
+    const advertiser = { id: 'advertiser-1', status: 'active' as const, policyFlags: ['adult', 'loans'] };
+    const flagged = of(
+      { policyFlags: ['alcohol', 'adult'] },
+      { kind: 'advertiser', id: 'advertiser-1', revision: 1, account: advertiser },
+    );
+    expect(flagged.shownUnder(sampleAd({ policyFlags: ['tobacco'] }))).toEqual({
+      policyFlags: ['tobacco', 'alcohol', 'adult', 'loans'],
+    });
+    expect(of({ policyFlags: [] }).shownUnder(sampleAd({ policyFlags: [] }))).toEqual({});
   });
 
   test('ignore what comes too late', () => {
