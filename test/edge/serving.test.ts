@@ -177,7 +177,9 @@ describe('eligible', () => {
       { ...bare, adId: 'monday', schedule },
     ];
     const ids = (device: 'mobile' | 'desktop', instant: string) =>
-      eligible(candidates, { killed: killSet([]), market: 'us', device, atMs: Date.parse(instant) }).map(({ adId }) => adId);
+      eligible(candidates, { killed: killSet([]), market: 'us', device, atMs: Date.parse(instant) }).map(
+        ({ adId }) => adId,
+      );
     expect(ids('mobile', '2026-01-12T09:30:00Z')).toEqual(['any', 'mobile', 'monday']);
     expect(ids('desktop', '2026-01-12T10:00:00Z')).toEqual(['any']);
   });
