@@ -242,6 +242,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       load: () => backend.headAds(waits.headCallMs),
       shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),
       generation: () => config.generation,
+      // A list that does not say how far back it goes is of a release before, and covers the newest alone.
+      since: () => serving().config.killListSince ?? config.generation ?? 0,
       now,
       steady,
       random: clock.random,

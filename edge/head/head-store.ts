@@ -17,6 +17,8 @@ export interface HeadStoreOptions {
   shelf: HeadShelf | undefined;
   /** The newest generation that this isolate has heard of. */
   generation: () => number | null;
+  /** The oldest generation that the kill list covers. */
+  since: () => number;
   now: () => number;
   /** Milliseconds of a clock that does not go back. */
   steady: () => number;
@@ -96,14 +98,11 @@ export class HeadStore {
     return { candidates, generation, ageMs: Math.max(0, now() - atMs) };
   }
 
-  /**
-   * Only a list of the newest generation heard of: a kill list covers no more than the generation before its own, so it
-   * may say nothing of an older list.
-   */
+  /** Only a list that the kill list covers: of an older one it does not say what was taken down. */
   get #servable(): HeadIndex | undefined {
-    const { now, generation } = this.#options;
+    const { now, since } = this.#options;
     const index = this.#index;
-    return index !== undefined && this.#recent(index, HEAD_MAX_AGE_MS, now()) && index.generation >= (generation() ?? 0)
+    return index !== undefined && this.#recent(index, HEAD_MAX_AGE_MS, now()) && index.generation >= since()
       ? index
       : undefined;
   }

@@ -145,6 +145,22 @@ describe('head', () => {
     expect((await edge.ads('q=trainers')).rung).toBe('head');
   });
 
+  it('shows those of the generation before, for as long as the kill list covers it', async () => {
+    const edge = await withHead();
+    const publish = async (version: number, generation: number) => {
+      await edge.backend({
+        killList: { version, generation, since: generation - 1, adIds: ['ad-1'] },
+        retrieve: 'drop',
+      });
+      edge.later(5);
+      return edge.ads('q=trainers');
+    };
+    const { rung, generation, slots } = await publish(4, 8);
+    expect([rung, generation]).toEqual(['head', 7]);
+    expect(slots.map(({ adId }) => adId)).toEqual(['ad-2', 'ad-3', 'ad-4', 'ad-5']);
+    expect(await publish(5, 9)).toMatchObject({ rung: 'empty', slots: [] });
+  });
+
   it.each<[string, Partial<Experiment>]>([
     ['an interleaving that could not take place', { kind: 'interleaving' }],
     ['a page whose other arms could not be asked for', { counterfactualShare: 1 }],

@@ -237,6 +237,19 @@ describe('an answer from the cache', () => {
     expect(slots.map(({ adId }) => adId)).not.toContain('ad-5');
   });
 
+  it('that two publications have overtaken on its way holds nothing, as no list tells what was taken down between them', async () => {
+    const edge = edgeUnderTest();
+    await edge.backend({ killList: { ...list(4), since: 6 } });
+    await edge.ads('q=shoes');
+    await edge.backend({ retrieve: 'hold', killList: { ...list(5), generation: 9, since: 8 } });
+    edge.later(0.2);
+    const late = edge.ads('q=boots');
+    while ((await edge.told()).held === 0);
+    edge.later(0.9);
+    await edge.release();
+    expect(await late).toMatchObject({ generation: 7, slots: [] });
+  });
+
   it('does not hold an ad that was taken down after the clock was set back', async () => {
     const edge = edgeUnderTest();
     const shown = await visit(edge);
