@@ -107,7 +107,8 @@ function refuse(
   const { key } = before;
   const [was, is] = [versionOf(before), versionOf(after)];
   const under = `under version ${was + 1} or later`;
-  if (before.status === 'archived') return `${key} is archived, which is its end; use another key.`;
+  const withdrawn = after.shipped === undefined && changed.every(({ path }) => path === 'shipped');
+  if (before.status === 'archived' && !withdrawn) return `${key} is archived, which is its end; use another key.`;
   if (is < was) return `${key}: expected version ${was} or later, got ${is}.`;
   if (before.status === 'running' && ['draft', 'archived'].includes(after.status))
     return `${key} is running: stop it before it becomes ${after.status === 'draft' ? 'a draft' : 'archived'}.`;

@@ -92,6 +92,8 @@ describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
       attribution: { by: 'bo', keyId: 'k2', why: 'not that one' },
     });
     expect(await plan()).toEqual(both);
+    await step({ action: 'withdraw' });
+    expect(await plan()).toEqual(before);
   });
 
   it('ship an arm that they have, and only when they have run', async () => {
