@@ -67,6 +67,17 @@ export function createFollower(options: FollowerOptions): Follower {
       },
       { isolationLevel: 'repeatable read', accessMode: 'read only' },
     );
+  const catchUp = async (catalogue: number) => {
+    if (catalogue <= revision) return;
+    await loadEligibility(db, eligibility, revision);
+    const { bulk, changed } = await changes();
+    for (const commit of bulk) live.leave(commit);
+    // What this process did itself is there already.
+    const others = changed.filter((change) => change.revision > (live.view?.revisionOf(change.id) ?? -1));
+    needy = needy.concat(await follow.hold(others));
+    // What was committed while this was read is read again: one of the two may have missed it.
+    revision = catalogue;
+  };
   return {
     async news() {
       const found = await db
@@ -74,17 +85,12 @@ export function createFollower(options: FollowerOptions): Follower {
         .from(counters)
         .where(inArray(counters.name, ['catalogue', 'config']));
       const reached = Object.fromEntries(found.map(({ name, value }) => [name, value]));
-      if ((reached.config ?? 0) > config.current().version) await config.refresh();
-      const catalogue = reached.catalogue ?? 0;
-      if (catalogue <= revision) return;
-      await loadEligibility(db, eligibility, revision);
-      const { bulk, changed } = await changes();
-      for (const commit of bulk) live.leave(commit);
-      // What this process did itself is there already.
-      const others = changed.filter((change) => change.revision > (live.view?.revisionOf(change.id) ?? -1));
-      needy = needy.concat(await follow.hold(others));
-      // What was committed while this was read is read again: one of the two may have missed it.
-      revision = catalogue;
+      try {
+        if ((reached.config ?? 0) > config.current().version) await config.refresh();
+      } finally {
+        // A pause holds even where a newer release wrote a configuration that this one cannot read.
+        await catchUp(reached.catalogue ?? 0);
+      }
     },
     async rest() {
       const waiting = needy;

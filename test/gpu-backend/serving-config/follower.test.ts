@@ -113,6 +113,14 @@ it('takes changes over while vectors of earlier ones are waited for', async () =
   expect(brought).toEqual(['first', 'second']);
 });
 
+it('takes changes over while it cannot read the configuration, which a newer release wrote', async () => {
+  await database.db.execute(sql`update serving_defaults set content = jsonb_set(content, '{plan,novel}', '1')`);
+  await database.db.execute(sql`update counters set value = value + 1 where name = 'config'`);
+  await put('meanwhile');
+  await expect(follower.news()).rejects.toThrow('novel');
+  expect(held).toEqual(['meanwhile']);
+});
+
 it('takes changes over while a generation is loaded', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   loading = promise;
