@@ -53,7 +53,7 @@ interface Attempt {
 const isAway = (error: unknown) => error instanceof HarnessError && error.status >= 500;
 
 export class Origins {
-  readonly counts = { calls: 0, hedged: 0, hedgeWon: 0, elsewhere: 0, refused: 0 };
+  readonly counts = { calls: 0, hedged: 0, hedgeWon: 0, elsewhere: 0, refused: 0, outdated: 0 };
   readonly #options: OriginsOptions;
 
   constructor(options: OriginsOptions) {
@@ -148,6 +148,7 @@ export class Origins {
       latency.record(elapsed() - startedAt);
       // A single one may be a balancer: for one backend behind it that is too far behind, all would be left alone.
       if (origins.length === 1) passage.succeeded();
+      if (loaded.generation < since) this.counts.outdated += 1;
       requireReached(loaded.generation, since);
       passage.succeeded();
       return loaded;

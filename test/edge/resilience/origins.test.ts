@@ -160,7 +160,7 @@ it('what one origin refuses, another may answer; what both refuse is the refusal
 });
 
 it('candidates that are too old are as good as none: another is asked, and the one that gives them only now and then', async () => {
-  const { ask, calls, breakers } = setUp({ origins: 2 });
+  const { all, ask, calls, breakers } = setUp({ origins: 2 });
   for (let i = 0; i < 10; i++) {
     const from = calls.length;
     const answer = ask();
@@ -171,6 +171,7 @@ it('candidates that are too old are as good as none: another is asked, and the o
   }
   expect(calls.filter(({ origin }) => origin === 0)).toHaveLength(5);
   expect(breakers.map(({ state }) => state)).toEqual(['open', 'closed']);
+  expect(all.counts.outdated).toBe(5);
 });
 
 it('whatever two origins do: every request ends, second calls keep to their share, nobody asks an open one', async () => {
