@@ -24,7 +24,10 @@ const program = new Command('npm run bench --')
   )
   .argument('<name>', Object.keys(BENCHES).join(', '))
   .option('--quick', 'a smaller sample, within five minutes on two cores; nothing is written')
-  .option('--only <part>', "one part of a measurement that has several; its rows take the place of the day's")
+  .option(
+    '--only <part>',
+    "one part of a measurement that has several; its rows take the place of the day's, or are a file of their own",
+  )
   .option('--json', 'print JSON')
   .parse();
 const { quick = false, json = false, only } = program.opts<{ quick?: boolean; json?: boolean; only?: string }>();
@@ -33,6 +36,18 @@ const name = program.args[0]!;
 /** What is in a result file; `undefined` where there is none. */
 const stored = (file: string): Result | undefined =>
   existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Result) : undefined;
+
+/** Into the day's file; a part that cannot be put into that, into one of its own. */
+function store(result: Result): void {
+  const day = result.date.slice(0, 10);
+  const fileOf = (name: string) => `bench/results/${name}-${day}.json`;
+  const merge = only === undefined ? { result } : withPart(stored(fileOf(name)), result);
+  const apart = 'refused' in merge;
+  const file = fileOf(apart ? `${name}-${only}` : name);
+  if (apart) console.error(`Written to ${file}, not to ${fileOf(name)}: ${merge.refused}.`);
+  mkdirSync('bench/results', { recursive: true });
+  writeFileSync(file, `${JSON.stringify(apart ? result : merge.result, null, 2)}\n`);
+}
 
 try {
   const load = BENCHES[name];
@@ -47,15 +62,7 @@ try {
   const outcome = await bench({ quick, only, say: (line) => console.error(line) });
   const result: Result = { bench: name, quick, date: new Date().toISOString(), machine: machine(), ...outcome };
   console.log(json ? JSON.stringify(result, null, 2) : table(outcome.rows));
-  const file = `bench/results/${name}-${result.date.slice(0, 10)}.json`;
-  if (!quick) {
-    const merge = only === undefined ? { result } : withPart(stored(file), result);
-    if ('refused' in merge) console.error(`Nothing is written to ${file}: ${merge.refused}.`);
-    else {
-      mkdirSync('bench/results', { recursive: true });
-      writeFileSync(file, `${JSON.stringify(merge.result, null, 2)}\n`);
-    }
-  }
+  if (!quick) store(result);
   process.exit(outcome.rows.some(({ ok }) => ok === false) ? 1 : 0);
 } catch (error) {
   exitWith(error);

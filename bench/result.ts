@@ -10,7 +10,7 @@ export interface Result extends Outcome {
   machine: Record<string, string | number>;
 }
 
-/** What a result file is to hold from now on; or why it stays as it is. */
+/** What a result file is to hold from now on; or why it stays as it is, and the part is a file by itself. */
 export type Merge = { result: Result } | { refused: string };
 
 /**
