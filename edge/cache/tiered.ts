@@ -124,7 +124,7 @@ export class TieredCache {
       if (this.#answersAtOnce(near.entry)) {
         // One refresh at a time, whose failure is the next request's business: this one has its answer.
         if (this.#inTheAir(path) === undefined)
-          lookup.waitUntil(this.#once(path, lookup, { urgent: false, unseen: near.depth + 1 }).catch(() => undefined));
+          void this.#lead(path, lookup, { urgent: false, unseen: near.depth + 1 });
         return this.#found(near.entry, 'stale');
       }
     }
