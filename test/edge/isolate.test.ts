@@ -1,0 +1,193 @@
+/** What an isolate hands to its parts: each its own limit, the right clock, the second backend, a place for what goes wrong. */
+import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
+import type { Lookup } from '../../edge/cache/tiered.ts';
+import { createIsolate, type Isolate, type IsolateOptions } from '../../edge/isolate.ts';
+import type { HarnessEvent } from '../../shared/contract/events.ts';
+import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
+import { key } from '../conformance/cache-port.ts';
+import { TEST_KEYS } from './stand-in.ts';
+
+const SHORT = 20;
+/** No test ends by this one. */
+const LONG = 60_000;
+const event: HarnessEvent = { type: 'conversion', id: 'event-001', atMs: 1, clickId: 'impression:1', valueMicros: 1 };
+const never = () => new Promise<never>(() => undefined);
+const refuse = () => Promise.reject(new Error('refused'));
+const gone: NonNullable<IsolateOptions['fetch']> = (_, { signal }) =>
+  new Promise((_, reject) => signal!.addEventListener('abort', () => reject(signal!.reason)));
+const kv = { getWithMetadata: never, put: never };
+
+/** Of nothing that answers, unless the test says otherwise. */
+function isolateOf(bindings: Record<string, unknown> = {}, options: IsolateOptions = {}): Isolate {
+  const names = ['configMs', 'killListMs', 'killListCallMs', 'storeMs', 'headCallMs', 'headMs', 'outboxMs', 'ledgerMs'];
+  return createIsolate(
+    {
+      HARNESS_KEYS: TEST_KEYS,
+      BACKEND_URL: 'http://one.example',
+      BACKEND_DEADLINE_MS: `${LONG}`,
+      EVENT_DEADLINE_MS: `${LONG}`,
+      EVENTS: { send: never },
+      OUTBOX: { idFromName: () => '', get: () => ({ fetch: never }) },
+      ...bindings,
+    },
+    {
+      fetch: gone,
+      gatherMs: 0,
+      ...options,
+      waits: { ...Object.fromEntries(names.map((name) => [name, LONG])), ...options.waits },
+    },
+  );
+}
+
+/** What a request leaves to be done. */
+let work: Promise<unknown>[];
+const waitUntil = (promise: Promise<unknown>) => void work.push(promise);
+let logged: MockInstance<typeof console.error>;
+const lines = () => logged.mock.calls.map(([line]) => JSON.parse(line) as Record<string, unknown>);
+beforeEach(() => {
+  work = [];
+  logged = vi.spyOn(console, 'error').mockReturnValue(undefined);
+});
+afterEach(() => void vi.restoreAllMocks());
+
+describe('a wait ends by its own limit, though no other does', () => {
+  const late = (call: Promise<unknown>) => expect(call).rejects.toMatchObject({ code: 'deadline_exceeded' });
+
+  it('of a request for the configuration', () =>
+    isolateOf({ KV: kv }, { waits: { configMs: SHORT } }).config.keepUp(waitUntil));
+
+  it('of a request for the kill list', () =>
+    isolateOf({}, { waits: { killListMs: SHORT } }).killList.keepUp(waitUntil));
+
+  it('of a request for the ads of the head', async () => {
+    const { head } = isolateOf({ KV: kv }, { waits: { headMs: SHORT } });
+    expect(await head.find({ query: 'shoes', market: 'us', plan: DEFAULT_CONFIG.plan, waitUntil })).toBeUndefined();
+  });
+
+  it("for the backend's kill list", () =>
+    late(isolateOf({}, { waits: { killListCallMs: SHORT } }).keeperDependencies.load()));
+
+  it("for the backend's configuration", async () => {
+    const { config } = isolateOf({ BACKEND_DEADLINE_MS: `${SHORT}` });
+    await config.refresh();
+    expect(config.state.lastError).toContain(`no answer within ${SHORT} ms`);
+  });
+
+  it("for the backend's ads of the head", async () => {
+    const { config, head } = isolateOf({}, { waits: { headCallMs: SHORT } });
+    config.heard({ configVersion: null, generation: 7 });
+    head.keepUp(waitUntil);
+    await Promise.all(work);
+    expect(head.counts).toMatchObject({ asked: 1, failed: 1 });
+  });
+
+  it('for the backend to store events, to say which are missing, and to note those that are lost', async () => {
+    const { storeEvents, outboxDependencies } = isolateOf({}, { waits: { storeMs: SHORT } });
+    await late(storeEvents([event]));
+    await late(outboxDependencies.store([event]));
+    await late(outboxDependencies.missing(['event-001']));
+    const exposure = { impressionId: 'event-001', experiment: 'one', arm: 'control', atMs: 60_000 };
+    await late(outboxDependencies.noteLost([exposure]));
+  });
+
+  it('for the queue', async () => {
+    const OUTBOX = { idFromName: () => '', get: () => ({ fetch: async () => new Response('{}') }) };
+    const { events } = isolateOf({ EVENT_DEADLINE_MS: `${SHORT}`, OUTBOX });
+    await events.log(event, waitUntil);
+    await expect.poll(() => events.counts.outboxed).toBeGreaterThan(0);
+  });
+
+  it('for the outbox, behind which is the backend', async () => {
+    const fetch = async () => Response.json({ stored: 1, duplicates: 0, rejected: [] });
+    const { events } = isolateOf({ EVENTS: { send: refuse } }, { fetch, waits: { outboxMs: SHORT } });
+    expect(await events.log(event, waitUntil)).toBe(true);
+    expect(events.counts.direct).toBe(1);
+  });
+
+  it('for the ledger', async () => {
+    const { ledger } = isolateOf({}, { waits: { ledgerMs: SHORT } });
+    ledger.note('event-001', waitUntil);
+    await Promise.all(work);
+    expect(ledger.state).toMatchObject({ noted: 0, waiting: 1 });
+  });
+});
+
+describe('of two backends', () => {
+  const killList = { version: 4, generation: 7, adIds: ['ad-5'] };
+  const second: IsolateOptions['fetch'] = async (url) => {
+    if (!url.startsWith('http://two.example')) throw new Error('away');
+    return Response.json(url.endsWith('/kill-list') ? killList : { ...DEFAULT_CONFIG, version: 5 });
+  };
+  const isolate = () => isolateOf({ BACKEND_SECOND_URL: 'http://two.example' }, { fetch: second });
+
+  it('the second gives the kill list where the first does not, to requests and to the object of all isolates', async () => {
+    const { killList: keeper, keeperDependencies } = isolate();
+    await keeper.keepUp(waitUntil);
+    expect(keeper.list).toEqual(killList);
+    expect(await keeperDependencies.load()).toEqual(killList);
+  });
+
+  it('the second gives the configuration where the first does not', async () => {
+    const { config } = isolate();
+    await config.refresh();
+    expect(config.state).toMatchObject({ version: 5, source: 'backend' });
+  });
+});
+
+describe('candidates', () => {
+  const load: Lookup['load'] = async () => ({ body: '{}', generation: 7, empty: false });
+
+  it('live by the wall clock, which other isolates have too, also after it was set back; the spread is of the clock', async () => {
+    let nowMs = 1_800_000_000_000;
+    const clock = { now: () => nowMs, elapsed: () => 0, newId: () => 'id', random: () => 0.5 };
+    const { cache } = isolateOf({}, { clock });
+    for (const queryHash of ['one', 'other']) {
+      const { entry } = await cache.find({ key: { ...key, queryHash }, load, waitUntil });
+      expect([entry.storedAtMs, entry.softUntilMs]).toEqual([nowMs, nowMs + 57_000]);
+      nowMs -= 3_600_000;
+    }
+  });
+
+  it.each([
+    ['on', 1, 0],
+    ['off', 0, 1],
+  ])('are asked for through Workers Caching where that is wanted: %s', async (WORKERS_CACHE, through, direct) => {
+    const entrypoint = vi.fn(refuse);
+    const fetch = vi.fn(refuse);
+    const { retrieve } = isolateOf({ WORKERS_CACHE, HEDGE_SHARE: '0' }, { fetch, candidates: { fetch: entrypoint } });
+    const { plan } = DEFAULT_CONFIG;
+    const request = { query: 'shoes', normalizerVersion: 1, market: 'us', locale: 'en', plan };
+    const asked = retrieve({ key, request, ask: { deadlineMs: LONG, urgent: true, since: 0, traceparent: '' } });
+    await expect(asked).rejects.toMatchObject({ code: 'backend_unavailable' });
+    expect([entrypoint.mock.calls.length, fetch.mock.calls.length]).toEqual([through, direct]);
+  });
+});
+
+describe('the log says, in one line of JSON each', () => {
+  it('why a configuration was refused', async () => {
+    const { config } = isolateOf({}, { fetch: async () => Response.json({ version: 'new' }) });
+    await config.refresh();
+    expect(lines()).toEqual([
+      { level: 'error', message: 'configuration', reason: expect.stringContaining('refused: version: ') },
+    ]);
+  });
+
+  it('which tier failed', async () => {
+    const { cache } = isolateOf({ KV: { getWithMetadata: refuse, put: refuse } });
+    const load: Lookup['load'] = async () => ({ body: '{}', generation: 7, empty: false });
+    await cache.find({ key, load, waitUntil });
+    expect(lines()).toEqual([{ level: 'error', message: 'cache tier kv failed', reason: 'Error: refused' }]);
+  });
+
+  it('all the reasons why an event is lost', async () => {
+    const EVENTS = { send: () => Promise.reject(new Error('full')) };
+    const OUTBOX = { idFromName: () => '', get: () => ({ fetch: () => Promise.reject(new Error('no disk')) }) };
+    const { events } = isolateOf({ EVENTS, OUTBOX }, { fetch: refuse });
+    expect(await events.log(event, waitUntil)).toBe(false);
+    expect(lines()).toContainEqual({
+      level: 'error',
+      message: expect.stringContaining('event-001 is lost'),
+      reason: expect.stringMatching(/full.*; .*no disk.*; .*refused/),
+    });
+  });
+});
