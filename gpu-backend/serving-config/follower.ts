@@ -48,7 +48,8 @@ export function createFollower(options: FollowerOptions): Follower {
   const { db, live, eligibility, config, publication, follow, now } = options;
   let { revision } = options;
   let needy: CatalogueAd[] = [];
-  let notBeforeMs = 0;
+  /** The generation that was tried last and not taken over. */
+  let failed: { generation: number; againAtMs: number } | undefined;
   /** A bulk load's ads are served with the next generation; those of its ads that hold no longer are on the kill list. */
   const changes = () =>
     db.transaction(
@@ -97,10 +98,11 @@ export function createFollower(options: FollowerOptions): Follower {
       needy = [];
       await follow.bring(waiting);
       const { generation } = config.current();
-      if (generation === null || generation === live.view?.number || now() < notBeforeMs) return;
-      notBeforeMs = now() + AGAIN_MS;
+      if (generation === null || generation === live.view?.number) return;
+      if (generation === failed?.generation && now() < failed.againAtMs) return;
+      failed = { generation, againAtMs: now() + AGAIN_MS };
       await publication.follow(generation);
-      notBeforeMs = 0;
+      failed = undefined;
     },
   };
 }

@@ -138,6 +138,25 @@ it('takes changes over while a generation is loaded', async () => {
   await rest;
 });
 
+it('follows a newer generation at once though the one before could not be taken over, which is tried again later', async () => {
+  const publish = async (number: number) => {
+    await database.db.execute(
+      sql`insert into generations (number, status, space_id, model, ads, catalogue_revision, created_at)
+          values (${number}, 'live', '', '', 0, 0, now())`,
+    );
+    await database.db.execute(sql`update counters set value = value + 1 where name = 'config'`);
+    await follower.news();
+  };
+  loading = Promise.reject(new Error('damaged'));
+  loading.catch(() => undefined);
+  await publish(7);
+  await expect(follower.rest()).rejects.toThrow('damaged');
+  loading = Promise.resolve();
+  await publish(8);
+  await follower.rest();
+  expect(followed).toEqual([7, 8]);
+});
+
 it('leaves the ads of a bulk load for the next generation, and follows what is done to one of them later', async () => {
   await put('before');
   await database.db.execute(
