@@ -8,7 +8,7 @@ export const holdout: Check = {
   title: 'Holdout',
   find({ experiment, arms, sample }: Evidence) {
     const held = new Set(experiment.arms.filter((arm) => arm.holdout !== undefined).map(({ key }) => key));
-    if (held.size === 0) return undefined;
+    if (held.size === 0 || sample.length === 0) return undefined;
     const rows = totalsByArm(arms, sample).filter(({ arm }) => held.has(arm));
     const leaks = rows.reduce((sum, { leaks: n }) => sum + n, 0);
     return {

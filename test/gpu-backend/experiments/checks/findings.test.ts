@@ -287,6 +287,8 @@ describe('holdout', () => {
       sampled('treatment', { queries: 9 }),
     ];
     expect(find('holdout', evidenceOf(test, {}, { sample: sample(0) }))).toBeUndefined();
+    // rows that were forgotten say nothing
+    expect(find('holdout', evidenceOf(held, {}, { sample: [] }))).toBeUndefined();
     expect(find('holdout', evidenceOf(held, {}, { sample: sample(0) }))!.severity).toBe('ok');
     expect(find('holdout', evidenceOf(held, {}, { sample: sample(3) }))).toMatchObject({
       severity: 'alarm',
