@@ -59,8 +59,8 @@ const WAITS = {
   ledgerMs: 5_000,
 };
 const KILL_LIST = { refreshMs: 250, boundMs: 500 };
-/** When the second backend is asked for what either knows: early enough for whoever waits, the kill list's object among them. */
-const LATE_MS = 150;
+/** When the second backend is asked for it, too: early enough for whoever waits, the object of all isolates among them. */
+const KILL_LIST_LATE_MS = 150;
 /** Longest that an event waits for others to share a call to the queue while one is in the air. */
 const GATHER_EVENTS_MS = 5;
 /** Visitors whose cookies need no second look: about 3 MB. */
@@ -157,13 +157,13 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const backend = backendAt(settings.backendUrl);
   const second = settings.secondBackendUrl === undefined ? undefined : backendAt(settings.secondBackendUrl);
   const backends = second === undefined ? [backend] : [backend, second];
-  const ofEither = <T>(ask: (each: Backend) => Promise<T>): (() => Promise<T>) =>
+  const ofEither = <T>(ask: (each: Backend) => Promise<T>, lateMs: number): (() => Promise<T>) =>
     second === undefined
       ? () => ask(backend)
       : orSecond(
           () => ask(backend),
           () => ask(second),
-          LATE_MS,
+          lateMs,
         );
   const origins = guardedOrigins({ backends, settings, steady, elapsed: clock.elapsed });
   const student = studentOf(env.STUDENT, options.kernel, steady);
@@ -174,7 +174,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       : student.asking((asked) => origins.retrieve(asked, ask), request);
   const config = new ConfigStore({
     bundled: DEFAULT_CONFIG,
-    load: ofEither((each) => each.config(settings.backendDeadlineMs)),
+    // Every isolate asks, and those far away take their time: two calls should not be the rule.
+    load: ofEither((each) => each.config(settings.backendDeadlineMs), settings.backendDeadlineMs / 2),
     snapshot: env.KV === undefined ? undefined : kvSnapshot(env.KV),
     now: steady,
     refreshMs: 1_000,
@@ -182,7 +183,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     waitMs: waits.configMs,
     onError: (message) => logError('configuration', message),
   });
-  const loadKillList = ofEither((each) => each.killList(waits.killListCallMs));
+  const loadKillList = ofEither((each) => each.killList(waits.killListCallMs), KILL_LIST_LATE_MS);
   const killList = new KillListKeeper({
     ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
     now: steady,
