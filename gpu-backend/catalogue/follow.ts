@@ -2,7 +2,7 @@
  * From committed changes to the live state. Status, bids and markets hold at once; a new text gets its vector from the
  * ladder (generations/vectors.ts) first, and where that fails the ad is found by its words until the next generation.
  */
-import pMap from 'p-map';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { adText, adTextDigest } from '../../shared/ad-text.ts';
 import type { Live } from '../generations/live.ts';
 import type { AdVector, CatalogueAd, VectorLadder } from '../generations/vectors.ts';
@@ -18,8 +18,21 @@ export interface FollowOptions {
   onVectorsMissing: (error: unknown, ads: number) => void;
 }
 
-/** The ad for the ladder, with its uploaded vector while that is of the present text; `undefined` for a removed one. */
-export async function catalogueAd({ ad, revision, stored }: Change): Promise<CatalogueAd | undefined> {
+/** Changes looked at together: half a millisecond. */
+const TURN = 64;
+
+/** The ads for the ladder, in the order of the changes, with others running in between; `undefined` for removed ones. */
+export async function catalogueAds(changes: readonly Change[]): Promise<(CatalogueAd | undefined)[]> {
+  const ads: (CatalogueAd | undefined)[] = [];
+  for (let from = 0; from < changes.length; from += TURN) {
+    if (from > 0) await nextTurn(); // where no ad has a vector, nothing else would wait
+    ads.push(...(await Promise.all(changes.slice(from, from + TURN).map(catalogueAd))));
+  }
+  return ads;
+}
+
+/** With its uploaded vector while that is of the present text. */
+async function catalogueAd({ ad, revision, stored }: Change): Promise<CatalogueAd | undefined> {
   if (ad === undefined) return undefined;
   const uploaded = stored !== undefined && stored.textDigest === (await adTextDigest(ad)) ? stored.vector : undefined;
   return { ad, revision, uploaded };
@@ -36,7 +49,7 @@ export interface Follow {
 export function followInto({ live, ladder, isBuilding, onVectorsMissing }: FollowOptions): Follow {
   return {
     async hold(changes) {
-      const ads = await pMap(changes, catalogueAd, { concurrency: 64 });
+      const ads = await catalogueAds(changes);
       // Before the first generation nothing is searched: the build reads everything from the database.
       const searched = live.view !== undefined || isBuilding();
       const needy: CatalogueAd[] = [];

@@ -4,11 +4,10 @@
  * written before the swap, so that after a crash in between the next start knows it.
  */
 import { eq, inArray, max, sql } from 'drizzle-orm';
-import pMap from 'p-map';
 import type { z } from 'zod';
 import type { Generation, GenerationList } from '../../shared/contract/generations.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { catalogueAd } from '../catalogue/follow.ts';
+import { catalogueAds } from '../catalogue/follow.ts';
 import { changesSince } from '../catalogue/rows.ts';
 import { type Database, rows } from '../db/connect.ts';
 import { raise, reached } from '../db/counters.ts';
@@ -202,8 +201,7 @@ function snapshot(db: Database, spaceId: string): Promise<{ revision: number; ad
   return db.transaction(
     async (tx) => {
       const revision = await reached(tx, 'catalogue');
-      // A few at a time: queries are answered between them.
-      const ads = await pMap(await changesSince(tx, 0, spaceId, { alive: true }), catalogueAd, { concurrency: 64 });
+      const ads = await catalogueAds(await changesSince(tx, 0, spaceId, { alive: true }));
       return { revision, ads: ads.filter((entry) => entry !== undefined) };
     },
     { isolationLevel: 'repeatable read', accessMode: 'read only' },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type FollowOptions, followInto } from '../../../gpu-backend/catalogue/follow.ts';
+import { catalogueAds, type FollowOptions, followInto } from '../../../gpu-backend/catalogue/follow.ts';
 import type { Change } from '../../../gpu-backend/catalogue/rows.ts';
 import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
 import { createEncoder } from '../../../gpu-backend/encoder/pool.ts';
@@ -155,4 +155,19 @@ test('changes hold though no vector can be had', async () => {
   ]);
   expect(live.deletes).toEqual([['gone', 5]]);
   expect(missing).toEqual([2]);
+});
+
+test('a whole catalogue is looked at with others running in between, also where no ad has a vector to wait for', async () => {
+  let others = 0;
+  const timer = setImmediate(function again() {
+    others++;
+    if (others < 3) setImmediate(again);
+  });
+  const changes = Array.from({ length: 300 }, (_, i) =>
+    change(i % 7 === 0 ? undefined : sampleAd({ id: `ad-${i}` }), { revision: i }),
+  );
+  const ads = await catalogueAds(changes);
+  expect(others).toBe(3);
+  clearImmediate(timer);
+  expect(ads).toEqual(changes.map(({ ad, revision }) => ad && { ad, revision, uploaded: undefined }));
 });
