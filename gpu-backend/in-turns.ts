@@ -5,10 +5,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 const TURN_MS = 4;
 
 /** Does the work on each, in order, letting others run in between. */
-export async function inTurns<T>(items: readonly T[], work: (item: T, index: number) => void): Promise<void> {
+export async function inTurns<T>(items: Iterable<T>, work: (item: T, index: number) => void): Promise<void> {
   let beganAt = performance.now();
-  for (const [index, item] of items.entries()) {
-    work(item, index);
+  let index = 0;
+  for (const item of items) {
+    work(item, index++);
     if (performance.now() - beganAt < TURN_MS) continue;
     await nextTurn();
     beganAt = performance.now();

@@ -41,54 +41,97 @@ const Header = z.record(z.string(), z.union([Entry, z.record(z.string(), z.strin
 const damaged = (name: string, why: string) =>
   new HarnessError('bundle_damaged', `${name}: not a whole safetensors file: ${why}.`);
 
-/** Reads a file image; throws `bundle_damaged` when sizes and offsets do not add up. */
-export function readSafetensors(file: Uint8Array, name = 'safetensors'): SafeTensors {
-  if (file.byteLength < 8) throw damaged(name, `expected at least 8 bytes, got ${file.byteLength}`);
-  const headerBytes = Number(new DataView(file.buffer, file.byteOffset, 8).getBigUint64(0, true));
-  const start = 8 + headerBytes;
-  if (!(start <= file.byteLength))
-    throw damaged(name, `the header claims ${headerBytes} bytes, the file has ${file.byteLength}`);
+/** Bytes of a file that say how long its header is. */
+export const LENGTH_BYTES = 8;
+
+/** Where the header ends in a file of `fileBytes`, from its first {@link LENGTH_BYTES}; throws `bundle_damaged`. */
+export function headerEnd(first: Uint8Array, { name, fileBytes }: { name: string; fileBytes: number }): number {
+  if (fileBytes < LENGTH_BYTES) throw damaged(name, `expected at least ${LENGTH_BYTES} bytes, got ${fileBytes}`);
+  const headerBytes = Number(new DataView(first.buffer, first.byteOffset, LENGTH_BYTES).getBigUint64(0, true));
+  const end = LENGTH_BYTES + headerBytes;
+  if (!(end <= fileBytes)) throw damaged(name, `the header claims ${headerBytes} bytes, the file has ${fileBytes}`);
+  return end;
+}
+
+/** A tensor in its file: its bytes begin at `from`. */
+export type TensorPlace = Omit<SafeTensor, 'data'> & { from: number; bytes: number };
+
+/** What the head of a file says, all that comes before the data; throws `bundle_damaged` when sizes and offsets do not add up. */
+export function readHead(
+  head: Uint8Array,
+  { name, fileBytes }: { name: string; fileBytes: number },
+): { tensors: Map<string, TensorPlace>; metadata: Record<string, string> } {
   let header: z.infer<typeof Header>;
   try {
-    header = Header.parse(JSON.parse(new TextDecoder().decode(file.subarray(8, start))));
+    header = Header.parse(JSON.parse(new TextDecoder().decode(head.subarray(LENGTH_BYTES))));
   } catch (cause) {
     throw new HarnessError('bundle_damaged', `${name}: not a whole safetensors file: unreadable header.`, { cause });
   }
   const { __metadata__: metadata = {}, ...entries } = header;
-  const tensors = new Map<string, SafeTensor>();
+  const tensors = new Map<string, TensorPlace>();
   for (const [key, raw] of Object.entries(entries)) {
     const { dtype, shape, data_offsets } = Entry.parse(raw);
     const [from, to] = data_offsets;
     const expected = shape.reduce((a, b) => a * b, BYTES_PER_ELEMENT[dtype]);
-    if (to - from !== expected || start + to > file.byteLength) {
+    if (to - from !== expected || head.byteLength + to > fileBytes) {
       throw damaged(
         name,
-        `tensor ${key} ${dtype} [${shape.join(', ')}] needs ${expected} bytes at ${from}, the file ends at ${file.byteLength - start}`,
+        `tensor ${key} ${dtype} [${shape.join(', ')}] needs ${expected} bytes at ${from}, the file ends at ${fileBytes - head.byteLength}`,
       );
     }
-    tensors.set(key, { dtype, shape, data: file.subarray(start + from, start + to) });
+    tensors.set(key, { dtype, shape, from: head.byteLength + from, bytes: expected });
   }
   return { tensors, metadata: metadata as Record<string, string> };
 }
 
-/** A file image; tensors in the order given, the data section aligned to 8 bytes. */
-export function writeSafetensors({ tensors, metadata }: SafeTensors): Uint8Array<ArrayBuffer> {
+/** Reads a file image; throws `bundle_damaged` when sizes and offsets do not add up. */
+export function readSafetensors(file: Uint8Array, name = 'safetensors'): SafeTensors {
+  const of = { name, fileBytes: file.byteLength };
+  const { tensors, metadata } = readHead(file.subarray(0, headerEnd(file, of)), of);
+  return {
+    tensors: new Map(
+      Array.from(tensors, ([key, { dtype, shape, from, bytes }]) => [
+        key,
+        { dtype, shape, data: file.subarray(from, from + bytes) },
+      ]),
+    ),
+    metadata,
+  };
+}
+
+/** What comes before the data of the tensors, in the order given; the data section is aligned to 8 bytes. */
+export function headImage({
+  tensors,
+  metadata,
+}: {
+  tensors: ReadonlyMap<string, Omit<TensorPlace, 'from'>>;
+  metadata: Record<string, string>;
+}): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
   let offset = 0;
-  for (const [name, { dtype, shape, data }] of tensors) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
+  for (const [name, { dtype, shape, bytes }] of tensors) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] };
+    offset += bytes;
   }
-  let json = new TextEncoder().encode(JSON.stringify(header));
-  const padding = (8 - (json.byteLength % 8)) % 8;
-  json = Uint8Array.from([...json, ...new Array<number>(padding).fill(0x20)]);
-  const file = new Uint8Array(8 + json.byteLength + offset);
-  new DataView(file.buffer).setBigUint64(0, BigInt(json.byteLength), true);
-  file.set(json, 8);
-  let at = 8 + json.byteLength;
-  for (const { data } of tensors.values()) {
-    file.set(data, at);
-    at += data.byteLength;
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const head = new Uint8Array(LENGTH_BYTES + 8 * Math.ceil(json.byteLength / 8)).fill(0x20);
+  new DataView(head.buffer).setBigUint64(0, BigInt(head.byteLength - LENGTH_BYTES), true);
+  head.set(json, LENGTH_BYTES);
+  return head;
+}
+
+/** A file image; tensors in the order given. */
+export function writeSafetensors({ tensors, metadata }: SafeTensors): Uint8Array<ArrayBuffer> {
+  const places = new Map(
+    Array.from(tensors, ([name, { data, ...type }]) => [name, { ...type, bytes: data.byteLength }]),
+  );
+  const head = headImage({ tensors: places, metadata });
+  const all = [head, ...Array.from(tensors.values(), ({ data }) => data)];
+  const file = new Uint8Array(all.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const part of all) {
+    file.set(part, at);
+    at += part.byteLength;
   }
   return file;
 }

@@ -50,7 +50,7 @@ interface Measured extends Pick<Size, 'ads' | 'list' | 'recall' | 'deepRecall'> 
 /** An index over so many ads, with the list of candidates that the gate chooses. */
 async function openSize(ads: number, { of, say }: { of: number; say: (line: string) => void }): Promise<Measured> {
   const vectors = await benchVectors(ads, { of, say });
-  const { rows, graph, order } = movedIndex(vectors, say);
+  const { rows, graph, order } = await movedIndex(vectors, say);
   const members = everyRow(rows);
   const index = hnswIndex(graph, { rows, members });
   await tuneIndex(index, { rows, members, queries: vectors.queries.slice(0, TUNED) });

@@ -5,7 +5,7 @@
  * 16-bit rows that a generation holds; threads share them. Graphs are built once, with all threads, and kept under
  * `.cache/bench`.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { median } from 'simple-statistics';
@@ -53,7 +53,10 @@ const { connectivity, expansionAdd, quantization } = DEFAULT_HNSW;
 export const GRAPH = [quantization, connectivity, expansionAdd, LINKS_IN].join('-');
 
 /** The graph over the first `rows.count` ads; built and saved where it is not yet. */
-export function savedGraph(rows: VectorRows, { dir, say }: { dir: string; say: (line: string) => void }): HnswGraph {
+export async function savedGraph(
+  rows: VectorRows,
+  { dir, say }: { dir: string; say: (line: string) => void },
+): Promise<HnswGraph> {
   const path = join(dir, `${rows.count}-${GRAPH}.hnsw`);
   if (!existsSync(path)) {
     say(`graph: building over ${rows.count} ads`);
@@ -70,13 +73,13 @@ export function savedGraph(rows: VectorRows, { dir, say }: { dir: string; say: (
     }
     renameSync(`${path}.next`, path);
   }
-  return readGraph(readFileSync(path), { path, size: rows.count });
+  return readGraph(path, { size: rows.count });
 }
 
 /** Rows and graph as a generation's build leaves them (generations/row-order.ts), and which of the vectors each row is. */
-export function movedIndex({ ads, dimension, dir }: BenchVectors, say: (line: string) => void) {
+export async function movedIndex({ ads, dimension, dir }: BenchVectors, say: (line: string) => void) {
   const inOrder = sixteenBitRows(ads, dimension);
-  const graph = savedGraph(inOrder, { dir, say });
+  const graph = await savedGraph(inOrder, { dir, say });
   const order = graphOrder(graph);
   const moved = new Float32Array(ads.length);
   for (const [place, row] of order.entries())
@@ -145,7 +148,7 @@ export async function indexRows(options: { ads: number; quick: boolean; say: (li
   const { quick, say } = options;
   const vectors = await benchVectors(options.ads, { say });
   const { ads, count, dimension } = vectors;
-  const moved = movedIndex(vectors, say);
+  const moved = await movedIndex(vectors, say);
   const peers = await openIndexPeers(vectors, { ...DEFAULT_HNSW, say });
   const own = ours(vectors, moved);
   try {
@@ -195,7 +198,7 @@ export async function indexRows(options: { ads: number; quick: boolean; say: (li
     const float32 = float32Rows(ads, dimension);
     const effort = chosen.get(OURS)!.effort;
     const rows16 = sixteenBitRows(ads, dimension);
-    const graph = savedGraph(rows16, { dir: vectors.dir, say });
+    const graph = await savedGraph(rows16, { dir: vectors.dir, say });
     const [scanned, walked] = [
       [float32, rows16].map((rows) => sample.map((query) => scan(rows, query, { k: K }))),
       [float32, rows16].map((rows) => {

@@ -24,7 +24,7 @@ export async function scanRows(options: {
   for (const ads of sizes) {
     const vectors = await benchVectors(ads, { of: Math.max(...sizes), say });
     const rows = sixteenBitRows(vectors.ads, vectors.dimension);
-    const graph = hnswIndex(savedGraph(rows, { dir: vectors.dir, say }), { rows, members: everyRow(rows) });
+    const graph = hnswIndex(await savedGraph(rows, { dir: vectors.dir, say }), { rows, members: everyRow(rows) });
     const before = process.memoryUsage.rss();
     const began = performance.now();
     const scan = await openDeviceScan(rows, { provider: 'cpu' });

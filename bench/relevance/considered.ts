@@ -7,6 +7,7 @@ import { createEncoder } from '../../gpu-backend/encoder/pool.ts';
 import { indexBookings } from '../../gpu-backend/generations/bookings.ts';
 import { GENERATION_FORMAT, partition } from '../../gpu-backend/generations/layout.ts';
 import { Live } from '../../gpu-backend/generations/live.ts';
+import { rowsById } from '../../gpu-backend/generations/load.ts';
 import { exactIndex } from '../../gpu-backend/index/exact.ts';
 import { int8Rows } from '../../gpu-backend/index/vector-rows.ts';
 import { indexKeywords } from '../../gpu-backend/retrieval/keyword.ts';
@@ -62,7 +63,7 @@ export async function considered(options: {
   const lists = new LexicalSegmentBuilder();
   for (const { ad } of ads) lists.add(indexedAd(ad));
   const rows = int8Rows(bundled.vectors, dimension);
-  const members = partition(ads);
+  const members = await partition(ads);
   const live = new Live({ spaceId });
   await live.swap({
     manifest: {
@@ -85,6 +86,7 @@ export async function considered(options: {
     indices: new Map([...members].map(([market, own]) => [market, exactIndex(rows, own)])),
     lexical: new LexicalIndex(readSegment(lists.image(), 'market')),
     bookings: await indexBookings(ads),
+    rowOf: await rowsById(ads),
     ...(await indexKeywords(ads)),
   });
   const encoder = await createEncoder({ bundle });

@@ -2,7 +2,7 @@
  * The process that makes the indices of a generation from the files in its folder. A process of its own, because native
  * adds hold their thread, and because the memory of a build goes back to the system only with the process that took it.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { graphImage } from '../index/hnsw-graph.ts';
@@ -37,12 +37,8 @@ const say = async (message: FromBuilder) => {
 };
 
 let ads = await readRows(join(dir, FILES.ads));
-const vectors = readVectors(await readFile(join(dir, FILES.vectors)), {
-  path: FILES.vectors,
-  count: ads.length,
-  dimension,
-});
-const partitions = partition(ads);
+const { rows: vectors } = await readVectors(join(dir, FILES.vectors), { count: ads.length, dimension });
+const partitions = await partition(ads);
 const total = ads.length + [...partitions.values()].reduce((sum, rows) => sum + rows.length, 0);
 
 let done = 0;

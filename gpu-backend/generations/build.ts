@@ -10,8 +10,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { writeSafetensors } from '../../shared/safetensors.ts';
+import { headImage } from '../../shared/safetensors.ts';
 import { sha256OfFile } from '../encoder/bundle.ts';
+import { inTurns } from '../in-turns.ts';
 import type { Milvus } from '../index/milvus.ts';
 import { sixteenBits } from '../index/vector-rows.ts';
 import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
@@ -75,25 +76,24 @@ function* lines(ads: BuildOptions['ads'], vectorOf: BuildOptions['vectorOf']): G
   }
 }
 
-async function vectorsImage({ ads, vectorOf, dimension, spaceId }: BuildOptions): Promise<Uint8Array> {
-  const data = new Int16Array(ads.length * dimension);
-  for (let row = 0; row < ads.length; row++) {
-    const { components } = vectorOf(row);
-    if (components.length !== dimension) {
-      throw new HarnessError(
-        'space_mismatch',
-        `ad ${ads[row]!.ad.id}: expected a vector of ${dimension} components in space ${spaceId}, got ${components.length}.`,
-      );
+function* vectorFile({ ads, vectorOf, dimension, spaceId }: BuildOptions): Generator<Uint8Array> {
+  const vectors = { dtype: 'I16' as const, shape: [ads.length, dimension], bytes: 2 * ads.length * dimension };
+  yield headImage({ tensors: new Map([['vectors', vectors]]), metadata: { spaceId } });
+  for (let from = 0; from < ads.length; from += TURN) {
+    const rows = Math.min(TURN, ads.length - from);
+    const block = new Int16Array(rows * dimension);
+    for (let i = 0; i < rows; i++) {
+      const { components } = vectorOf(from + i);
+      if (components.length !== dimension) {
+        throw new HarnessError(
+          'space_mismatch',
+          `ad ${ads[from + i]!.ad.id}: expected a vector of ${dimension} components in space ${spaceId}, got ${components.length}.`,
+        );
+      }
+      block.set(sixteenBits(components), i * dimension);
     }
-    data.set(sixteenBits(components), row * dimension);
-    if (row % TURN === TURN - 1) await nextTurn();
+    yield new Uint8Array(block.buffer);
   }
-  return writeSafetensors({
-    tensors: new Map([
-      ['vectors', { dtype: 'I16', shape: [ads.length, dimension], data: new Uint8Array(data.buffer) }],
-    ]),
-    metadata: { spaceId },
-  });
 }
 
 /** Runs the process over the folder; it adds the index files. */
@@ -159,8 +159,8 @@ export async function buildGeneration(options: BuildOptions): Promise<string> {
   await mkdir(building, { recursive: true });
   try {
     await writeDurably(join(building, FILES.ads), lines(ads, vectorOf));
-    await writeDurably(join(building, FILES.vectors), [await vectorsImage(options)]);
-    const markets = Object.fromEntries([...partition(ads)].map(([market, rows]) => [market, rows.length]));
+    await writeDurably(join(building, FILES.vectors), vectorFile(options));
+    const markets = Object.fromEntries(Array.from(await partition(ads), ([market, rows]) => [market, rows.length]));
     const collections =
       milvus && Object.fromEntries(Object.keys(markets).map((market) => [market, milvus.collectionOf(number, market)]));
     if (collections !== undefined) {
@@ -178,7 +178,7 @@ export async function buildGeneration(options: BuildOptions): Promise<string> {
       options,
     );
     const vectors = { uploaded: 0, bundle: 0, student: 0 };
-    for (let row = 0; row < ads.length; row++) vectors[vectorOf(row).source]++;
+    await inTurns(ads, (_, row) => vectors[vectorOf(row).source]++);
     const sealed = await seal(building, dir, {
       format: GENERATION_FORMAT,
       number,

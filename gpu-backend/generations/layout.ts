@@ -18,6 +18,7 @@ import { z } from 'zod';
 import { Ad } from '../../shared/contract/ads.ts';
 import { Market } from '../../shared/contract/names.ts';
 import { HarnessError } from '../../shared/problem.ts';
+import { inTurns } from '../in-turns.ts';
 
 export const GENERATION_FORMAT = 3;
 
@@ -101,17 +102,20 @@ export function parseGenerationManifest(json: string, where: string): Generation
   throw damaged(`${issue?.path.join('.')}: ${issue?.message}`, parsed.error);
 }
 
-/** Rows of each market, ascending, from the ads in row order. */
-export function partition(ads: readonly { ad: Pick<Ad, 'markets'> }[]): Map<string, Uint32Array> {
+/** Rows of each market, ascending, from the ads in row order, with others running in between. */
+export async function partition(
+  ads: readonly { ad: Pick<Ad, 'markets'> }[],
+): Promise<Map<string, Uint32Array<ArrayBuffer>>> {
   const rows = new Map<string, number[]>();
-  for (const [row, { ad }] of ads.entries()) {
+  await inTurns(ads, ({ ad }, row) => {
     for (const market of ad.markets) {
       const list = rows.get(market);
       if (list === undefined) rows.set(market, [row]);
       else if (list.at(-1) !== row) list.push(row);
     }
-  }
+  });
+  // The constructor: from() takes a list one by one.
   return new Map(
-    [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([market, list]) => [market, Uint32Array.from(list)]),
+    [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([market, list]) => [market, new Uint32Array(list)]),
   );
 }

@@ -116,28 +116,29 @@ export class Live {
       { what: `generation ${generation.manifest.number}`, spaceId: generation.manifest.spaceId },
     );
     const view = new View(generation);
+    let covered = -1;
+    await inTurns(generation.ads, ({ revision }) => {
+      covered = Math.max(covered, revision);
+    });
     await inTurns(since.changed, ({ ad, revision, vector }) => view.put(ad, revision, vector));
     await inTurns(since.gone, (id) => view.remove(id));
-    // In turns: a new ad's place among the nearest takes a millisecond to find, and a build takes long enough for thousands.
-    const applied = new Map<string, Change>();
-    await inTurns([...this.#changes], ([id, change]) => {
-      if (change.revision <= (view.revisionOf(id) ?? -1)) return;
-      applied.set(id, change);
-      enact(view, id, change);
-    });
     const remaining = new Map<string, Change>();
-    for (const [id, change] of this.#changes) {
-      const isApplied = applied.get(id) === change;
-      if (!isApplied && change.revision <= (view.revisionOf(id) ?? -1)) continue;
+    const follow = ([id, change]: [string, Change]) => {
+      // What came before for the ad is followed already where this one came meanwhile.
+      remaining.delete(id);
+      if (change.revision <= (view.revisionOf(id) ?? -1)) return;
+      enact(view, id, change);
       // A deletion stays known, so that a put that was overtaken by it cannot bring the ad back; not for ever: of before the
       // snapshot of the generation that now goes, no put is under way any more.
-      if (change.kind === 'delete' && change.revision <= this.#covered) continue;
-      remaining.set(id, change);
-      if (isApplied) continue;
-      enact(view, id, change);
-    }
+      if (change.kind === 'put' || change.revision > this.#covered) remaining.set(id, change);
+    };
+    // In turns: a new ad's place among the nearest takes a millisecond to find, and a build takes long enough for thousands.
+    // What comes meanwhile is put at the end, where the same walk meets it.
+    const changes = this.#changes.entries();
+    await inTurns(changes.take(this.#changes.size), follow);
+    for (const change of changes) follow(change);
     this.#changes = remaining;
-    this.#covered = generation.ads.reduce((latest, { revision }) => Math.max(latest, revision), -1);
+    this.#covered = covered;
     for (const { revision, ads } of since.left) this.#left.set(revision, ads);
     for (const [revision, ads] of this.#left) {
       if (revision <= this.#covered) this.#left.delete(revision);
@@ -158,6 +159,8 @@ export class Live {
     // A patch that brings no vector must not lose the one that an earlier change of the same text brought.
     const vector =
       change.kind === 'put' && before?.kind === 'put' ? (change.vector ?? carried(before, change.ad)) : undefined;
+    // At the end, also where the ad was changed before: a swap under way follows what comes in this order.
+    this.#changes.delete(id);
     this.#changes.set(id, change.kind === 'put' && vector !== undefined ? { ...change, vector } : change);
     if (this.#view !== undefined) enact(this.#view, id, change);
   }

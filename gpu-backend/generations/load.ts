@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { requireSameSpace } from '../../shared/bundle.ts';
+import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
-import { readSafetensors } from '../../shared/safetensors.ts';
 import { verifyFile } from '../encoder/bundle.ts';
 import { inTurns } from '../in-turns.ts';
 import type { AnnIndex } from '../index/ann-index.ts';
@@ -26,6 +26,7 @@ import {
   parseGenerationManifest,
   partition,
 } from './layout.ts';
+import { NumbersById } from './numbers-by-id.ts';
 import { readRows, readVectors } from './read.ts';
 
 /** A generation in memory. The live state takes it over and changes the indices of words, bookings and `rowOf`; load again to use it twice. */
@@ -33,11 +34,8 @@ export interface LoadedGeneration {
   manifest: GenerationManifest;
   /** By row. */
   ads: GenerationAd[];
-  /**
-   * Row of each ad, by id; absent where whoever takes it over is to build it, which takes half a second for a million
-   * ads.
-   */
-  rowOf?: Map<string, number>;
+  /** Row of each ad, by id. */
+  rowOf: NumbersById;
   rows: VectorRows;
   /** Rows of each market. */
   members: ReadonlyMap<string, Uint32Array>;
@@ -101,8 +99,7 @@ async function openIndices(
       const graph = async (): Promise<AnnIndex> => {
         if (collection !== undefined) return milvus!.open(collection, rows, { members: list, expansionSearch });
         if (manifest.scanned?.includes(market)) onUnmeasured?.({ generation: manifest.number, market });
-        const file = join(path, indexFile(market));
-        const links = readGraph(await readFile(file), { path: file, size: list.length });
+        const links = await readGraph(join(path, indexFile(market)), { size: list.length });
         return hnswIndex(links, { rows, members: list, expansionSearch });
       };
       indices.set(market, await (scan === undefined ? graph() : scan.open(rows, list, graph)));
@@ -115,8 +112,8 @@ async function openIndices(
 }
 
 /** Row of each ad, by id, with others running in between. */
-export async function rowsById(ads: readonly GenerationAd[]): Promise<Map<string, number>> {
-  const rowOf = new Map<string, number>();
+export async function rowsById(ads: readonly { ad: Pick<Ad, 'id'> }[]): Promise<NumbersById> {
+  const rowOf = new NumbersById();
   await inTurns(ads, ({ ad }, row) => rowOf.set(ad.id, row));
   return rowOf;
 }
@@ -146,7 +143,8 @@ export async function loadGeneration(
     { what: 'the encoder', spaceId },
     { what: `generation ${manifest.number}`, spaceId: manifest.spaceId },
   );
-  await Promise.all(manifest.files.map((file) => verifyFile(join(path, file.file), file, FIX)));
+  // One after the other: it takes as long together, and then pieces of all files hold the thread at once.
+  for (const file of manifest.files) await verifyFile(join(path, file.file), file, FIX);
 
   const ads = await readRows(join(path, FILES.ads));
   if (ads.length !== manifest.ads) {
@@ -155,17 +153,16 @@ export async function loadGeneration(
       `${join(path, FILES.ads)}: expected ${manifest.ads} ads, got ${ads.length}; ${FIX}.`,
     );
   }
-  const image = await readFile(join(path, FILES.vectors));
-  requireSameSpace(
-    { what: `generation ${manifest.number}`, spaceId: manifest.spaceId },
-    { what: join(path, FILES.vectors), spaceId: readSafetensors(image).metadata.spaceId ?? 'none' },
-  );
-  const rows = readVectors(image, {
-    path: join(path, FILES.vectors),
+  const vectors = join(path, FILES.vectors);
+  const { rows, spaceId: ofVectors = 'none' } = await readVectors(vectors, {
     count: manifest.ads,
     dimension: manifest.dimension,
   });
-  const members = partition(ads);
+  requireSameSpace(
+    { what: `generation ${manifest.number}`, spaceId: manifest.spaceId },
+    { what: vectors, spaceId: ofVectors },
+  );
+  const members = await partition(ads);
   const words = { lexical: await loadLexical(join(path, FILES.lexical), manifest, ads), ...(await indexKeywords(ads)) };
   const bookings = await indexBookings(ads);
   const rowOf = await rowsById(ads);

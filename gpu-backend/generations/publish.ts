@@ -16,7 +16,7 @@ import { buildGeneration } from './build.ts';
 import { encodeBeside } from './encode-beside.ts';
 import { checkGeneration } from './gate.ts';
 import type { CatalogueSince, Live } from './live.ts';
-import { closeGeneration, type LoadedGeneration, rowsById } from './load.ts';
+import { closeGeneration, type LoadedGeneration } from './load.ts';
 import type { GenerationStore } from './store.ts';
 import type { CatalogueAd, VectorLadder } from './vectors.ts';
 
@@ -120,7 +120,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
    * have. Of a bulk load what is new or reworded is left for the next generation.
    */
   const since = async (generation: LoadedGeneration): Promise<CatalogueSince> => {
-    const { ads, rowOf = await rowsById(ads) } = generation;
+    const { ads, rowOf } = generation;
     const kept = new Uint8Array(ads.length);
     const known = ({ ad }: CatalogueAd) => {
       const row = rowOf.get(ad.id);

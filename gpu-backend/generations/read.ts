@@ -2,8 +2,8 @@
 import { createReadStream } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HarnessError } from '../../shared/problem.ts';
-import { readSafetensors } from '../../shared/safetensors.ts';
-import { fitsSimd, simdRows } from '../index/simd-rows.ts';
+import { fitsSimd, zeroRows } from '../index/simd-rows.ts';
+import { withTensorFile } from '../index/tensor-file.ts';
 import { int16Rows, type VectorRows } from '../index/vector-rows.ts';
 import type { GenerationAd } from './layout.ts';
 
@@ -30,21 +30,39 @@ export async function readRows(path: string): Promise<GenerationAd[]> {
   return rows;
 }
 
-/** The rows of vectors.safetensors; throws `bundle_damaged` when they are not [count, dimension] int16. */
+/** Bytes of vectors read and copied at a time: half a millisecond. */
+const BLOCK = 1 << 20;
+
+/**
+ * The rows of vectors.safetensors, and the space they are of; read block by block to where they are searched. Throws
+ * `bundle_damaged` when they are not [count, dimension] int16.
+ */
 export function readVectors(
-  image: Uint8Array,
-  { path, count, dimension }: { path: string; count: number; dimension: number },
-): VectorRows {
-  const tensor = readSafetensors(image, path).tensors.get('vectors');
-  const [rows, width] = tensor?.shape ?? [];
-  if (tensor?.dtype !== 'I16' || rows !== count || width !== dimension) {
-    throw new HarnessError(
-      'bundle_damaged',
-      `${path}: expected vectors I16 [${count}, ${dimension}], got ${tensor?.dtype ?? 'none'} [${tensor?.shape.join(', ') ?? ''}]; build a new generation.`,
-    );
-  }
-  // Not slice(): on a Node Buffer that is a view.
-  const data = tensor.data.byteOffset % 2 === 0 ? tensor.data : new Uint8Array(tensor.data);
-  const matrix = new Int16Array(data.buffer, data.byteOffset, count * dimension);
-  return fitsSimd(count, dimension) ? simdRows(matrix, dimension) : int16Rows(matrix, dimension);
+  path: string,
+  { count, dimension }: { count: number; dimension: number },
+): Promise<{ rows: VectorRows; spaceId: string | undefined }> {
+  return withTensorFile(path, async ({ tensors, metadata: { spaceId }, fill }) => {
+    const tensor = tensors.get('vectors');
+    const [rows, width] = tensor?.shape ?? [];
+    if (tensor?.dtype !== 'I16' || rows !== count || width !== dimension) {
+      throw new HarnessError(
+        'bundle_damaged',
+        `${path}: expected vectors I16 [${count}, ${dimension}], got ${tensor?.dtype ?? 'none'} [${tensor?.shape.join(', ') ?? ''}]; build a new generation.`,
+      );
+    }
+    const bytesOf = (matrix: Int16Array) => new Uint8Array(matrix.buffer, matrix.byteOffset, matrix.byteLength);
+    if (!fitsSimd(count, dimension)) {
+      const matrix = new Int16Array(count * dimension);
+      await fill(bytesOf(matrix), tensor.from);
+      return { rows: int16Rows(matrix, dimension), spaceId };
+    }
+    const simd = zeroRows(count, dimension);
+    const block = new Int16Array(dimension * Math.min(count, Math.ceil(BLOCK / (2 * dimension))));
+    for (let row = 0; row < count; row += block.length / dimension) {
+      const part = block.subarray(0, (count - row) * dimension);
+      await fill(bytesOf(part), tensor.from + 2 * row * dimension);
+      simd.set(row, part);
+    }
+    return { rows: simd, spaceId };
+  });
 }

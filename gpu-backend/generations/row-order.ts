@@ -1,9 +1,9 @@
 /** The rows of a generation, moved so that those which are near in its graphs lie near each other (index/graph-order.ts). */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readSafetensors } from '../../shared/safetensors.ts';
 import { graphOrder, renumbered } from '../index/graph-order.ts';
 import type { HnswGraph } from '../index/hnsw-graph.ts';
+import { withTensorFile } from '../index/tensor-file.ts';
 import { FILES, type GenerationAd } from './layout.ts';
 
 /** A market's graph: node i is row `members[i]`. */
@@ -50,11 +50,16 @@ export async function moveRows(dir: string, ads: readonly GenerationAd[], order:
       yield moved.slice(from, from + BLOCK).reduce((text, ad) => `${text}${JSON.stringify(ad)}\n`, '');
   });
   const path = join(dir, FILES.vectors);
-  const image = await readFile(path);
-  const { data } = readSafetensors(image, path).tensors.get('vectors')!;
+  const { head, data } = await withTensorFile(path, async ({ tensors, fill }) => {
+    const { from, bytes } = tensors.get('vectors')!;
+    const [head, data] = [new Uint8Array(from), new Uint8Array(bytes)];
+    await fill(head, 0);
+    await fill(data, from);
+    return { head, data };
+  });
   const bytes = data.byteLength / Math.max(1, order.length);
   await replace(path, function* () {
-    yield image.subarray(0, image.byteLength - data.byteLength); // the head says the same of as many rows
+    yield head; // it says the same of as many rows
     for (let from = 0; from < order.length; from += BLOCK) {
       const rows = order.subarray(from, from + BLOCK);
       const block = new Uint8Array(rows.length * bytes);

@@ -14,6 +14,7 @@ import type { LexicalFound } from '../retrieval/lexical.ts';
 import type { Booking } from './bookings.ts';
 import type { VectorSource } from './layout.ts';
 import { closeGeneration, type LoadedGeneration } from './load.ts';
+import type { NumbersById } from './numbers-by-id.ts';
 import type { AdVector } from './vectors.ts';
 
 interface Entry {
@@ -42,7 +43,7 @@ export class View {
   readonly #generation: LoadedGeneration;
   /** By slot; `undefined` where the ad has gone or moved. */
   readonly #entries: (Entry | undefined)[];
-  readonly #slotOf: Map<string, number>;
+  readonly #slotOf: NumbersById;
   /** Vectors behind the rows, by slot. */
   readonly #added: DeltaIndex;
   /** Ads behind the rows, and ads that only the next generation brings. */
@@ -56,7 +57,7 @@ export class View {
     this.#generation = generation;
     this.#added = new DeltaIndex(generation.rows.dimension);
     this.#entries = [...generation.ads];
-    this.#slotOf = generation.rowOf ?? new Map(generation.ads.map(({ ad }, row) => [ad.id, row]));
+    this.#slotOf = generation.rowOf;
   }
 
   get ads(): number {

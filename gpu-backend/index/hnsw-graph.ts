@@ -5,7 +5,8 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { HarnessError } from '../../shared/problem.ts';
-import { readSafetensors, type SafeTensor, writeSafetensors } from '../../shared/safetensors.ts';
+import { type SafeTensor, writeSafetensors } from '../../shared/safetensors.ts';
+import { withTensorFile } from './tensor-file.ts';
 
 export interface HnswGraph {
   size: number;
@@ -135,30 +136,34 @@ export function graphImage({ size, entry, top, links, degree, above, upper, uppe
 }
 
 /** Reads a graph over `size` members. Throws `bundle_damaged` when it is none. */
-export function readGraph(image: Uint8Array, { path, size }: { path: string; size: number }): HnswGraph {
-  const { tensors, metadata } = readSafetensors(image, path);
-  const of = (name: string) => {
-    const { dtype, shape, data } = tensors.get(name) ?? { dtype: 'none', shape: [], data: new Uint8Array() };
-    // A copy: the image is not aligned, and threads may share it.
-    const values = new Int32Array(new SharedArrayBuffer(data.byteLength));
-    new Uint8Array(values.buffer).set(data);
-    return { dtype, rows: shape[0] ?? 0, width: shape[1] ?? 1, values };
-  };
-  const [links, above, upper] = [of('links'), of('above'), of('upper')];
-  if (links.dtype !== 'I32' || links.rows !== size || above.rows !== size) {
-    throw new HarnessError(
-      'bundle_damaged',
-      `${path}: expected a graph of ${size} rows, got ${links.rows}; build the generation again.`,
-    );
-  }
-  return {
-    size,
-    entry: Number(metadata.entry),
-    top: Number(metadata.top),
-    links: links.values,
-    degree: links.width - 1,
-    above: above.values,
-    upper: upper.values,
-    upperDegree: upper.width - 1,
-  };
+export function readGraph(path: string, { size }: { size: number }): Promise<HnswGraph> {
+  return withTensorFile(path, async ({ tensors, metadata, fill }) => {
+    const of = (name: string) => {
+      const { dtype, shape, from, bytes } = tensors.get(name) ?? { dtype: 'none', shape: [], from: 0, bytes: 0 };
+      const [rows = 0, width = 1] = shape;
+      const read = async () => {
+        const values = new Int32Array(new SharedArrayBuffer(bytes)); // threads may share it
+        await fill(new Uint8Array(values.buffer), from);
+        return values;
+      };
+      return { dtype, rows, width, read };
+    };
+    const [links, above, upper] = [of('links'), of('above'), of('upper')];
+    if (links.dtype !== 'I32' || links.rows !== size || above.rows !== size) {
+      throw new HarnessError(
+        'bundle_damaged',
+        `${path}: expected a graph of ${size} rows, got ${links.rows}; build the generation again.`,
+      );
+    }
+    return {
+      size,
+      entry: Number(metadata.entry),
+      top: Number(metadata.top),
+      links: await links.read(),
+      degree: links.width - 1,
+      above: await above.read(),
+      upper: await upper.read(),
+      upperDegree: upper.width - 1,
+    };
+  });
 }

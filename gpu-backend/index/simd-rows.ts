@@ -50,6 +50,8 @@ export interface SharedRows {
 }
 
 export interface SimdRows extends VectorRows {
+  /** Sets the rows from `row` on, which are there: [any, dimension] int16, row-major, each of length {@link UNIT_16} or 0. */
+  set(row: number, matrix: Int16Array): void;
   /** Adds a row, [dimension] int16 at length {@link UNIT_16}; answers its number. Throws RangeError when the memory is full. */
   append(vector: Int16Array): number;
   /** The row as a query. */
@@ -60,20 +62,21 @@ export interface SimdRows extends VectorRows {
 
 /** Rows over a copy of a [count, dimension] int16 matrix, row-major, each of length {@link UNIT_16} or 0. Throws RangeError unless {@link fitsSimd}. */
 export function simdRows(source: Int16Array, dimension: number): SimdRows {
-  const count = source.length / dimension;
+  const rows = zeroRows(source.length / dimension, dimension);
+  rows.set(0, source);
+  return rows;
+}
+
+/** Rows of zeros, to be set. Throws RangeError unless {@link fitsSimd}. */
+export function zeroRows(count: number, dimension: number): SimdRows {
   if (!Number.isInteger(count) || !fitsSimd(count, dimension)) {
     throw new RangeError(
-      `expected rows of ${dimension} components and below 4 GiB in all, got ${source.length} components`,
+      `expected rows of ${dimension} components and below 4 GiB in all, got ${count * dimension} components`,
     );
   }
   const { stride, matrix } = layout(dimension);
   const initial = Math.ceil((matrix + count * stride) / PAGE_BYTES);
   const memory = new wasm.Memory({ initial, maximum: MAX_PAGES, shared: true });
-  const data = new Int16Array(memory.buffer, matrix);
-  if (stride === 2 * dimension) data.set(source);
-  else
-    for (let row = 0; row < count; row++)
-      data.set(source.subarray(row * dimension, (row + 1) * dimension), (row * stride) / 2);
   return openSimdRows({ memory, count, dimension });
 }
 
@@ -129,6 +132,12 @@ export function openSimdRows({ memory: shared, count: made, dimension }: SharedR
       const [out, at] = [new Float32Array(dimension), (row * stride) / 2];
       for (let i = 0; i < dimension; i++) out[i] = data[at + i]! / UNIT_16;
       return out;
+    },
+    set(row, rows) {
+      if (stride === 2 * dimension) data.set(rows, row * dimension);
+      else
+        for (let from = 0, to = (row * stride) / 2; from < rows.length; from += dimension, to += stride / 2)
+          data.set(rows.subarray(from, from + dimension), to);
     },
     append(vector) {
       if (!fitsSimd(count + 1, dimension)) throw new RangeError(`expected rows below 4 GiB in all, got row ${count}`);

@@ -39,6 +39,11 @@ export class NegativeIndex<Owner> {
     }
   }
 
+  /** As {@link PhraseIndex.settle}. */
+  settle(): Promise<void> {
+    return this.#phrases.settle();
+  }
+
   /** Phrases that are known. */
   get phrases(): number {
     return this.#phrases.size;

@@ -2,6 +2,7 @@
  * Which of many phrases match a query, under the rules of shared/match-type.ts. Each phrase is filed under its rarest word
  * (so that "shoes" brings up "shoes" and not every phrase with shoes in it), and a query looks under its own words only.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MatchForm, MatchType } from '../../shared/match-type.ts';
 import { matches } from '../../shared/match-type.ts';
 
@@ -13,6 +14,9 @@ export interface PhraseMatch {
   share: number;
 }
 
+/** Phrases filed before others get a turn: about a millisecond. */
+const FILED = 2_048;
+
 export class PhraseIndex {
   readonly #formOf: (text: string) => MatchForm;
   readonly #numberOf = new Map<string, number>();
@@ -21,8 +25,12 @@ export class PhraseIndex {
   /** How many phrases have a word. */
   readonly #having = new Map<string, number>();
   readonly #filed = new Map<string, number[]>();
-  /** Phrases that are not filed yet: they wait for the next query, so that of many that come together all are counted first. */
+  /**
+   * Phrases from `#next` on are not filed yet: they wait for the next query, so that of many that come together all are
+   * counted first.
+   */
   #waiting: number[] = [];
+  #next = 0;
 
   /** `formOf` makes the forms of the phrases; queries are to be given in the same. */
   constructor(formOf: (text: string) => MatchForm) {
@@ -73,7 +81,7 @@ export class PhraseIndex {
 
   /** The phrases that match the query, each once. */
   matching(query: string): PhraseMatch[] {
-    if (this.#waiting.length > 0) this.#file();
+    this.#file();
     const form = this.#formOf(query);
     const found: PhraseMatch[] = [];
     for (const word of new Set(form.words)) {
@@ -88,8 +96,18 @@ export class PhraseIndex {
     return found;
   }
 
-  #file(): void {
-    for (const phrase of this.#waiting) {
+  /** Files what waits, with others running in between, so that no query has to. */
+  async settle(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      this.#file(FILED);
+      await nextTurn();
+    }
+  }
+
+  #file(most = Number.POSITIVE_INFINITY): void {
+    const end = Math.min(this.#waiting.length, this.#next + most);
+    for (; this.#next < end; this.#next++) {
+      const phrase = this.#waiting[this.#next]!;
       const [first, ...others] = this.#forms[phrase]?.words ?? [];
       if (first === undefined) continue;
       const rarest = others.reduce((a, b) => (this.#having.get(b)! < this.#having.get(a)! ? b : a), first);
@@ -97,6 +115,8 @@ export class PhraseIndex {
       if (list === undefined) this.#filed.set(rarest, [phrase]);
       else list.push(phrase);
     }
+    if (this.#next < this.#waiting.length) return;
     this.#waiting = [];
+    this.#next = 0;
   }
 }

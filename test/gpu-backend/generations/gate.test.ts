@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Bookings } from '../../../gpu-backend/generations/bookings.ts';
 import { checkGeneration } from '../../../gpu-backend/generations/gate.ts';
 import type { LoadedGeneration } from '../../../gpu-backend/generations/load.ts';
+import { NumbersById } from '../../../gpu-backend/generations/numbers-by-id.ts';
 import type { AnnIndex, LocalIndex } from '../../../gpu-backend/index/ann-index.ts';
 import { exactIndex, scan } from '../../../gpu-backend/index/exact.ts';
 import { hnswIndex } from '../../../gpu-backend/index/hnsw.ts';
@@ -43,6 +44,7 @@ const generation = (index: AnnIndex): LoadedGeneration => ({
     files: [],
   },
   ads: [],
+  rowOf: new NumbersById(),
   rows,
   members: new Map([['us', members]]),
   indices: new Map([['us', index]]),

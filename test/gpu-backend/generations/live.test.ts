@@ -306,6 +306,42 @@ describe('Live', () => {
     expect(live.stats()).toMatchObject({ delta: 1_000, changes: 1_001 });
   });
 
+  it('ends as if nothing had come while it put, whatever comes in between: more of the same ads, deletions, returns', async () => {
+    const live = new Live(bundle.manifest);
+    await live.swap(await generation()); // of revision 1
+    const expected = new Map<string, { revision: number; status: string } | undefined>();
+    let revision = 1;
+    const change = (i: number, kind: number) => {
+      const [id, status] = [`n${i}`, kind === 1 ? ('paused' as const) : ('active' as const)];
+      revision++;
+      if (kind === 2) live.applyDelete(id, revision);
+      else live.applyUpsert(sampleAd({ id, status }), revision);
+      expected.set(id, kind === 2 ? undefined : { revision, status });
+    };
+    for (let i = 0; i < 2_000; i++) change(i, i % 3);
+    let swapped = false;
+    const next = await generation();
+    const swapping = live.swap(next).then(() => {
+      swapped = true;
+    });
+    let looks = 0;
+    for (; !swapped; looks++) {
+      // Of those that were put already, of those that were not, and new ones; each of them changes again and again.
+      for (const i of [0, 1, 2, 999, 1_000, 1_998, 1_999, 2_000 + looks]) change(i, (looks + i) % 3);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await swapping;
+    expect(looks).toBeGreaterThan(1);
+    change(5, 0);
+    const view = live.view!;
+    for (const [id, ad] of expected)
+      expect([id, view.revisionOf(id), view.find(id)?.status]).toEqual([id, ad?.revision, ad?.status]);
+    expect(live.stats().changes).toBe(expected.size);
+    // And the generation after it is told the same.
+    await live.swap(await generation());
+    for (const [id, ad] of expected) expect([id, live.view!.revisionOf(id)]).toEqual([id, ad?.revision]);
+  });
+
   it('counts the ads that a bulk load leaves for the next generation until there is one that has them', async () => {
     const live = new Live(bundle.manifest);
     await live.swap(await generation()); // of revision 1

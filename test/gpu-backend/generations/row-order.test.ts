@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { FILES, type GenerationAd, partition } from '../../../gpu-backend/generations/layout.ts';
@@ -36,15 +36,14 @@ it('moves ads, vectors and the graphs of all markets together: every market answ
   const metadata = { spaceId: 'space' };
   writeFileSync(join(dir, FILES.vectors), writeSafetensors({ tensors: new Map([['vectors', tensor]]), metadata }));
   writeFileSync(join(dir, FILES.ads), 'written anew');
-  const vectors = () =>
-    readVectors(readFileSync(join(dir, FILES.vectors)), { path: dir, count: COUNT, dimension: DIMENSION });
-  const rows = vectors();
+  const vectors = () => readVectors(join(dir, FILES.vectors), { count: COUNT, dimension: DIMENSION });
+  const { rows } = await vectors();
   const graphOver = (members: Uint32Array): HnswGraph => {
     const steps = buildGraph(rows, members, { scratch: at('scratch.usearch') });
     for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
   };
   const built = new Map(
-    [...partition(ads)].map(([market, members]) => [market, { members, graph: graphOver(members) }]),
+    Array.from(await partition(ads), ([market, members]) => [market, { members, graph: graphOver(members) }]),
   );
 
   const order = rowOrder(COUNT, built.values());
@@ -59,8 +58,9 @@ it('moves ads, vectors and the graphs of all markets together: every market answ
   expect(await readRows(join(dir, FILES.ads))).toEqual(moved);
   expect(moved.map(({ revision }) => revision)).toEqual([...order]);
 
-  const movedRows = vectors();
-  for (const [market, members] of partition(moved)) {
+  const { rows: movedRows, spaceId } = await vectors();
+  expect(spaceId).toBe('space');
+  for (const [market, members] of await partition(moved)) {
     const before = built.get(market)!;
     const old = hnswIndex(before.graph, { rows, members: before.members });
     const now = hnswIndex(movedGraph(before, order), { rows: movedRows, members });

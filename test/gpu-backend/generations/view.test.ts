@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Bookings } from '../../../gpu-backend/generations/bookings.ts';
+import { rowsById } from '../../../gpu-backend/generations/load.ts';
 import type { AdVector } from '../../../gpu-backend/generations/vectors.ts';
 import { View } from '../../../gpu-backend/generations/view.ts';
 import { float32Rows, quantize } from '../../../gpu-backend/index/vector-rows.ts';
@@ -42,6 +43,7 @@ async function openView(ads: readonly Ad[] = sampleAds()): Promise<View> {
     },
     ads: ads.map((ad) => ({ ad, revision: 1, source: 'bundle' as const })),
     rows: float32Rows(matrix, DIMENSION),
+    rowOf: await rowsById(ads.map((ad) => ({ ad }))),
     members: new Map(),
     indices: new Map(),
     lexical: new LexicalIndex(readSegment(words.image(), 'test')),

@@ -188,10 +188,11 @@ describe('the file of a graph', () => {
   const rows = float32Rows(matrix, 32);
   const members = Uint32Array.from({ length: 450 }, (_, i) => 2 * i);
   const steps = [...buildGraph(rows, members, { scratch: at('whole.usearch') })];
-  const image = graphImage(graphOver(rows, members));
+  const path = at('whole.hnsw');
+  writeFileSync(path, graphImage(graphOver(rows, members)));
 
-  it('holds what was built, and what usearch wrote is gone', () => {
-    const read = readGraph(image, { path: 'whole.hnsw', size: 450 });
+  it('holds what was built, and what usearch wrote is gone', async () => {
+    const read = await readGraph(path, { size: 450 });
     expect(read).toEqual(graphOver(rows, members));
     expect(existsSync(at('whole.usearch'))).toBe(false);
     const index = hnswIndex(read, { rows, members });
@@ -199,9 +200,9 @@ describe('the file of a graph', () => {
     expect(queries.map((query) => index.search(query, 1)[0]!.row)).toEqual(truth);
   });
 
-  it('is refused over another number of rows', () => {
-    expect(() => readGraph(image, { path: 'whole.hnsw', size: 2 })).toThrow(
-      'whole.hnsw: expected a graph of 2 rows, got 450; build the generation again.',
+  it('is refused over another number of rows', async () => {
+    await expect(readGraph(path, { size: 2 })).rejects.toThrow(
+      `${path}: expected a graph of 2 rows, got 450; build the generation again.`,
     );
   });
 

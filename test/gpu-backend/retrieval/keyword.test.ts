@@ -69,6 +69,34 @@ test('phrases that match come each once, at the narrowest type, whenever they we
   );
 });
 
+test('phrases filed in turns match as those that a query files, also those that come or go in between', async () => {
+  const words = (i: number) => `word${i % 97} word${i % 89} word${i}`;
+  const queries = Array.from({ length: 40 }, (_, i) => words(211 * i));
+  const count = 5_000; // more than a turn files
+  const settled = new PhraseIndex(closeForm);
+  for (let i = 0; i < count; i++) settled.add(words(i));
+  const settling = settled.settle();
+  settled.remove(words(422));
+  settled.remove(words(4_999));
+  settled.add(words(count));
+  await settling;
+  const asked = new PhraseIndex(closeForm);
+  for (let i = 0; i <= count; i++) asked.add(words(i));
+  asked.remove(words(422));
+  asked.remove(words(4_999));
+  const during = new PhraseIndex(closeForm);
+  for (let i = 0; i <= count; i++) during.add(words(i));
+  const rest = during.settle();
+  during.remove(words(422));
+  during.remove(words(4_999));
+  for (const query of queries) expect(during.matching(query)).toEqual(asked.matching(query));
+  await rest;
+  for (const query of [...queries, words(4_999), words(count)]) {
+    expect(settled.matching(query)).toEqual(asked.matching(query));
+    expect(during.matching(query)).toEqual(asked.matching(query));
+  }
+});
+
 test('finds what the rules find, in their order, also after changes', () => {
   fc.assert(
     fc.property(

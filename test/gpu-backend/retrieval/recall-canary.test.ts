@@ -2,7 +2,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { Bookings } from '../../../gpu-backend/generations/bookings.ts';
 import { Live } from '../../../gpu-backend/generations/live.ts';
-import type { LoadedGeneration } from '../../../gpu-backend/generations/load.ts';
+import { type LoadedGeneration, rowsById } from '../../../gpu-backend/generations/load.ts';
 import type { AnnIndex } from '../../../gpu-backend/index/ann-index.ts';
 import { exactIndex } from '../../../gpu-backend/index/exact.ts';
 import { float32Rows } from '../../../gpu-backend/index/vector-rows.ts';
@@ -31,7 +31,7 @@ const ads = Array.from({ length: COUNT }, (_, i) =>
 const bookings = new Bookings();
 for (const [row, ad] of ads.entries()) bookings.put(row, ad);
 
-function generation(number: number, lost: number): LoadedGeneration {
+async function generation(number: number, lost: number): Promise<LoadedGeneration> {
   const index: AnnIndex = {
     size: COUNT,
     dimension: 8,
@@ -56,6 +56,7 @@ function generation(number: number, lost: number): LoadedGeneration {
       files: [],
     },
     ads: ads.map((ad) => ({ ad, revision: 1, source: 'bundle' })),
+    rowOf: await rowsById(ads.map((ad) => ({ ad }))),
     rows,
     members: new Map([['us', Uint32Array.from({ length: COUNT }, (_, row) => row)]]),
     indices: new Map(['us', 'ca', 'au'].map((market) => [market, index])),
@@ -68,7 +69,7 @@ function generation(number: number, lost: number): LoadedGeneration {
 
 async function withIndex(lost: number, maxRows?: number) {
   const live = new Live({ spaceId: 'space' });
-  await live.swap(generation(1, lost));
+  await live.swap(await generation(1, lost));
   const encoded: string[] = [];
   const encoder = {
     async encode(texts: readonly string[]) {
@@ -168,7 +169,7 @@ test('a swap under way counts for nothing', async () => {
   observe(1);
   const running = canary.run(going);
   await new Promise((resolve) => setImmediate(resolve));
-  await live.swap(generation(2, 0));
+  await live.swap(await generation(2, 0));
   await running;
   expect(canary.stats()).toEqual({ recall: Number.NaN, queries: 0 });
 });
