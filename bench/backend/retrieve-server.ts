@@ -31,7 +31,7 @@ const bundle = await loadBundle('models/default');
 const encoder = await createEncoder({ bundle });
 const live = new Live({ spaceId: encoder.spaceId });
 const beganAt = performance.now();
-live.swap(await loadGeneration(process.env.HARNESS_BENCH_GENERATION!, { spaceId: encoder.spaceId }));
+await live.swap(await loadGeneration(process.env.HARNESS_BENCH_GENERATION!, { spaceId: encoder.spaceId }));
 const loadSeconds = (performance.now() - beganAt) / 1_000;
 const metrics = createMetrics();
 const { calibration } = bundle.manifest;
