@@ -237,6 +237,19 @@ describe('an answer from the cache', () => {
     expect(slots.map(({ adId }) => adId)).not.toContain('ad-5');
   });
 
+  it('that was on its way when an ad came back holds it, where the list says how far back it goes', async () => {
+    const edge = edgeUnderTest();
+    await edge.backend({ killList: { ...list(4, 'ad-5'), since: 6 } });
+    await edge.ads('q=shoes');
+    await edge.backend({ retrieve: 'hold', killList: { ...list(5), since: 6 } });
+    edge.later(0.2);
+    const late = edge.ads('q=boots');
+    while ((await edge.told()).held === 0);
+    edge.later(0.9);
+    await edge.release();
+    expect((await late).slots.map(({ adId }) => adId)).toContain('ad-5');
+  });
+
   it('that two publications have overtaken on its way holds nothing, as no list tells what was taken down between them', async () => {
     const edge = edgeUnderTest();
     await edge.backend({ killList: { ...list(4), since: 6 } });
