@@ -1,6 +1,7 @@
 /** What an isolate hands to its parts: each its own limit, the right clock, the second backend, a place for what goes wrong. */
 import { afterEach, beforeEach, describe, expect, it, type MockInstance, vi } from 'vitest';
 import type { Lookup } from '../../edge/cache/tiered.ts';
+import type { Retrieval } from '../../edge/cache/workers-cache.ts';
 import { createIsolate, type Isolate, type IsolateOptions } from '../../edge/isolate.ts';
 import type { HarnessEvent } from '../../shared/contract/events.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
@@ -112,22 +113,85 @@ describe('a wait ends by its own limit, though no other does', () => {
   });
 });
 
-describe('of two backends', () => {
+describe('what it goes by is renewed', () => {
+  let nowMs: number;
+  let calls: string[];
+  let held: Promise<void> | undefined;
+  let isolate: Isolate;
+  beforeEach(() => {
+    [nowMs, calls, held] = [1_800_000_000_000, [], undefined];
+    isolate = isolateOf(
+      {},
+      {
+        clock: { now: () => nowMs, elapsed: () => nowMs, newId: () => 'id', random: () => 0 },
+        fetch: async (url) => {
+          calls.push(new URL(url).pathname);
+          await held;
+          return Response.json(
+            url.endsWith('/kill-list') ? { version: 4, generation: 7, adIds: [] } : { ...DEFAULT_CONFIG, version: 4 },
+          );
+        },
+      },
+    );
+  });
+
+  it.each([
+    ['kill list', '/v1/kill-list', 250, 500],
+    ['configuration', '/v1/config', 1_000, 3_000],
+  ])(
+    'behind requests where the %s is old, and before them where it is too old',
+    async (what, path, oldMs, tooOldMs) => {
+      const part = what === 'kill list' ? isolate.killList : isolate.config;
+      /** Of a request that is served when nothing but an answer of the backend is still to come. */
+      const isServed = async () => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        held = promise;
+        const kept = part.keepUp(waitUntil).then(() => true);
+        const served = await Promise.race([kept, new Promise((resolve) => setImmediate(resolve, false))]);
+        resolve();
+        await Promise.all([kept, ...work]);
+        return served;
+      };
+      expect([await isServed(), calls]).toEqual([false, [path]]);
+      nowMs += oldMs - 1;
+      expect([await isServed(), calls.length]).toEqual([true, 1]);
+      nowMs += 1;
+      expect([await isServed(), calls.length]).toEqual([true, 2]);
+      nowMs += tooOldMs - 1;
+      expect([await isServed(), calls.length]).toEqual([true, 3]);
+      nowMs += tooOldMs;
+      expect([await isServed(), calls.length]).toEqual([false, 4]);
+    },
+  );
+});
+
+it('shares the outboxes with other isolates, each its own', async () => {
+  const names = new Set<string>();
+  const OUTBOX = { idFromName: (name: string) => void names.add(name), get: () => ({ fetch: refuse }) };
+  for (const id of ['a', 'b', 'c', 'd']) {
+    const clock = { now: Date.now, elapsed: () => 0, newId: () => id, random: () => 0 };
+    await expect(isolateOf({ OUTBOX }, { clock }).outboxes.put([event])).rejects.toThrow('refused');
+  }
+  expect(names.size).toBe(4);
+});
+
+describe.each(['fails', 'is silent'])('of two backends, the first of which %s', (how) => {
   const killList = { version: 4, generation: 7, adIds: ['ad-5'] };
-  const second: IsolateOptions['fetch'] = async (url) => {
-    if (!url.startsWith('http://two.example')) throw new Error('away');
+  const second: typeof gone = async (url, init) => {
+    if (!url.startsWith('http://two.example')) return how === 'fails' ? refuse() : gone(url, init);
     return Response.json(url.endsWith('/kill-list') ? killList : { ...DEFAULT_CONFIG, version: 5 });
   };
-  const isolate = () => isolateOf({ BACKEND_SECOND_URL: 'http://two.example' }, { fetch: second });
+  const isolate = () =>
+    isolateOf({ BACKEND_SECOND_URL: 'http://two.example', BACKEND_DEADLINE_MS: `${10 * SHORT}` }, { fetch: second });
 
-  it('the second gives the kill list where the first does not, to requests and to the object of all isolates', async () => {
+  it('the second gives the kill list, to requests and to the object of all isolates', async () => {
     const { killList: keeper, keeperDependencies } = isolate();
     await keeper.keepUp(waitUntil);
     expect(keeper.list).toEqual(killList);
     expect(await keeperDependencies.load()).toEqual(killList);
   });
 
-  it('the second gives the configuration where the first does not', async () => {
+  it('the second gives the configuration', async () => {
     const { config } = isolate();
     await config.refresh();
     expect(config.state).toMatchObject({ version: 5, source: 'backend' });
@@ -136,14 +200,29 @@ describe('of two backends', () => {
 
 describe('candidates', () => {
   const load: Lookup['load'] = async () => ({ body: '{}', generation: 7, empty: false });
+  const retrieval: Retrieval = {
+    key,
+    request: { query: 'shoes', normalizerVersion: 1, market: 'us', locale: 'en', plan: DEFAULT_CONFIG.plan },
+    ask: { deadlineMs: LONG, urgent: true, since: 0, traceparent: '' },
+  };
 
   it('live by the wall clock, which other isolates have too, also after it was set back; the spread is of the clock', async () => {
     let nowMs = 1_800_000_000_000;
     const clock = { now: () => nowMs, elapsed: () => 0, newId: () => 'id', random: () => 0.5 };
-    const { cache } = isolateOf({}, { clock });
+    const timings = { totalMs: 3, encodeMs: 2, searchMs: 1 };
+    const answer = { generation: 7, model: 'm', spaceId: '0123456789abcdef', candidates: [], timings };
+    const platform = async (url: string, init: RequestInit) => {
+      const { body, headers } = await isolate.answerCandidates(new Request(url, init));
+      return new Response(body, { headers: [...headers, ['cf-cache-status', 'HIT']] });
+    };
+    const isolate = isolateOf(
+      { WORKERS_CACHE: 'on' },
+      { clock, fetch: async () => Response.json(answer), candidates: { fetch: platform } },
+    );
     for (const queryHash of ['one', 'other']) {
-      const { entry } = await cache.find({ key: { ...key, queryHash }, load, waitUntil });
+      const { entry } = await isolate.cache.find({ key: { ...key, queryHash }, load, waitUntil });
       expect([entry.storedAtMs, entry.softUntilMs]).toEqual([nowMs, nowMs + 57_000]);
+      expect(await isolate.retrieve(retrieval)).toMatchObject({ cachedAtMs: nowMs });
       nowMs -= 3_600_000;
     }
   });
@@ -155,10 +234,7 @@ describe('candidates', () => {
     const entrypoint = vi.fn(refuse);
     const fetch = vi.fn(refuse);
     const { retrieve } = isolateOf({ WORKERS_CACHE, HEDGE_SHARE: '0' }, { fetch, candidates: { fetch: entrypoint } });
-    const { plan } = DEFAULT_CONFIG;
-    const request = { query: 'shoes', normalizerVersion: 1, market: 'us', locale: 'en', plan };
-    const asked = retrieve({ key, request, ask: { deadlineMs: LONG, urgent: true, since: 0, traceparent: '' } });
-    await expect(asked).rejects.toMatchObject({ code: 'backend_unavailable' });
+    await expect(retrieve(retrieval)).rejects.toMatchObject({ code: 'backend_unavailable' });
     expect([entrypoint.mock.calls.length, fetch.mock.calls.length]).toEqual([through, direct]);
   });
 });
