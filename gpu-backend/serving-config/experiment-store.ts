@@ -34,7 +34,7 @@ const SHIPPED: Attribution = { by: 'harness', keyId: null, why: 'ships with this
 /** All, by key. */
 export async function listExperiments(db: Database): Promise<ExperimentDefinition[]> {
   const found = await db.select().from(experiments).orderBy(asc(experiments.key));
-  return found.map(({ definition }) => ExperimentDefinition.parse(definition));
+  return found.map(definitionOf);
 }
 
 /** One page of them. */
@@ -46,12 +46,24 @@ export async function pageOfExperiments(db: Database, { limit, after }: Experime
     .orderBy(asc(experiments.key))
     .limit(limit + 1);
   const { entries, next } = firstPage(found, { limit, keyOf: ({ key }) => key });
-  return { experiments: entries.map(({ definition }) => ExperimentDefinition.parse(definition)), next };
+  return { experiments: entries.map(definitionOf), next };
 }
 
 async function findExperiment(db: Database, key: string): Promise<ExperimentDefinition | undefined> {
   const [row] = await db.select().from(experiments).where(eq(experiments.key, key));
-  return row && ExperimentDefinition.parse(row.definition);
+  return row && definitionOf(row);
+}
+
+/** Throws `configuration` for what only a newer release understands. */
+function definitionOf({ key, definition }: typeof experiments.$inferSelect): ExperimentDefinition {
+  try {
+    return parse(ExperimentDefinition, definition, `experiment ${key}`);
+  } catch (cause) {
+    const { message } = cause as HarnessError;
+    throw new HarnessError('configuration', `${message}; a newer release wrote it to the database: run that one.`, {
+      cause,
+    });
+  }
 }
 
 /** Throws `not_found`. */

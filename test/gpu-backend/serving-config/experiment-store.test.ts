@@ -96,6 +96,15 @@ describe.each(DATABASES)('experiments on the %s database', (_name, open) => {
     expect(await plan()).toEqual(before);
   });
 
+  it('of a newer release end the start of an older one in one line', async () => {
+    await put({});
+    await database.db.execute(sql`update experiments set definition = jsonb_set(definition, '{novel}', '1')`);
+    await expect(openServingConfig(database.db, DEFAULT_CONFIG)).rejects.toMatchObject({
+      code: 'configuration',
+      message: expect.stringMatching(/^experiment threshold: .*novel.*newer release/),
+    });
+  });
+
   it('ship an arm that they have, and only when they have run', async () => {
     await put({ status: 'draft' });
     await expect(step({ action: 'ship', arm: 'control' })).rejects.toMatchObject({ code: 'conflict' });
