@@ -177,8 +177,8 @@ it('shares the outboxes with other isolates, each its own', async () => {
 
 describe.each(['fails', 'is silent'])('of two backends, the first of which %s', (how) => {
   const killList = { version: 4, generation: 7, adIds: ['ad-5'] };
-  const second: typeof gone = async (url, init) => {
-    if (!url.startsWith('http://two.example')) return how === 'fails' ? refuse() : gone(url, init);
+  const second: typeof gone = async (url) => {
+    if (!url.startsWith('http://two.example')) return how === 'fails' ? refuse() : never();
     return Response.json(url.endsWith('/kill-list') ? killList : { ...DEFAULT_CONFIG, version: 5 });
   };
   const isolate = () =>
