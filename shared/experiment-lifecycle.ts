@@ -112,6 +112,9 @@ function refuse(
   if (is < was) return `${key}: expected version ${was} or later, got ${is}.`;
   if (before.status === 'running' && ['draft', 'archived'].includes(after.status))
     return `${key} is running: stop it before it becomes ${after.status === 'draft' ? 'a draft' : 'archived'}.`;
+  const won = after.arms.find(({ key }) => key === after.shipped);
+  if (won?.parameters.model !== undefined && after.shipped !== before.shipped)
+    return `${key}: the plan of ${won.key} names a model, which everybody's does not: put its bundle in the place of the one served.`;
   if (is > was) return undefined;
   if (!NEXT[before.status].includes(after.status))
     return `${key} was ${before.status}: it cannot become ${after.status} under the same version; run it again ${under}.`;

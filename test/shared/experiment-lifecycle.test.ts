@@ -8,6 +8,7 @@ import { sampleExperiment } from '../setup/samples.ts';
 
 const running = sampleExperiment({ buckets: [2_000, 4_000], targeting: { share: 0.5 } });
 const arms = running.arms.map((arm) => ({ ...arm, weight: arm.key === 'control' ? 3 : 1 }));
+const naming = arms.map((arm) => ({ ...arm, parameters: { ...arm.parameters, model: 'next' } }));
 const as = (
   status: ExperimentDefinition['status'],
   change: Partial<ExperimentDefinition> = {},
@@ -56,6 +57,13 @@ test.each<[string, ExperimentDefinition | undefined, ExperimentDefinition, Lifec
   ['an arm for everybody', running, as('stopped', { shipped: 'control' }), 'ship', undefined],
   ['an arm of what was stopped', as('stopped'), as('stopped', { shipped: 'control' }), 'ship', undefined],
   ['an arm no longer for everybody', as('stopped', { shipped: 'control' }), as('stopped'), 'withdraw', undefined],
+  [
+    'an arm that names a model',
+    as('running', { arms: naming }),
+    as('stopped', { arms: naming, shipped: 'lower' }),
+    'ship',
+    /names a model/,
+  ],
   ['an arm of a draft', as('draft'), as('stopped', { shipped: 'control' }), 'ship', /cannot become stopped/],
   [
     'a new run of what was shipped',
