@@ -298,6 +298,10 @@ describe('eligibility', () => {
     expect(flagged.shownUnder(sampleAd({ policyFlags: ['tobacco'] }))).toEqual({
       policyFlags: ['tobacco', 'alcohol', 'adult', 'loans'],
     });
+    const byAdvertiser = of({}, { kind: 'advertiser', id: 'advertiser-1', revision: 1, account: advertiser });
+    expect(byAdvertiser.shownUnder(ad)).toEqual({ policyFlags: ['adult', 'loans'] });
+    expect(of({ policyFlags: ['alcohol'] }).shownUnder(ad)).toEqual({ policyFlags: ['alcohol'] });
+    expect(of({}).shownUnder(sampleAd({ policyFlags: ['tobacco'] }))).toEqual({ policyFlags: ['tobacco'] });
     expect(of({ policyFlags: [] }).shownUnder(sampleAd({ policyFlags: [] }))).toEqual({});
   });
 

@@ -65,15 +65,15 @@ it('brings up nothing by any plan that a campaign, an advertiser or a rule does 
   }
 });
 
-it('hands on what is left to ask of each request: devices and hours', async () => {
+it('hands on what is left to ask of each request: devices, hours and flags of policy', async () => {
   const retrieval = open();
   const schedule = { timeZone: 'UTC', hours: [{ days: [0, 1, 2, 3, 4, 5, 6], from: '00:00', to: '24:00' }] };
-  book({ devices: ['mobile'], schedule });
+  book({ devices: ['mobile'], schedule, policyFlags: ['loans'] });
   const [first] = (await ask(retrieval, 'red sofa')).candidates;
-  expect(first).toMatchObject({ adId: 'sofa-red', devices: ['mobile'], schedule });
+  expect(first).toMatchObject({ adId: 'sofa-red', devices: ['mobile'], schedule, policyFlags: ['loans'] });
   book({});
   const [bare] = (await ask(retrieval, 'red sofa')).candidates;
-  expect([bare!.adId, bare!.devices, bare!.schedule]).toEqual(['sofa-red', undefined, undefined]);
+  expect([bare!.adId, bare!.devices, bare!.schedule, bare!.policyFlags]).toEqual(['sofa-red', ...Array(3)]);
 });
 
 it('lets the gate go by what may be shown alone', async () => {
