@@ -18,26 +18,21 @@ const gone: NonNullable<IsolateOptions['fetch']> = (_, { signal }) =>
   new Promise((_, reject) => signal!.addEventListener('abort', () => reject(signal!.reason)));
 const kv = { getWithMetadata: never, put: never };
 
-/** Of nothing that answers, unless the test says otherwise. */
+/** Nothing of it answers. */
+const BINDINGS = {
+  HARNESS_KEYS: TEST_KEYS,
+  BACKEND_URL: 'http://one.example',
+  BACKEND_DEADLINE_MS: `${LONG}`,
+  EVENT_DEADLINE_MS: `${LONG}`,
+  EVENTS: { send: never },
+  OUTBOX: { idFromName: () => '', get: () => ({ fetch: never }) },
+};
+
+/** With waits that do not end, unless the test says otherwise. */
 function isolateOf(bindings: Record<string, unknown> = {}, options: IsolateOptions = {}): Isolate {
   const names = ['configMs', 'killListMs', 'killListCallMs', 'storeMs', 'headCallMs', 'headMs', 'outboxMs', 'ledgerMs'];
-  return createIsolate(
-    {
-      HARNESS_KEYS: TEST_KEYS,
-      BACKEND_URL: 'http://one.example',
-      BACKEND_DEADLINE_MS: `${LONG}`,
-      EVENT_DEADLINE_MS: `${LONG}`,
-      EVENTS: { send: never },
-      OUTBOX: { idFromName: () => '', get: () => ({ fetch: never }) },
-      ...bindings,
-    },
-    {
-      fetch: gone,
-      gatherMs: 0,
-      ...options,
-      waits: { ...Object.fromEntries(names.map((name) => [name, LONG])), ...options.waits },
-    },
-  );
+  const waits = { ...Object.fromEntries(names.map((name) => [name, LONG])), ...options.waits };
+  return createIsolate({ ...BINDINGS, ...bindings }, { fetch: gone, gatherMs: 0, ...options, waits });
 }
 
 /** What a request leaves to be done. */
@@ -110,6 +105,24 @@ describe('a wait ends by its own limit, though no other does', () => {
     ledger.note('event-001', waitUntil);
     await Promise.all(work);
     expect(ledger.state).toMatchObject({ noted: 0, waiting: 1 });
+  });
+});
+
+describe('a request waits', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  // A list is half a second old at most when nobody waits, and an ad is gone within a second.
+  it.each([
+    ['killList', 500],
+    ['config', 250],
+  ] as const)('for the %s of a backend that is silent %i ms', async (part, ms) => {
+    const served = vi.fn();
+    void createIsolate(BINDINGS, { fetch: never })[part].keepUp(waitUntil).then(served);
+    await vi.advanceTimersByTimeAsync(ms - 1);
+    expect(served).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(served).toHaveBeenCalled();
   });
 });
 
