@@ -82,12 +82,18 @@ export async function createService(options: ServiceOptions) {
     onKillListChange,
   });
   const candidateLog = await openSampling({ config, log, metrics });
+  const plansInUse = () => {
+    const { plan, experiments } = servingConfig.current();
+    const running = experiments.filter(({ status }) => status === 'running');
+    return [plan, ...running.flatMap(({ arms }) => arms.map(({ parameters }) => parameters))];
+  };
   const models = await createModels({
     served,
     candidate,
     live,
     ladder,
     log,
+    plans: plansInUse,
     admitted: { eligibility, killed: killedBy(() => servingConfig.current().killList) },
     ...(candidateLog && { onConsidered: candidateLog.offer }),
   });

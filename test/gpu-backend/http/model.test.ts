@@ -1,5 +1,5 @@
 /** The model under a running service: ready when warm, exchanged without a failed request, refused in another space. */
-import { cpSync, mkdtempSync, renameSync, rmSync, truncateSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -17,9 +17,11 @@ import {
   type TestFolders,
 } from '../../setup/backend.ts';
 import { freePort } from '../../setup/free-port.ts';
+import { sampleExperiment } from '../../setup/samples.ts';
 
 let folders: TestFolders;
 let backend: Backend;
+let versions = 1;
 const others = mkdtempSync(join(tmpdir(), 'harness-bundles-'));
 beforeAll(async () => {
   folders = await makeFolders();
@@ -111,6 +113,37 @@ test('another student of the space takes over under load: every request is answe
   expect(after.vector).not.toEqual(before.vector);
   const health = await call(backend.url, 'GET /healthz', { unsigned: true });
   expect(health.body).toMatchObject({ model: 'tiny-next', device: { provider: 'cpu', precision: 'fp32' } });
+});
+
+test.each([
+  ['names the model served', { model: 'tiny-next' }],
+  ['asks for its cosine adapter', { adapterCutOff: 0.1 }],
+])('a bundle is refused while a plan that could no longer be answered %s', async (_what, parameters) => {
+  const adapted = join(others, crypto.randomUUID());
+  await makeBundle(adapted, { name: 'tiny-next' });
+  const path = join(adapted, 'manifest.json');
+  const cosineAdapter = { cosine: 1, bestCosine: 0, meanCosine: 0, words: 0, intercept: 0 };
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), cosineAdapter }));
+  put(adapted);
+  expect((await reload()).status).toBe(200);
+
+  const experiment = sampleExperiment();
+  const [control, ...rest] = experiment.arms;
+  const run = (status: string, arms: object[], version: number) =>
+    call(backend.url, `PUT /v1/experiments/${experiment.key}`, { body: { ...experiment, status, arms, version } });
+  versions++;
+  expect((await run('running', [{ ...control, parameters }, ...rest], versions)).status).toBe(200);
+  const plain = join(others, crypto.randomUUID());
+  await makeBundle(plain, { name: 'tiny-plain' });
+  put(plain);
+  const { status, body } = await reload();
+  expect([status, body.code]).toEqual([409, 'model_mismatch']);
+  expect(body.detail).toMatch(/^A plan in use asks for .*, which tiny-plain cannot answer/);
+  expect((await embed('green lamp')).model).toBe('tiny-next');
+  expect((await run('stopped', [{ ...control, parameters }, ...rest], versions)).status).toBe(200);
+  expect((await reload()).status).toBe(200);
+  put(adapted);
+  expect((await reload()).status).toBe(200);
 });
 
 test.each([
