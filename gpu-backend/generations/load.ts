@@ -1,6 +1,7 @@
 /** Opens a generation: checks every digest and the space, then loads rows, indices and the lexical index. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { requireSameSpace } from '../../shared/bundle.ts';
 import type { Ad } from '../../shared/contract/ads.ts';
 import { HarnessError } from '../../shared/problem.ts';
@@ -14,8 +15,8 @@ import type { ScanDevice } from '../index/scan-device.ts';
 import type { VectorRows } from '../index/vector-rows.ts';
 import { indexKeywords, type KeywordIndex } from '../retrieval/keyword.ts';
 import { LexicalIndex } from '../retrieval/lexical.ts';
-import { LexicalSegmentBuilder, readSegment } from '../retrieval/lexical-segment.ts';
-import { indexedAd, LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
+import { readSegment } from '../retrieval/lexical-segment.ts';
+import { LEXICAL_VERSION } from '../retrieval/lexical-terms.ts';
 import type { NegativeIndex } from '../retrieval/negatives.ts';
 import { type Bookings, indexBookings } from './bookings.ts';
 import {
@@ -49,14 +50,23 @@ export interface LoadedGeneration {
 
 const FIX = 'the folder is skipped; build a new generation with POST /v1/generations';
 
-/** The lists as they are in the file; rebuilt, with others running in between, where another version wrote them. */
-async function loadLexical(path: string, { lexicalVersion, ads }: GenerationManifest, rows: readonly GenerationAd[]) {
-  if (lexicalVersion !== LEXICAL_VERSION) {
-    const builder = new LexicalSegmentBuilder();
-    await inTurns(rows, ({ ad }) => builder.add(indexedAd(ad)));
-    return new LexicalIndex(readSegment(builder.image(), path));
-  }
-  const segment = readSegment(await readFile(path), path);
+/** The file of the lexical index as this version writes it, made by a thread of its own. */
+function remadeLexical(dir: string): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const settings = { workerData: join(dir, FILES.ads), execArgv: [] };
+    const worker = new Worker(new URL('./lexical-worker.ts', import.meta.url), settings);
+    worker.once('message', resolve);
+    const fail = (why: string, cause?: unknown) =>
+      reject(new HarnessError('internal', `${dir}: the lexical index was not made anew: ${why}.`, { cause }));
+    worker.once('error', (error: Error) => fail(error.message, error));
+    worker.once('exit', (code) => fail(`its thread ended with ${code}`));
+  });
+}
+
+/** The lists as they are in the file; made anew where another version wrote them. */
+async function loadLexical(dir: string, { lexicalVersion, ads }: GenerationManifest) {
+  const path = join(dir, FILES.lexical);
+  const segment = readSegment(await (lexicalVersion === LEXICAL_VERSION ? readFile(path) : remadeLexical(dir)), path);
   if (segment.rows !== ads)
     throw new HarnessError('bundle_damaged', `${path}: expected ${ads} ads, got ${segment.rows}; ${FIX}.`);
   return new LexicalIndex(segment);
@@ -163,7 +173,7 @@ export async function loadGeneration(
     { what: vectors, spaceId: ofVectors },
   );
   const members = await partition(ads);
-  const words = { lexical: await loadLexical(join(path, FILES.lexical), manifest, ads), ...(await indexKeywords(ads)) };
+  const words = { lexical: await loadLexical(path, manifest), ...(await indexKeywords(ads)) };
   const bookings = await indexBookings(ads);
   const rowOf = await rowsById(ads);
   const indices = await openIndices(path, { manifest, rows, members, ...searchedIn });

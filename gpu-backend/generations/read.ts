@@ -14,8 +14,7 @@ const PIECE = 1 << 18;
  * Lines of ads.jsonl in row order, piece by piece: a million ads are more than one string can hold. They were valid when
  * written, and the file's digest says that they still are.
  */
-export async function readRows(path: string): Promise<GenerationAd[]> {
-  const rows: GenerationAd[] = [];
+export async function eachRow(path: string, take: (row: GenerationAd) => void): Promise<void> {
   let rest = '';
   for await (const piece of createReadStream(path, {
     encoding: 'utf8',
@@ -23,10 +22,16 @@ export async function readRows(path: string): Promise<GenerationAd[]> {
   }) as AsyncIterable<string>) {
     const lines = (rest + piece).split('\n');
     rest = lines.pop()!;
-    for (const line of lines) rows.push(JSON.parse(line));
+    for (const line of lines) take(JSON.parse(line));
     await nextTurn();
   }
-  if (rest !== '') rows.push(JSON.parse(rest));
+  if (rest !== '') take(JSON.parse(rest));
+}
+
+/** {@link eachRow}, all of them. */
+export async function readRows(path: string): Promise<GenerationAd[]> {
+  const rows: GenerationAd[] = [];
+  await eachRow(path, (row) => rows.push(row));
   return rows;
 }
 

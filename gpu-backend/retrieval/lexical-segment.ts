@@ -83,9 +83,10 @@ export class LexicalSegmentBuilder {
     const rank = new Int32Array(sorted.length);
     for (const [at, { place }] of sorted.entries()) rank[place] = at;
     const { place, row, shape } = this.#entries;
+    const [places, rows, shapes] = [place.values, row.values, shape.values];
     const { counts, lengths } = this.#shapes;
     const starts = new Int32Array(sorted.length + 1);
-    for (const entry of place.values) starts[rank[entry]! + 1]!++;
+    for (const entry of places) starts[rank[entry]! + 1]!++;
     for (let at = 0; at < sorted.length; at++) starts[at + 1]! += starts[at]!;
     // Rows were entered in order, so each list comes out in order.
     const next = starts.slice();
@@ -94,10 +95,10 @@ export class LexicalSegmentBuilder {
     const fieldAds = new Int32Array(sorted.length * FIELDS.length);
     const peaks = new Uint16Array(sorted.length * PEAKS);
     for (let i = 0; i < place.length; i++) {
-      const at = rank[place.values[i]!]!;
+      const at = rank[places[i]!]!;
       const to = next[at]!++;
-      const own = shape.values[i]!;
-      docs[to] = row.values[i]!;
+      const own = shapes[i]!;
+      docs[to] = rows[i]!;
       shapeOf[to] = own;
       for (const [f, field] of FIELDS.entries()) {
         const count = countIn(counts[own]!, field);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -80,6 +81,47 @@ describe('loadGeneration', () => {
     await expect(loadGeneration(folder(dataDir, 3), { spaceId: bundle.manifest.spaceId })).rejects.toMatchObject({
       code: 'bundle_damaged',
       message: `${path}: not a generation's manifest (format: expected ${GENERATION_FORMAT}, got 2); build a new generation.`,
+    });
+  });
+});
+
+describe('a lexical index of another version', () => {
+  const another = async (everyLine?: string) => {
+    const dataDir = await threeGenerations();
+    const path = folder(dataDir, 3, 'manifest.json');
+    const { sha256: _, ...manifest } = JSON.parse(await readFile(path, 'utf8'));
+    const files = await Promise.all(
+      manifest.files.map(async (entry: { file: string }) => {
+        const ads = everyLine?.repeat(manifest.ads);
+        const content = { 'ads.jsonl': ads, 'lexical.safetensors': 'of a form that nobody here reads' }[entry.file];
+        if (content === undefined) return entry;
+        await writeFile(folder(dataDir, 3, entry.file), content);
+        return { ...entry, sha256: createHash('sha256').update(content).digest('hex'), bytes: content.length };
+      }),
+    );
+    await writeFile(path, manifestJson({ ...manifest, lexicalVersion: manifest.lexicalVersion - 1, files }));
+    return loadGeneration(folder(dataDir, 3), bundle.manifest);
+  };
+
+  it('is made anew from the ads, and finds what the one of this version finds', async () => {
+    const [now, before] = await Promise.all([
+      loadGeneration(join(at('three'), 'generations', '3'), bundle.manifest),
+      another(),
+    ]);
+    for (const query of ['red sofa', 'golden', 'kettle white car', 'nothing']) {
+      const [found, expected] = [before, now].map(({ lexical, ads }) =>
+        lexical.search(query, { limit: 10, accept: () => true, tieKey: (slot) => ads[slot]!.ad.id }),
+      );
+      expect(found).toEqual(expected);
+      expect(expected!.hits.length > 0).toBe(query !== 'nothing');
+    }
+  });
+
+  it('is refused with the reason where it cannot be made', async () => {
+    const wordless = '{"revision":1,"source":"bundle","ad":{"id":"x","markets":[]}}\n';
+    await expect(another(wordless)).rejects.toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('the lexical index was not made anew: '),
     });
   });
 });
