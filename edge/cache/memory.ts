@@ -14,14 +14,19 @@ const TYPICAL_BYTES = 8_000;
 /** Look-ups between two halvings, as a multiple of the typical number of entries. */
 const MEMORY = 16;
 
+/** Of the slates of a list (../slates.ts), for phones and for desktops: 1 kB a slot, of which there are four, or one a candidate. */
+const SLATES_BYTES = 8_400;
+/** What that is of a list of fewer candidates, as a multiple of its text. */
+const SLATES_SHARE = 6;
+
 /**
- * Bytes that an entry takes in V8 (measured on lists of 40 candidates): text at one byte a unit, or two where a character
- * lies outside Latin-1; 1.4 times as much once decoded, which the first hit does; 0.3 times for a slate of four slots
- * (../slates.ts); path and bookkeeping.
+ * Bytes that an entry takes in V8 (measured): text at one byte a unit, or two where a character lies outside Latin-1; 1.5 times as
+ * much once decoded, which the first hit does; its slates; path and bookkeeping.
  */
 export function costOf(path: string, { body }: CacheEntry): number {
   const bytesAUnit = /[\u0100-\uffff]/.test(body) ? 2 : 1;
-  return Math.ceil(2.8 * bytesAUnit * body.length) + path.length + 300;
+  const slates = Math.min(SLATES_BYTES, SLATES_SHARE * body.length);
+  return Math.ceil(2.5 * bytesAUnit * body.length + slates) + path.length + 300;
 }
 
 interface Held {
