@@ -76,12 +76,13 @@ function* lines(ads: BuildOptions['ads'], vectorOf: BuildOptions['vectorOf']): G
   }
 }
 
+/** Each block is good until the next: memory for a million ads' vectors would have the collector look at all ads again and again. */
 function* vectorFile({ ads, vectorOf, dimension, spaceId }: BuildOptions): Generator<Uint8Array> {
   const vectors = { dtype: 'I16' as const, shape: [ads.length, dimension], bytes: 2 * ads.length * dimension };
   yield headImage({ tensors: new Map([['vectors', vectors]]), metadata: { spaceId } });
+  const block = new Int16Array(TURN * dimension);
   for (let from = 0; from < ads.length; from += TURN) {
     const rows = Math.min(TURN, ads.length - from);
-    const block = new Int16Array(rows * dimension);
     for (let i = 0; i < rows; i++) {
       const { components } = vectorOf(from + i);
       if (components.length !== dimension) {
@@ -90,9 +91,9 @@ function* vectorFile({ ads, vectorOf, dimension, spaceId }: BuildOptions): Gener
           `ad ${ads[from + i]!.ad.id}: expected a vector of ${dimension} components in space ${spaceId}, got ${components.length}.`,
         );
       }
-      block.set(sixteenBits(components), i * dimension);
+      sixteenBits(components, block.subarray(i * dimension, (i + 1) * dimension));
     }
-    yield new Uint8Array(block.buffer);
+    yield new Uint8Array(block.buffer, 0, 2 * rows * dimension);
   }
 }
 
