@@ -68,27 +68,26 @@ const killed = (revision: number): SQL => sql`(
   where ${accounts.revision} > ${revision} and ${accounts.kind} <> 'policy' and ${accounts.deletedAt} is null
 ) as killed`;
 
-/** Ids in order. */
-export async function killList(db: Database): Promise<string[]> {
+/** Those entries of which the condition on their `id` holds, in the order of their bytes. */
+async function entries(db: Database, holds: SQL): Promise<string[]> {
   const reach = await reachOf(db);
   if (reach === undefined) return [];
-  const found = await rows<{ id: string }>(db, sql`select id from ${killed(reach.revision)} order by id`);
-  return found.map(({ id }) => id);
+  // One value: a list may have a hundred thousand entries, and rows are dear.
+  const [found] = await rows<{ ids: string[] }>(
+    db,
+    sql`select coalesce(json_agg(id order by id collate "C"), '[]') as ids from ${killed(reach.revision)} where ${holds}`,
+  );
+  return found!.ids;
 }
 
-/** The entries that a campaign, an advertiser or a rule is on the list by, in order. */
-export async function entriesOf(db: Database, entry: string): Promise<string[]> {
-  return (await killList(db)).filter((killed) => killed === entry || killed.endsWith(`/${entry}`));
-}
+export const killList = (db: Database): Promise<string[]> => entries(db, sql`true`);
+
+/** The entries that a campaign, an advertiser or a rule is on the list by. */
+export const entriesOf = (db: Database, entry: string): Promise<string[]> =>
+  entries(db, sql`id = ${entry} or right(id, ${entry.length + 1}::int) = ${`/${entry}`}`);
 
 /** Which of the entries are on the list. */
 export async function killedAmong(db: Database, ids: readonly string[]): Promise<Set<string>> {
-  const reach = await reachOf(db);
-  if (reach === undefined) return new Set();
-  const found = await rows<{ id: string }>(
-    db,
-    sql`select id from ${killed(reach.revision)}
-        where id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb))`,
-  );
-  return new Set(found.map(({ id }) => id));
+  const asked = JSON.stringify(ids);
+  return new Set(await entries(db, sql`id in (select jsonb_array_elements_text(${asked}::text::jsonb))`));
 }

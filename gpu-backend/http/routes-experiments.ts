@@ -69,11 +69,11 @@ export function experimentRoutes({ db, batch, config }: ExperimentRoutesOptions)
     }),
     endpoint({ on: 'get /v1/experiments/{key}/self-test', handle: ({ params }) => runSelfTest(batch, params.key!) }),
     endpoint({ on: 'get /dashboard', handle: ({ query }) => answerDashboard(batch, query) }),
-    endpoint({ on: 'get /v1/config', handle: () => config.refresh() }),
+    endpoint({ on: 'get /v1/config', handle: () => config.confirm() }),
     endpoint({
       on: 'get /v1/kill-list',
       async handle(): Promise<KillList> {
-        const { version, generation, killList: adIds, killListSince: since, experiments } = await config.refresh();
+        const { version, generation, killList: adIds, killListSince: since, experiments } = await config.confirm();
         const running = experiments.filter(({ status }) => status === 'running').map(({ key }) => key);
         return { version, generation, since, adIds, running };
       },

@@ -1,4 +1,5 @@
 /** What edges serve by: a list that changed has another version, whoever changed it. */
+import { sql } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { createAccounts } from '../../../gpu-backend/catalogue/accounts.ts';
 import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
@@ -41,6 +42,45 @@ test('a budget that is lowered while clicks on it are being stored is used up un
   expect(after.killList).toEqual(['a', 'campaign/c']);
   expect(after.version).toBe(version + 1);
   expect((await config.refresh()).version).toBe(version + 1);
+});
+
+test('whoever asks again and again is given the copy, and what raised the version at once', async () => {
+  const { db } = database;
+  const config = await openServingConfig(db, DEFAULT_CONFIG, { untoldMs: 1e9 });
+  const other = await openServingConfig(db, DEFAULT_CONFIG);
+  const accounts = createAccounts({
+    ...{ db, eligibility: new Eligibility() },
+    onKillListChange: async () => void (await other.refresh()),
+  });
+  const untold = (id: string) =>
+    db.execute(sql`update accounts set status = 'paused' where kind = 'campaign' and id = ${id}`);
+  for (const id of ['d', 'e', 'f'])
+    await accounts.put('campaign', { id, advertiserId: 'x', status: 'active', dailyBudgetMicros: 1_000_000 });
+
+  await untold('d');
+  const looked = await config.confirm();
+  expect(looked.killList).toContain('campaign/d');
+  expect(await config.confirm()).toBe(looked);
+  await untold('e');
+  expect(await config.confirm()).toBe(looked);
+  await accounts.patch('campaign', 'f', { status: 'paused' });
+  const { version, killList } = await config.confirm();
+  expect(killList).toEqual(expect.arrayContaining(['campaign/d', 'campaign/e', 'campaign/f']));
+  expect(version).toBe(await reached(db, 'config'));
+});
+
+test('of changes side by side each is in the configuration when it is acknowledged', async () => {
+  const { db } = database;
+  const config = await openServingConfig(db, DEFAULT_CONFIG);
+  const onKillListChange = async () => void (await config.refresh());
+  const accounts = createAccounts({ db, eligibility: new Eligibility(), onKillListChange });
+  await Promise.all(
+    Array.from({ length: 20 }, async (_, i) => {
+      const id = `many-${i}`;
+      await accounts.put('campaign', { id, advertiserId: 'x', status: 'paused' });
+      expect(config.current().killList).toContain(`campaign/${id}`);
+    }),
+  );
 });
 
 test('what a release brings is served under a version of its own, also by a backend of the release before', async () => {
