@@ -8,7 +8,7 @@ import {
   ReconcileResult,
 } from '../shared/contract/reconciliation.ts';
 import { NEWS_HEADERS, type RetrieveRequest, RetrieveResponse } from '../shared/contract/retrieve.ts';
-import { KillList } from '../shared/contract/takedown.ts';
+import { type KillList, KillListAnswer } from '../shared/contract/takedown.ts';
 import { HarnessError, Problem } from '../shared/problem.ts';
 import { type KeyRing, signRequest } from '../shared/signature.ts';
 import { TRACEPARENT } from '../shared/traceparent.ts';
@@ -69,9 +69,11 @@ export class Backend {
     return readJson(await this.#call({ method: 'GET', path: '/v1/config', deadlineMs }), '/v1/config');
   }
 
-  /** `GET /v1/kill-list`. */
-  async killList(deadlineMs: number): Promise<KillList> {
-    return readAs(KillList, await this.#call({ method: 'GET', path: '/v1/kill-list', deadlineMs }), '/v1/kill-list');
+  /** `GET /v1/kill-list`; `undefined` where it is of the version `have` (0: none). */
+  async killList(have: number, deadlineMs: number): Promise<KillList | undefined> {
+    const path = have > 0 ? `/v1/kill-list?have=${have}` : '/v1/kill-list';
+    const { adIds, ...list } = readAs(KillListAnswer, await this.#call({ method: 'GET', path, deadlineMs }), path);
+    return adIds && { ...list, adIds };
   }
 
   /** `GET /v1/head-ads`. */

@@ -183,7 +183,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     waitMs: waits.configMs,
     onError: (message) => logError('configuration', message),
   });
-  const loadKillList = ofEither((each) => each.killList(waits.killListCallMs), KILL_LIST_LATE_MS);
+  const loadKillList = (have: number) =>
+    ofEither((each) => each.killList(have, waits.killListCallMs), KILL_LIST_LATE_MS)();
   const killList = new KillListKeeper({
     ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
     now: steady,

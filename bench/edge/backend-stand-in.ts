@@ -31,7 +31,7 @@ const ANSWERS: Record<string, string> = {
 };
 
 const server = createServer((request, response) => {
-  const path = request.url ?? '';
+  const path = (request.url ?? '').split('?')[0]!;
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {

@@ -19,8 +19,8 @@ export interface KeeperState {
 export interface KeeperDependencies {
   /** Milliseconds of a clock that does not go back. */
   now: () => number;
-  /** The backend's list. */
-  load: () => Promise<KillList>;
+  /** The backend's list; `undefined` where it is of the version `have`. */
+  load: (have: number) => Promise<KillList | undefined>;
   onError: (message: string, error: unknown) => void;
 }
 
@@ -47,7 +47,7 @@ export class KillListObject {
     this.#state = state;
     this.#dependencies = dependencies;
     this.#keeper = new KillListKeeper({
-      ask: async () => ({ ageMs: 0, list: await dependencies().load() }),
+      ask: async ({ have }) => ({ ageMs: 0, list: await dependencies().load(have) }),
       now: () => dependencies().now(),
       refreshMs: FRESH_MS,
       boundMs: FRESH_MS,

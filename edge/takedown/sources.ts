@@ -6,13 +6,13 @@ import type { KillListOptions } from './kill-list.ts';
 export interface KillListSources {
   /** The Durable Object's namespace. */
   objects: ObjectNamespace | undefined;
-  /** The backend's list. */
-  load: () => Promise<KillList>;
+  /** The backend's list; `undefined` where it is of the version `have`. */
+  load: (have: number) => Promise<KillList | undefined>;
 }
 
 /** {@link KillListOptions.ask} of an isolate. */
 export function askSources({ objects, load }: KillListSources): KillListOptions['ask'] {
-  if (objects === undefined) return async () => ({ ageMs: 0, list: await load() });
+  if (objects === undefined) return async ({ have }) => ({ ageMs: 0, list: await load(have) });
   return async ({ have, want }) => {
     const object = objects.get(objects.idFromName('kill-list') as never);
     const answer = await object.fetch(`https://kill-list/?have=${have}&want=${want}`, { method: 'GET' });

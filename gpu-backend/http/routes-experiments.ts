@@ -1,6 +1,6 @@
 /** Experiments, their life, their reports and the dashboard, and the configuration that carries them to the edge. */
 import { Attributed, AuditPage, ExperimentPage, ExperimentStep } from '../../shared/contract/lifecycle.ts';
-import type { KillList } from '../../shared/contract/takedown.ts';
+import { type KillListAnswer, KillListQuery } from '../../shared/contract/takedown.ts';
 import { ExperimentDefinition } from '../../shared/experiment-definition.ts';
 import { HarnessError, parse } from '../../shared/problem.ts';
 import { answerDashboard } from '../dashboard/dashboard.ts';
@@ -72,10 +72,11 @@ export function experimentRoutes({ db, batch, config }: ExperimentRoutesOptions)
     endpoint({ on: 'get /v1/config', handle: () => config.confirm() }),
     endpoint({
       on: 'get /v1/kill-list',
-      async handle(): Promise<KillList> {
+      async handle({ query }): Promise<KillListAnswer> {
+        const { have } = parse(KillListQuery, query, 'query');
         const { version, generation, killList: adIds, killListSince: since, experiments } = await config.confirm();
         const running = experiments.filter(({ status }) => status === 'running').map(({ key }) => key);
-        return { version, generation, since, adIds, running };
+        return { version, generation, since, running, ...(have !== version && { adIds }) };
       },
     }),
   ];

@@ -6,7 +6,7 @@ import type { Route } from './openapi.ts';
 import { CATALOGUE_ROUTES } from './routes-catalogue.ts';
 import { MEASUREMENT_ROUTES } from './routes-measurement.ts';
 import { RETRIEVAL_ROUTES } from './routes-retrieval.ts';
-import { KillList } from './takedown.ts';
+import { KillListAnswer, KillListQuery } from './takedown.ts';
 
 export const BACKEND_ROUTES: readonly Route[] = [
   ...RETRIEVAL_ROUTES,
@@ -24,9 +24,10 @@ export const BACKEND_ROUTES: readonly Route[] = [
     method: 'get',
     path: '/v1/kill-list',
     summary: 'Ads that must leave every answer at once',
-    answer: KillList,
+    query: KillListQuery,
+    answer: KillListAnswer,
     signed: true,
-    errors: ['unauthorized'],
+    errors: ['unauthorized', 'bad_request'],
   },
   {
     method: 'get',

@@ -29,6 +29,13 @@ export const KillList = z
   .meta({ id: 'KillList' });
 export type KillList = z.infer<typeof KillList>;
 
+/** `?have=`: the version that the caller has. */
+export const KillListQuery = z.object({ have: z.coerce.number().pipe(z.int().positive()).optional() });
+
+/** The list, without `adIds` where they are those of the version that the caller has: it asks several times a second. */
+export const KillListAnswer = KillList.partial({ adIds: true }).meta({ id: 'KillListAnswer' });
+export type KillListAnswer = z.infer<typeof KillListAnswer>;
+
 /** What one keeper of the list says to another: how old its knowledge is, and the list where the other's is another. */
 export const KillListNews = z.object({ ageMs: z.number().nonnegative(), list: KillList.optional() });
 export type KillListNews = z.infer<typeof KillListNews>;

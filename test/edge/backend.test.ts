@@ -15,6 +15,26 @@ async function serve(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+it('asks for the kill list by the version it has, and takes none for the same', async () => {
+  const asked: string[] = [];
+  const list = { version: 4, generation: 7, since: 6, running: ['test'] };
+  const backend = new Backend({
+    baseUrl: 'http://backend.example',
+    keys: [{ id: 'k1', secret: '0123456789abcdef' }],
+    fetch: async (url) => {
+      const { pathname, search } = new URL(url);
+      asked.push(pathname + search);
+      return Response.json(search === '?have=4' ? list : { ...list, adIds: ['a'] });
+    },
+    now: Date.now,
+    newNonce: () => crypto.randomUUID(),
+    onNews: () => undefined,
+  });
+  for (const have of [0, 3]) expect(await backend.killList(have, 60_000)).toEqual({ ...list, adIds: ['a'] });
+  expect(await backend.killList(4, 60_000)).toBeUndefined();
+  expect(asked).toEqual(['/v1/kill-list', '/v1/kill-list?have=3', '/v1/kill-list?have=4']);
+});
+
 it('hands neither events nor its signature on to where an answer redirects', async () => {
   const told: string[] = [];
   const elsewhere = await serve((request, response) => {

@@ -61,7 +61,7 @@ describe('a wait ends by its own limit, though no other does', () => {
   });
 
   it("for the backend's kill list", () =>
-    late(isolateOf({}, { waits: { killListCallMs: SHORT } }).keeperDependencies.load()));
+    late(isolateOf({}, { waits: { killListCallMs: SHORT } }).keeperDependencies.load(0)));
 
   it("for the backend's configuration", async () => {
     const { config } = isolateOf({ BACKEND_DEADLINE_MS: `${SHORT}` });
@@ -141,7 +141,9 @@ describe('what it goes by is renewed', () => {
           calls.push(new URL(url).pathname);
           await held;
           return Response.json(
-            url.endsWith('/kill-list') ? { version: 4, generation: 7, adIds: [] } : { ...DEFAULT_CONFIG, version: 4 },
+            new URL(url).pathname === '/v1/kill-list'
+              ? { version: 4, generation: 7, adIds: [] }
+              : { ...DEFAULT_CONFIG, version: 4 },
           );
         },
       },
@@ -201,7 +203,7 @@ describe.each(['fails', 'is silent'])('of two backends, the first of which %s', 
     const { killList: keeper, keeperDependencies } = isolate();
     await keeper.keepUp(waitUntil);
     expect(keeper.list).toEqual(killList);
-    expect(await keeperDependencies.load()).toEqual(killList);
+    expect(await keeperDependencies.load(0)).toEqual(killList);
   });
 
   it('the second gives the configuration', async () => {

@@ -185,7 +185,7 @@ export async function startStandIn(): Promise<{ url: string; close(): Promise<vo
       response.writeHead(401).end();
       return;
     }
-    await backend(room, `/${rest.join('/')}`, body, response);
+    await backend(room, `/${rest.join('/').split('?')[0]}`, body, response);
   });
   // It never closes an idle connection: the Worker may be about to use it again, and would meet a broken one.
   server.keepAliveTimeout = 0;

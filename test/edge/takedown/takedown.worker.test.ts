@@ -59,6 +59,23 @@ describe('the object', () => {
       expect(loads).toBe(3);
     }));
 
+  it('has its list confirmed by a backend that has no other', () =>
+    onDisk('same', async (open) => {
+      let nowMs = 1_000_000;
+      const asked: number[] = [];
+      const object = open({
+        now: () => nowMs,
+        load: async (have) => {
+          asked.push(have);
+          return have === 4 ? undefined : list(4, 'a');
+        },
+      });
+      await ask(object, 0);
+      nowMs += 500;
+      expect([await ask(object, 4), await ask(object, 0)]).toEqual([{ ageMs: 0 }, { ageMs: 0, list: list(4, 'a') }]);
+      expect(asked).toEqual([0, 4]);
+    }));
+
   it('keeps its list through a restart, and says that it is old', () =>
     onDisk('restart', async (open) => {
       await ask(open({ load: async () => list(4, 'a') }), 0);

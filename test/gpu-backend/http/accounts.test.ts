@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Campaign } from '../../../shared/contract/accounts.ts';
 import type { ServingConfig } from '../../../shared/contract/config.ts';
 import type { RetrieveResponse } from '../../../shared/contract/retrieve.ts';
+import type { KillListAnswer } from '../../../shared/contract/takedown.ts';
 import { call, retrieval, TEST_ADS } from '../../setup/backend.ts';
 import { useBackend } from '../../setup/hooks.ts';
 import { clickOnBothDays } from '../../setup/samples.ts';
@@ -26,6 +27,14 @@ test('a campaign is created, found, changed and removed, and its ads follow', as
   const paused = await call<Campaign>(backend.url, `PATCH /v1/campaigns/${id}`, { body: { status: 'paused' } });
   expect(paused.body).toEqual({ ...campaign, status: 'paused' });
   expect([await candidate(), await killList()]).toEqual([undefined, [`campaign/${id}`]]);
+  const listFor = async (query: string) =>
+    (await call<KillListAnswer>(backend.url, `GET /v1/kill-list${query}`)).body as KillListAnswer & { code?: string };
+  const { adIds, ...rest } = await listFor('');
+  expect(adIds).toEqual([`campaign/${id}`]);
+  expect(await listFor(`?have=${rest.version}`)).toEqual(rest);
+  expect(await listFor(`?have=${rest.version - 1}`)).toEqual({ ...rest, adIds });
+  for (const query of ['?have=', '?have=x', '?have=-1', '?have=1.5'])
+    expect((await listFor(query)).code).toBe('bad_request');
   const schedule = { timeZone: 'Europe/London', endsAt: '2099-01-01T00:00:00Z' };
   await call(backend.url, `PATCH /v1/campaigns/${id}`, { body: { status: 'active', devices: ['mobile'], schedule } });
   expect(await candidate()).toMatchObject({ devices: ['mobile'], schedule });
