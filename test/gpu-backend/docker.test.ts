@@ -68,7 +68,7 @@ test('whatever the backend imports or reads is copied, and every package is a de
     if (!path.endsWith('.ts')) return;
     const text = readFileSync(path, 'utf8');
     // Imports, and the entries of threads and processes.
-    for (const [, target = ''] of text.matchAll(/(?:from|import|import\(|new URL\()\s*'([^']+)'/g)) {
+    for (const [, target = ''] of text.matchAll(/(?<!['\w])(?:from|import|import\(|new URL\()\s*'([^'\n]+)'/g)) {
       if (target.startsWith('.')) walk(relative('.', join(dirname(path), target)));
       else if (!target.startsWith('node:'))
         expect(dependencies, path).toHaveProperty([target.split('/', target.startsWith('@') ? 2 : 1).join('/')]);
