@@ -1,7 +1,8 @@
 /**
  * The effects of a served switchback: its units are windows, and blocks of two windows of a market are the clusters. Both arms are
  * measured on the same blocks, so that a comparison takes the covariance of the two into account: hours and trends that a
- * block shares drop out. Blocks that the experiment's first or last query cuts are left out; a window without queries is 0.
+ * block shares drop out. Blocks that the experiment's first or last query cuts are left out, and so are those that a new version
+ * deals anew while they last: not one window of theirs is of each arm. A window without queries is 0.
  */
 import { sql } from 'drizzle-orm';
 import type { Effect } from '../../../shared/contract/experiments.ts';
@@ -28,7 +29,8 @@ export interface Pair {
 /** What one window came to. */
 export interface WindowSums {
   unitId: string;
-  arm: string;
+  /** `undefined` where both were shown in it. */
+  arm: string | undefined;
   /** Whole numbers by column. */
   values: Readonly<Record<string, number>>;
 }
@@ -56,18 +58,19 @@ export function pairWindows(
 ): Pair[] {
   const blockMs = 2 * windowMinutes * 60_000;
   const [first, end] = [Math.ceil(fromMs / blockMs), Math.floor(toMs / blockMs)];
-  const blocks = new Map<string, Record<string, number>>();
-  for (const { unitId, arm, values } of windows) {
+  const blocks = Map.groupBy(windows, ({ unitId }) => {
     const at = readWindowUnit(unitId);
     const block = at === undefined ? Number.NaN : Math.floor(at.window / 2);
-    if (!(block >= first && block < end)) continue;
-    const key = `${at!.market} ${block}`;
-    const sums = blocks.get(key) ?? {};
-    blocks.set(key, sums);
-    for (const [name, value] of Object.entries(values))
-      sums[`${arm === control ? 'control' : 'treatment'} ${name}`] = value;
-  }
-  const moments = momentsOf([...blocks.values()]);
+    return block >= first && block < end ? `${at!.market} ${block}` : undefined;
+  });
+  blocks.delete(undefined);
+  const isOneOfEach = (block: readonly WindowSums[]) =>
+    block.every(({ arm }) => arm !== undefined) && new Set(block.map(({ arm }) => arm)).size === block.length;
+  const sumsOf = ({ arm, values }: WindowSums) =>
+    Object.entries(values).map(([name, value]) => [`${arm === control ? 'control' : 'treatment'} ${name}`, value]);
+  const moments = momentsOf<string>(
+    [...blocks.values()].filter(isOneOfEach).map((block) => Object.fromEntries(block.flatMap(sumsOf))),
+  );
   return quantities.map((quantity) =>
     pairOf(moments, { control: of('control', quantity), treatment: of('treatment', quantity) }),
   );
@@ -96,13 +99,13 @@ export async function readPairs(
   const { fromMs, toMs } = rollup;
   if (fromMs === undefined || toMs === undefined) return new Map();
   const columns = [...new Map(metrics.flatMap(columnsOf).map((column) => [nameOf(column), column])).values()];
-  const found = await rows<{ unit_id: string; arm: string } & Record<string, string>>(
+  const found = await rows<{ unit_id: string; arm: string; mixed: boolean } & Record<string, string>>(
     db,
-    sql`select * from (${unitRows(key, columns, { caps: await capsOf(db, key, columns) })}) windows where arm is not null and not mixed`,
+    sql`select * from (${unitRows(key, columns, { caps: await capsOf(db, key, columns) })}) windows where arm is not null`,
   );
-  const windows = found.map(({ unit_id: unitId, arm, ...row }) => ({
+  const windows = found.map(({ unit_id: unitId, arm, mixed, ...row }) => ({
     unitId,
-    arm,
+    arm: mixed ? undefined : arm,
     values: Object.fromEntries(columns.map((column) => [nameOf(column), Number(row[nameOf(column)])])),
   }));
   const quantities = metrics.map((metric) => quantityOf(columnsOf(metric), metric.scale));

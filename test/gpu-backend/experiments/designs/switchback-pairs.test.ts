@@ -5,16 +5,18 @@ import {
   comparePair,
   comparePairAnytime,
   pairWindows,
+  type WindowSums,
 } from '../../../../gpu-backend/experiments/designs/switchback-pairs.ts';
 import { buildDetailedReport } from '../../../../gpu-backend/experiments/detailed-report.ts';
 import { reportTable } from '../../../../scripts/report-table.ts';
 import { assign } from '../../../../shared/assignment.ts';
-import type { HarnessEvent } from '../../../../shared/contract/events.ts';
+import type { HarnessEvent, ImpressionEvent } from '../../../../shared/contract/events.ts';
 import { DetailedReport } from '../../../../shared/contract/report-detail.ts';
 import { Experiment } from '../../../../shared/experiment.ts';
 import { windowUnit } from '../../../../shared/switchback.ts';
 import {
   clickOf,
+  emptyEvents,
   experimentOf,
   impressionOf,
   storeEvents,
@@ -42,7 +44,7 @@ describe('paired windows', () => {
         values: { value },
       })),
     );
-  const pairOver = (windows: ReturnType<typeof windowsOf>, span: { fromMs: number; toMs: number }) =>
+  const pairOver = (windows: readonly WindowSums[], span: { fromMs: number; toMs: number }) =>
     pairWindows(windows, [{ numerator: 'value' }], { windowMinutes: 60, control: 'c', ...span })[0]!;
 
   it.each(golden.paired)('are the paired t over blocks, as scipy has it: $absolute', (vector) => {
@@ -67,6 +69,21 @@ describe('paired windows', () => {
     const whole = { fromMs: 0, toMs: 2 * blocks * HOUR_MS };
     expect(pairOver(windowsOf(control, treatment), cut)).toEqual(pairOver(inner, whole));
     expect(pairOver(inner, whole).control!.units).toBe(blocks - 4);
+  });
+
+  it('are of one window of each arm: blocks that a new version dealt anew are left out, whatever was shown in them', () => {
+    const { control, treatment } = golden.paired[0]!;
+    const whole = { fromMs: 0, toMs: 2 * control.length * HOUR_MS };
+    const windows = windowsOf(control, treatment);
+    const inBlock = (block: number) => (window: { unitId: string }) =>
+      [2 * block, 2 * block + 1].includes(Number(window.unitId.split('@')[1]));
+    const others = windows.filter((window) => !inBlock(1)(window) && !inBlock(3)(window));
+    const dealtAnew = windows.map((window) => {
+      if (inBlock(1)(window)) return { ...window, arm: 'c' };
+      return inBlock(3)(window) && window.arm === 't' ? { ...window, arm: undefined } : window;
+    });
+    expect(pairOver(dealtAnew, whole)).toEqual(pairOver(others, whole));
+    expect(pairOver(others, whole).control!.units).toBe(control.length - 2);
   });
 
   it('lose nothing to what a block has in common, also in ratios, at any look', () => {
@@ -172,5 +189,26 @@ describe.each(DATABASES)('a switchback on the %s database', (_name, open) => {
     expect(reportTable(found)).toContain('switched (running)');
     const view = { experiments: [], chosen: { report: found, timeline: undefined, trafficSql: [] } };
     expect(await renderDashboard(view)).toContain('treatment against control');
+  });
+
+  it('leaves out the block of a window in which both arms were shown, in its market', async () => {
+    const effectOf = async (events: readonly HarnessEvent[]) => {
+      await emptyEvents(database.db);
+      await storeEvents(database.db, events);
+      const { metrics } = await buildDetailedReport(database.db, 'switched');
+      return metrics.find(({ metric }) => metric === 'clicks')!.arms[1]!.effect;
+    };
+    const events = traffic(40);
+    const isOf = (market: string, hours: readonly number[]) => (event: HarnessEvent) =>
+      event.type === 'impression' &&
+      event.market === market &&
+      hours.includes(Math.floor((event.atMs - Date.UTC(2026, 2, 30)) / HOUR_MS));
+    const [one] = events.filter(isOf('us', [6])).slice(-1) as ImpressionEvent[];
+    const [assignment] = one!.assignments;
+    const arm = assignment!.arm === 'control' ? 'treatment' : 'control';
+    const other = { ...one!, id: `${one!.id}-dealt-anew`, assignments: [{ ...assignment!, arm }] };
+    const found = await effectOf([...events, other]);
+    expect(found).not.toBeNull();
+    expect(found).toEqual(await effectOf(events.filter((event) => !isOf('us', [6, 7])(event))));
   });
 });
