@@ -49,6 +49,8 @@ export interface ServedEdge {
 }
 
 const RECONCILE_MS = 60_000;
+/** How long workerd may answer what it has begun; it would wait for ever for a client that does not end its request. Docker gives ten seconds. */
+const DRAIN_MS = 8_000;
 const source = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
 /** workerd's own binary: it is miniflare's dependency. */
@@ -146,7 +148,10 @@ async function startWorkerd({ host, port, keys, onLine }: ServeOptions, config: 
   const stop = async () => {
     clearInterval(schedule);
     end();
+    // What it has acknowledged is on disk.
+    const late = setTimeout(() => child.kill('SIGKILL'), DRAIN_MS);
     await ended;
+    clearTimeout(late);
   };
   const schedule = setInterval(
     () => client('POST', '/v1/reconcile').catch((error: Error) => onLine(`reconciliation: ${error.message}`)),

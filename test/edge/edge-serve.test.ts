@@ -1,7 +1,7 @@
 /** The Worker under plain `workerd serve`: it serves, and what it promised to deliver outlives the process. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -133,6 +133,19 @@ it('says which port is taken, and who has the folder, and starts nothing', async
   await expect(serveEdge({ ...options, port })).rejects.toThrow(`is in use by process ${process.pid}`);
   folder.release();
 });
+
+it('ends when it is told to, though a client never ends its request', async () => {
+  const port = await freePort();
+  const options = { host: '127.0.0.1', port, backendUrl: standIn.url, keys: TEST_KEYS, dataDir };
+  const edge = await serveEdge({ ...options, onLine: () => undefined });
+  const client = connect(port, '127.0.0.1');
+  const closed = new Promise((resolve) => client.once('close', resolve));
+  const head = ['POST /v1/conversions HTTP/1.1', 'host: edge', 'content-type: application/json', 'content-length: 9'];
+  await new Promise((resolve) => client.write(`${head.join('\r\n')}\r\n\r\n{`, resolve));
+  await fetch(`${edge.url}/healthz`); // by now the other request has begun, too
+  await Promise.all([edge.stop(), edge.stop()]);
+  await closed;
+}, 100_000);
 
 it('ends with a failure when workerd dies, and with none when it is told to end', async () => {
   const port = await freePort();
