@@ -2,9 +2,9 @@
  * `npm run experiments`: experiments as files in git. `plan` shows how the files of a folder differ from what the
  * backend has, `apply` shows the same and then makes it so. An experiment without a file is named and left alone.
  */
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { exitWith } from '../gpu-backend/command-line.ts';
 import { ExperimentList, ExperimentPlan } from '../shared/contract/lifecycle.ts';
@@ -29,22 +29,28 @@ export interface Plan {
 
 /** The definitions in a folder, by key; throws `bad_request` naming the file and the field, for a file named otherwise than its key, and where there is no folder. */
 export function readDefinitions(dir: string): ExperimentDefinition[] {
-  if (!existsSync(dir))
-    throw new HarnessError('bad_request', `--dir: expected a folder of KEY.json files, got ${dir}.`);
-  return globSync(`${dir}/*.json`)
-    .sort()
-    .map((file) => {
-      let value: unknown;
-      try {
-        value = JSON.parse(readFileSync(file, 'utf8'));
-      } catch (cause) {
-        throw new HarnessError('bad_request', `${file}: expected JSON (${(cause as Error).message}).`, { cause });
-      }
-      const definition = parse(ExperimentDefinition, value, file);
-      if (basename(file, '.json') !== definition.key)
-        throw new HarnessError('bad_request', `${file}: expected the name ${definition.key}.json, after its key.`);
-      return definition;
-    });
+  return filesIn(dir).map((file) => {
+    let value: unknown;
+    try {
+      value = JSON.parse(readFileSync(file, 'utf8'));
+    } catch (cause) {
+      throw new HarnessError('bad_request', `${file}: expected JSON (${(cause as Error).message}).`, { cause });
+    }
+    const definition = parse(ExperimentDefinition, value, file);
+    if (basename(file, '.json') !== definition.key)
+      throw new HarnessError('bad_request', `${file}: expected the name ${definition.key}.json, after its key.`);
+    return definition;
+  });
+}
+
+/** By name, hidden ones left out. */
+function filesIn(dir: string): string[] {
+  try {
+    const names = readdirSync(dir).filter((name) => /^[^.].*\.json$/.test(name));
+    return names.sort().map((name) => join(dir, name));
+  } catch (cause) {
+    throw new HarnessError('bad_request', `--dir: expected a folder of KEY.json files, got ${dir}.`, { cause });
+  }
 }
 
 /** All that the backend has, by key. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -21,6 +21,17 @@ it('what cannot be read is refused: no folder, and a misspelt field by its own n
   const { status, ...rest } = sampleExperiment();
   writeFileSync(join(dir, 'threshold.json'), JSON.stringify({ ...rest, satus: status }));
   expect(() => readDefinitions(dir)).toThrow(/threshold\.json: Unrecognized key: "satus"$/);
+  expect(() => readDefinitions(join(dir, 'threshold.json'))).toThrow('--dir: expected a folder of KEY.json files, got');
+  rmSync(dir, { recursive: true });
+});
+
+it('a folder may have any name, and hidden files in it', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'harness-experiments-'));
+  const odd = join(dir, '{a,b} [team] *');
+  mkdirSync(odd);
+  writeFileSync(join(odd, 'threshold.json'), JSON.stringify(sampleExperiment()));
+  writeFileSync(join(odd, '._threshold.json'), '\0');
+  expect(readDefinitions(odd)).toEqual([sampleExperiment()]);
   rmSync(dir, { recursive: true });
 });
 
