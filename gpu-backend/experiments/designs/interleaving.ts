@@ -12,9 +12,11 @@ import type { Effect, InterleavingReport } from '../../../shared/contract/experi
 import { type Database, rows } from '../../db/connect.ts';
 import { productName } from '../../db/schema.ts';
 import { studentCritical, studentPValue } from '../distributions/student-t.ts';
-import { covarianceOf, estimateQuantity, type Moments, type Quantity } from '../estimators/quantity.ts';
+import type { Estimate } from '../estimators/estimate.ts';
+import { estimateQuantity, type Moments, type Quantity } from '../estimators/quantity.ts';
 import { momentsIn } from '../rollup.ts';
 import { readExamination } from './examination.ts';
+import { comparePair, pairOf } from './switchback-pairs.ts';
 
 /** Whole numbers for sums that are exact: a slot looked at for certain counts this much. */
 const SEEN = 1_000_000;
@@ -74,60 +76,27 @@ export async function readInterleaving(
         from (${slots}) slots group by 1, 2, 3, 4`,
   );
   const moments = await readMoments(db, slots, { control, examination });
-  const base = estimateQuantity(moments, CONTROL);
-  const other = estimateQuantity(moments, TREATMENT);
-  const covariance = covarianceOf(moments, CONTROL, TREATMENT);
   // Won less lost over clicks, halved: the share of treatment's clicks less a half.
   const share = estimateQuantity(moments, SHARE);
-  const degrees = moments.units - 1;
   return {
     units: moments.units,
     clicks: { control: Number(moments.sum('controlClicks')), treatment: Number(moments.sum('treatmentClicks')) },
-    teamDraft: share?.variance ? effect(share.value, { variance: share.variance, degrees, confidence }) : null,
-    debiased:
-      base?.variance === undefined || other?.variance === undefined || covariance === undefined
-        ? null
-        : effect(other.value - base.value, {
-            variance: base.variance + other.variance - 2 * covariance,
-            degrees,
-            confidence,
-            base: { value: base.value, ratioVariance: ratioVariance(base, other, covariance) },
-          }),
+    teamDraft: (share && lead(share, confidence)) ?? null,
+    debiased: comparePair(pairOf(moments, { control: CONTROL, treatment: TREATMENT }), confidence) ?? null,
     examination: examination ?? null,
   };
 }
 
-/** Variance of the quotient of two estimates over the same units, by the delta method. */
-function ratioVariance(
-  base: { value: number; variance?: number | undefined },
-  other: { value: number; variance?: number | undefined },
-  covariance: number,
-): number {
-  const ratio = other.value / base.value;
-  return (other.variance! + ratio ** 2 * base.variance! - 2 * ratio * covariance) / base.value ** 2;
-}
-
-interface Spread {
-  variance: number;
-  degrees: number;
-  confidence: number;
-  /** What the difference is a share of. */
-  base?: { value: number; ratioVariance: number };
-}
-
-function effect(absolute: number, { variance, degrees, confidence, base }: Spread): Effect | null {
-  if (!(variance > 0)) return null;
-  const critical = studentCritical(confidence, degrees);
-  const error = Math.sqrt(variance);
-  const interval: [number, number] = [absolute - critical * error, absolute + critical * error];
-  const relative = base === undefined || base.value === 0 ? null : absolute / base.value;
-  const margin = critical * Math.sqrt(base?.ratioVariance ?? 0);
+/** How far a share is from even; `undefined` where no unit differs from another. */
+function lead({ value, variance, units }: Estimate, confidence: number): Effect | undefined {
+  if (variance === undefined || variance === 0) return undefined;
+  const margin = studentCritical(confidence, units - 1) * Math.sqrt(variance);
   return {
-    absolute,
-    interval,
-    relative,
-    relativeInterval: relative === null ? null : [relative - margin, relative + margin],
-    pValue: studentPValue(absolute / error, degrees),
-    significant: interval[0] > 0 || interval[1] < 0,
+    absolute: value,
+    interval: [value - margin, value + margin],
+    relative: null,
+    relativeInterval: null,
+    pValue: studentPValue(value / Math.sqrt(variance), units - 1),
+    significant: Math.abs(value) > margin,
   };
 }

@@ -178,6 +178,30 @@ describe('interleaving', () => {
     });
   });
 
+  it('says no number that is none where every user clicks twice as often on the ads of one plan', async () => {
+    for (const users of [
+      [1, 0],
+      [2, 1],
+      [3, 0, 1],
+      [3, 2, 4, 1],
+    ]) {
+      const slots = users.flatMap((clicks, user) =>
+        ARMS.flatMap((team, arm) =>
+          Array.from({ length: 10 }, (_, page) => ({
+            ...{ unit_id: `user-${user}`, market: 'us', query: 'sofa', ad_id: team, position: 1, team },
+            clicked: page < (arm + 1) * clicks,
+          })),
+        ),
+      );
+      const found = await analyse(slots);
+      expect(found.debiased!.absolute).toBeGreaterThan(0);
+      expect(JSON.parse(JSON.stringify(found))).toEqual(found);
+      // the relative effect says what the absolute one does
+      const { significant, relativeInterval } = found.debiased!;
+      if (relativeInterval !== null) expect(relativeInterval[0] > 0).toBe(significant);
+    }
+  });
+
   it('weighs what two positions have seen of one ad, in one market, and passes over no position', async () => {
     const slot = (position: number, clicked: boolean, where: Partial<Slot> = {}): Slot => ({
       ...{ unit_id: 'u', market: 'us', query: 'sofa', ad_id: 'a', team: 'control' },
