@@ -21,7 +21,10 @@ export interface BuildSettings {
   /** Where the index goes instead of into the folder; the token comes in the environment, which other users cannot read. */
   milvus?: Pick<MilvusOptions, 'address'> & { collections: Readonly<Record<string, string>> };
 }
-export type FromBuilder = { kind: 'progress'; done: number; total: number } | { kind: 'done' };
+export type FromBuilder =
+  | { kind: 'progress'; done: number; total: number }
+  | { kind: 'done' }
+  | { kind: 'failed'; reason: string };
 
 if (process.send === undefined) throw new Error('build-process.ts runs as a child process of build.ts only.');
 // The service has gone: what is being built will be removed when it comes back.
@@ -36,49 +39,58 @@ const say = async (message: FromBuilder) => {
   await nextTurn();
 };
 
-let ads = await readRows(join(dir, FILES.ads));
-const { rows: vectors } = await readVectors(join(dir, FILES.vectors), { count: ads.length, dimension });
-const partitions = await partition(ads);
-const total = ads.length + [...partitions.values()].reduce((sum, rows) => sum + rows.length, 0);
+async function build(): Promise<void> {
+  let ads = await readRows(join(dir, FILES.ads));
+  const { rows: vectors } = await readVectors(join(dir, FILES.vectors), { count: ads.length, dimension });
+  const partitions = await partition(ads);
+  const total = ads.length + [...partitions.values()].reduce((sum, rows) => sum + rows.length, 0);
 
-let done = 0;
-const server =
-  milvus === undefined
-    ? undefined
-    : await (await import('../index/milvus.ts')).openMilvus({ ...milvus, token: process.env.HARNESS_MILVUS_TOKEN });
-const graphs = new Map<string, MarketGraph>();
-for (const [market, rows] of partitions) {
-  if (server !== undefined) {
-    const uploading = server.build(milvus!.collections[market]!, vectors, rows);
-    for await (const uploaded of uploading) await say({ kind: 'progress', done: done + uploaded, total });
-    done += rows.length;
-    continue;
-  }
-  const steps = buildGraph(vectors, rows, { scratch: join(dir, 'usearch'), threads });
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) {
-      graphs.set(market, { members: rows, graph: step.value });
-      break;
+  let done = 0;
+  const server =
+    milvus === undefined
+      ? undefined
+      : await (await import('../index/milvus.ts')).openMilvus({ ...milvus, token: process.env.HARNESS_MILVUS_TOKEN });
+  const graphs = new Map<string, MarketGraph>();
+  for (const [market, rows] of partitions) {
+    if (server !== undefined) {
+      const uploading = server.build(milvus!.collections[market]!, vectors, rows);
+      for await (const uploaded of uploading) await say({ kind: 'progress', done: done + uploaded, total });
+      done += rows.length;
+      continue;
     }
-    await say({ kind: 'progress', done: done + step.value, total });
+    const steps = buildGraph(vectors, rows, { scratch: join(dir, 'usearch'), threads });
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (step.done) {
+        graphs.set(market, { members: rows, graph: step.value });
+        break;
+      }
+      await say({ kind: 'progress', done: done + step.value, total });
+    }
+    done += rows.length;
   }
-  done += rows.length;
-}
-await server?.close();
+  await server?.close();
 
-if (graphs.size > 0) {
-  const order = rowOrder(ads.length, graphs.values());
-  ads = await moveRows(dir, ads, order);
-  for (const [market, built] of graphs)
-    await writeFile(join(dir, indexFile(market)), graphImage(movedGraph(built, order)));
+  if (graphs.size > 0) {
+    const order = rowOrder(ads.length, graphs.values());
+    ads = await moveRows(dir, ads, order);
+    for (const [market, built] of graphs)
+      await writeFile(join(dir, indexFile(market)), graphImage(movedGraph(built, order)));
+  }
+
+  const lexical = new LexicalSegmentBuilder();
+  for (const [row, { ad }] of ads.entries()) {
+    lexical.add(indexedAd(ad));
+    if (row % 500 === 499) await say({ kind: 'progress', done: done + row + 1, total });
+  }
+  await writeFile(join(dir, FILES.lexical), lexical.image());
+  await say({ kind: 'progress', done: total, total });
 }
 
-const lexical = new LexicalSegmentBuilder();
-for (const [row, { ad }] of ads.entries()) {
-  lexical.add(indexedAd(ad));
-  if (row % 500 === 499) await say({ kind: 'progress', done: done + row + 1, total });
+try {
+  await build();
+  await say({ kind: 'done' });
+} catch (error) {
+  await say({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
+  throw error;
 }
-await writeFile(join(dir, FILES.lexical), lexical.image());
-await say({ kind: 'progress', done: total, total });
-await say({ kind: 'done' });
 process.disconnect();

@@ -109,8 +109,10 @@ function buildIndices(settings: BuildSettings, { onProgress, signal, milvus }: B
     const abort = () => child.kill('SIGKILL');
     signal?.addEventListener('abort', abort, { once: true });
     let done = false;
+    let why: string | undefined;
     child.on('message', (message: FromBuilder) => {
       if (message.kind === 'done') done = true;
+      else if (message.kind === 'failed') why = message.reason;
       else onProgress?.(message.done, message.total);
     });
     child.once('error', reject);
@@ -118,7 +120,10 @@ function buildIndices(settings: BuildSettings, { onProgress, signal, milvus }: B
       signal?.removeEventListener('abort', abort);
       if (signal?.aborted) reject(signal.reason);
       else if (done) resolve();
-      else reject(new HarnessError('internal', `The index build ended early with ${killedBy ?? `exit code ${code}`}.`));
+      else {
+        const ended = why ?? killedBy ?? `exit code ${code}`;
+        reject(new HarnessError('internal', `The index build ended early with ${ended}.`));
+      }
     });
   });
 }

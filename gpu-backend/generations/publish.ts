@@ -88,7 +88,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       return await step();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      await store.fail(number, { reason, nowMs: now() });
+      await store.fail(number, { reason, nowMs: now() }).catch(() => {}); // the step's own reason says more
       throw error;
     }
   };

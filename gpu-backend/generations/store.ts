@@ -3,6 +3,7 @@
  * replaced by rename, so a crash leaves the old or the new one; numbers only grow, a rollback included, because caches
  * believe the greatest number.
  */
+import { existsSync } from 'node:fs';
 import { copyFile, link, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -59,8 +60,8 @@ export interface GenerationStore {
 /** Of a generation that was not built: where its content is from, and why it is live. */
 function originOf({ copyOf, insteadOf }: GenerationManifest): string | null {
   if (copyOf === null) return null;
-  const damaged = insteadOf === undefined ? '' : `, because ${insteadOf} is damaged`;
-  return `content of generation ${copyOf}${damaged}`;
+  const because = insteadOf === undefined ? '' : `, because ${insteadOf} could not be loaded`;
+  return `content of generation ${copyOf}${because}`;
 }
 
 /**
@@ -185,19 +186,26 @@ export async function openGenerationStore({
     const building = join(dir, `building-${number}`);
     await rm(building, { recursive: true, force: true });
     await mkdir(building);
-    for (const { file } of original.files) {
-      const [source, target] = [join(folder(from), file), join(building, file)];
-      // Generations never change, so sharing the bytes is safe; some file systems cannot.
-      await link(source, target).catch(() => copyFile(source, target));
+    try {
+      for (const { file } of original.files) {
+        const [source, target] = [join(folder(from), file), join(building, file)];
+        if (!existsSync(source))
+          throw new HarnessError('not_found', `Generation ${from} has lost its ${file}: roll back to another one.`);
+        // Generations never change, so sharing the bytes is safe; some file systems cannot.
+        await link(source, target).catch(() => copyFile(source, target));
+      }
+      const { insteadOf: _its, ...content } = original;
+      return await seal(building, dir, {
+        ...content,
+        number,
+        createdAt: new Date(nowMs).toISOString(),
+        copyOf: from,
+        ...(insteadOf !== undefined && { insteadOf }),
+      });
+    } catch (error) {
+      await rm(building, { recursive: true, force: true });
+      throw error;
     }
-    const { insteadOf: _its, ...content } = original;
-    return seal(building, dir, {
-      ...content,
-      number,
-      createdAt: new Date(nowMs).toISOString(),
-      copyOf: from,
-      ...(insteadOf !== undefined && { insteadOf }),
-    });
   };
 
   const list: GenerationStore['list'] = async () => {
@@ -236,10 +244,13 @@ export async function openGenerationStore({
         model: manifest?.model ?? '',
         ads: manifest?.ads ?? 0,
       };
-      await replaceFile(folder(number), 'failed.json', `${JSON.stringify(record)}\n`);
       await dropCollections(number);
-      for (const { file } of manifest?.files ?? []) await rm(join(folder(number), file), { force: true });
-      await rm(join(folder(number), FILES.manifest), { force: true });
+      const remove = (file: string) => rm(join(folder(number), file), { force: true });
+      await remove('published.json'); // what failed takes nobody's place among those that are kept
+      // Before the record: where the disk is full there is room for it then.
+      for (const { file } of manifest?.files ?? []) await remove(file);
+      await replaceFile(folder(number), 'failed.json', `${JSON.stringify(record)}\n`);
+      await remove(FILES.manifest);
     },
     async openLive({ spaceId, nowMs }) {
       const problems: { number: number; error: HarnessError }[] = [];
@@ -254,7 +265,9 @@ export async function openGenerationStore({
           await closeGeneration(loaded); // it was to show that it is whole
           const next = await nextNumber();
           const [first] = problems;
-          const insteadOf = first?.error.code === 'bundle_damaged' ? first.number : undefined;
+          // Of another space or without its Milvus it is passed over by somebody's decision; else a new build mends it.
+          const mended = ['bundle_damaged', 'internal'].includes(first?.error.code ?? '');
+          const insteadOf = mended ? first!.number : undefined;
           const path = await copy(number, { number: next, nowMs, insteadOf });
           await publish(next, { recall: publication?.recall ?? null, nowMs });
           return { loaded: await load(path, { spaceId }), problems };

@@ -32,8 +32,9 @@ export interface Scope {
   heldOff?: ((slot: number) => boolean) | undefined;
 }
 
+/** In any order, and though one is named twice. */
 const sameMarkets = (a: readonly string[], b: readonly string[]) =>
-  a.length === b.length && a.every((market) => b.includes(market));
+  a.every((market) => b.includes(market)) && b.every((market) => a.includes(market));
 
 export class View {
   readonly number: number;
@@ -78,7 +79,7 @@ export class View {
   get broughtBack(): boolean {
     return this.#generation.manifest.copyOf !== null && !this.standsIn;
   }
-  /** Whether a start brought it back, because the one that should be live is damaged. */
+  /** Whether a start brought it back, because the one that should be live could not be loaded. */
   get standsIn(): boolean {
     return this.#generation.manifest.insteadOf !== undefined;
   }

@@ -86,11 +86,13 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
   /** Writes down which generation is live, and tells the edges. */
   async function record(live: Generation): Promise<void> {
     await db.transaction(async (tx) => {
-      await raise(tx, 'config');
-      await tx.update(generations).set({ status: 'retired' }).where(eq(generations.status, 'live'));
+      await raise(tx, 'config'); // first: its lock lets one writer write at a time
+      // Where the session with the lock has ended, another backend may have published meanwhile: numbers only grow.
+      const isNewest = live.number >= (await greatest(tx, ['live']));
+      if (isNewest) await tx.update(generations).set({ status: 'retired' }).where(eq(generations.status, 'live'));
       const { number, spaceId, model, ads, recall, reason } = live;
       const values = {
-        status: 'live' as const,
+        status: isNewest ? ('live' as const) : ('retired' as const),
         spaceId,
         model,
         ads,

@@ -1,6 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { buildGeneration } from '../../../gpu-backend/generations/build.ts';
+import { FILES } from '../../../gpu-backend/generations/layout.ts';
 import { loadGeneration } from '../../../gpu-backend/generations/load.ts';
 import { quantize } from '../../../gpu-backend/index/vector-rows.ts';
 import { testFolder } from '../../fixtures/folder.ts';
@@ -30,4 +32,19 @@ it('every ad has its own vector, whichever block of the file that is in', async 
     const found = rows.unit(rowOf.get(`ad-${row}`)!);
     for (const [i, value] of own.entries()) expect(found[i]).toBeCloseTo(value / length, 4);
   }
+});
+
+it('that fails in its process says why, and leaves nothing', async () => {
+  const dir = at('failing');
+  mkdirSync(dir, { recursive: true });
+  const build = buildGeneration({
+    ...{ number: 1, dir, spaceId: 'space', dimension: DIMENSION, model: 'm', nowMs: 0 },
+    ads: [{ ad: sampleAd({ id: 'only' }), revision: 1 }],
+    vectorOf: () => {
+      mkdirSync(join(dir, 'building-1', FILES.lexical), { recursive: true }); // where a file is to be
+      return { components: new Int8Array(DIMENSION).fill(1), source: 'bundle' };
+    },
+  });
+  await expect(build).rejects.toMatchObject({ code: 'internal', message: expect.stringMatching(/EISDIR.*lexical/) });
+  expect(readdirSync(dir)).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -204,6 +205,15 @@ describe('publication', () => {
     expect((await house.store.list()).generations.at(-1)).toMatchObject({ number: 2, status: 'failed' });
     const forced = await house.publisher.build({ force: true });
     expect(forced).toMatchObject({ number: 3, ads: 11, status: 'live' });
+  });
+
+  it('says why a generation was refused though the record of it cannot be written', async () => {
+    const house = await openHouse();
+    await house.publisher.build();
+    for (const { id } of smallCatalogue().slice(0, 25)) house.catalogue.delete(id);
+    const onProgress = (phase: Phase) =>
+      phase === 'check' && mkdirSync(join(house.store.folder(2), 'failed.json.next'), { recursive: true });
+    await expect(house.publisher.build({ onProgress })).rejects.toMatchObject({ code: 'gate_failed' });
   });
 
   it('stops a build when told to, leaving the live generation and no folder', async () => {

@@ -203,3 +203,42 @@ it('leaves of one that failed the record alone', async () => {
     },
   ]);
 });
+
+it('makes room of one that failed before the record is written', async () => {
+  const file = { file: 'ads.jsonl', sha256: 'a'.repeat(64), bytes: 2 };
+  await generation(3, { files: [file] }, false);
+  await writeFile(join(dir, '3', 'ads.jsonl'), '{}');
+  await mkdir(join(dir, '3', 'failed.json.next')); // as little can be written as where the disk is full
+  const store = await openGenerationStore({ dir });
+  await expect(store.fail(3, { reason: 'no space', nowMs: 0 })).rejects.toThrow('EISDIR');
+  expect(await readdir(join(dir, '3'))).not.toContain('ads.jsonl');
+});
+
+it('keeps as many that can be brought back, however many failed while they were made live', async () => {
+  let away = false;
+  const { milvus } = milvusOf(() => away);
+  const store = await openGenerationStore({ dir, milvus, keep: 2 });
+  const make = (number: number) => generation(number, { collections: { us: `collection ${number}` } }, false);
+  await make(1);
+  await store.publish(1, publish);
+  away = true;
+  for (const number of [2, 3, 4]) {
+    await make(number);
+    await expect(store.publish(number, publish)).rejects.toThrow('Milvus is away');
+    await store.fail(number, { reason: 'Milvus is away', nowMs: 0 });
+  }
+  away = false;
+  await make(5);
+  await store.publish(5, publish);
+  await expect(store.copy(1, { number: 6, nowMs: 0 })).resolves.toBe(join(dir, '6'));
+});
+
+it('refuses to bring back one whose removal was cut short, and leaves nothing', async () => {
+  await generation(1, { files: [{ file: 'ads.jsonl', sha256: 'a'.repeat(64), bytes: 2 }] });
+  const store = await openGenerationStore({ dir });
+  await expect(store.copy(1, { number: 2, nowMs: 0 })).rejects.toMatchObject({
+    code: 'not_found',
+    message: 'Generation 1 has lost its ads.jsonl: roll back to another one.',
+  });
+  expect(await names()).toEqual(['1']);
+});

@@ -100,13 +100,15 @@ describe('a lexical index of another version', () => {
       }),
     );
     await writeFile(path, manifestJson({ ...manifest, lexicalVersion: manifest.lexicalVersion - 1, files }));
-    return loadGeneration(folder(dataDir, 3), bundle.manifest);
+    return dataDir;
   };
+  const load = async (dataDir: string) => loadGeneration(folder(dataDir, 3), bundle.manifest);
+  const wordless = '{"revision":1,"source":"bundle","ad":{"id":"x","markets":[]}}\n';
 
   it('is made anew from the ads, and finds what the one of this version finds', async () => {
     const [now, before] = await Promise.all([
       loadGeneration(join(at('three'), 'generations', '3'), bundle.manifest),
-      another(),
+      load(await another()),
     ]);
     for (const query of ['red sofa', 'golden', 'kettle white car', 'nothing']) {
       const [found, expected] = [before, now].map(({ lexical, ads }) =>
@@ -118,11 +120,16 @@ describe('a lexical index of another version', () => {
   });
 
   it('is refused with the reason where it cannot be made', async () => {
-    const wordless = '{"revision":1,"source":"bundle","ad":{"id":"x","markets":[]}}\n';
-    await expect(another(wordless)).rejects.toMatchObject({
+    await expect(load(await another(wordless))).rejects.toMatchObject({
       code: 'internal',
       message: expect.stringContaining('the lexical index was not made anew: '),
     });
+  });
+
+  it('that cannot be made has the generation before stand in, over which a new one is built', async () => {
+    const house = await openHouse(await another(wordless));
+    expect(await house.publisher.start()).toMatchObject({ number: 4, problems: [{ number: 3 }] });
+    expect(house.live.view).toMatchObject({ standsIn: true, broughtBack: false });
   });
 });
 
@@ -162,7 +169,7 @@ describe('the generation store', () => {
     expect((await house.store.list()).generations.at(-1)).toMatchObject({
       number: 4,
       status: 'live',
-      reason: 'content of generation 1, because 3 is damaged',
+      reason: 'content of generation 1, because 3 could not be loaded',
     });
     expect(house.live.view).toMatchObject({ standsIn: true, broughtBack: false });
     const later = await openHouse(dataDir);

@@ -75,7 +75,7 @@ test('an ad that is booked in another market moves: the index of that market doe
     view.put(sampleAd({ id: 'ad-0', markets }), revision);
     return [view.slots, view.delta];
   };
-  expect(slots(2, ['gb', 'us'])).toEqual([COUNT, 0]);
+  expect(slots(2, ['gb', 'us', 'gb'])).toEqual([COUNT, 0]);
   expect(slots(3, ['us', 'gb', 'ca'])).toEqual([COUNT + 1, 1]);
   expect(slots(4, ['us', 'ca'])).toEqual([COUNT + 2, 1]);
   const near = view.dense(query, [], { market: 'ca', limit: 5, admits: () => true });

@@ -7,7 +7,7 @@ import type { Database } from '../../../gpu-backend/db/connect.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
 import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
-import type { Live } from '../../../gpu-backend/generations/live.ts';
+import { Live } from '../../../gpu-backend/generations/live.ts';
 import type { GenerationStore } from '../../../gpu-backend/generations/store.ts';
 import { createPublication, type Publication } from '../../../gpu-backend/serving-config/publication.ts';
 import { openServingConfig, type ServingConfigSource } from '../../../gpu-backend/serving-config/serving-config.ts';
@@ -21,6 +21,8 @@ import { sampleImpression } from '../../setup/samples.ts';
 const at = testFolder('publication');
 const database = useDatabase(openEmbeddedDatabase);
 let publication: Publication;
+/** Another backend's, over the same database and folder; nothing keeps one of them out. */
+let another: (live: Live) => Publication;
 let config: ServingConfigSource;
 let live: Live;
 /** Transactions fail from the next publication on. */
@@ -59,10 +61,12 @@ beforeAll(async () => {
     onKillListChange: async () => {},
   }).putMany(smallCatalogue());
   config = await openServingConfig(db, DEFAULT_CONFIG);
-  publication = createPublication({
-    ...{ db, config, store, live, encoder, ladder, now: Date.now },
-    exclusive: (work) => work(),
-  });
+  another = (of) =>
+    createPublication({
+      ...{ db, config, store, live: of, encoder, ladder, now: Date.now },
+      exclusive: (work) => work(),
+    });
+  publication = another(live);
   return house.close;
 });
 
@@ -126,4 +130,29 @@ it('of an older generation brings back no ad whose row is gone since', async () 
   expect(await purgeRemoved(database.db, { days: 1 })).toBe(smallCatalogue().length - booked.length);
   expect((await publication.rollBack(older.number)).ads).toBe(older.ads);
   expect([...live.view!.ids()].sort()).toEqual(booked);
+});
+
+it('that another backend overtook, because its lock was lost, does not take the place of the later one', async () => {
+  const later = Promise.withResolvers<void>();
+  const swapping = Promise.withResolvers<void>();
+  const slow = new Live(live);
+  const swap = slow.swap.bind(slow);
+  slow.swap = async (...news) => {
+    swapping.resolve();
+    await later.promise;
+    await swap(...news);
+  };
+  const overtaken = another(slow).build();
+  await swapping.promise;
+  const { number } = await publication.build();
+  later.resolve();
+  expect((await overtaken).number).toBe(number - 1);
+  expect((await config.refresh()).generation).toBe(number);
+  const rows = await database.db.select().from(generations).where(eq(generations.status, 'live'));
+  expect(rows.map((row) => row.number)).toEqual([number]);
+  const [row] = await database.db
+    .select()
+    .from(generations)
+    .where(eq(generations.number, number - 1));
+  expect(row?.status).toBe('retired');
 });
