@@ -176,7 +176,15 @@ export function createApp({
         params,
         keyId: signed ? c.req.header(SIGNATURE_HEADERS.keyId)! : bearer,
       });
-      const answer = await endpoint.handle(call as Call<never>);
+      let answer: unknown;
+      try {
+        answer = await endpoint.handle(call as Call<never>);
+      } catch (thrown) {
+        const { signal } = c.req.raw;
+        if (!signal.aborted || thrown !== signal.reason) throw thrown;
+        // The reason is a text, which Hono would hand to nobody: neither the log nor the metrics would know of the request.
+        throw new HarnessError('deadline_exceeded', 'The caller went away.');
+      }
       if (answer instanceof Response) return answer;
       if (answer === undefined) return c.body(null, 204);
       c.set('complete', true);
@@ -192,13 +200,7 @@ export function createApp({
   }
 
   app.notFound((c) => problemResponse(missing(c), c.get('requestId')));
-  app.onError((thrown, c) => {
-    const { signal } = c.req.raw;
-    // Nobody reads this answer; it is for the log and the metrics, where a caller that left is not an error of ours.
-    const error =
-      signal.aborted && thrown === signal.reason
-        ? new HarnessError('deadline_exceeded', 'The caller went away.')
-        : thrown;
+  app.onError((error, c) => {
     const requestId = c.get('requestId');
     if (!(error instanceof HarnessError)) log.error({ ...c.get('ids'), err: error }, 'fault');
     else if (error.status === 500) log.error({ ...c.get('ids'), code: error.code, err: error }, error.message);
