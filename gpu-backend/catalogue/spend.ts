@@ -48,7 +48,8 @@ export async function spend(tx: Database, clicks: readonly ClickEvent[]): Promis
         on conflict (day, kind, id) do update set spent_micros = ${accountSpend}.spent_micros + excluded.spent_micros`,
   );
   const after = await killedAmong(tx, entries);
-  if (before.size === after.size) return false;
+  // Not by how many there are: a budget that was raised in between takes one off.
+  if (before.symmetricDifference(after).size === 0) return false;
   await raise(tx, 'config');
   return true;
 }

@@ -16,7 +16,7 @@ import { clickOnBothDays, sampleAd } from '../../setup/samples.ts';
 
 const DAY_MS = 86_400_000;
 
-describe.each(DATABASES)('spend on the %s database', (_name, open) => {
+describe.each(DATABASES)('spend on the %s database', (name, open) => {
   const database = useDatabase(open);
   let db: Database;
   let changes: number;
@@ -70,6 +70,25 @@ describe.each(DATABASES)('spend on the %s database', (_name, open) => {
     const both = () => [click('a', 100_000), click('b', 100_000)];
     await Promise.all(Array.from({ length: 10 }, (_, i) => store(i % 2 ? both() : both().reverse())));
     expect((await state()).killed).toEqual(['a', 'b']);
+  });
+
+  test.skipIf(name === 'embedded')('tells of an ad that it kills while another is let in again', async () => {
+    await store([click('a', 1_000_000), click('b', 1)]);
+    const [held, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const holding = db.transaction(async (tx) => {
+      await tx.execute(sql`select from ad_spend for update`);
+      held.resolve();
+      await release.promise;
+    });
+    await held.promise;
+    const storing = store([click('b', 1_000_000), click('a', 1)]);
+    const waiting = sql`select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+    while ((await rows(db, waiting)).length === 0);
+    await catalogue().patch('a', { dailyBudgetMicros: 3_000_000 });
+    const { version } = await state();
+    release.resolve();
+    await Promise.all([holding, storing]);
+    expect(await state()).toMatchObject({ killed: ['b'], version: version + 1 });
   });
 
   test('counts what is stored event by event too', async () => {
