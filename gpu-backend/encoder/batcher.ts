@@ -276,8 +276,10 @@ export class Batcher {
     const ended = now();
     if (batch !== working.batch) {
       working.batch = batch;
-      this.#counts.batches++;
-      if (batch.texts > 0) this.#msPerText += 0.1 * (batch.tookMs / batch.texts - this.#msPerText);
+      if (batch.texts > 0) {
+        this.#counts.batches++;
+        this.#msPerText += 0.1 * (batch.tookMs / batch.texts - this.#msPerText);
+      }
     }
     for (const [row, item] of items.entries()) {
       const { call, index } = item;

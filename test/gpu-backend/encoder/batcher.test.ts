@@ -123,11 +123,11 @@ describe('Batcher', () => {
     expect(batches[1]!.withdrawn).toEqual([0, 1]);
     expect(batcher.stats()).toMatchObject({ running: 3, cancelled: 0 });
     batches[0]!.answer();
-    batches[1]!.answer({ without: [0, 1] });
+    batches[1]!.answer({ without: [0, 1], batch: { texts: 0, tookMs: 0 } });
     await first;
     await settle();
     expect(batches[0]!.withdrawn).toEqual([]);
-    expect(batcher.stats()).toMatchObject({ cancelled: 1, encoded: 1, expired: 0, running: 0 });
+    expect(batcher.stats()).toMatchObject({ cancelled: 1, encoded: 1, batches: 1, expired: 0, running: 0 });
   });
 
   it('counts nobody as cancelled whose texts the lane had begun with', async () => {
