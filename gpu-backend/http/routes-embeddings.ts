@@ -61,10 +61,11 @@ export function embeddingsRoutes({ encoder }: EmbeddingsRoutesOptions): Endpoint
       body: EmbeddingsRequest,
       async handle({ body, signal }) {
         const { input, dimensions, encoding_format: format } = body;
-        const length = lengthOf(dimensions, encoder);
-        const { model } = encoder;
         const inputs = typeof input === 'string' ? [input] : input;
         const texts = await mapInTurns(inputs, (text) => normalize(text.slice(0, MAX_UNITS)));
+        // Not before the turns of others: the model that is asked at the end of them may be another one.
+        const length = lengthOf(dimensions, encoder);
+        const { model } = encoder;
         const { vectors, tokens } = await encoder.encode(texts, { signal });
         const rows = await mapInTurns(vectors, (vector, index) => {
           const values = cut(vector, length);

@@ -24,10 +24,12 @@ export async function createModels({ served, candidate, live, ladder, log, plans
     const { model, spaceId, device } = encoder;
     log.info({ ...device, model, spaceId }, `encoding on ${device.provider} in ${device.precision}`);
   };
+  /** Of all of them together: what is counted goes on over an exchange. */
+  const counts = { student: 0, teacher: 0, gated: 0 };
   const retrievalBy = async (bundle: Bundle, by = encoder) => {
     const { calibration, cosineAdapter } = bundle.manifest;
     const [headQueries, newWords] = await Promise.all([bundle.readHeadQueries(), bundle.readNewWords()]);
-    return createRetrieval({ encoder: by, live, calibration, cosineAdapter, headQueries, newWords, ...options });
+    return createRetrieval({ encoder: by, live, calibration, cosineAdapter, headQueries, newWords, counts, ...options });
   };
 
   /** A plan in use that could not be answered with this bundle served. */
@@ -45,8 +47,7 @@ export async function createModels({ served, candidate, live, ladder, log, plans
   if (other !== undefined) log.info({ model: other.model }, 'candidate is open for plans that name it');
   return {
     retrieve: retrieveByModel({ served: () => ({ model: encoder.model, retrieval }), candidate: other }),
-    /** Of the served one, since it is. */
-    stats: () => retrieval.stats(),
+    stats: () => ({ ...counts }),
     /** Takes what the bundle's folder holds now; requests under way end with the bundle they began with. */
     async reload() {
       const changed = await served.reload(async (next) => {

@@ -21,8 +21,6 @@ export interface QueryVectors {
   brought(request: Pick<RetrieveRequest, 'vector'>): Float32Array | undefined;
   /** Throws what the encoder throws. */
   of(query: string, options: EncodeOptions & { brought: Float32Array | undefined }): Promise<EncodedQuery>;
-  /** Queries answered by each since the start. */
-  readonly counts: Readonly<Record<EncodedQuery['by'], number>>;
 }
 
 function readVector({ studentSha256, values }: QueryVector, encoder: Encoder): Float32Array {
@@ -39,11 +37,11 @@ export function createQueryVectors(options: {
   encoder: Encoder;
   /** The teacher's vectors, by normalized query. */
   headQueries: ReadonlyMap<string, Float32Array>;
+  /** Queries answered by each; raised here. */
+  counts: Record<EncodedQuery['by'], number>;
 }): QueryVectors {
-  const { encoder, headQueries } = options;
-  const counts = { student: 0, teacher: 0 };
+  const { encoder, headQueries, counts } = options;
   return {
-    counts,
     brought: ({ vector }) => (vector === undefined ? undefined : readVector(vector, encoder)),
     async of(query, { brought, ...encodeOptions }) {
       const own = headQueries.get(query);

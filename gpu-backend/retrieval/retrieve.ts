@@ -38,6 +38,8 @@ export interface RetrievalOptions {
   headQueries?: ReadonlyMap<string, Float32Array>;
   /** Called for every answer; the function that it gets returns all that was considered, not only what was returned. */
   onConsidered?: (answer: () => Considered) => void;
+  /** Raised with each query; those that share one are counted together. */
+  counts?: RetrievalStats;
 }
 
 /** All that a request brought up. */
@@ -89,6 +91,12 @@ interface Searched {
   scope: Scope;
 }
 
+/** Whose the answer is: the encoder may be another model's by the time that it is made. */
+interface Asked {
+  model: string;
+  encoded: EncodedQuery | undefined;
+}
+
 const OPEN: AdmissionOptions = { eligibility: new Eligibility(), killed: () => new Set() };
 
 /**
@@ -105,8 +113,8 @@ function requireView(live: Live): View {
 
 export function createRetrieval(options: RetrievalOptions): Retrieval {
   const { encoder, live, cosineAdapter, newWords, admitted = OPEN, headQueries = new Map(), onConsidered } = options;
-  const vectors = createQueryVectors({ encoder, headQueries });
-  let gated = 0;
+  const { counts = { student: 0, teacher: 0, gated: 0 } } = options;
+  const vectors = createQueryVectors({ encoder, headQueries, counts });
 
   /** What words and keywords find, where the plan asks them. */
   const byWords = (request: RetrieveRequest, { view, scope }: Searched, near: readonly Found[]) => {
@@ -141,13 +149,13 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
     if (denseGate === undefined) return true;
     const { coverage } = byWords(request, { view, scope: admission(request, view, admitted) }, []);
     const worth = gateProbability(gateEvidence(coverage.values(), terms(request.query).length)) >= denseGate;
-    if (!worth) gated++;
+    if (!worth) counts.gated++;
     return worth;
   };
 
   const search = (
     request: RetrieveRequest,
-    { encoded, proposed, ...searched }: Searched & { encoded: EncodedQuery | undefined; proposed: readonly Hit[] },
+    { model, encoded, proposed, ...searched }: Searched & Asked & { proposed: readonly Hit[] },
   ): Candidate[] => {
     const { plan } = request;
     const { view, scope } = searched;
@@ -191,7 +199,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
     onConsidered?.(() => ({
       request,
       generation: view.number,
-      model: encoder.model,
+      model,
       encodedBy: encoded?.by,
       bestCoverage,
       ads: ranked.map((one) => {
@@ -211,7 +219,8 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
   };
 
   /** Asks the index and, where no newer generation took over while it was waited for, searches at once. */
-  const find = async (request: RetrieveRequest, encoded: EncodedQuery | undefined) => {
+  const find = async (request: RetrieveRequest, asked: Asked) => {
+    const { encoded } = asked;
     for (;;) {
       const view = requireView(live);
       const scope = admission(request, view, admitted);
@@ -220,19 +229,20 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
           ? []
           : span('dense.index', () => view.propose(encoded.vector, { limit: depth(request.plan.k), ...scope }));
       if (!(proposing instanceof Promise))
-        return { view, candidates: search(request, { view, scope, encoded, proposed: proposing }) };
+        return { view, candidates: search(request, { view, scope, ...asked, proposed: proposing }) };
       const proposed = await proposing;
       if (live.view !== view) continue;
       // What was paused meanwhile is out.
       const now = admission(request, view, admitted);
-      return { view, candidates: search(request, { view, scope: now, encoded, proposed }) };
+      return { view, candidates: search(request, { view, scope: now, ...asked, proposed }) };
     }
   };
 
   return {
-    stats: () => ({ ...vectors.counts, gated }),
+    stats: () => ({ ...counts }),
     async retrieve(request, { signal } = {}) {
       const began = performance.now();
+      const { model } = encoder;
       if (request.normalizerVersion !== NORMALIZER_VERSION) {
         throw new HarnessError(
           'bad_request',
@@ -242,7 +252,7 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
       if (request.plan.adapterCutOff !== undefined && cosineAdapter === undefined) {
         throw new HarnessError(
           'model_mismatch',
-          `plan.adapterCutOff: expected a bundle with a cosine adapter, ${encoder.model} has none; npm run recipe -- calibrate fits one.`,
+          `plan.adapterCutOff: expected a bundle with a cosine adapter, ${model} has none; npm run recipe -- calibrate fits one.`,
         );
       }
       const brought = vectors.brought(request);
@@ -262,11 +272,11 @@ export function createRetrieval(options: RetrievalOptions): Retrieval {
         const [took, had] = [Math.round(encodedAt - began), Math.round(request.deadlineMs)];
         throw new HarnessError('deadline_exceeded', `Encoding took ${took} ms of ${had}; nothing was searched.`);
       }
-      const { view, candidates } = await find(request, encoded);
+      const { view, candidates } = await find(request, { model, encoded });
       const ended = performance.now();
       return {
         generation: view.number,
-        model: encoder.model,
+        model,
         spaceId: view.spaceId,
         candidates,
         ...(encoded === undefined ? {} : { encodedBy: encoded.by }),

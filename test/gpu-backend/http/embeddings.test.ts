@@ -1,7 +1,9 @@
 /** `POST /v1/embeddings` on a running service, asked by OpenAI's own client. */
 import OpenAI, { APIError } from 'openai';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { EmbeddingsResponse } from '../../../shared/contract/embeddings.ts';
+import type { JsonText } from '../../../gpu-backend/http/endpoint.ts';
+import { embeddingsRoutes } from '../../../gpu-backend/http/routes-embeddings.ts';
+import { EmbeddingsRequest, EmbeddingsResponse } from '../../../shared/contract/embeddings.ts';
 import { Problem } from '../../../shared/problem.ts';
 import { call } from '../../setup/backend.ts';
 import { useBackend } from '../../setup/hooks.ts';
@@ -129,4 +131,29 @@ test('a signed call is as good as a key, and its problem is one for both kinds o
   const wrong = await call(backend.url, 'POST /v1/embeddings', { body: { input: 7 } });
   const { detail, code } = Problem.parse(wrong.body);
   expect(wrong.body.error).toEqual({ message: detail, type: 'invalid_request_error', param: null, code });
+});
+
+test('an answer names the model that made its vectors, also where that took over while the texts were read', async () => {
+  let model = 'before';
+  let asked: string | undefined;
+  const encoder = {
+    dimension: 2,
+    cutDimensions: [],
+    get model() {
+      return model;
+    },
+    async encode(texts: readonly string[]) {
+      asked = model;
+      return { vectors: texts.map(() => Float32Array.of(1, 0)), tokens: texts.map(() => 1) };
+    },
+  };
+  const [{ handle }] = embeddingsRoutes({ encoder }) as [ReturnType<typeof embeddingsRoutes>[number]];
+  // Marks that have to be put in order: long enough to read for others to get a turn.
+  const slow = `a${'\u0301'.repeat(4_096)}${'\u0323'.repeat(4_095)}`;
+  const body = EmbeddingsRequest.parse({ input: [slow, slow, slow] });
+  setImmediate(() => {
+    model = 'after';
+  });
+  const answer = await handle({ body, signal: new AbortController().signal } as never);
+  expect(JSON.parse((answer as JsonText).text).model).toBe(asked);
 });

@@ -89,6 +89,7 @@ test('another student of the space takes over under load: every request is answe
   put(next);
 
   let done = false;
+  let searched = await metric('queries_student_total');
   const models: string[] = [];
   const load = Array.from({ length: 8 }, async (_, client) => {
     for (let i = 0; !done || models.at(-1) !== 'tiny-next'; i++) {
@@ -96,7 +97,8 @@ test('another student of the space takes over under load: every request is answe
         embed(`text ${i % 50} of ${client}`),
         call(backend.url, 'POST /v1/retrieve', { body: retrieval(`sofa ${i % 50} ${client}`) }),
       ]);
-      expect(retrieved.status).toBe(200);
+      expect([retrieved.status, retrieved.body.encodedBy]).toEqual([200, 'student']);
+      searched++;
       models.push(embedded.model);
     }
   });
@@ -106,6 +108,7 @@ test('another student of the space takes over under load: every request is answe
   const [answer] = await Promise.all([reloading, ...load]);
   expect(ModelState.parse(answer.body)).toMatchObject({ model: 'tiny-next', changed: true });
   expect(new Set(models)).toEqual(new Set(['tiny-1', 'tiny-next']));
+  expect(await metric('queries_student_total')).toBe(searched);
 
   // Nothing of the one before is remembered: its vector of the same text was another.
   const after = await embed('red sofa');

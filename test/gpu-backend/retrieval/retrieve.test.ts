@@ -422,6 +422,35 @@ describe('retrieve', () => {
       expect(ads[i]).toMatchObject({ adId, sources, relevance });
   });
 
+  it('names the model that answers, also where another one takes over meanwhile', async () => {
+    const seen: Considered[] = [];
+    let model = 'before';
+    const encode: typeof house.encoder.encode = (texts) => {
+      const encoding = house.encoder.encode(texts);
+      model = 'after';
+      return encoding;
+    };
+    const retrieval = createRetrieval({
+      encoder: {
+        ...house.encoder,
+        encode,
+        get model() {
+          return model;
+        },
+      },
+      live: house.live,
+      calibration: house.bundle.manifest.calibration,
+      onConsidered: (answer) => seen.push(answer()),
+    });
+    const request = {
+      ...{ query: 'red sofa', normalizerVersion: NORMALIZER_VERSION, market: 'us', locale: 'en', deadlineMs: 10_000 },
+      plan: { ...DENSE, k: 10, minRelevance: 0 },
+    };
+    const answers = [await retrieval.retrieve(request), await retrieval.retrieve(request)];
+    expect(answers.map((answer) => answer.model)).toEqual(['before', 'after']);
+    expect(seen.map((answer) => answer.model)).toEqual(['before', 'after']);
+  });
+
   it('ranks by another map where the query has a word that nobody asked and some ad has', async () => {
     const { calibration } = house.bundle.manifest;
     const words = { cosine: 0, coverage: 8, bestCoverage: 0, intercept: -4 };
