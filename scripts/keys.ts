@@ -1,5 +1,6 @@
 /** The key ring that edge and backend share, for programs on this machine. */
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { HarnessError } from '../shared/problem.ts';
 import { ENVIRONMENT } from './environment.ts';
@@ -18,4 +19,26 @@ export function readKeys(dataDir: string): string {
       { cause },
     );
   }
+}
+
+/** The keys of a data folder, made where there are none; throws `configuration` when they cannot be. */
+export function makeKeys(dataDir: string): string {
+  const file = join(dataDir, 'keys');
+  const mine = `${file}.${process.pid}`;
+  try {
+    if (!existsSync(file)) {
+      // Whole or not there, on a full disk too; of two that start at once the first one's hold.
+      writeFileSync(mine, `local:${randomBytes(32).toString('hex')}`, { mode: 0o600, flush: true });
+      linkSync(mine, file);
+    }
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'EEXIST')
+      throw new HarnessError('configuration', `${file}: expected to write the keys of this folder there (${code}).`, {
+        cause,
+      });
+  } finally {
+    rmSync(mine, { force: true });
+  }
+  return readKeys(dataDir);
 }

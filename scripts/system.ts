@@ -2,9 +2,7 @@
  * The whole system on one machine: backend and edge as child processes over one data folder, with the bundled market
  * loaded on first start. `npm start`, `npm run traffic`, the end-to-end tests and the benchmarks all start it here.
  */
-import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
 import { makeFolder } from '../gpu-backend/make-folder.ts';
@@ -13,6 +11,7 @@ import { HarnessError } from '../shared/problem.ts';
 import { parseKeyRing } from '../shared/signature.ts';
 import { type BackendClient, backendClient } from './backend-client.ts';
 import { ENVIRONMENT } from './environment.ts';
+import { makeKeys } from './keys.ts';
 import { loadMarket } from './load-market.ts';
 import { type Service, startService } from './service.ts';
 
@@ -49,13 +48,6 @@ export interface System {
 
 const entry = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-/** The secrets that edge and backend share, made once a data folder. */
-function keysOf(dataDir: string): string {
-  const file = join(dataDir, 'keys');
-  if (!existsSync(file)) writeFileSync(file, `local:${randomBytes(32).toString('hex')}`, { mode: 0o600 });
-  return readFileSync(file, 'utf8').trim();
-}
-
 /** Starts everything; resolves when the edge answers with a live generation behind it. */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const { dataDir, say, restarts = 5 } = options;
@@ -65,7 +57,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       `Expected a port each for edge and backend, got ${options.edgePort} for both.`,
     );
   makeFolder('HARNESS_DATA', dataDir);
-  const keys = ENVIRONMENT.keys ?? keysOf(dataDir);
+  const keys = ENVIRONMENT.keys ?? makeKeys(dataDir);
   const host = '127.0.0.1';
   const backendUrl = `http://${host}:${options.backendPort}`;
   const services: { backend?: Service; edge?: Service } = {};
