@@ -29,7 +29,16 @@ export async function createModels({ served, candidate, live, ladder, log, plans
   const retrievalBy = async (bundle: Bundle, by = encoder) => {
     const { calibration, cosineAdapter } = bundle.manifest;
     const [headQueries, newWords] = await Promise.all([bundle.readHeadQueries(), bundle.readNewWords()]);
-    return createRetrieval({ encoder: by, live, calibration, cosineAdapter, headQueries, newWords, counts, ...options });
+    return createRetrieval({
+      encoder: by,
+      live,
+      calibration,
+      cosineAdapter,
+      headQueries,
+      newWords,
+      counts,
+      ...options,
+    });
   };
 
   /** A plan in use that could not be answered with this bundle served. */
