@@ -30,7 +30,7 @@ function oracle(ads: readonly (readonly Keyword[])[], query: string) {
         .filter((booked) => matches(closeForm(booked.text), asked, booked.match))
         .map((booked) => {
           const form = closeForm(booked.text);
-          const share = form.words.length / asked.words.length;
+          const share = shareOf(form.words, asked.words);
           const score = matches(form, asked, 'exact') ? 3 : matches(form, asked, 'phrase') ? 1 + share : share;
           return { slot, score, bidMicros: booked.bidMicros ?? AD_BID, match: booked.match };
         })
@@ -39,6 +39,12 @@ function oracle(ads: readonly (readonly Keyword[])[], query: string) {
     )
     .sort((a, b) => b.score - a.score || b.bidMicros - a.bidMicros || a.slot - b.slot);
 }
+/** Of the query's words, those that the phrase has, each as often as both say it. */
+const shareOf = (phrase: readonly string[], query: readonly string[]) => {
+  const times = (words: readonly string[], word: string) => words.filter((other) => other === word).length;
+  const common = [...new Set(query)].map((word) => Math.min(times(phrase, word), times(query, word)));
+  return common.reduce((sum, count) => sum + count, 0) / query.length;
+};
 const plain = ({ slot, score, bidMicros, match }: ReturnType<typeof oracle>[number]) => ({
   ...{ slot, score, bidMicros, match },
 });
@@ -59,7 +65,7 @@ test('phrases that match come each once, at the narrowest type, whenever they we
         const expected = [...added].flatMap(([phrase, own]) => {
           const form = closeForm(own);
           const narrowest = MatchType.options.find((match) => matches(form, asked, match));
-          return narrowest === undefined ? [] : { phrase, narrowest, share: form.words.length / asked.words.length };
+          return narrowest === undefined ? [] : { phrase, narrowest, share: shareOf(form.words, asked.words) };
         });
         const byNumber = (a: { phrase: number }, b: { phrase: number }) => a.phrase - b.phrase;
         expect(index.matching(query).sort(byNumber)).toEqual(expected.sort(byNumber));
