@@ -14,7 +14,7 @@ export type Prior = Posterior['prior'];
 /** Nothing is expected in either direction, and two changes in three stay within 5 %. */
 export const DEFAULT_PRIOR: Prior = { mean: 0, standardDeviation: 0.05 };
 
-/** `undefined` where there is nothing to infer from, or the control is 0. */
+/** `undefined` where there is nothing to infer from: the control is 0, or every unit of the treatment is, which leaves the ratio no variance. */
 export function posterior(
   control: Estimate | undefined,
   treatment: Estimate | undefined,
@@ -25,6 +25,7 @@ export function posterior(
   const [c, t] = arms;
   const ratio = t.value / c.value;
   const variance = (t.variance + ratio ** 2 * c.variance) / c.value ** 2;
+  if (variance === 0) return undefined;
   const precision = 1 / prior.standardDeviation ** 2 + 1 / variance;
   const mean = (prior.mean / prior.standardDeviation ** 2 + (ratio - 1) / variance) / precision;
   const standardDeviation = Math.sqrt(1 / precision);

@@ -136,6 +136,18 @@ describe.each(DATABASES)('report on the %s database', (_name, open) => {
     expect(metric(found, 'conversions')[1]!.effect).toMatchObject({ relative: null, significant: false });
   });
 
+  it('of an arm that nobody clicks in has no number that is none', async () => {
+    await storeExperiment(database.db, experimentOf('test'));
+    const shown = Array.from({ length: 12 }, (_, i) =>
+      impressionOf({ id: `${i}`, unit: `unit-${i}`, arm: i < 6 ? 'control' : 'treatment' }),
+    );
+    await store(...shown, ...shown.slice(0, 3).map((impression) => clickOf(impression)));
+    const found = await report();
+    expect(DetailedReport.parse(JSON.parse(JSON.stringify(found)))).toEqual(found);
+    expect(metric(found, 'clicks')[1]).toMatchObject({ value: 0, effect: { absolute: -0.5 } });
+    expect(metric(found, 'clicks')[1]).not.toHaveProperty('posterior');
+  });
+
   it('equals what the events say one by one: sums, squares and products over units', async () => {
     await storeExperiment(database.db, experimentOf('test'));
     const events = trafficOf({ seed: 1, units: 150, experiment: 'test' });

@@ -129,10 +129,11 @@ describe('posterior', () => {
     expect(at(1e6)).toBeCloseTo(0, 6);
   });
 
-  it('is undefined without a control to relate to', () => {
+  it('is undefined without a control to relate to, or a treatment that varies or is more than 0', () => {
     const some = { value: 1, variance: 1, units: 9 };
     expect(posterior({ ...some, value: 0 }, some, { confidence: 0.95 })).toBeUndefined();
     expect(posterior(undefined, some, { confidence: 0.95 })).toBeUndefined();
+    expect(posterior(some, { ...some, value: 0, variance: 0 }, { confidence: 0.95 })).toBeUndefined();
   });
 });
 
