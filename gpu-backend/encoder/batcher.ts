@@ -16,6 +16,9 @@ import { type Computed, type Handed, type Lane, LaneLost } from './lane.ts';
  */
 const MOST_AHEAD = 2;
 
+/** Longer a timer cannot wait; it would not wait at all. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export interface BatcherOptions {
   dimension: number;
   /** Texts that may wait; a call that finds this many waiting is refused. */
@@ -72,6 +75,8 @@ export class Batcher {
   #queue: Item[] = [];
   /** No deadline in the queue is earlier. */
   #soonestMs = Number.POSITIVE_INFINITY;
+  /** For {@link #lookAtSoonest}. */
+  #look: NodeJS.Timeout | undefined;
   #running = 0;
   #closing = false;
   #failure: Error | undefined;
@@ -241,7 +246,17 @@ export class Batcher {
       }
       void this.#work(working, { items: this.#queue.splice(0, size), cost });
     }
+    if (this.#lanes.size === 0) this.#lookAtSoonest();
     this.#checkDrained();
+  }
+
+  /** While there is no lane, none comes back and has deadlines looked at. */
+  #lookAtSoonest(): void {
+    clearTimeout(this.#look);
+    if (this.#queue.length === 0 || this.#soonestMs === Number.POSITIVE_INFINITY) return;
+    const ms = Math.min(Math.ceil(this.#soonestMs - this.#options.now()), MAX_TIMER_MS);
+    this.#look = setTimeout(() => this.#dispatch(), ms);
+    this.#look.unref();
   }
 
   async #work(working: Working, { items, cost }: { items: Item[]; cost: number }): Promise<void> {

@@ -3,6 +3,7 @@
  * for all who ask. The memory is of one encoder, hence of one model and one space: another model begins with none.
  */
 import { HarnessError } from '../../shared/problem.ts';
+import { MAX_TIMER_MS } from './batcher.ts';
 import type { EncodeOptions, Encoder } from './encoder.ts';
 import { type KnownVector, VectorCache } from './vector-cache.ts';
 
@@ -19,9 +20,6 @@ interface Tally {
 interface Underway {
   known: Promise<KnownVector> | undefined;
 }
-
-/** Longer a timer cannot wait; it would not wait at all. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** `inner` behind a cache of at most `maxBytes`; closing it closes `inner`. Its vectors are shared: copy before changing one. */
 export function cachedEncoder(inner: Encoder, { maxBytes }: { maxBytes: number }): Encoder {

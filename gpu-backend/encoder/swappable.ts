@@ -1,11 +1,12 @@
 /** An encoder whose model is exchanged while it is asked: calls go to the newest, the one before finishes what it took. */
 import { requireSameSpace } from '../../shared/bundle.ts';
+import { HarnessError } from '../../shared/problem.ts';
 import type { Encoder, EncoderStats } from './encoder.ts';
 
 export interface SwappableEncoder extends Encoder {
   /**
    * Calls go to `next` from now on; resolves when the one before has answered all of its own and is closed. Throws
-   * `space_mismatch` for another space, and then leaves everything as it was.
+   * `space_mismatch` for another space, and then leaves everything as it was; once closed `not_ready`, and closes `next`.
    */
   swap(next: Encoder): Promise<void>;
 }
@@ -15,6 +16,7 @@ const add = (a: EncoderStats, b: EncoderStats): EncoderStats =>
 
 export function swappableEncoder(first: Encoder): SwappableEncoder {
   let current = first;
+  let closing = false;
   /** Of those that are closed: counters go on over a swap. */
   let past: EncoderStats | undefined;
   const draining = new Map<Encoder, Promise<void>>();
@@ -54,11 +56,16 @@ export function swappableEncoder(first: Encoder): SwappableEncoder {
     stats: () => [current, ...draining.keys()].map((encoder) => encoder.stats()).reduce(add, past ?? ZERO),
     async swap(next) {
       requireSameSpace({ what: current.model, spaceId: current.spaceId }, { what: next.model, spaceId: next.spaceId });
+      if (closing) {
+        await next.close();
+        throw new HarnessError('not_ready', 'The encoder is closing; it takes no other model.');
+      }
       const before = current;
       current = next;
       await retire(before);
     },
     async close() {
+      closing = true;
       await Promise.all([...draining.values(), current.close()]);
     },
   };

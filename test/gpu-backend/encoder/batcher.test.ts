@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Batcher } from '../../../gpu-backend/encoder/batcher.ts';
 import { type Computed, type Lane, LaneLost } from '../../../gpu-backend/encoder/lane.ts';
 
@@ -225,6 +225,36 @@ describe('Batcher', () => {
     batches[1]!.answer();
     await Promise.all([running, patient, expectation]);
     expect(batcher.stats()).toMatchObject({ expired: 1, encoded: 2 });
+  });
+
+  it('refuses what becomes too late while its only lane is gone, though nothing else happens', async () => {
+    vi.useFakeTimers();
+    try {
+      const { lane, batches } = gatedLane();
+      const batcher = new Batcher({
+        dimension: 1,
+        maxQueued: 9,
+        tokenBudget: 9,
+        ahead: 0,
+        maxTokens: 64,
+        now: Date.now,
+      });
+      batcher.addLane(lane);
+      const doomed = expect(batcher.encode(['doomed'])).rejects.toThrow('it crashed');
+      const deadlines = [80, 50].map((ms) => Date.now() + ms);
+      const late = deadlines.map((deadlineAtMs) => batcher.encode(['late'], { deadlineAtMs }));
+      const refused = late.map((call) => expect(call).rejects.toMatchObject({ code: 'deadline_exceeded' }));
+      batches[0]!.fail(new LaneLost('it crashed'));
+      await doomed;
+      await vi.advanceTimersByTimeAsync(50);
+      await refused[1];
+      expect(batcher.stats()).toMatchObject({ expired: 1, queued: 1 });
+      await vi.advanceTimersByTimeAsync(30);
+      await refused[0];
+      expect([batcher.stats(), vi.getTimerCount()]).toMatchObject([{ expired: 2, queued: 0 }, 0]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('refuses at once what it cannot begin in time, by what waits, how long a text takes, and how many lanes there are', async () => {

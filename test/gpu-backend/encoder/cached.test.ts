@@ -166,6 +166,14 @@ describe('swappableEncoder', () => {
     expect(encoder.stats()).toMatchObject({ encoded: 2, hits: 1, queued: 0 });
   });
 
+  it('closes an encoder that comes when it is closed itself: nobody else would', async () => {
+    const [before, after] = [setUp(), setUp()];
+    const encoder = swappableEncoder(before.encoder);
+    await encoder.close();
+    await expect(encoder.swap(after.encoder)).rejects.toMatchObject({ code: 'not_ready' });
+    expect([before.closed(), after.closed()]).toEqual([true, true]);
+  });
+
   it('refuses an encoder of another space by both names', async () => {
     const encoder = swappableEncoder(gatedEncoder().encoder);
     const other = gatedEncoder({ spaceId: 'feedfeedfeedfeed' }).encoder;
