@@ -13,6 +13,8 @@ import { CONVERSION_MS } from './checks/late-events.ts';
 
 /** Units at most, and queries from which on no further unit is taken. */
 const [SAMPLED_UNITS, SAMPLED_QUERIES] = [2_000, 1_000_000];
+/** Tens of thousands of years. */
+const MOST_AGE_MS = 1e15;
 
 /** Rows of `unit_id` and `arm`, of units that count: seen in one arm, and not only as bots. */
 export const sampledUnits = (experiment: string): SQL =>
@@ -43,6 +45,8 @@ export type UnitRecord = Omit<SampledUnit, 'leaks' | 'openClicks'> & { unitId: s
 export async function readSample(db: Database, experiment: string, times: readonly Time[]): Promise<UnitRecord[]> {
   const window = sql`${`${CONVERSION_MS} milliseconds`}::interval`;
   const hit = sql`cache_status not in ('miss', 'bypass')`;
+  // Whole and bounded: its sums do not depend on an order, and no absurd age makes one that Postgres refuses.
+  const age = sql`least(greatest(round(age_ms), 0), ${MOST_AGE_MS})::numeric`;
   const names = times.map((time) => sql.identifier(time));
   const each = (of: (name: SQL, at: number) => SQL) =>
     sql.join(names.map((name, at) => sql`, ${of(sql`${name}`, at)}`));
@@ -58,7 +62,7 @@ export async function readSample(db: Database, experiment: string, times: readon
         from shown join ${clicks} on ${clicks.impressionId} = shown.id and not ${clicks.bot}),
       per_query as (
         select unit_id, arm, count(*)::float8 as queries, count(*) filter (where ${hit})::float8 as hits,
-          coalesce(round(sum(age_ms) filter (where ${hit})), 0)::float8 as age_ms,
+          coalesce(sum(${age}) filter (where ${hit}), 0)::float8 as age_ms,
           (count(*) - count(distinct (at, query, visitor)))::float8 as duplicates${each((name) => sql`json_agg(${name}) as ${name}`)}
         from shown group by 1, 2),
       per_click as (

@@ -94,6 +94,20 @@ describe('single units', () => {
     expect(unit).toMatchObject({ unitId: 'us@7', queries: 3, duplicates: 1 });
   });
 
+  it('have the ages of what caches held, none of which is below 0, or so great that a sum fails', async () => {
+    const aged = (id: string, unit: string, ageMs: number) => ({
+      ...impressionOf({ id, unit, arm: 'control', experiment: 'aged' }),
+      cache: { status: 'memory' as const, ageMs },
+    });
+    await storeEvents(database.db, [
+      ...[0.4, 0.4, 7, -3].map((ageMs, i) => aged(`g${i}`, 'usual', ageMs)),
+      ...[1.7e308, 1.7e308].map((ageMs, i) => aged(`h${i}`, 'absurd', ageMs)),
+    ]);
+    await advance(database.db);
+    const ages = (await readSample(database.db, 'aged', [])).map(({ unitId, ageMs }) => [unitId, ageMs]);
+    expect(Object.fromEntries(ages)).toEqual({ usual: 7, absurd: 2e15 });
+  });
+
   it('have clicks that may still convert as long as the newest query is not a week and an hour older', async () => {
     const experiment = experimentOf('open');
     await storeExperiment(database.db, experiment);
