@@ -1,9 +1,10 @@
 /**
  * A child process of the local system (backend or edge): started in a session of its own, so that Ctrl-C reaches only the
- * supervisor and events can drain in order; tied to its parent by an IPC channel, so that it never outlives it.
+ * supervisor and events can drain in order; tied to its parent by an IPC channel, so that it drains and ends without it, too.
  * The child says `{ready: true, url}` when it answers, and is told `stop` to drain.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
 import { HarnessError } from '../shared/problem.ts';
 
 export interface ServiceOptions {
@@ -22,6 +23,8 @@ export interface ServiceOptions {
 export interface Service {
   readonly url: string;
   readonly pid: number;
+  /** Should this process end without a word, the child goes on until that other one has ended, too. */
+  outlive(pid: number): void;
   /**
    * Asks the child to drain and waits for its end; kills it after `graceMs`, which only ends what hangs, on a machine however busy.
    * Resolves with what the child reported last.
@@ -80,6 +83,9 @@ export async function startService({ name, entry, env, flags = [], onLine, onExi
   return {
     url,
     pid: child.pid!,
+    outlive(pid) {
+      if (child.connected) child.send({ outlive: pid }, () => undefined); // one that has just ended outlives nobody
+    },
     async stop(graceMs = 15_000) {
       stopping = true;
       if (child.connected) child.send('stop');
@@ -91,9 +97,21 @@ export async function startService({ name, entry, env, flags = [], onLine, onExi
   };
 }
 
+/** How long a child waits at most for another one that it is to outlive: longer than the edge drains its queue. */
+const OUTLIVE_MS = 20_000;
+
+const isThere = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
 /** The child's side of the contract: drains once on `stop`, a signal, or the loss of its parent. */
 export function serve({ url, stop }: { url: string; stop: () => Promise<unknown> }): void {
   let stopping = false;
+  let other: number | undefined;
   const end = async () => {
     if (stopping) return;
     stopping = true;
@@ -102,8 +120,15 @@ export function serve({ url, stop }: { url: string; stop: () => Promise<unknown>
       await new Promise<void>((resolve) => process.send?.({ stopped: true, ...outcome }, () => resolve()) ?? resolve());
     process.exit(0);
   };
-  process.on('message', (message) => message === 'stop' && void end());
-  process.on('disconnect', () => void end());
+  process.on('message', (message: 'stop' | { outlive: number }) => {
+    if (message === 'stop') void end();
+    else other = message.outlive;
+  });
+  process.on('disconnect', async () => {
+    const until = performance.now() + OUTLIVE_MS;
+    while (other !== undefined && isThere(other) && performance.now() < until) await pause(50);
+    await end();
+  });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void end());
   // A parent that left while this started is told nothing, and nobody else will ask for the end.
   if (process.send !== undefined && !process.connected) void end();

@@ -65,6 +65,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   let stopping = false;
   let left = restarts;
 
+  /** If this process dies, the edge still needs the backend for the events of its queue, which lives in memory. */
+  const pair = () => services.edge && services.backend?.outlive(services.edge.pid);
+
   async function startBackendProcess(): Promise<void> {
     services.backend = await startService({
       name: 'backend',
@@ -86,6 +89,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
         startBackendProcess().catch((error: Error) => fail(error.message));
       },
     });
+    pair();
   }
 
   async function startEdgeProcess(): Promise<void> {
@@ -104,6 +108,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       onLine: (line) => options.log?.('edge', line),
       onExit: (code, signal) => stopping || fail(`The edge ended (${signal ?? code}).`),
     });
+    pair();
   }
 
   async function stop(): Promise<{ undelivered: number }> {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startService } from '../../scripts/service.ts';
 import { freePort } from '../setup/free-port.ts';
 
@@ -41,6 +41,34 @@ describe('a service that ends before it is ready', () => {
     await expect(starting).rejects.toMatchObject({ message: 'The edge ended at once (3).' });
   });
 });
+
+it('a service that is to outlive another goes on, when their parent dies, until that one has drained', async () => {
+  const [front, back, parent, log, draining, release] = ['front', 'back', 'parent', 'log', 'draining', 'release'].map(
+    (name) => join(folder, `${name}.ts`),
+  ) as [string, string, string, string, string, string];
+  const from = JSON.stringify(resolve('scripts/service.ts'));
+  const imports = `import { appendFileSync, existsSync, writeFileSync } from 'node:fs'; import { serve, startService } from ${from};`;
+  writeFileSync(
+    front,
+    `${imports} serve({ url: '', async stop() {
+      writeFileSync('${draining}', '');
+      while (!existsSync('${release}')) await new Promise((next) => setTimeout(next, 10));
+      appendFileSync('${log}', 'front ');
+    } });`,
+  );
+  writeFileSync(back, `${imports} serve({ url: '', stop: async () => appendFileSync('${log}', 'back ') });`);
+  writeFileSync(
+    parent,
+    `${imports} const start = (entry) => startService({ name: 'it', entry, env: {}, onLine() {} });
+    const [front, back] = await Promise.all([start('${front}'), start('${back}')]);
+    back.outlive(front.pid);
+    process.kill(process.pid, 'SIGKILL');`,
+  );
+  await once(spawn(process.execPath, [parent]), 'close');
+  await vi.waitFor(() => expect(existsSync(draining)).toBe(true), { timeout: 60_000 });
+  writeFileSync(release, '');
+  await vi.waitFor(() => expect(readFileSync(log, 'utf8')).toBe('front back '), { timeout: 60_000 });
+}, 150_000);
 
 it('a service whose parent leaves while it starts ends in order', async () => {
   const [entry, parent, ended] = ['late.ts', 'parent.ts', 'ended'].map((name) => join(folder, name)) as [
