@@ -34,7 +34,7 @@ export interface Batch {
 /** Instants outside belong to a broken clock. */
 export const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000, 0), Date.UTC(2100, 0)];
 
-/** Reads a request; text that Postgres cannot store is left to {@link ingest}, which looks at every string. */
+/** Reads a request; unless {@link readStorableEvent} is the check, text that Postgres cannot store is left in it. */
 export function readBatch(values: readonly unknown[], check = readEvent): Batch {
   const rejected: EventBatchResult['rejected'] = [];
   const accepted = new Map<string, { index: number; event: HarnessEvent }>();
@@ -111,7 +111,8 @@ function readEvent(value: unknown): HarnessEvent | string {
   return result.data;
 }
 
-function readStorableEvent(value: unknown): HarnessEvent | string {
+/** The same for text, too, that Postgres does not take. */
+export function readStorableEvent(value: unknown): HarnessEvent | string {
   const event = readEvent(value);
   if (typeof event === 'string') return event;
   const bad = unstorable(event);

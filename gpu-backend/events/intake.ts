@@ -4,7 +4,7 @@
  */
 import type { EventBatchResult } from '../../shared/contract/events.ts';
 import { type Availability, DatabaseAway } from '../db/availability.ts';
-import { readBatch } from './ingest.ts';
+import { readBatch, readStorableEvent } from './ingest.ts';
 import type { Spool } from './spool.ts';
 
 export interface IntakeOptions {
@@ -41,7 +41,7 @@ export function createIntake({ store, spool, availability, onResult, onReplay }:
       } catch (error) {
         if (!(error instanceof DatabaseAway)) throw error;
       }
-      const { events, duplicates, rejected } = readBatch(values);
+      const { events, duplicates, rejected } = readBatch(values, readStorableEvent);
       if (events.length > 0) await spool.append(events);
       const result = { stored: 0, duplicates, rejected, spooled: events.length };
       onResult(result);

@@ -1,7 +1,7 @@
 /** Where events go when a real server is there and does not store them: onto the disk, and once into the tables afterwards. */
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { type Availability, watchAvailability } from '../../../gpu-backend/db/availability.ts';
+import { type Availability, DatabaseAway, watchAvailability } from '../../../gpu-backend/db/availability.ts';
 import { type Database, openPostgres, rows } from '../../../gpu-backend/db/connect.ts';
 import { migrate } from '../../../gpu-backend/db/migrate.ts';
 import { groupCommit } from '../../../gpu-backend/events/group-commit.ts';
@@ -72,6 +72,30 @@ test.each([
     await spool.close();
   },
 );
+
+test('what no database could store is refused at once, not acknowledged and put on disk', async () => {
+  const spool = openSpool({ dir: folder('unstorable'), maxBytes: 1 << 20, onDamage: () => {}, onFailure: () => {} });
+  onTestFinished(() => spool.close());
+  const guard = () => Promise.reject(new DatabaseAway('gone'));
+  const intake = createIntake({
+    spool,
+    availability: { away: () => 'gone', guard, close: () => {} },
+    store: () => Promise.reject(new Error('away')),
+    onResult: () => {},
+    onReplay: () => {},
+  });
+  const odd = [
+    { ...sampleImpression(), query: 'sofa\0' },
+    { ...sampleClick(), impressionId: '\ud800' },
+  ];
+  expect(await intake.take([...odd, sampleClick()])).toMatchObject({
+    spooled: 1,
+    rejected: [
+      { index: 0, reason: 'query: expected text without U+0000 and unpaired surrogates' },
+      { index: 1, reason: 'impressionId: expected text without U+0000 and unpaired surrogates' },
+    ],
+  });
+});
 
 test('what takes the database longer than a caller waits goes to disk, and is stored from there in its own time', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
