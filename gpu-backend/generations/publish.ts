@@ -54,8 +54,8 @@ export interface Publisher {
    */
   start(): Promise<{ number: number | null; problems: { number: number; error: HarnessError }[] }>;
   /**
-   * Takes over what another backend published into the same folder, unless a publication runs here. Throws `not_found` when
-   * generation `number` is not the live one there.
+   * Takes over what another backend published into the same folder, generation `number` or by now a later one, unless a
+   * publication runs here. Throws `not_found` when the live one there is older.
    */
   follow(number: number): Promise<void>;
   /** Number being built, for `/v1/generations`. */
@@ -241,13 +241,13 @@ export function createPublisher(options: PublisherOptions): Publisher {
       if (busy) return;
       await alone(async () => {
         const there = await store.live();
-        if (there !== number) {
+        if (there === null || there < number) {
           throw new HarnessError(
             'not_found',
             `Generation ${number} was published by another backend, ${store.dir} has ${there ?? 'none'}: backends that share a database share HARNESS_GENERATIONS.`,
           );
         }
-        const loaded = await store.load(store.folder(number), { spaceId });
+        const loaded = await store.load(store.folder(there), { spaceId });
         await live.swap(loaded, await orClose(loaded, () => since(loaded)));
       });
     },

@@ -98,7 +98,8 @@ export function createFollower(options: FollowerOptions): Follower {
       needy = [];
       await follow.bring(waiting);
       const { generation } = config.current();
-      if (generation === null || generation === live.view?.number) return;
+      // Who came while another published may be ahead of what that one has written down yet.
+      if (generation === null || generation <= (live.view?.number ?? 0)) return;
       if (generation === failed?.generation && now() < failed.againAtMs) return;
       failed = { generation, againAtMs: now() + AGAIN_MS };
       await publication.follow(generation);

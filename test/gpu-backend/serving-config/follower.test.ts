@@ -55,9 +55,18 @@ beforeEach(async () => {
   });
 });
 
-/** A follower that has these ads, at their revisions, as of the catalogue's first commits. */
+/** What another backend writes down of a generation that it published. */
+async function publish(number: number): Promise<void> {
+  await database.db.execute(
+    sql`insert into generations (number, status, space_id, model, ads, catalogue_revision, created_at)
+        values (${number}, 'live', '', '', 0, 0, now())`,
+  );
+  await database.db.execute(sql`update counters set value = value + 1 where name = 'config'`);
+}
+
+/** A follower that has these ads, at their revisions, as of the catalogue's first commits, in generation 8. */
 function followerWith(ads: Record<string, number>, revision: number): Follower {
-  const view = { ids: () => Object.keys(ads), revisionOf: (id: string) => ads[id] };
+  const view = { number: 8, ids: () => Object.keys(ads), revisionOf: (id: string) => ads[id] };
   const hold: Follow['hold'] = async (changes) => {
     held.push(...changes.map(({ id, ad }) => (ad === undefined ? `${id} is gone` : id)));
     return [];
@@ -70,7 +79,8 @@ function followerWith(ads: Record<string, number>, revision: number): Follower {
       config,
       eligibility: new Eligibility(),
     },
-    ...{ follow: { hold, bring: async () => {} }, revision, now: Date.now, publication: { follow: async () => {} } },
+    ...{ follow: { hold, bring: async () => {} }, revision, now: Date.now },
+    publication: { follow: async (number) => void followed.push(number) },
   });
 }
 
@@ -124,11 +134,7 @@ it('takes changes over while it cannot read the configuration, which a newer rel
 it('takes changes over while a generation is loaded', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   loading = promise;
-  await database.db.execute(
-    sql`insert into generations (number, status, space_id, model, ads, catalogue_revision, created_at)
-        values (7, 'live', '', '', 0, 0, now())`,
-  );
-  await database.db.execute(sql`update counters set value = value + 1 where name = 'config'`);
+  await publish(7);
   await follower.news();
   const rest = follower.rest();
   await put('meanwhile');
@@ -139,22 +145,26 @@ it('takes changes over while a generation is loaded', async () => {
 });
 
 it('follows a newer generation at once though the one before could not be taken over, which is tried again later', async () => {
-  const publish = async (number: number) => {
-    await database.db.execute(
-      sql`insert into generations (number, status, space_id, model, ads, catalogue_revision, created_at)
-          values (${number}, 'live', '', '', 0, 0, now())`,
-    );
-    await database.db.execute(sql`update counters set value = value + 1 where name = 'config'`);
-    await follower.news();
-  };
   loading = Promise.reject(new Error('damaged'));
   loading.catch(() => undefined);
   await publish(7);
+  await follower.news();
   await expect(follower.rest()).rejects.toThrow('damaged');
   loading = Promise.resolve();
   await publish(8);
+  await follower.news();
   await follower.rest();
   expect(followed).toEqual([7, 8]);
+});
+
+it('does not go back to a generation that was live when it came up while the next was being published', async () => {
+  const ahead = followerWith({}, 0);
+  for (const number of [7, 8, 9]) {
+    await publish(number);
+    await ahead.news();
+    await ahead.rest();
+  }
+  expect(followed).toEqual([9]);
 });
 
 it('leaves the ads of a bulk load for the next generation, and follows what is done to one of them later', async () => {
