@@ -26,20 +26,22 @@ export function eligible<C extends Conditional>(
   candidates: readonly C[],
   { killed, market, device, atMs }: ShownWhere,
 ): C[] {
-  const isKilled = (kind: string, id: string) => {
+  const isListed = (kind: string, id: string) => {
     const entry = killEntry(kind, id);
     return killed.has(entry) || killed.has(killEntryIn(market, entry));
   };
-  return candidates.filter(
-    ({ adId, campaignId, advertiserId, policyFlags, devices, schedule }) =>
-      (killed.size === 0 ||
-        !(
-          killed.has(adId) ||
-          isKilled('campaign', campaignId) ||
-          isKilled('advertiser', advertiserId) ||
-          policyFlags?.some((flag) => isKilled('policy', flag))
-        )) &&
+  const isKilled = ({ adId, campaignId, advertiserId, policyFlags = [] }: Conditional) =>
+    killed.size > 0 &&
+    (killed.has(adId) ||
+      isListed('campaign', campaignId) ||
+      isListed('advertiser', advertiserId) ||
+      policyFlags.some((flag) => isListed('policy', flag)));
+  return candidates.filter((candidate) => {
+    const { devices, schedule } = candidate;
+    return (
+      !isKilled(candidate) &&
       (devices === undefined || devices.includes(device)) &&
-      (schedule === undefined || isOpen(schedule, atMs)),
-  );
+      (schedule === undefined || isOpen(schedule, atMs))
+    );
+  });
 }

@@ -157,9 +157,9 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const backend = backendAt(settings.backendUrl);
   const second = settings.secondBackendUrl === undefined ? undefined : backendAt(settings.secondBackendUrl);
   const backends = second === undefined ? [backend] : [backend, second];
-  const ofEither = <T>(ask: (each: Backend) => Promise<T>, lateMs: number): (() => Promise<T>) =>
+  const ofEither = <T>(ask: (each: Backend) => Promise<T>, lateMs: number): Promise<T> =>
     second === undefined
-      ? () => ask(backend)
+      ? ask(backend)
       : orSecond(
           () => ask(backend),
           () => ask(second),
@@ -175,7 +175,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
   const config = new ConfigStore({
     bundled: DEFAULT_CONFIG,
     // Every isolate asks, and those far away take their time: two calls should not be the rule.
-    load: ofEither((each) => each.config(settings.backendDeadlineMs), settings.backendDeadlineMs / 2),
+    load: () => ofEither((each) => each.config(settings.backendDeadlineMs), settings.backendDeadlineMs / 2),
     snapshot: env.KV === undefined ? undefined : kvSnapshot(env.KV),
     now: steady,
     refreshMs: 1_000,
@@ -184,7 +184,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     onError: (message) => logError('configuration', message),
   });
   const loadKillList = (have: number) =>
-    ofEither((each) => each.killList(have, waits.killListCallMs), KILL_LIST_LATE_MS)();
+    ofEither((each) => each.killList(have, waits.killListCallMs), KILL_LIST_LATE_MS);
   const killList = new KillListKeeper({
     ask: askSources({ objects: env.KILL_LIST, load: loadKillList }),
     now: steady,

@@ -12,7 +12,7 @@ const silent = () => new Promise<never>(() => undefined);
 it('is the first, and the second is not asked, while that answers in time', async () => {
   let asked = 0;
   const second = async () => answer(++asked);
-  expect(await orSecond(async () => answer(7), second, 60_000)()).toEqual(answer(7));
+  expect(await orSecond(async () => answer(7), second, 60_000)).toEqual(answer(7));
   expect(asked).toBe(0);
 });
 
@@ -20,7 +20,7 @@ it.each([
   ['fails', away, 60_000],
   ['is silent', silent, 0],
 ])('is the second where the first %s', async (_, first, lateMs) => {
-  expect(await orSecond(first, async () => answer(8), lateMs)()).toEqual(answer(8));
+  expect(await orSecond(first, async () => answer(8), lateMs)).toEqual(answer(8));
 });
 
 it('is the first, late, where the second fails', async () => {
@@ -29,9 +29,9 @@ it('is the first, late, where the second fails', async () => {
     resolve(answer(7));
     return away();
   };
-  expect(await orSecond(() => promise, second, 0)()).toEqual(answer(7));
+  expect(await orSecond(() => promise, second, 0)).toEqual(answer(7));
 });
 
 it('is an error where both fail', async () => {
-  await expect(orSecond(away, away, 60_000)()).rejects.toMatchObject({ errors: [{ message: 'away' }, {}] });
+  await expect(orSecond(away, away, 60_000)).rejects.toMatchObject({ errors: [{ message: 'away' }, {}] });
 });
