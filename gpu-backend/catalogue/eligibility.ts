@@ -107,11 +107,11 @@ export class Eligibility {
     const devices =
       one.length === 0 ? other : other.length === 0 ? one : one.filter((device) => other.includes(device));
     const conditional = one.length > 0 || other.length > 0;
-    const flags = union(policyFlags, flagsOfCampaign, flagsOfAdvertiser);
+    const flags = [policyFlags, flagsOfCampaign, flagsOfAdvertiser].flatMap((list) => list ?? []);
     return {
       ...(conditional ? { devices } : {}),
       ...(schedule === undefined ? {} : { schedule }),
-      ...(flags.length === 0 ? {} : { policyFlags: flags }),
+      ...(flags.length === 0 ? {} : { policyFlags: [...new Set(flags)] }),
     };
   }
 
@@ -119,12 +119,6 @@ export class Eligibility {
   campaignOf({ campaignId }: Ad): Campaign | undefined {
     return this.#campaigns.get(campaignId);
   }
-}
-
-const NONE: readonly string[] = [];
-
-function union(...lists: (readonly string[] | undefined)[]): string[] {
-  return lists.every((list) => list === undefined) ? [] : [...new Set(lists.flatMap((list) => list ?? NONE))];
 }
 
 /** Asks once an id. */
