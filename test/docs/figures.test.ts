@@ -12,6 +12,7 @@ const result = (name: string) => json(globSync(`bench/results/${name}-????-??-??
 
 const readme = readFileSync('README.md', 'utf8');
 const guide = readFileSync('docs/recipe.md', 'utf8');
+const scale = readFileSync('docs/scale.md', 'utf8');
 /** The README's rows by their first cells. A bar in a cell is escaped. */
 const ROWS = new Map(
   [...readme.matchAll(/^\| (.*) \|$/gm)].map(([, line]) => {
@@ -176,6 +177,34 @@ describe('README', () => {
       'sums from rollups over DuckDB from raw rows',
     ],
   ];
+  const growth = measured('backend-growth');
+  const SIZES = [10_000, 100_000, 1_000_000];
+  it('what a search costs as the catalogue grows', () => {
+    const p50s = SIZES.map((ads) => growth(`${ads} ads: search, p50`).value.toFixed(2)).join(', ');
+    const [step, , met] = ROWS.get(`p50 of a search of 10,000, 100,000, 1,000,000 ads: ${p50s} ms; step to step`) ?? [];
+    const row = growth('p50: what the second tenfold adds / what the first one adds') as {
+      value: number;
+      ok?: boolean;
+    };
+    expect([step, met]).toEqual([`${row.value.toFixed(1)} times`, row.ok ? 'yes' : 'no']);
+    const found = SIZES.map((ads) => (100 * growth(`${ads} ads: recall@100`).value).toFixed(1));
+    expect(scale).toContain(`the same search finds ${found[0]}, ${found[1]} and ${found[2]} %`);
+  });
+
+  it('what an outage costs', () => {
+    const outage = (what: string) => measured('edge-outage')(`backend killed for 60 s: ${what}`).value;
+    const whole = ['answers of 200', 'head queries with ads'].map(outage);
+    const wrong = ['events lost after recovery', 'events doubled after recovery'].map(outage);
+    expect([whole, wrong]).toEqual([
+      [100, 100],
+      [0, 0],
+    ]);
+    const tail = outage('queries of the tail, each asked once, with ads').toFixed(1);
+    expect(readme).toContain(
+      `all answers 200, every head query and ${tail} % of the others with ads, no event lost or doubled`,
+    );
+  });
+
   it.each(CELLS)('%s', (label, cell, bench, metric) => {
     const { value } = measured(bench)(metric);
     const [shown = ''] = ROWS.get(label) ?? [];
