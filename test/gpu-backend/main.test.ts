@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -9,6 +10,7 @@ import type { z } from 'zod';
 import type { Backend } from '../../gpu-backend/main.ts';
 import type { EventBatchResult } from '../../shared/contract/events.ts';
 import type { GenerationList } from '../../shared/contract/generations.ts';
+import { parseKeyRing, signRequest } from '../../shared/signature.ts';
 import {
   backendEnvironment,
   call,
@@ -16,6 +18,7 @@ import {
   makeFolders,
   retrieval,
   start as startBackend,
+  TEST_KEYS,
   type TestFolders,
 } from '../setup/backend.ts';
 import { freePort } from '../setup/free-port.ts';
@@ -133,20 +136,35 @@ test('kill -9 while events come in loses none that was acknowledged, and doubles
 
 test('SIGTERM lets running requests finish', async () => {
   const { child, url } = await startProcess();
-  const running = Array.from({ length: 20 }, (_, i) =>
-    call<EventBatchResult>(url, 'POST /v1/events', { body: { events: impressions(10_000 + i * 100, 100) } }),
+  const exited = once(child, 'exit');
+  const path = '/v1/events';
+  const body = JSON.stringify({ events: impressions(10_000, 100) });
+  const signed = await signRequest(
+    parseKeyRing(TEST_KEYS),
+    { method: 'POST', path, body },
+    { nowMs: Date.now(), nonce: 'drained-request' },
   );
-  const settled = Promise.allSettled(running); // a connection that is not accepted by then is reset
-  await running[0];
+  const headers = {
+    ...signed,
+    'content-type': 'application/json',
+    'content-length': body.length,
+    expect: '100-continue',
+  };
+  const running = request(url + path, { method: 'POST', headers });
+  const answered = once(running, 'response') as Promise<[IncomingMessage]>;
+  running.flushHeaders();
+  await once(running, 'continue'); // it has begun, and waits for the body
+  running.write(body.slice(0, 1_000));
   child.kill('SIGTERM');
-  const [code] = await once(child, 'exit');
-  expect(code).toBe(0);
-  const answers = await settled;
-  for (const answer of answers) {
-    // What was refused was refused whole; what was answered was stored.
-    if (answer.status === 'fulfilled') expect(answer.value.body).toMatchObject({ stored: 100 });
-  }
-  expect(answers.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0);
+  // Nobody is let in any more, so the signal has arrived.
+  while (await call(url, 'GET /healthz', { unsigned: true }).catch(() => undefined));
+  running.end(body.slice(1_000));
+  const [answer] = await answered;
+  expect([answer.statusCode, JSON.parse(Buffer.concat(await answer.toArray()).toString())]).toEqual([
+    200,
+    { stored: 100, duplicates: 0, rejected: [] },
+  ]);
+  expect(await exited).toEqual([0, null]);
 });
 
 test('waits for running requests as long as it is told to, and for nobody who asks nothing', async () => {

@@ -10,6 +10,7 @@ import { testFolder } from '../../fixtures/folder.ts';
 import { HOLD, holdWorkers } from '../../fixtures/held-worker.ts';
 import { stillbornWorkers } from '../../fixtures/stillborn-worker.ts';
 import { tinyBundle } from '../../fixtures/tiny-bundle.ts';
+import { watchedWorkers } from '../../fixtures/watched-worker.ts';
 
 const at = testFolder('encoder');
 const TEXTS = [
@@ -57,6 +58,20 @@ describe('createEncoder', () => {
     const [meant, typed] = (await encoder.encode(['red leather sofa', 'red lether sfoa'])).vectors;
     expect(typed).toEqual(meant);
     await encoder.close();
+  });
+
+  it('is warm when it is open: what it runs by then is as small and as large as anything that it runs later', async () => {
+    const { workerUrl, runs } = watchedWorkers();
+    const encoder = await createEncoder({ bundle, workers: 1, workerUrl });
+    expect(runs()).toMatchObject({ after: { least: 0, largest: 0 } });
+    await Promise.all(TEXTS.map((text) => encoder.encode([text])));
+    await encoder.encode([...Array(200).keys()].map((i) => `${TEXTS[i % TEXTS.length]} `.repeat(1 + (i % 9))));
+    await encoder.close();
+    const { before, after } = runs();
+    expect(after.largest).toBeGreaterThan(100);
+    expect(before.largest).toBeGreaterThanOrEqual(after.largest);
+    expect(before.least).toBeGreaterThan(0);
+    expect(before.least).toBeLessThanOrEqual(after.least);
   });
 
   it.each(['cuda', 'webgpu'] as const)('asked for %s, runs on it, or on the CPU and says why', async (device) => {
