@@ -42,12 +42,7 @@ interface Flight {
   awaited: boolean;
 }
 
-const reasonOf = (error: unknown): string =>
-  error instanceof AggregateError
-    ? error.errors.map(reasonOf).join('; ')
-    : error instanceof Error
-      ? error.message
-      : String(error);
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export class ConfigStore {
   readonly #options: ConfigStoreOptions;

@@ -195,7 +195,10 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     onError: logError,
   });
   const serving = servingNow({ config, killList });
-  const storeEvents = (events: readonly HarnessEvent[]) => backend.storeEvents(events, waits.storeMs);
+  const { storeMs, headCallMs } = waits;
+  /** An event that both stored is one row. */
+  const storeEvents = (events: readonly HarnessEvent[]) =>
+    ofEither((each) => each.storeEvents(events, storeMs), storeMs / 2);
   const { cache, memory, lives } = candidateCache({
     settings,
     openCache: options.openCache,
@@ -241,7 +244,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
       through === undefined ? askOrigins(retrieval.request, retrieval.ask) : askThrough(through, retrieval),
     answerCandidates: (request) => answerCandidates(request, { retrieve: askOrigins, lives, now }),
     head: new HeadStore({
-      load: () => backend.headAds(waits.headCallMs),
+      load: () => ofEither((each) => each.headAds(headCallMs), headCallMs / 2),
       shelf: env.KV === undefined ? undefined : kvShelf(env.KV, { ttlSeconds: HEAD_MAX_AGE_MS / 1_000 }),
       generation: () => config.generation,
       // A list that does not say how far back it goes is of a release before, and covers the newest alone.
@@ -261,8 +264,8 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     outboxDependencies: {
       now,
       store: storeEvents,
-      missing: (ids) => backend.missingEvents(ids, waits.storeMs),
-      noteLost: (exposures) => backend.noteLost(exposures, waits.storeMs),
+      missing: (ids) => ofEither((each) => each.missingEvents(ids, storeMs), storeMs / 2),
+      noteLost: (exposures) => ofEither((each) => each.noteLost(exposures, storeMs), storeMs / 2),
       counts: events.counts,
       onError: logError,
     },

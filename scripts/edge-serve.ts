@@ -120,7 +120,7 @@ async function startWorkerd({ host, port, keys, onLine }: ServeOptions, config: 
   // Such as a link-local address with its zone: workerd would listen there, and nobody could reach it.
   if (!URL.canParse(url))
     throw new HarnessError('configuration', `--host: expected an address that a URL can have, got ${host}.`);
-  const client = backendClient(url, parseKeyRing(keys));
+  const client = backendClient(url, parseKeyRing(keys), 'edge');
   const child = spawn(workerdBinary(), ['serve', '--experimental', config], {
     env: { ...process.env, HARNESS_KEYS: keys },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -213,7 +213,7 @@ describe('POST /v1/conversions', () => {
     const report = (orderId: string) =>
       edge.fetch('/v1/conversions', post({ clickId, orderId, valueMicros: 42_000_000 }));
     const first = await report('order 1');
-    expect(first.status).toBe(202);
+    expect([first.status, first.headers.get('cache-control')]).toEqual([202, 'no-store']);
     await report('order 1');
     await report('order 2');
     const conversions = edge.queued.flatMap((event) =>

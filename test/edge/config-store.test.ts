@@ -48,6 +48,15 @@ it('begins anew when a refresh died with its request', async () => {
   expect(loads()).toBe(2);
 });
 
+it('goes back to no older generation, which a newer configuration may name that was longer on its way', async () => {
+  const config = { ...DEFAULT_CONFIG, version: DEFAULT_CONFIG.version + 1, generation: 7 };
+  const load = async () => config;
+  const store = new ConfigStore({ ...TIMES, bundled: DEFAULT_CONFIG, load, now: () => 0, onError: () => undefined });
+  store.heard({ configVersion: null, generation: 8 });
+  await store.refresh();
+  expect(store.state).toMatchObject({ version: config.version, source: 'backend', generation: 8 });
+});
+
 const away = () => Promise.reject(new Error('away'));
 const KEPT = { ...DEFAULT_CONFIG, version: DEFAULT_CONFIG.version + 1 };
 

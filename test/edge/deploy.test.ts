@@ -39,6 +39,16 @@ it('wrangler builds the Worker from the committed wrangler.toml, and it is small
   }
 });
 
+it('has issued and stored ids compared every minute', () => {
+  const { triggers } = unstable_readConfig({ config: 'wrangler.toml' }) as { triggers: { crons: string[] } };
+  expect(triggers.crons).toEqual(['* * * * *']);
+});
+
+it('puts a cache in front of the entrypoint of candidates alone: from one in front of the default no impression would be logged', () => {
+  const { exports } = unstable_readConfig({ config: 'wrangler.toml' }) as { exports: Record<string, unknown> };
+  expect(exports).toMatchObject({ default: { cache: { enabled: false } }, Candidates: { cache: { enabled: true } } });
+});
+
 it('says of every queue how it is consumed, and has a consumer for the dead letters', () => {
   // wrangler's own types need those of the Worker's runtime, which a test in Node does not have.
   const { queues } = unstable_readConfig({ config: 'wrangler.toml' }) as { queues: Queues };

@@ -121,6 +121,31 @@ it.skipIf(!hasIpv6)('listens on an IPv6 address, and refuses one that no URL can
   await expect(serveEdge({ ...options, host: '::1%lo' })).rejects.toThrow('--host: expected an address that a URL');
 });
 
+it('has issued and stored ids compared every minute, as Cloudflare does by the schedule', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const called = vi.spyOn(globalThis, 'fetch');
+  const port = await freePort();
+  const options = { host: '127.0.0.1', port, backendUrl: `${standIn.url}/schedule`, keys: TEST_KEYS, dataDir };
+  const asked = () => called.mock.results.filter((_, i) => String(called.mock.calls[i]![0]).endsWith('/v1/reconcile'));
+  try {
+    const edge = await serveEdge({ ...options, onLine: () => undefined });
+    try {
+      vi.advanceTimersByTime(59_999);
+      expect(asked()).toEqual([]);
+      vi.advanceTimersByTime(1);
+      await vi.waitFor(() => expect(asked()).toHaveLength(1));
+      expect((await asked()[0]!.value).status).toBe(200);
+    } finally {
+      await edge.stop();
+    }
+    vi.advanceTimersByTime(60_000);
+    expect(asked()).toHaveLength(1);
+  } finally {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  }
+});
+
 it('says which port is taken, and who has the folder, and starts nothing', async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -192,12 +192,27 @@ it('shares the outboxes with other isolates, each its own', async () => {
 
 describe.each(['fails', 'is silent'])('of two backends, the first of which %s', (how) => {
   const killList = { version: 4, generation: 7, adIds: ['ad-5'] };
+  const stored = { stored: 1, duplicates: 0, rejected: [] };
+  const head = { generation: 7, atMs: 1_800_000_000_000, ads: [] };
+  const exposure = { impressionId: 'event-001', experiment: 'one', arm: 'control', atMs: 60_000 };
+  const answers: Record<string, unknown> = {
+    '/v1/kill-list': killList,
+    '/v1/config': { ...DEFAULT_CONFIG, version: 5 },
+    '/v1/head-ads': head,
+    '/v1/events': stored,
+    '/v1/events:reconcile': { missing: ['event-001'] },
+    '/v1/events:missing': { noted: 1 },
+  };
   const second: typeof gone = async (url) => {
-    if (!url.startsWith('http://two.example')) return how === 'fails' ? refuse() : never();
-    return Response.json(url.endsWith('/kill-list') ? killList : { ...DEFAULT_CONFIG, version: 5 });
+    const { origin, pathname } = new URL(url);
+    if (origin === 'http://two.example') return Response.json(answers[pathname]);
+    return how === 'fails' ? refuse() : never();
   };
   const isolate = () =>
-    isolateOf({ BACKEND_SECOND_URL: 'http://two.example', BACKEND_DEADLINE_MS: `${10 * SHORT}` }, { fetch: second });
+    isolateOf(
+      { BACKEND_SECOND_URL: 'http://two.example', BACKEND_DEADLINE_MS: `${10 * SHORT}` },
+      { fetch: second, waits: { storeMs: 10 * SHORT, headCallMs: 10 * SHORT } },
+    );
 
   it('the second gives the kill list, to requests and to the object of all isolates', async () => {
     const { killList: keeper, keeperDependencies } = isolate();
@@ -210,6 +225,22 @@ describe.each(['fails', 'is silent'])('of two backends, the first of which %s', 
     const { config } = isolate();
     await config.refresh();
     expect(config.state).toMatchObject({ version: 5, source: 'backend' });
+  });
+
+  it('the second stores events, of queue and outbox too, and says which it lacks', async () => {
+    const { storeEvents, outboxDependencies } = isolate();
+    expect(await storeEvents([event])).toEqual(stored);
+    expect(await outboxDependencies.store([event])).toEqual(stored);
+    expect(await outboxDependencies.missing(['event-001'])).toEqual(['event-001']);
+    await outboxDependencies.noteLost([exposure]);
+  });
+
+  it('the second gives the ads of the head', async () => {
+    const { config, head: store } = isolate();
+    config.heard({ configVersion: null, generation: 7 });
+    store.keepUp(waitUntil);
+    await Promise.all(work);
+    expect([store.counts.failed, store.state?.generation]).toEqual([0, 7]);
   });
 });
 

@@ -133,9 +133,14 @@ describe('rate limits', () => {
     expect(refused.headers.get('retry-after')).toBe('60');
     expect(await refused.json()).toMatchObject({ code: 'too_many_requests' });
     expect((await edge.fetch('/v1/ads?q=a', from('192.0.2.2'))).status).toBe(200);
-    expect((await edge.fetch('/v1/click/abc', from('192.0.2.1'))).status).toBe(429);
+    for (const [method, path] of [
+      ['GET', '/v1/click/abc'],
+      ['POST', '/v1/conversions'],
+      ['POST', '/v1/reconcile'],
+    ])
+      expect((await edge.fetch(path!, { method: method!, ...from('192.0.2.1') })).status).toBe(429);
     const health = await edge.fetch('/healthz', from('192.0.2.1'));
-    expect(await health.json()).toMatchObject({ rateLimit: { failed: 0, refused: 2 } });
+    expect(await health.json()).toMatchObject({ rateLimit: { failed: 0, refused: 4 } });
     expect(edge.queued).toHaveLength(4);
   });
 

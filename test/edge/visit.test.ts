@@ -4,11 +4,11 @@ import type { AdsRequest } from '../../edge/ads-request.ts';
 import { visitOf } from '../../edge/visit.ts';
 
 const request = { market: 'us', locale: 'en', normalized: 'red sofa' } as AdsRequest;
-const visit = (headers: Record<string, string>, diversions: ('query' | 'query-day')[] = []) =>
-  visitOf({
-    ...{ request, headers: new Headers(headers), unitId: 'u', diversions: new Set(diversions) },
-    atMs: Date.UTC(2026, 0, 1, 23, 59),
-  });
+const visit = (
+  headers: Record<string, string>,
+  diversions: ('query' | 'query-day')[] = [],
+  atMs = Date.UTC(2026, 0, 1, 23, 59),
+) => visitOf({ ...{ request, headers: new Headers(headers), unitId: 'u', diversions: new Set(diversions) }, atMs });
 const deviceOf = async (userAgent: string) => (await visit({ 'user-agent': userAgent })).device;
 
 test.each([
@@ -40,4 +40,15 @@ it('believes the hint of a phone, and makes the units that are asked for alone, 
   expect(Object.keys(units)).toEqual(['user', 'query', 'query-day']);
   for (const unit of [units.query, units['query-day']]) expect(unit).toMatch(/^[0-9a-f]{32}$/);
   expect(units.query).not.toBe(units['query-day']);
+});
+
+it('is another unit of query and day from midnight UTC on, on every day of the year, and the same unit of the query', async () => {
+  const midnight = Date.UTC(2026, 0, 2);
+  const day = 86_400_000;
+  const unitsAt = async (atMs: number) => (await visit({}, ['query', 'query-day'], atMs)).units;
+  const [first, noon, last, next] = await Promise.all([0, day / 2, day - 1, day].map((ms) => unitsAt(midnight + ms)));
+  expect([noon!['query-day'], last!['query-day']]).toEqual([first!['query-day'], first!['query-day']]);
+  expect(next!.query).toBe(first!.query);
+  const days = await Promise.all(Array.from({ length: 365 }, (_, i) => unitsAt(midnight + i * day)));
+  expect(new Set(days.map((units) => units['query-day'])).size).toBe(365);
 });

@@ -1,4 +1,4 @@
-/** The entry point where the deployment is at fault, and no application is there to answer. */
+/** The entry point: where the deployment is at fault, and no application is there to answer; and what the schedule starts. */
 import { createExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
@@ -35,4 +35,20 @@ it.each([
   expect(problem.detail).toMatch(detail);
   expect(response.headers.get('x-content-type-options')).toBe('nosniff');
   expect(response.headers.get('cache-control')).toBe('no-store');
+});
+
+// The last one: the isolate is made here, and stays.
+it('has every outbox compare its ledger when the schedule says so', async () => {
+  const asked: string[] = [];
+  const OUTBOX = {
+    idFromName: (name: string) => name,
+    get: (name: string) => ({
+      fetch: async (url: string) => {
+        asked.push(`${name} ${new URL(url).pathname}`);
+        return Response.json({ minutes: [], missing: [], recent: 0, waiting: 0 });
+      },
+    }),
+  };
+  await worker.scheduled(undefined, { ...env, OUTBOX } as never, createExecutionContext() as never);
+  expect(asked.sort()).toEqual([0, 1, 2, 3].map((n) => `outbox-${n} /reconcile`));
 });

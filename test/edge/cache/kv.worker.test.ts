@@ -50,6 +50,16 @@ it('writes what this isolate is asked for often, and nothing else', async () => 
   expect(puts.map(([, , { expirationTtl }]) => expirationTtl)).toEqual([91]);
 });
 
+it('keeps a list that lives for less than KV takes, and gives it no longer than that', async () => {
+  const { cache, clock } = kv();
+  const entry = { ...entryAt(clock.nowMs), softUntilMs: clock.nowMs + 5_000, hardUntilMs: clock.nowMs + 20_000 };
+  await cache.put(path, entry);
+  clock.nowMs += 19_999;
+  expect(await cache.get(path)).toEqual(entry);
+  clock.nowMs += 1;
+  expect(await cache.get(path)).toBeUndefined();
+});
+
 it('writes a key once a second at most', async () => {
   const { cache, clock, puts } = kv();
   const began = clock.nowMs;

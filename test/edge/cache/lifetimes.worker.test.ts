@@ -42,6 +42,19 @@ it('past that, the answer waits for the backend', async () => {
   expect([cache.status, slots.length]).toEqual(['miss', 1]);
 });
 
+it('a list without ads lives a quarter as long, since what is missing may be booked any moment', async () => {
+  const { edge, headers } = await warm();
+  await edge.backend({ candidates: [] });
+  expect((await edge.ads('q=boots', { headers })).slots).toEqual([]);
+  await edge.backend({ candidates: [CANDIDATES[0]!] });
+  edge.later(2.4);
+  const statuses = [(await edge.ads('q=boots', { headers })).cache.status];
+  edge.later(0.2);
+  for (let i = 0; i < 2; i++) statuses.push((await edge.ads('q=boots', { headers })).cache.status);
+  expect(statuses).toEqual(['memory', 'stale', 'memory']);
+  expect(await asked(edge, 'boots')).toBe(2);
+});
+
 it('a leader whose call never ends holds nobody up: who follows it asks for itself', async () => {
   const { edge, headers } = await warm({ BACKEND_DEADLINE_MS: '6000' });
   edge.deadline(60_000);

@@ -192,6 +192,18 @@ it('names it although the backend is away before the end of that look', () =>
     expect(errors).toEqual(['event event-001 of 2027-01-15T08:00:00.000Z is missing']);
   }));
 
+it('asks for an id that never came no longer than a day, and says so for as long', () =>
+  withOutbox(async ({ outbox, dependencies, note, at }) => {
+    dependencies.missing = async (ids) => [...ids];
+    await note(['event-001']);
+    const day = 24 * 3_600_000;
+    at(day);
+    expect(await outbox.reconcile()).toMatchObject({ minutes: [{ missing: 1 }], missing: [{ id: 'event-001' }] });
+    at(day + 60_000);
+    dependencies.missing = () => expect.fail('nothing is left to be asked for');
+    expect(await outbox.reconcile()).toMatchObject({ minutes: [], missing: [], recent: 0 });
+  }));
+
 it('names no more ids in a question than the backend reads, and leaves out none', () =>
   withOutbox(async ({ outbox, dependencies, note, at }) => {
     const ids = Array.from({ length: 2 * MAX_RECONCILED_IDS }, (_, i) => `event-${i}`);

@@ -1,6 +1,7 @@
 /** Which of two backends is believed; one that is cut off refuses (fault/cut-off.test.ts). */
 import { expect, it } from 'vitest';
 import { orSecond } from '../../../edge/resilience/or-second.ts';
+import { HarnessError } from '../../../shared/problem.ts';
 
 interface Answer {
   version: number;
@@ -32,6 +33,14 @@ it('is the first, late, where the second fails', async () => {
   expect(await orSecond(() => promise, second, 0)).toEqual(answer(7));
 });
 
-it('is an error where both fail', async () => {
-  await expect(orSecond(away, away, 60_000)).rejects.toMatchObject({ errors: [{ message: 'away' }, {}] });
+it('is the failure of the first where both fail, with the reasons of both', async () => {
+  const late = () => Promise.reject(new HarnessError('deadline_exceeded', 'late'));
+  await expect(orSecond(late, away, 60_000)).rejects.toMatchObject({
+    code: 'deadline_exceeded',
+    message: 'late; away',
+  });
+  await expect(orSecond(away, late, 60_000)).rejects.toMatchObject({
+    code: 'backend_unavailable',
+    message: 'away; late',
+  });
 });
