@@ -154,6 +154,20 @@ describe('the generation store', () => {
     expect(await house.store.nextNumber()).toBe(4);
   });
 
+  it('goes on with the one before where a publication ended between its record and the pointer', async () => {
+    const dataDir = await threeGenerations();
+    await writeFile(join(dataDir, 'generations', 'live'), '2\n');
+    await writeFile(join(dataDir, 'generations', 'live.next'), '3\n');
+    const house = await openHouse(dataDir);
+    expect(await house.publisher.start()).toEqual({ number: 2, problems: [] });
+    expect((await house.publisher.build()).number).toBe(4);
+    expect((await house.store.list()).generations.map(({ number, status }) => [number, status])).toEqual([
+      [2, 'retired'],
+      [3, 'retired'],
+      [4, 'live'],
+    ]);
+  });
+
   it('serves the last whole generation under a new number when the live one is damaged, and says why', async () => {
     const dataDir = await threeGenerations();
     await flipByte(folder(dataDir, 3, 'us.hnsw'));
