@@ -4,7 +4,7 @@
  */
 import { ServingConfig } from '../shared/contract/config.ts';
 import type { News } from './backend.ts';
-import type { ConfigSnapshot } from './config-snapshot.ts';
+import { type ConfigSnapshot, SNAPSHOT_INTERVAL_MS } from './config-snapshot.ts';
 import { within } from './deadline.ts';
 import { Serving } from './serving.ts';
 
@@ -52,6 +52,7 @@ export class ConfigStore {
   #snapshotRead = false;
   #snapshotFailed = false;
   #snapshotWritten = 0;
+  #snapshotDueAtMs = Number.NEGATIVE_INFINITY;
   #confirmedAtMs: number | undefined;
   #lastError: string | null = null;
   #refused = 0;
@@ -157,13 +158,18 @@ export class ConfigStore {
     }
   }
 
-  /** Leaves what the backend said in KV; one write a version. */
+  /** Leaves what the backend said in KV, each version that is in use for long enough. */
   async #remember(): Promise<void> {
-    const { snapshot, onError } = this.#options;
+    const { snapshot, now, onError } = this.#options;
     const { config } = this.#serving;
     if (snapshot === undefined || this.#source !== 'backend' || config.version <= this.#snapshotWritten) return;
-    this.#snapshotWritten = config.version;
-    await snapshot.write(config).catch((error) => onError(`KV: not written: ${reasonOf(error)}`));
+    if (now() < this.#snapshotDueAtMs) return;
+    this.#snapshotDueAtMs = now() + SNAPSHOT_INTERVAL_MS;
+    try {
+      if (await snapshot.write(config)) this.#snapshotWritten = config.version;
+    } catch (error) {
+      onError(`KV: not written: ${reasonOf(error)}`);
+    }
   }
 
   /** The configuration as a whole, or a note of the first thing that is wrong with it. */

@@ -176,7 +176,7 @@ export function createIsolate(env: EdgeBindings, options: IsolateOptions = {}): 
     bundled: DEFAULT_CONFIG,
     // Every isolate asks, and those far away take their time: two calls should not be the rule.
     load: () => ofEither((each) => each.config(settings.backendDeadlineMs), settings.backendDeadlineMs / 2),
-    snapshot: env.KV === undefined ? undefined : kvSnapshot(env.KV),
+    snapshot: env.KV === undefined ? undefined : kvSnapshot(env.KV, now),
     now: steady,
     refreshMs: 1_000,
     staleMs: 3_000,

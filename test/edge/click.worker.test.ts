@@ -227,6 +227,11 @@ describe('POST /v1/conversions', () => {
     expect(await first.json()).toEqual({ id: conversions[0]!.id });
     // The shop's order number does not leave the edge.
     expect(JSON.stringify(conversions)).not.toContain('order');
+    // Another shop may count its orders as this one does.
+    const other = await clicked(edge);
+    await edge.fetch('/v1/conversions', post({ clickId: other.clickId, orderId: 'order 1', valueMicros: 1 }));
+    const { id, clickId: under } = ConversionEvent.parse(edge.queued.at(-1));
+    expect([under, conversions.some((conversion) => conversion.id === id)]).toEqual([other.click, false]);
   });
 
   it.each([

@@ -1,5 +1,7 @@
 /** Who keeps a refresh of the configuration alive, the request that began it and nobody else; and what one goes by while the backend is away. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import type { EntryNamespace } from '../../edge/cache/kv.ts';
+import { kvSnapshot } from '../../edge/config-snapshot.ts';
 import { ConfigStore } from '../../edge/config-store.ts';
 import { DEFAULT_CONFIG } from '../../shared/defaults.ts';
 
@@ -66,7 +68,7 @@ function storeOver({ load, read }: { load: () => Promise<unknown>; read: () => P
     ...TIMES,
     bundled: DEFAULT_CONFIG,
     load,
-    snapshot: { read, write: async () => undefined },
+    snapshot: { read, write: async () => true },
     now: () => 0,
     onError: (message) => said.push(message),
   });
@@ -96,4 +98,62 @@ it('waits for the snapshot when the backend offers what is refused', async () =>
   await refreshed;
   expect(store.state).toMatchObject({ source: 'kv', version: KEPT.version, refused: 1 });
   expect(store.state.lastError).toContain('refused');
+});
+
+describe('the snapshot of a configuration that changes every second', () => {
+  const away = () => Promise.reject(new Error('KV is away'));
+
+  /** Isolates over one KV, each of which every second meets a request that tells of the next version. */
+  async function changing(seconds: number, { isolates = 1, put = async (): Promise<void> => undefined } = {}) {
+    let nowMs = 1_800_000_000_000;
+    let kept: { value: string; metadata: unknown } | undefined;
+    const writes: { version: number; second: number }[] = [];
+    const said: string[] = [];
+    const second = () => (nowMs - 1_800_000_000_000) / 1_000;
+    const namespace: EntryNamespace = {
+      getWithMetadata: async () => kept ?? { value: null, metadata: null },
+      put: async (_, value, { metadata }) => {
+        writes.push({ version: JSON.parse(value).version, second: second() });
+        await put();
+        kept = { value, metadata };
+      },
+    };
+    const stores = Array.from(
+      { length: isolates },
+      () =>
+        new ConfigStore({
+          ...TIMES,
+          bundled: DEFAULT_CONFIG,
+          load: async () => ({ ...DEFAULT_CONFIG, version: Math.min(second(), seconds) + 1 }),
+          snapshot: kvSnapshot(namespace, () => nowMs),
+          now: () => nowMs,
+          onError: (message) => said.push(message),
+        }),
+    );
+    for (let i = 0; i < seconds + 120; i++, nowMs += 1_000) {
+      for (const store of stores) {
+        const work: Promise<unknown>[] = [];
+        await store.keepUp((promise) => void work.push(promise));
+        await Promise.all(work);
+      }
+    }
+    return { writes, said };
+  }
+
+  it.each([1, 20])('is written once a minute by %i isolates, the last version too', async (isolates) => {
+    const { writes } = await changing(180, { isolates });
+    expect(writes.map(({ second }) => second)).toEqual([0, 60, 120, 180]);
+    expect(writes.at(-1)!.version).toBe(181);
+  });
+
+  it('is written a minute later where KV did not take it', async () => {
+    let puts = 0;
+    const put = () => (++puts === 1 ? away() : Promise.resolve());
+    const { writes, said } = await changing(0, { put });
+    expect(writes).toEqual([
+      { version: 1, second: 0 },
+      { version: 1, second: 60 },
+    ]);
+    expect(said).toEqual(['KV: not written: KV is away']);
+  });
 });

@@ -405,16 +405,22 @@ describe('the configuration in KV', () => {
 
   it('is written once a version, and never back', async () => {
     const KV = namespaceOf('config-forward');
-    const snapshot = kvSnapshot(KV);
+    let nowMs = Date.now();
+    const snapshot = kvSnapshot(KV, () => nowMs);
     expect(await snapshot.read()).toBeUndefined();
     await snapshot.write(configOf(5));
-    await snapshot.write(configOf(4));
+    nowMs += 3_600_000;
+    for (const version of [4, 5]) expect(await snapshot.write(configOf(version))).toBe(true);
     expect(await snapshot.read()).toMatchObject({ version: 5 });
+    // By the clock of another isolate, which is an hour behind.
+    nowMs -= 7_200_000;
+    expect(await snapshot.write(configOf(6))).toBe(true);
+    expect(await snapshot.read()).toMatchObject({ version: 6 });
   });
 
   it('gives way to the backend', async () => {
     const KV = namespaceOf('config-older');
-    await kvSnapshot(KV).write(configOf(5));
+    await kvSnapshot(KV, Date.now).write(configOf(5));
     const edge = edgeUnderTest({ KV });
     await adopt(edge, configOf(6, BASE));
     expect(edge.isolate.config.state).toMatchObject({ version: 6, source: 'backend' });

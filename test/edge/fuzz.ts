@@ -13,20 +13,25 @@ export const queryPiece = fc.oneof(
 );
 
 /** Headers that caches, proxies and frameworks have been poisoned by. */
-const known = fc.constantFrom(
+const KNOWN = [
   ...['x-forwarded-host', 'x-forwarded-proto', 'x-host', 'x-original-url', 'x-rewrite-url', 'forwarded'],
   ...['x-http-method-override', 'accept', 'accept-encoding', 'accept-language', 'authorization', 'origin', 'referer'],
   ...['cache-control', 'pragma', 'range', 'if-none-match', 'if-modified-since', 'vary', 'harness-generation'],
   ...['harness-config-version', 'x-request-id', 'cf-ipcountry', 'user-agent', 'content-type', '__proto__'],
-);
+];
+/** What they were poisoned with. */
+const POISONS = ['evil.example', '0', '99999', 'no-cache', 'only-if-cached', 'bytes=0-1', '*', 'gb', 'https'];
 
 /** Inputs that are documented: consent and identity. */
 const DOCUMENTED = ['cookie', 'sec-gpc'];
 const madeUp = fc.stringMatching(/^[a-z][a-z0-9-]{0,24}$/).filter((name) => !DOCUMENTED.includes(name));
 const value = fc.oneof(
   fc.string({ maxLength: 30 }).map((text) => text.replaceAll(/[^ -~]/g, '').trim()),
-  fc.constantFrom('evil.example', '0', '99999', 'no-cache', 'only-if-cached', 'bytes=0-1', '*', 'gb', 'https'),
+  fc.constantFrom(...POISONS),
 );
 
 /** Up to eight headers, none of them a documented input. */
-export const headers = fc.array(fc.tuple(fc.oneof(known, madeUp), value), { maxLength: 8 });
+export const headers = fc.array(fc.tuple(fc.oneof(fc.constantFrom(...KNOWN), madeUp), value), { maxLength: 8 });
+
+/** All that are known, each list with one value: what any of them does by itself is seen without luck. */
+export const POISONED = POISONS.map((poison) => KNOWN.map((name): [name: string, value: string] => [name, poison]));

@@ -116,6 +116,22 @@ describe('ids that could not be written', () => {
     expect([errors.length, ledger.state]).toEqual([1, { noted: 3, waiting: 0, lost: 0 }]);
   });
 
+  it('are said to wait once an outage, and again in the next', async () => {
+    let isAway = true;
+    const { note, errors } = ledgerOver(() => (isAway ? Promise.reject(new Error('away')) : Promise.resolve()));
+    for (const [id, away] of [
+      ['a', true],
+      ['b', true],
+      ['c', false],
+      ['d', true],
+    ] as const) {
+      isAway = away;
+      note(id);
+      await vi.advanceTimersByTimeAsync(2_000);
+    }
+    expect(errors.map((said) => said.split(' ').at(-1))).toEqual(['a', 'd']);
+  });
+
   it('may have been written by a call that hangs, and are written again', async () => {
     const { ledger, note, tried } = failing(1, () => new Promise(() => undefined));
     note('a');
@@ -124,14 +140,17 @@ describe('ids that could not be written', () => {
     expect(ledger.state).toEqual({ noted: 1, waiting: 0, lost: 0 });
   });
 
-  it('are given up, and said to be, where more wait than one call carries', async () => {
+  it.each([
+    ['ids', 'a', MAX_RECONCILED_IDS],
+    ['characters', 'a'.repeat(1_000), 1_000],
+  ])('are given up, and said to be, where more %s wait than one call carries', async (_, id, most) => {
     const { ledger, note, errors } = failing(Number.POSITIVE_INFINITY);
-    for (let i = 0; i < MAX_RECONCILED_IDS; i++) note('a');
+    for (let i = 0; i < most; i++) note(id);
     note('b');
     await vi.advanceTimersByTimeAsync(60_000);
     note('c');
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(ledger.state).toEqual({ noted: 0, waiting: MAX_RECONCILED_IDS, lost: 2 });
+    expect(ledger.state).toEqual({ noted: 0, waiting: most, lost: 2 });
     expect(errors.slice(1)).toEqual([
       '1 issued ids are not in the ledger, the first is b',
       '1 issued ids are not in the ledger, the first is c',

@@ -134,8 +134,11 @@ it('keeps an event that it is given twice once', () =>
     };
     await outbox.put([event('event-001')]);
     await outbox.put([event('event-001'), event('event-002')]);
+    // Another one, for ids are told apart within a kind of events.
+    const click = { ...{ impressionId: 'i', adId: 'ad-1', position: 1, chargeMicros: 1, bot: false }, atMs: T0 };
+    await outbox.put([{ ...click, type: 'click', id: 'event-001' }]);
     await outbox.alarm();
-    expect(sent).toEqual(['event-001', 'event-002']);
+    expect(sent).toEqual(['event-001', 'event-002', 'event-001']);
   }));
 
 it('looks once for all who ask at a time, so that nothing is counted twice', () =>
@@ -190,6 +193,21 @@ it('names it although the backend is away before the end of that look', () =>
     dependencies.missing = async (ids) => (ids.includes('event-001') ? ['event-001'] : away());
     await expect(outbox.reconcile()).rejects.toThrow('away');
     expect(errors).toEqual(['event event-001 of 2027-01-15T08:00:00.000Z is missing']);
+  }));
+
+it('asks for no id whose minute ended less than two minutes ago: it may be on its way', () =>
+  withOutbox(async ({ outbox, dependencies, note, at }) => {
+    let looks = 0;
+    dependencies.missing = async () => {
+      looks += 1;
+      return [];
+    };
+    at(59_999);
+    await note(['event-001']);
+    at(179_999);
+    expect([(await outbox.reconcile()).recent, looks]).toEqual([1, 0]);
+    at(180_000);
+    expect([(await outbox.reconcile()).recent, looks]).toEqual([0, 1]);
   }));
 
 it('asks for an id that never came no longer than a day, and says so for as long', () =>
