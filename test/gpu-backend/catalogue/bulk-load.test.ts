@@ -2,9 +2,11 @@
 import { sql } from 'drizzle-orm';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type BadRow, type BulkLoadOptions, type BulkRow, bulkLoad } from '../../../gpu-backend/catalogue/bulk-load.ts';
+import { killList } from '../../../gpu-backend/catalogue/kill-list.ts';
 import { changesSince, findAd } from '../../../gpu-backend/catalogue/rows.ts';
 import { type Database, rows } from '../../../gpu-backend/db/connect.ts';
 import { reached } from '../../../gpu-backend/db/counters.ts';
+import { generations } from '../../../gpu-backend/db/schema.ts';
 import { DATABASES } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
 import { sampleAd } from '../../setup/samples.ts';
@@ -132,6 +134,19 @@ describe.each(DATABASES)('a bulk load into the %s database', (_name, open) => {
       ['ad-5', 2, good(5).bidMicros],
     ]);
     expect(changes[3]!.stored!.vector).toEqual(new Int8Array(4).fill(2));
+  });
+
+  test('takes what it pauses out of cached answers at once, and tells of it, as of nothing else', async () => {
+    await load([good(1), good(2)]);
+    const generation = { number: 1, status: 'live' as const, spaceId: SPACE.spaceId, model: 'm', ads: 2 };
+    await db.insert(generations).values({ ...generation, catalogueRevision: 1, createdAt: new Date() });
+    const told = async (digest: string, file: readonly unknown[]) => {
+      await load(file, { digest });
+      return [await killList(db), await reached(db, 'config')];
+    };
+    expect(await told('two', [good(1), { ...good(2), bidMicros: 7 }, good(3)])).toEqual([[], 0]);
+    expect(await told('three', [good(1), { ...good(2), status: 'paused' }, good(3)])).toEqual([['ad-2'], 1]);
+    expect(await told('four', [good(1), good(2), { ...good(3), dailyBudgetMicros: 0 }])).toEqual([['ad-3'], 2]);
   });
 
   test('loads nothing when too much is bad', async () => {
