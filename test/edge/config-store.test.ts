@@ -103,8 +103,15 @@ it('waits for the snapshot when the backend offers what is refused', async () =>
 describe('the snapshot of a configuration that changes every second', () => {
   const away = () => Promise.reject(new Error('KV is away'));
 
-  /** Isolates over one KV, each of which every second meets a request that tells of the next version. */
-  async function changing(seconds: number, { isolates = 1, put = async (): Promise<void> => undefined } = {}) {
+  /** Isolates over one KV; a request that one meets in a second tells of that second's version. */
+  async function changing(
+    seconds: number,
+    {
+      isolates = 1,
+      put = async (): Promise<void> => undefined,
+      meets = (_isolate: number, _second: number): boolean => true,
+    } = {},
+  ) {
     let nowMs = 1_800_000_000_000;
     let kept: { value: string; metadata: unknown } | undefined;
     const writes: { version: number; second: number }[] = [];
@@ -131,7 +138,8 @@ describe('the snapshot of a configuration that changes every second', () => {
         }),
     );
     for (let i = 0; i < seconds + 120; i++, nowMs += 1_000) {
-      for (const store of stores) {
+      for (const [isolate, store] of stores.entries()) {
+        if (!meets(isolate, i)) continue;
         const work: Promise<unknown>[] = [];
         await store.keepUp((promise) => void work.push(promise));
         await Promise.all(work);
@@ -141,9 +149,20 @@ describe('the snapshot of a configuration that changes every second', () => {
   }
 
   it.each([1, 20])('is written once a minute by %i isolates, the last version too', async (isolates) => {
-    const { writes } = await changing(180, { isolates });
+    const { writes } = await changing(180, { isolates, meets: (isolate, second) => second >= 3 * isolate });
     expect(writes.map(({ second }) => second)).toEqual([0, 60, 120, 180]);
     expect(writes.at(-1)!.version).toBe(181);
+  });
+
+  it('is written by an isolate that has to wait for the write of another, which may be gone by then', async () => {
+    const { writes } = await changing(5, {
+      isolates: 2,
+      meets: (isolate, second) => (isolate === 0 ? second === 0 : second >= 5),
+    });
+    expect(writes).toEqual([
+      { version: 1, second: 0 },
+      { version: 6, second: 65 },
+    ]);
   });
 
   it('is written a minute later where KV did not take it', async () => {
