@@ -147,7 +147,7 @@ test('SIGTERM lets running requests finish', async () => {
   const headers = {
     ...signed,
     'content-type': 'application/json',
-    'content-length': body.length,
+    'content-length': Buffer.byteLength(body),
     expect: '100-continue',
   };
   const running = request(url + path, { method: 'POST', headers });
