@@ -4,9 +4,9 @@ import { CircuitBreaker, type Passage } from '../../../edge/resilience/circuit-b
 
 const OPTIONS = { windowMs: 10_000, minFailures: 5, failureShare: 0.5, openMs: 2_000, probes: 2, probeMs: 1_000 };
 
-function breakerAt(startMs = 1_000_000) {
+function breakerAt(startMs = 1_000_000, options: Partial<typeof OPTIONS> = {}) {
   let nowMs = startMs;
-  const breaker = new CircuitBreaker({ ...OPTIONS, now: () => nowMs });
+  const breaker = new CircuitBreaker({ ...OPTIONS, ...options, now: () => nowMs });
   return {
     breaker,
     later: (ms: number) => {
@@ -75,6 +75,16 @@ describe('a breaker', () => {
     next.abandoned();
     expect(breaker.enter()).toBeDefined();
   });
+});
+
+it('takes the next probe when it has been open for long enough, however long one that failed might have taken', () => {
+  const { breaker, later, fail } = breakerAt(0, { probeMs: 60_000 });
+  fail(5);
+  for (let i = 0; i < 3; i++) {
+    later(2_000);
+    breaker.enter()!.failed();
+  }
+  expect([breaker.state, breaker.counts]).toEqual(['open', { opened: 4, closed: 0, refused: 0 }]);
 });
 
 type Command =

@@ -27,7 +27,7 @@ interface Call {
 /** Origins whose calls end when the test says so. A learnt delay of 0 makes every call a slow one. */
 function setUp({ origins = 1, share = 1, delayMs }: { origins?: number; share?: number; delayMs?: number } = {}) {
   const calls: Call[] = [];
-  const clock = { nowMs: 0 };
+  const clock = { nowMs: 5_000 };
   const latency = new LatencyQuantile({ quantile: 0.95, size: 256, least: 1 });
   if (delayMs !== undefined) latency.record(delayMs);
   const breakers = Array.from(
@@ -83,7 +83,7 @@ describe('one origin', () => {
   it('is told how much time is left', async () => {
     const { ask, calls, clock, made } = setUp({ delayMs: 0 });
     const answer = ask();
-    clock.nowMs = 400;
+    clock.nowMs += 400;
     await made(2);
     expect(calls.map(({ deadlineMs }) => deadlineMs)).toEqual([60_000, 59_600]);
     calls[0]!.answer();
@@ -122,6 +122,47 @@ describe('one origin', () => {
       await expect(answer).rejects.toMatchObject({ code: 'backend_unavailable' });
       expect(calls).toHaveLength(1);
     }
+  });
+
+  it('learns from each call how long one takes: from one that was given up that it takes at least so long', async () => {
+    const learnt = async (ms: number, end: (call: Call) => void) => {
+      const { all, ask, calls, clock } = setUp();
+      const answer = ask(false).catch(() => undefined);
+      clock.nowMs += ms;
+      end(calls[0]!);
+      await answer;
+      return all.hedgeAfterMs;
+    };
+    expect(await learnt(300, ({ answer }) => answer())).toBe(300);
+    expect(await learnt(400, ({ answer }) => answer({ ...LOADED, generation: 6 }))).toBe(400);
+    expect(await learnt(500, ({ fail }) => fail('deadline_exceeded'))).toBe(500);
+    for (const code of ['backend_unavailable', 'too_many_requests'] as const)
+      expect(await learnt(600, ({ fail }) => fail(code))).toBeNull();
+
+    const { all, ask, calls, clock, made } = setUp({ delayMs: 0 });
+    const answer = ask();
+    await made(2);
+    clock.nowMs += 700;
+    calls[1]!.answer();
+    await answer;
+    // The quantile of 0 and 700, which the one that came took and the one that was cancelled at least, is read now and then only.
+    for (let i = 0; i < 13; i++) {
+      void ask(false);
+      calls.at(-1)!.answer();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(all.hedgeAfterMs).toBe(700);
+  });
+
+  it('asks nobody once its breaker is open, and counts that', async () => {
+    const { all, ask, calls } = setUp({ share: 0 });
+    for (let i = 0; i < 5; i++) {
+      const answer = ask();
+      calls[i]!.fail('backend_unavailable');
+      await expect(answer).rejects.toMatchObject({ code: 'backend_unavailable' });
+    }
+    for (let i = 0; i < 3; i++) await expect(ask()).rejects.toMatchObject({ code: 'circuit_open' });
+    expect([calls.length, all.counts.calls, all.counts.refused]).toEqual([5, 5, 3]);
   });
 
   it('refusals never open the breaker, and calls that were given up say nothing', async () => {
