@@ -183,6 +183,25 @@ describe('one origin', () => {
   });
 });
 
+it.each([1, 2])('the first of %i is asked as before once it answers again, be it with a refusal', async (origins) => {
+  const { ask, calls, clock, breakers } = setUp({ origins, share: 0 });
+  const ended = async (end: (call: Call) => void) => {
+    const answer = ask().catch(() => undefined);
+    end(calls.at(-1)!);
+    await answer;
+  };
+  for (let i = 0; i < 5; i++) await ended(({ fail }) => fail('backend_unavailable'));
+  expect(breakers[0]!.state).toBe('open');
+  clock.nowMs += 2_000;
+  await ended(({ answer }) => answer());
+  await ended(({ fail }) => fail('too_many_requests'));
+  expect([breakers[0]!.state, calls.map(({ origin }) => origin)]).toEqual(['closed', Array(7).fill(0)]);
+  // It takes as many failures as successes to open it again.
+  for (let i = 0; i < 6; i++) await ended(({ answer }) => answer());
+  for (let i = 0; i < 5; i++) await ended(({ fail }) => fail('backend_unavailable'));
+  expect(breakers[0]!.state).toBe('closed');
+});
+
 it('what one origin refuses, another may answer; what both refuse is the refusal of the first', async () => {
   const { all, ask, calls, made } = setUp({ origins: 2 });
   const saved = ask();
