@@ -22,7 +22,7 @@ export interface HeadStoreOptions {
   now: () => number;
   /** Milliseconds of a clock that does not go back. */
   steady: () => number;
-  /** Uniform in [0, 1): isolates that hear of a generation together do not all ask at once. */
+  /** Uniform in [0, 1): isolates that hear of a generation together, or see that the list is old, do not all ask at once. */
   random: () => number;
   /** How long a request waits for a list that is looked for in KV. */
   waitMs: number;
@@ -43,8 +43,12 @@ export interface HeadFound {
   ageMs: number;
 }
 
-/** How often an isolate looks whether the list is old, and when it is. */
+/** How often an isolate looks whether the list is old. */
 const CHECK_MS = 60_000;
+/**
+ * When it is, or, by chance, up to twice that: KV shows a new list a minute late, and without chance all isolates would have asked for one
+ * by then.
+ */
 const REFRESH_MS = 300_000;
 /** From this age on it is not shown: prices and addresses of yesterday. */
 export const HEAD_MAX_AGE_MS = 86_400_000;
@@ -112,10 +116,11 @@ export class HeadStore {
   }
 
   async #refresh(newest: number): Promise<void> {
-    const { load, shelf, now } = this.#options;
+    const { load, shelf, now, random } = this.#options;
     try {
       const stamp = shelf === undefined ? this.#index : await shelf.stamp();
-      if (stamp !== undefined && stamp.generation >= newest && this.#recent(stamp, REFRESH_MS, now())) return;
+      const oldMs = REFRESH_MS * (1 + random());
+      if (stamp !== undefined && stamp.generation >= newest && this.#recent(stamp, oldMs, now())) return;
       this.counts.asked += 1;
       const ads = await load();
       if (shelf === undefined) this.#index = new HeadIndex(ads);

@@ -76,6 +76,40 @@ describe('the list on the shelf', () => {
     }
   });
 
+  it('is asked for by few of many isolates, though KV shows each of them what it had a minute ago', async () => {
+    let seed = 1;
+    const random = () => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed / 2_147_483_647;
+    };
+    const kept: HeadAds[] = [];
+    let nowMs = T0;
+    const seen = () => kept.findLast(({ atMs }) => atMs <= nowMs - 60_000);
+    const shelf: HeadShelf = {
+      stamp: async () => seen(),
+      read: async () => seen(),
+      write: async (ads) => void kept.push(ads),
+    };
+    kept.push({ ...HEAD, atMs: T0 - 60_000 });
+    const isolates = Array.from({ length: 50 }, () => ({
+      fromMs: T0 + 60_000 * random(),
+      store: new HeadStore({
+        ...{ load: async () => ({ ...HEAD, atMs: nowMs }), shelf, generation: () => 7, since: () => 7, random },
+        ...{ now: () => nowMs, steady: () => nowMs - T0, waitMs: 0, onError: () => expect.fail('KV is there') },
+      }),
+    }));
+    let oldestMs = 0;
+    for (; nowMs < T0 + 3_600_000; nowMs += 1_000) {
+      const work: Promise<unknown>[] = [];
+      for (const { fromMs, store } of isolates) if (nowMs >= fromMs) store.keepUp((each) => void work.push(each));
+      await Promise.all(work);
+      oldestMs = Math.max(oldestMs, nowMs - seen()!.atMs);
+    }
+    // All of them every six minutes would be 500.
+    expect(kept.length).toBeLessThan(150);
+    expect(oldestMs).toBeLessThan(600_000);
+  });
+
   it('is left as it is by an isolate that finds a recent one there', async () => {
     const { shelf, keptUp } = storeOver();
     shelf.kept = { ...HEAD, generation: 7, atMs: T0 - 299_999 };
