@@ -422,7 +422,13 @@ describe('experiments that cannot run together', () => {
     ],
     ['interleave twice', { ...a, kind: 'interleaving' }, other({ layer: 'x', kind: 'interleaving' }), ['a1', 'a2']],
   ])('%s', (_, one, two, named) => {
-    for (const text of named) expect(conflict([one, two])).toContain(text);
+    const beside = experiment({ key: 'a0', layer: 'elsewhere' });
+    for (const all of [
+      [one, two],
+      [beside, one, two],
+      [one, beside, two],
+    ])
+      for (const text of named) expect(conflict(all)).toContain(text);
     expect(conflict([one, { ...two, status: 'draft' }])).toBeUndefined();
   });
 
@@ -437,5 +443,14 @@ describe('experiments that cannot run together', () => {
   ])('unless they are %s', (_, two) => {
     expect(conflict([a, two])).toBeUndefined();
     expect(conflict([two, a])).toBeUndefined();
+  });
+
+  test('unless they are in domains beside each other, or in the same', () => {
+    const inDomain = (layer: string, domain: Experiment['domain']) => experiment({ key: `of-${layer}`, layer, domain });
+    const [d, e] = [
+      { key: 'd', buckets: [0, 9] as [number, number] },
+      { key: 'e', buckets: [9, 12] as [number, number] },
+    ];
+    expect(conflict([inDomain('x', d), inDomain('y', e), inDomain('z', d)])).toBeUndefined();
   });
 });

@@ -41,8 +41,9 @@ describe('tokenIds', () => {
         tokenIds(library, options),
         tokenIds(library, { ...options, rememberedWords: 5 }), // so few that the memory is begun anew all the time
       ];
-      // Of twenty slips spelling puts the first twelve right.
-      for (const text of [...golden.cases.map(([text]) => text), new Array(20).fill('tabel').join(' ')])
+      // Of many slips spelling puts the first twelve right.
+      const slips = [12, 13, 20].map((count) => new Array(count).fill('tabel').join(' '));
+      for (const text of [...golden.cases.map(([text]) => text), ...slips])
         expect([text, remembering(text)]).toEqual([text, fresh(text)]);
       const word = fc.oneof(
         fc.constantFrom(
@@ -86,6 +87,12 @@ describe('tokenIds', () => {
       for (const text of ['runing shoes', 'shoes runing', 'shoes, blue', 'shoes, blue', `${'u'.repeat(33)} shoes`])
         ids(text);
       expect(asked).toEqual(['running', 'shoes', 'shoes, blue', 'shoes, blue', 'u'.repeat(33)]);
+      // Neither more words than that are kept, nor a long one.
+      const anew = tokenIds(counting, { ...options, rememberedWords: 3 });
+      asked.length = 0;
+      const long = 'u'.repeat(33);
+      for (const text of ['one', 'two', 'one', 'three', 'four', 'one', long, long]) anew(text);
+      expect(asked).toEqual(['one', 'two', 'three', 'four', 'one', long, long]);
     });
 
     it('are so of tokenizers that cut at spaces first, and of no others', () => {
