@@ -168,7 +168,11 @@ export function createPublication({ db, config, exclusive, ...options }: Publica
     async list() {
       const listed = await store.list();
       const number = publisher.building;
-      if (number === null || listed.generations.some((generation) => generation.number === number)) return listed;
+      if (number === null) return listed;
+      const made = listed.generations.find((generation) => generation.number === number);
+      // Whole and not yet live, it is no older one.
+      if (made?.status === 'retired') made.status = 'building';
+      if (made !== undefined) return listed;
       const [row] = await db.select().from(generations).where(eq(generations.number, number));
       if (row === undefined) return listed;
       const { status, spaceId, model, ads, recall, reason, createdAt } = row;

@@ -73,6 +73,27 @@ describe('loadGeneration', () => {
     });
   });
 
+  it('refuses vectors of another space than the manifest says, though every byte is as it was written', async () => {
+    const dataDir = await threeGenerations();
+    const { spaceId } = bundle.manifest;
+    const [path, vectors] = ['manifest.json', 'vectors.safetensors'].map((file) => folder(dataDir, 3, file)) as [
+      string,
+      string,
+    ];
+    const content = (await readFile(vectors, 'latin1')).replace(spaceId, 'f'.repeat(spaceId.length));
+    await writeFile(vectors, content, 'latin1');
+    const { sha256: _, ...manifest } = JSON.parse(await readFile(path, 'utf8'));
+    const sha256 = createHash('sha256').update(content, 'latin1').digest('hex');
+    const files = manifest.files.map((entry: { file: string }) =>
+      entry.file === 'vectors.safetensors' ? { ...entry, sha256 } : entry,
+    );
+    await writeFile(path, manifestJson({ ...manifest, files }));
+    await expect(loadGeneration(folder(dataDir, 3), { spaceId })).rejects.toMatchObject({
+      code: 'space_mismatch',
+      message: expect.stringMatching(new RegExp(`vectors\\.safetensors.*f{${spaceId.length}}.*${spaceId}`)),
+    });
+  });
+
   it('refuses the format of an older version in one line', async () => {
     const dataDir = await threeGenerations();
     const path = folder(dataDir, 3, 'manifest.json');
@@ -238,6 +259,16 @@ describe('the generation store', () => {
     await house.publisher.build();
     expect(await names(dataDir)).toEqual(['3', '4', 'live']);
     expect(await house.store.nextNumber()).toBe(5);
+  });
+
+  it('does not publish under a later one, which another published meanwhile', async () => {
+    const dataDir = await threeGenerations();
+    const store = await openGenerationStore({ dir: join(dataDir, 'generations') });
+    await expect(store.publish(2, { recall: 1, nowMs: 0 })).rejects.toMatchObject({
+      code: 'conflict',
+      message: 'Generation 3 was published while 2 was being made.',
+    });
+    expect(await store.live()).toBe(3);
   });
 
   it('publishes although an old one cannot be removed, which the next publication tries again', async () => {

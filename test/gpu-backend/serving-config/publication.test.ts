@@ -1,9 +1,10 @@
 /** A publication over a real database: what must hold when several ask for one. */
 import { eq, sql } from 'drizzle-orm';
-import { beforeAll, expect, it } from 'vitest';
-import { createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { type Catalogue, createCatalogue } from '../../../gpu-backend/catalogue/catalogue.ts';
 import { purgeRemoved } from '../../../gpu-backend/catalogue/purge.ts';
 import type { Database } from '../../../gpu-backend/db/connect.ts';
+import { reached } from '../../../gpu-backend/db/counters.ts';
 import { generations } from '../../../gpu-backend/db/schema.ts';
 import type { Encoder } from '../../../gpu-backend/encoder/encoder.ts';
 import { ingest } from '../../../gpu-backend/events/ingest.ts';
@@ -11,12 +12,13 @@ import { Live } from '../../../gpu-backend/generations/live.ts';
 import type { GenerationStore } from '../../../gpu-backend/generations/store.ts';
 import { createPublication, type Publication } from '../../../gpu-backend/serving-config/publication.ts';
 import { openServingConfig, type ServingConfigSource } from '../../../gpu-backend/serving-config/serving-config.ts';
+import type { Generation } from '../../../shared/contract/generations.ts';
 import { DEFAULT_CONFIG } from '../../../shared/defaults.ts';
 import { testFolder } from '../../fixtures/folder.ts';
 import { smallBundle, smallCatalogue, smallHouse } from '../../fixtures/small-house.ts';
 import { openEmbeddedDatabase } from '../../setup/databases.ts';
 import { useDatabase } from '../../setup/hooks.ts';
-import { sampleImpression } from '../../setup/samples.ts';
+import { sampleAd, sampleImpression } from '../../setup/samples.ts';
 
 const at = testFolder('publication');
 const database = useDatabase(openEmbeddedDatabase);
@@ -24,12 +26,15 @@ let publication: Publication;
 /** Another backend's, over the same database and folder; nothing keeps one of them out. */
 let another: (live: Live) => Publication;
 let config: ServingConfigSource;
+let catalogue: Catalogue;
 let live: Live;
 /** Transactions fail from the next publication on. */
 let goesAway = false;
 let away = false;
 /** Texts that were encoded. */
 const encoded: string[] = [];
+/** Called before each batch of these. */
+let whileEncoding = async () => {};
 
 beforeAll(async () => {
   const db: Database = new Proxy(database.db, {
@@ -42,8 +47,9 @@ beforeAll(async () => {
   const encoder: Encoder = new Proxy(house.encoder, {
     get(target, name) {
       if (name !== 'encode') return Reflect.get(target, name, target);
-      return (...[texts, options]: Parameters<Encoder['encode']>) => {
+      return async (...[texts, options]: Parameters<Encoder['encode']>) => {
         encoded.push(...texts);
+        await whileEncoding();
         return target.encode(texts, options);
       };
     },
@@ -55,11 +61,12 @@ beforeAll(async () => {
       away = goesAway;
     },
   };
-  await createCatalogue({
+  catalogue = createCatalogue({
     ...{ db, space: encoder },
     follow: async () => {},
     onKillListChange: async () => {},
-  }).putMany(smallCatalogue());
+  });
+  await catalogue.putMany(smallCatalogue());
   config = await openServingConfig(db, DEFAULT_CONFIG);
   another = (of) =>
     createPublication({
@@ -111,6 +118,27 @@ it('that the database did not hear of is written down when it is back, once', as
   expect([row, others]).toMatchObject([{ number: 4, reason: null }, []]);
   await publication.settle();
   expect((await config.refresh()).version).toBe(before.version + 1);
+});
+
+it('is listed as being built until it is live, and covers the commits that it was built from, not those meanwhile', async () => {
+  const { id } = await catalogue.put(sampleAd({ title: 'violet sofa' })); // of which nobody has a vector
+  const covered = await reached(database.db, 'catalogue');
+  const seen: Generation[] = [];
+  whileEncoding = async () => {
+    seen.push((await publication.list()).generations.at(-1)!);
+    await catalogue.patch(id, { bidMicros: seen.length });
+  };
+  onTestFinished(() => {
+    whileEncoding = async () => {};
+  });
+  const { number } = await publication.build();
+  expect(seen.length).toBeGreaterThan(1); // of ads, and of queries for the gate
+  for (const one of seen)
+    expect(one).toMatchObject({ number, status: 'building', publishedAt: null, ads: smallCatalogue().length + 1 });
+  expect((await publication.list()).generations.at(-1)).toMatchObject({ number, status: 'live' });
+  const [row] = await database.db.select().from(generations).where(eq(generations.number, number));
+  expect(row?.catalogueRevision).toBe(covered);
+  await database.db.execute(sql`delete from ads where id = ${id}`);
 });
 
 it('of a catalogue that shrank unseen to less than half waits for somebody who says that this is so', async () => {
