@@ -90,6 +90,18 @@ describe.each(DATABASES)('the catalogue on the %s database', (_name, open) => {
     expect(await rows(db, sql`select ad_id from ad_vectors`)).toEqual([]);
   });
 
+  test('takes the first of an id that comes twice in a batch, and refuses the other by its index', async () => {
+    const [first, again] = [sampleAd({ id: 'a', bidMicros: 1 }), sampleAd({ id: 'a', bidMicros: 2 })];
+    expect(await catalogue().putMany([first, sampleAd({ id: 'b' }), again, { id: 7 }])).toEqual({
+      accepted: 2,
+      rejected: [
+        { index: 2, id: 'a', reason: 'ad.id: expected each id once, it came before in this batch' },
+        { index: 3, reason: expect.stringContaining('ad.id') },
+      ],
+    });
+    expect(await findAd(db, 'a')).toEqual(first);
+  });
+
   test('lets others run while it reads a batch', async () => {
     let turns = 0;
     const count = () => void (++turns < 1_000 && setImmediate(count));
