@@ -53,6 +53,13 @@ describe('a file that is none', () => {
     }
   });
 
+  it('is refused where a layer has a width that the kernel would read beyond', async () => {
+    await expect(open(tinyStudent('of 264 columns', 300).model)).rejects.toMatchObject({
+      code: 'bundle_damaged',
+      message: expect.stringMatching(/expected a weight \[2 a, 16 b\], got .* \[256, 264\]/),
+    });
+  });
+
   it('is refused by the name of the operator that is not known', async () => {
     const text = Buffer.from(file).toString('latin1').replaceAll('Gelu', 'Relu');
     await expect(open(Buffer.from(text, 'latin1'))).rejects.toMatchObject({
