@@ -166,13 +166,17 @@ describe('the generation store', () => {
     expect(await names(dataDir)).toEqual(before);
   });
 
-  it('ignores a generation that was built but never published', async () => {
+  it('ignores a generation that was built but never published, also where the live one is damaged', async () => {
     const dataDir = await threeGenerations();
     await rm(folder(dataDir, 3, 'published.json'));
     await writeFile(join(dataDir, 'generations', 'live'), '2\n');
     const house = await openHouse(dataDir);
     expect(await house.publisher.start()).toMatchObject({ number: 2 });
     expect(await house.store.nextNumber()).toBe(4);
+    await flipByte(folder(dataDir, 2, 'us.hnsw'));
+    const later = await openHouse(dataDir);
+    expect(await later.publisher.start()).toMatchObject({ number: 4, problems: [{ number: 2 }] });
+    expect((await later.store.list()).generations.at(-1)!.reason).toMatch(/^content of generation 1,/);
   });
 
   it('goes on with the one before where a publication ended between its record and the pointer', async () => {
